@@ -1,0 +1,118 @@
+"""Every error vdenoise raises on purpose, each with the exit code it ends the program with.
+
+::
+
+    VdenoiseError
+    ├── UsageError       2   wrong option, preset or parameter
+    ├── InputError       3   input missing, unreadable or unsupported
+    ├── OutputError      4   output exists or cannot be written
+    ├── DeviceError      5   device, driver or model missing
+    ├── MemoryShort      6   out of memory even at the smallest tile
+    ├── GateError        7   written, but a quality gate failed
+    ├── BatchError       8   batch finished, some jobs failed
+    ├── VerifyError      9   the output does not keep what it must keep
+    ├── ConflictError   10   plan, source or version conflict
+    ├── TryAgain        75   temporary trouble
+    └── Interrupted    130   stopped by a signal (143 for SIGTERM)
+
+Anything else that escapes is a bug of ours: traceback and exit code 1.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class VdenoiseError(Exception):
+    """What happened, what to do about it, and a stable code to search logs for.
+
+    ``number`` is the last two digits of the printed code: ``E0301`` is error 01 of exit code 3.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, hint: str, *, number: int = 1) -> None:
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+        self.number = number
+
+    @property
+    def code(self) -> str:
+        """Stable identifier such as ``E0301``."""
+        return f"E{self.exit_code:02d}{self.number:02d}"
+
+
+class UsageError(VdenoiseError):
+    """Wrong option, preset or parameter."""
+
+    exit_code = 2
+
+
+class InputError(VdenoiseError):
+    """The input is missing, unreadable or of an unsupported kind."""
+
+    exit_code = 3
+
+
+class OutputError(VdenoiseError):
+    """The output exists already or cannot be written."""
+
+    exit_code = 4
+
+
+class DeviceError(VdenoiseError):
+    """A device, driver or model is missing."""
+
+    exit_code = 5
+
+
+class MemoryShort(VdenoiseError):
+    """Out of memory even at the smallest tile."""
+
+    exit_code = 6
+
+
+class GateError(VdenoiseError):
+    """The output was written but a quality gate failed."""
+
+    exit_code = 7
+
+
+class BatchError(VdenoiseError):
+    """A batch finished and some of its jobs failed."""
+
+    exit_code = 8
+
+
+class VerifyError(VdenoiseError):
+    """The output does not keep what it must keep."""
+
+    exit_code = 9
+
+
+class ConflictError(VdenoiseError):
+    """Plan, source or version do not belong together."""
+
+    exit_code = 10
+
+
+class TryAgain(VdenoiseError):
+    """Temporary trouble; the same command may work later."""
+
+    exit_code = 75
+
+
+class Interrupted(VdenoiseError):
+    """Stopped by a signal; nothing was left under the final name."""
+
+    exit_code = 130
+
+    def __init__(self, what: str, hint: str, *, signal_number: int = 2) -> None:
+        super().__init__(what, hint)
+        self.signal_number = signal_number
+
+    @property
+    def status(self) -> int:
+        """Process exit status: 128 + signal number."""
+        return 128 + self.signal_number

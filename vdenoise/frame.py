@@ -1,0 +1,167 @@
+"""The values that flow through vdenoise: pixel formats, clips, decoded frames, signals, blocks.
+
+Working representation: Y'CbCr in the clip's own transfer curve, luma nominally in [0, 1], chroma
+centred at 0 and nominally in [-0.5, 0.5], float32, chroma *at its native resolution* (a 4:2:0
+clip keeps quarter-size chroma planes). Values outside the nominal range are legal and kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from vdenoise.noise.profile import NoiseTable
+
+Family = Literal["yuv", "gray", "rgb"]
+
+
+@dataclass(frozen=True)
+class PixelFormat:
+    """A planar sample layout after repacking (FFmpeg's name and what we need to know of it)."""
+
+    name: str  # FFmpeg name, e.g. "yuv422p10le"
+    family: Family
+    bits: int  # per sample: 8..16, or 16/32 for floating point
+    sub_w: int = 0  # log2 of the horizontal chroma subsampling: 1 for 4:2:0 and 4:2:2
+    sub_h: int = 0  # log2 of the vertical chroma subsampling: 1 for 4:2:0
+    alpha: bool = False  # the last plane is alpha and passes through untouched
+    floating: bool = False
+
+    @property
+    def color_planes(self) -> int:
+        """Number of planes that are denoised: 1 or 3."""
+        return 1 if self.family == "gray" else 3
+
+    @property
+    def label(self) -> str:
+        """For people: ``10-bit 4:2:2``."""
+        if self.family == "rgb":
+            layout = "RGB"
+        elif self.family == "gray":
+            layout = "4:0:0"
+        else:
+            layout = {(0, 0): "4:4:4", (1, 0): "4:2:2", (1, 1): "4:2:0", (2, 0): "4:1:1"}.get(
+                (self.sub_w, self.sub_h), f"4:4:4/{1 << self.sub_w}x{1 << self.sub_h}"
+            )
+        depth = f"{self.bits}-bit float" if self.floating else f"{self.bits}-bit"
+        return f"{depth} {layout}{' + alpha' if self.alpha else ''}"
+
+
+@dataclass(frozen=True)
+class ClipInfo:
+    """What is known of a clip before its first frame is denoised."""
+
+    path: Path
+    container: str  # FFmpeg demuxer name
+    codec: str  # FFmpeg decoder name
+    width: int
+    height: int
+    format: PixelFormat  # planar layout the reader delivers
+    source_format: str  # FFmpeg pixel format name as decoded, before repacking
+    time_base: Fraction
+    rate: Fraction  # average or nominal frames per second
+    frames: int | None  # number of frames where the container or an index tells it
+    duration: float | None  # seconds
+    start_pts: int | None
+    variable_rate: bool
+    full_range: bool
+    matrix: str  # "bt709", "bt601", "bt2020nc", "rgb", ...
+    matrix_guessed: bool
+    primaries: str
+    transfer: str
+    chroma_location: str
+    field_order: str  # "progressive", "tt", "bb", "tb", "bt"
+    sample_aspect_ratio: Fraction
+    rotation: float = 0.0
+    timecode: str | None = None
+    hdr: dict[str, Any] = field(default_factory=dict)  # mastering display and content light
+    streams: tuple[str, ...] = ()  # one line for each stream, for people
+    metadata: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def interlaced(self) -> bool:
+        """Whether the stream says that frames hold two fields."""
+        return self.field_order not in ("progressive", "unknown")
+
+
+@dataclass(frozen=True, eq=False)
+class SourceFrame:
+    """One frame as decoded. ``planes`` are read-only integer (or float) views, colour first."""
+
+    index: int  # absolute frame number in presentation order, from 0
+    pts: int
+    time_base: Fraction
+    duration: int
+    planes: tuple[Tensor, ...]
+    handle: Any  # the decoder's own frame: only ``vdenoise.media`` looks inside
+    corrupt: bool = False
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{tuple(p.shape)}" for p in self.planes)
+        return f"SourceFrame({self.index}, pts={self.pts}, planes=[{shapes}])"
+
+
+@dataclass(frozen=True, eq=False)
+class Signal:
+    """Luma or chroma of T consecutive frames, with the share of the source noise left in them."""
+
+    pixels: Tensor  # (T, C, H, W): C = 1 for luma, 2 for chroma
+    left: Tensor  # (T, 1, H, W): noise sigma now / noise sigma in the source, in [0, 1]
+
+    def __post_init__(self) -> None:
+        assert self.pixels.ndim == 4 and self.left.ndim == 4, "signals are (T, C, H, W)"
+        assert self.left.shape[0] == self.pixels.shape[0] and self.left.shape[1] == 1
+        assert self.left.shape[2:] == self.pixels.shape[2:]
+
+    def __getitem__(self, frames: slice) -> Signal:
+        return Signal(self.pixels[frames], self.left[frames])
+
+    def __repr__(self) -> str:
+        return f"Signal({tuple(self.pixels.shape)}, {self.pixels.dtype}, {self.pixels.device})"
+
+
+class Motion(Protocol):
+    """Motion between frames of a block, estimated once per pair and shared by everyone."""
+
+    def flow(self, a: int, b: int) -> Tensor:
+        """Where each pixel of block frame ``a`` is in block frame ``b``.
+
+        Returns (2, h, w): x and y displacement in *luma pixels*, on the reduced motion grid.
+        """
+        ...
+
+    def trust(self, a: int, b: int) -> Tensor:
+        """(h, w) in [0, 1]: 1 where the forward and backward flow agree, 0 at occlusions."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Consecutive frames of one shot: ``core`` is to be computed, the rest is context."""
+
+    first: int  # absolute index of the first frame in the block
+    core: slice  # the frames a stage must deliver, as positions inside the block
+    luma: Signal
+    chroma: Signal | None  # None for 4:0:0
+    noise: NoiseTable  # measured noise of this shot, on the signals' device
+    motion: Motion | None = None  # None where no stage asked for motion
+
+    @property
+    def signals(self) -> tuple[Signal, ...]:
+        """Luma, then chroma where there is any."""
+        return (self.luma,) if self.chroma is None else (self.luma, self.chroma)
+
+    @property
+    def frames(self) -> int:
+        """Number of frames in the block, context included."""
+        return self.luma.pixels.shape[0]
+
+    def with_signals(self, luma: Signal, chroma: Signal | None) -> Block:
+        """The same block with other pixels (a stage's result holds core frames only)."""
+        return replace(self, luma=luma, chroma=chroma)

@@ -1,0 +1,1 @@
+"""Media in and out. The only place that imports PyAV."""

@@ -1,0 +1,1 @@
+"""Motion between neighbouring frames and cuts, estimated once and shared."""

@@ -1,0 +1,1 @@
+"""Noise: what it is (profile), how it is measured (estimate), how it is made (synth)."""

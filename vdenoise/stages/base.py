@@ -1,0 +1,132 @@
+"""What every denoiser is: a frozen set of parameters, declared needs, and a pure function.
+
+A stage never chooses device, precision, tile or block length: it follows the tensors it gets.
+``vdenoise.plan`` reads the declared needs and decides.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from torch.nn import functional
+
+from vdenoise.frame import Block, Signal
+from vdenoise.noise.profile import NoiseTable
+
+
+def param(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    unit: str = "",
+) -> Any:
+    """Declare a parameter once: default, inclusive range, unit and one sentence."""
+    return Field(
+        default,
+        description=help,
+        ge=low,
+        le=high,
+        allow_inf_nan=False if isinstance(default, float) else None,
+        json_schema_extra={"unit": unit} if unit else None,
+    )
+
+
+class Stage(BaseModel):
+    """One step of the chain.
+
+    ``strength`` is the same dial on every stage: 0 gives the input back to the bit, more is
+    smoother, 1 is the stage's own idea of right for the measured noise.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    slot: ClassVar[str]  # place in the fixed order: "temporal", "spatial", ...
+    method: ClassVar[str]  # name inside the slot
+    half: ClassVar[bool] = False  # float16 on CUDA is close enough (held to it by a test)
+    tileable: ClassVar[bool] = True  # False: needs whole frames (motion has no bounded halo)
+    multiple: ClassVar[int] = 1  # tile sizes and halos are multiples of this, in chroma pixels
+    memory: ClassVar[float] = 8.0  # scratch, in copies of the block's core signals
+    speeds: ClassVar[dict[str, dict[str, Any]]] = {}  # cost parameters for each --speed word
+
+    strength: float = param(
+        1.0, "How hard this stage works: 0 is off, 1 fits the measured noise.", low=0, high=2
+    )
+
+    @property
+    def name(self) -> str:
+        """Registry key, ``slot.method``."""
+        return f"{self.slot}.{self.method}"
+
+    @property
+    def reach(self) -> int:
+        """Frames needed on each side."""
+        return 0
+
+    @property
+    def halo(self) -> int:
+        """Pixels of a signal's own plane needed around a tile (exact: enough, and used)."""
+        return 0
+
+    @property
+    def needs_motion(self) -> bool:
+        """Whether the block must carry motion."""
+        return False
+
+    def apply(self, block: Block) -> Block:
+        """Compute the core frames of ``block``; the result holds these only.
+
+        Never changes its input, keeps device and dtype.
+        """
+        if self.strength == 0:
+            luma = block.luma[block.core]
+            chroma = None if block.chroma is None else block.chroma[block.core]
+            return block.with_signals(luma, chroma)
+        return self.denoise(block)
+
+    def denoise(self, block: Block) -> Block:
+        """What a stage implements; ``strength`` is above 0 here."""
+        raise NotImplementedError
+
+
+class SpatialStage(Stage):
+    """A stage that looks at one frame and treats luma and chroma alike."""
+
+    slot: ClassVar[str] = "spatial"
+
+    def denoise(self, block: Block) -> Block:
+        """Filter luma and chroma of the core frames, each at its own resolution."""
+        luma_in = block.luma[block.core]
+        luma = self.filter(luma_in, block.noise.planes(slice(0, 1)), luma_in.pixels)
+        if block.chroma is None:
+            return block.with_signals(luma, None)
+        chroma_in = block.chroma[block.core]
+        guide = resize_to(luma_in.pixels, chroma_in.pixels)
+        chroma = self.filter(chroma_in, block.noise.planes(slice(1, 3)), guide)
+        return block.with_signals(luma, chroma)
+
+    def filter(self, signal: Signal, noise: NoiseTable, luma: Tensor) -> Signal:
+        """Denoise one signal.
+
+        Args:
+            signal: (T, C, H, W) pixels and what noise is left in them.
+            noise: the measured noise of these C planes, before any stage.
+            luma: (T, 1, H, W) luma at the signal's resolution, to look sigma up by level.
+        """
+        raise NotImplementedError
+
+
+def resize_to(luma: Tensor, like: Tensor) -> Tensor:
+    """Average luma (T, 1, H, W) down to the size of a chroma plane (no-op for 4:4:4).
+
+    The last row or column of an odd-sized clip is averaged with itself, as chroma was.
+    """
+    height, width = like.shape[-2:]
+    fy, fx = -(-luma.shape[-2] // height), -(-luma.shape[-1] // width)
+    if (fy, fx) == (1, 1):
+        return luma
+    pad = (0, width * fx - luma.shape[-1], 0, height * fy - luma.shape[-2])
+    return functional.avg_pool2d(functional.pad(luma, pad, mode="replicate"), (fy, fx))
