@@ -6,7 +6,7 @@ A stage never chooses device, precision, tile or block length: it follows the te
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
@@ -51,6 +51,8 @@ class Stage(BaseModel):
     multiple: ClassVar[int] = 1  # tile sizes and halos are multiples of this, in chroma pixels
     memory: ClassVar[float] = 8.0  # scratch, in copies of the block's core signals
     speeds: ClassVar[dict[str, dict[str, Any]]] = {}  # cost parameters for each --speed word
+    removes: ClassVar[Literal["noise", "outliers"]] = "noise"  # what the contract tests feed it
+    exempt: ClassVar[dict[str, str]] = {}  # contract test -> why this stage cannot keep it
 
     strength: float = param(
         1.0, "How hard this stage works: 0 is off, 1 fits the measured noise.", low=0, high=2
@@ -118,6 +120,10 @@ class SpatialStage(Stage):
         """
         raise NotImplementedError
 
+    def sigma(self, signal: Signal, noise: NoiseTable, luma: Tensor) -> Tensor:
+        """(T, C, H, W): the sigma to remove, in full-scale units, ``strength`` included."""
+        return noise.sigma_at(luma) * (signal.left * self.strength)
+
 
 def resize_to(luma: Tensor, like: Tensor) -> Tensor:
     """Average luma (T, 1, H, W) down to the size of a chroma plane (no-op for 4:4:4).
@@ -125,8 +131,13 @@ def resize_to(luma: Tensor, like: Tensor) -> Tensor:
     The last row or column of an odd-sized clip is averaged with itself, as chroma was.
     """
     height, width = like.shape[-2:]
-    fy, fx = -(-luma.shape[-2] // height), -(-luma.shape[-1] // width)
+    fy, fx = (_subsampling(a, b) for a, b in zip(luma.shape[-2:], (height, width), strict=True))
     if (fy, fx) == (1, 1):
         return luma
     pad = (0, width * fx - luma.shape[-1], 0, height * fy - luma.shape[-2])
     return functional.avg_pool2d(functional.pad(luma, pad, mode="replicate"), (fy, fx))
+
+
+def _subsampling(luma: int, chroma: int) -> int:
+    """Power of two that takes a luma size to a chroma size (9 to 3 is 4:1:1's 4, not 3)."""
+    return 1 << (-(-luma // chroma) - 1).bit_length()

@@ -1,0 +1,60 @@
+"""Local mean where a neighbourhood shows nothing but noise (Lee, IEEE PAMI 1980)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from torch import Tensor
+
+from vdenoise.frame import Signal
+from vdenoise.noise.profile import NoiseTable
+from vdenoise.stages.base import SpatialStage, param
+from vdenoise.stages.local import box, moments, noise_share, power
+
+
+class Mean(SpatialStage):
+    """Box mean, held back where the local variance is more than the noise explains."""
+
+    method: ClassVar[str] = "mean"
+
+    radius: int = param(2, "Half size of the averaged square.", low=1, high=8, unit="px")
+
+    @property
+    def halo(self) -> int:
+        """The window's half size."""
+        return self.radius
+
+    def filter(self, signal: Signal, noise: NoiseTable, luma: Tensor) -> Signal:
+        """Pull pixels towards the local mean."""
+        return pull_to_mean(
+            signal, self.sigma(signal, noise, luma), noise.spectrum, box(self.radius)
+        )
+
+
+def pull_to_mean(signal: Signal, sigma: Tensor, spectrum: Tensor, taps: Sequence[float]) -> Signal:
+    """Wiener gain between pixel and weighted local mean (Lee's local-statistics filter).
+
+    The variance that the noise alone would show inside the window is ``sigma^2`` less what the
+    mean keeps of it, which for spatially correlated noise is a good part. Both chroma planes
+    share one gain: an edge in one of them is an edge.
+
+    Args:
+        signal: (T, C, H, W) pixels and what noise is left in them.
+        sigma: (T, C, H, W) noise to remove, in full-scale units.
+        spectrum: (C, 16, 16) of the noise.
+        taps: separable window, odd, sum 1.
+    """
+    pixels = signal.pixels
+    mean, variance = moments(pixels, taps)
+    of_mean = power(taps)
+    common = power((1.0,), taps)
+    share = noise_share(spectrum, of_mean, of_mean)
+    cross = noise_share(spectrum, common, common)
+    # E[sum w (x - m)^2] for noise alone
+    expected = (sigma * sigma * (1 - share).clamp(min=0)).sum(1, keepdim=True)
+    keep = 1 - expected / variance.sum(1, keepdim=True).clamp(min=1e-20)
+    keep = keep.clamp(min=0)
+    give = 1 - keep
+    left = keep * keep + give * give * share.mean() + 2 * keep * give * cross.mean()
+    return Signal(pixels + give * (mean - pixels), signal.left * left.clamp(0, 1).sqrt())
