@@ -141,6 +141,17 @@ class Motion(Protocol):
         ...
 
 
+def window(index: int, reach: int, shot_first: int, shot_last: int) -> range:
+    """The frames that frame ``index`` is computed from: its 2 * reach + 1 nearest of the shot.
+
+    Centred on ``index`` inside the shot; at the shot's ends it slides inward, so that the first
+    and last frames see as many distinct frames as the others. A shorter shot is seen whole. All
+    numbers are absolute frame indices, ``shot_last`` inclusive.
+    """
+    first = max(shot_first, min(index - reach, shot_last - 2 * reach))
+    return range(first, min(shot_last, first + 2 * reach) + 1)
+
+
 @dataclass(frozen=True, eq=False)
 class Block:
     """Consecutive frames of one shot: ``core`` is to be computed, the rest is context."""
@@ -151,6 +162,17 @@ class Block:
     chroma: Signal | None  # None for 4:0:0
     noise: NoiseTable  # measured noise of this shot, on the signals' device
     motion: Motion | None = None  # None where no stage asked for motion
+    shot: tuple[int, int] | None = None  # absolute first and last frame; None: the block itself
+
+    @property
+    def shot_first(self) -> int:
+        """Absolute index of the first frame of the shot."""
+        return self.first if self.shot is None else self.shot[0]
+
+    @property
+    def shot_last(self) -> int:
+        """Absolute index of the last frame of the shot (inclusive)."""
+        return self.first + self.frames - 1 if self.shot is None else self.shot[1]
 
     @property
     def signals(self) -> tuple[Signal, ...]:
