@@ -15,6 +15,8 @@ from torch import Tensor
 
 from vdenoise.noise.profile import SPECTRUM
 
+TINY = 1e-20  # keeps a quotient of two zeros defined; far below any variance of a picture
+
 
 def mirror(x: Tensor, top: int, bottom: int, left: int, right: int) -> Tensor:
     """Pad (..., H, W) by reflection without repeating the border, by any amount.
@@ -87,6 +89,20 @@ def _moments_dim(padded: Tensor, taps: Sequence[float], dim: int) -> tuple[Tenso
         first += weighted
         second += weighted * difference
     return center + first, (second - first * first).clamp(min=0)
+
+
+def wiener_gain(energy: Tensor, noise: Tensor, margin: float) -> Tensor:
+    """Share of the local energy that is signal: (T, 1, H, W) in [0, 1].
+
+    All planes share one gain, for an edge in one of them is an edge. 1 where there is no noise.
+
+    Args:
+        energy: (T, C, H, W) measured in a window.
+        noise: (T, C, H, W) what the noise alone would show there on average.
+        margin: how far the energy of a window full of noise scatters above its mean.
+    """
+    excess = noise.sum(1, keepdim=True) * margin
+    return (1 - excess / energy.sum(1, keepdim=True).clamp(min=TINY)).clamp(min=0)
 
 
 @cache

@@ -10,7 +10,9 @@ from torch import Tensor
 from vdenoise.frame import Signal
 from vdenoise.noise.profile import NoiseTable
 from vdenoise.stages.base import SpatialStage, param
-from vdenoise.stages.local import box, moments, noise_share, power
+from vdenoise.stages.local import box, moments, noise_share, power, wiener_gain
+
+MARGIN = 1.25  # the variance of a window of noise scatters this far above its mean (1 sigma)
 
 
 class Mean(SpatialStage):
@@ -36,8 +38,7 @@ def pull_to_mean(signal: Signal, sigma: Tensor, spectrum: Tensor, taps: Sequence
     """Wiener gain between pixel and weighted local mean (Lee's local-statistics filter).
 
     The variance that the noise alone would show inside the window is ``sigma^2`` less what the
-    mean keeps of it, which for spatially correlated noise is a good part. Both chroma planes
-    share one gain: an edge in one of them is an edge.
+    mean keeps of it, which for spatially correlated noise is a good part.
 
     Args:
         signal: (T, C, H, W) pixels and what noise is left in them.
@@ -51,10 +52,7 @@ def pull_to_mean(signal: Signal, sigma: Tensor, spectrum: Tensor, taps: Sequence
     common = power((1.0,), taps)
     share = noise_share(spectrum, of_mean, of_mean)
     cross = noise_share(spectrum, common, common)
-    # E[sum w (x - m)^2] for noise alone
-    expected = (sigma * sigma * (1 - share).clamp(min=0)).sum(1, keepdim=True)
-    keep = 1 - expected / variance.sum(1, keepdim=True).clamp(min=1e-20)
-    keep = keep.clamp(min=0)
+    keep = wiener_gain(variance, sigma * sigma * (1 - share).clamp(min=0), MARGIN)
     give = 1 - keep
     left = keep * keep + give * give * share.mean() + 2 * keep * give * cross.mean()
     return Signal(pixels + give * (mean - pixels), signal.left * left.clamp(0, 1).sqrt())

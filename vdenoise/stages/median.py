@@ -37,23 +37,32 @@ class Median(SpatialStage):
     similar: int = param(
         2, "Neighbours that a sound pixel resembles: 2 keeps thin lines.", low=1, high=4
     )
+    passes: int = param(
+        2, "Rounds of search and repair; more find impulses that touch each other.", low=1, high=4
+    )
 
     @property
     def halo(self) -> int:
-        """The window, and one pixel more to judge the pixels in it."""
-        return self.radius + 1
+        """In each round the window, and one pixel more to judge the pixels in it."""
+        return self.passes * (self.radius + 1)
 
     def filter(self, signal: Signal, noise: NoiseTable, luma: Tensor) -> Signal:
         """Replace the outliers of each plane."""
-        pixels = signal.pixels
-        sigma = noise.sigma_at(luma) * signal.left
-        # the difference of two noisy pixels has sqrt(2) sigma; a higher strength lowers the bar
-        limit = (sigma * (self.threshold * 2**0.5)).clamp(min=self.floor) / self.strength
+        bar = (noise.sigma_at(luma) * signal.left * self.threshold).clamp(min=self.floor)
+        for _ in range(self.passes):
+            signal = self._repair(signal, self._outliers(signal.pixels, bar))
+        return signal
+
+    def _outliers(self, pixels: Tensor, bar: Tensor) -> Tensor:
+        """Bool (T, C, H, W): differs from all but a few neighbours by more than ``bar``.
+
+        In texture the neighbours differ among themselves too: as much more is asked for.
+        """
         padded = pad(pixels, 1)
-        ring = torch.stack([(shifted(padded, *s, 1) - pixels).abs() for s in RING])
-        nearest = ring.topk(self.similar, dim=0, largest=False).values.mean(0)
-        outlier = nearest > limit
-        return self._repair(signal, outlier)
+        ring = torch.stack([shifted(padded, *s, 1) - pixels for s in RING]).sort(dim=0).values
+        spread = ring[5] - ring[2]
+        nearest = ring.abs().topk(self.similar, dim=0, largest=False).values.mean(0)
+        return nearest > (bar + spread) / self.strength
 
     def _repair(self, signal: Signal, outlier: Tensor) -> Signal:
         """Median over the window's pixels that are no outliers themselves; none: keep."""

@@ -1,0 +1,100 @@
+"""Non-local means (Buades, Coll, Morel, IPOL 2011): average of pixels with like surroundings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from vdenoise.frame import Signal
+from vdenoise.noise.profile import NoiseTable
+from vdenoise.stages.base import SpatialStage, param
+from vdenoise.stages.local import TINY, box, noise_share, pad, power, taps_sum
+
+
+class NonLocalMeans(SpatialStage):
+    """Average of pixels whose patches differ by no more than the noise explains.
+
+    Patch differences are measured in units of the noise at the levels of both pixels, so the
+    filter needs no ``h`` tuned to the clip. Planes share weights. All shifts by one offset are
+    compared at once and box-filtered, and each comparison serves both of its pixels.
+    """
+
+    method: ClassVar[str] = "nlm"
+    speeds: ClassVar[dict[str, dict[str, Any]]] = {
+        "veryfast": {"search": 2},
+        "fast": {"search": 3},
+        "slow": {"search": 7},
+        "veryslow": {"search": 10},
+    }
+
+    search: int = param(5, "Half size of the square searched.", low=1, high=15, unit="px")
+    patch: int = param(1, "Half size of the compared patches.", low=0, high=4, unit="px")
+    width: float = param(
+        0.9, "Decay of the weights, in sigmas of the noise: more is smoother.", low=0.1, high=3.0
+    )
+
+    @property
+    def halo(self) -> int:
+        """A patch at the rim of the search square."""
+        return self.search + self.patch
+
+    def filter(self, signal: Signal, noise: NoiseTable, luma: Tensor) -> Signal:
+        """Weighted sum over the search square, as a correction."""
+        pixels = signal.pixels
+        x = pad(pixels, self.halo)
+        variance = pad(self.sigma(signal, noise, luma).square(), self.halo)
+        total = torch.ones_like(signal.left)  # a pixel counts for itself with the full weight
+        square = torch.ones_like(signal.left)
+        moved = torch.zeros_like(pixels)
+        for dy, dx in self._offsets():
+            weights = self._weights(x, variance, dy, dx)
+            for sign, weight in zip((1, -1), weights, strict=True):
+                other = self._view(x, sign * dy, sign * dx, pixels.shape)
+                total += weight
+                square += weight * weight
+                moved += (other - pixels) * weight
+        left = (square / (total * total) * self._coloring(noise)).clamp(max=1).sqrt()
+        return Signal(pixels + moved / total, signal.left * left)
+
+    def _offsets(self) -> Iterator[tuple[int, int]]:
+        """Half of the search square: the other half is the same pairs seen from the far end."""
+        for dy in range(self.search + 1):
+            for dx in range(-self.search if dy else 1, self.search + 1):
+                yield dy, dx
+
+    def _view(self, x: Tensor, dy: int, dx: int, shape: torch.Size) -> Tensor:
+        """The padded picture moved by an offset, core size."""
+        halo = self.halo
+        return x.narrow(-2, halo + dy, shape[-2]).narrow(-1, halo + dx, shape[-1])
+
+    def _weights(self, x: Tensor, variance: Tensor, dy: int, dx: int) -> tuple[Tensor, Tensor]:
+        """(T, 1, H, W) twice: weight of the pixel at +(dy, dx), and of that at -(dy, dx)."""
+        halo, patch = self.halo, self.patch
+        height, width = x.shape[-2] - 2 * halo, x.shape[-1] - 2 * halo
+        # compare where either end of the pair is a core pixel, and a patch's rim around it
+        top, left = halo - dy - patch, halo - max(dx, 0) - patch
+        rows, columns = height + dy + 2 * patch, width + abs(dx) + 2 * patch
+
+        def at(field: Tensor, y: int, x0: int) -> Tensor:
+            return field.narrow(-2, y, rows).narrow(-1, x0, columns)
+
+        difference = at(x, top + dy, left + dx) - at(x, top, left)
+        explained = at(variance, top + dy, left + dx) + at(variance, top, left)
+        ratio = (difference * difference / explained.clamp(min=TINY)).mean(1, keepdim=True)
+        taps = box(patch)
+        distance = taps_sum(taps_sum(ratio, taps, -1), taps, -2)  # 1 on average for noise alone
+        weight = ((distance - 1).clamp(min=0) * (-2 / self.width**2)).exp()
+        return (
+            weight.narrow(-2, dy, height).narrow(-1, max(dx, 0), width),
+            weight.narrow(-2, 0, height).narrow(-1, max(-dx, 0), width),
+        )
+
+    def _coloring(self, noise: NoiseTable) -> Tensor:
+        """How much worse this noise averages over the search square than white noise would."""
+        taps = box(self.search)
+        white = sum(t * t for t in taps) ** 2
+        share = noise_share(noise.spectrum, power(taps), power(taps))
+        return (share.mean() / white).clamp(min=1)
