@@ -38,7 +38,7 @@ class Wavelet(SpatialStage):
     @property
     def halo(self) -> int:
         """Extent of the coarsest band's filter, and of the window on it."""
-        return 3 * (2**self.levels - 1) + WINDOW * 2 ** (self.levels - 1)
+        return 3 * ((1 << self.levels) - 1) + (WINDOW << (self.levels - 1))
 
     def filter(self, signal: Signal, noise: NoiseTable, luma: Tensor) -> Signal:
         """Analyse, shrink, add the adjoint of every band."""
