@@ -7,6 +7,7 @@ clip keeps quarter-size chroma planes). Values outside the nominal range are leg
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -128,6 +129,19 @@ class Signal:
 
 class Motion(Protocol):
     """Motion between frames of a block, estimated once per pair and shared by everyone."""
+
+    @property
+    def guide_noise(self) -> float:
+        """Noise variance left in the guides, as a share of the source's."""
+        ...
+
+    def guide(self, a: int) -> Tensor:
+        """Luma of block frame ``a`` with most of its noise removed, (1, H, W)."""
+        ...
+
+    def prepare(self, pairs: Sequence[tuple[int, int]]) -> None:
+        """Estimate the motion of many pairs at once, both ways."""
+        ...
 
     def flow(self, a: int, b: int) -> Tensor:
         """Where each pixel of block frame ``a`` is in block frame ``b``.

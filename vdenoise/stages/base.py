@@ -48,7 +48,6 @@ class Stage(BaseModel):
     method: ClassVar[str]  # name inside the slot
     half: ClassVar[bool] = False  # float16 on CUDA is close enough (held to it by a test)
     tileable: ClassVar[bool] = True  # False: needs whole frames (motion has no bounded halo)
-    multiple: ClassVar[int] = 1  # tile sizes and halos are multiples of this, in chroma pixels
     memory: ClassVar[float] = 8.0  # scratch, in copies of the block's core signals
     speeds: ClassVar[dict[str, dict[str, Any]]] = {}  # cost parameters for each --speed word
     removes: ClassVar[Literal["noise", "outliers"]] = "noise"  # what the contract tests feed it
@@ -72,6 +71,11 @@ class Stage(BaseModel):
     def halo(self) -> int:
         """Pixels of a signal's own plane needed around a tile (exact: enough, and used)."""
         return 0
+
+    @property
+    def multiple(self) -> int:
+        """Tile edges and halos lie on multiples of this many pixels of a signal's own plane."""
+        return 1
 
     @property
     def needs_motion(self) -> bool:
