@@ -135,13 +135,18 @@ def resize_to(luma: Tensor, like: Tensor) -> Tensor:
     The last row or column of an odd-sized clip is averaged with itself, as chroma was.
     """
     height, width = like.shape[-2:]
-    fy, fx = (_subsampling(a, b) for a, b in zip(luma.shape[-2:], (height, width), strict=True))
+    fy, fx = subsampling(luma, like)
     if (fy, fx) == (1, 1):
         return luma
     pad = (0, width * fx - luma.shape[-1], 0, height * fy - luma.shape[-2])
     return functional.avg_pool2d(functional.pad(luma, pad, mode="replicate"), (fy, fx))
 
 
-def _subsampling(luma: int, chroma: int) -> int:
-    """Power of two that takes a luma size to a chroma size (9 to 3 is 4:1:1's 4, not 3)."""
-    return 1 << (-(-luma // chroma) - 1).bit_length()
+def subsampling(luma: Tensor, chroma: Tensor) -> tuple[int, int]:
+    """Luma pixels to one chroma pixel, down and across: powers of two.
+
+    9 luma columns to 3 of chroma is 4:1:1's 4, not 3.
+    """
+    ratios = [-(-a // b) for a, b in zip(luma.shape[-2:], chroma.shape[-2:], strict=True)]
+    down, across = (1 << (ratio - 1).bit_length() for ratio in ratios)
+    return down, across

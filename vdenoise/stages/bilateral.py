@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch import Tensor
 from vdenoise.frame import Signal
 from vdenoise.noise.profile import NoiseTable
 from vdenoise.stages.base import SpatialStage, param
-from vdenoise.stages.local import noise_share, pad, power, shifted
+from vdenoise.stages.local import TINY, colored, pad, shifted
 
 
 class Bilateral(SpatialStage):
@@ -29,7 +29,7 @@ class Bilateral(SpatialStage):
     width: float = param(
         2.2, "Width of the range kernel, in sigmas of the noise.", low=1.0, high=5.0
     )
-    speeds: ClassVar = {"veryfast": {"size": 1.0}, "fast": {"size": 1.4}}
+    speeds: ClassVar[dict[str, dict[str, Any]]] = {"veryfast": {"size": 1.0}, "fast": {"size": 1.4}}
 
     @property
     def halo(self) -> int:
@@ -40,37 +40,27 @@ class Bilateral(SpatialStage):
         """Weighted sum over the window, as a correction."""
         pixels, radius = signal.pixels, self.halo
         sigma = self.sigma(signal, noise, luma)
-        # differences beyond this many sigma have half a range kernel's weight or less
-        scale = -0.5 / (sigma * self.width).square().clamp(min=1e-20)
+        scale = 1 / ((sigma * self.width).square() * pixels.shape[1]).clamp(min=TINY)
         padded = pad(pixels, radius)
-        planes = pixels.shape[1]
         total = torch.ones_like(signal.left)
-        square = torch.ones_like(signal.left)
         moved = torch.zeros_like(pixels)
+        second = torch.zeros_like(signal.left)
+        others = torch.zeros_like(signal.left)
         for dy in range(-radius, radius + 1):
             for dx in range(-radius, radius + 1):
                 if dy == dx == 0:
                     continue
                 difference = shifted(padded, dy, dx, radius) - pixels
                 near = math.exp(-0.5 * (dy * dy + dx * dx) / self.size**2)
-                exponent = (difference * difference * scale).sum(1, keepdim=True) / planes
-                weight = exponent.exp() * near
+                distance = (difference * difference * scale).sum(1, keepdim=True)
+                weight = (distance * -0.5).exp() * near
                 total += weight
-                square += weight * weight
                 moved += difference * weight
-        left = self._left(square / (total * total), noise)
-        return Signal(pixels + moved / total, signal.left * left)
-
-    def _left(self, squares: Tensor, noise: NoiseTable) -> Tensor:
-        """Share of sigma left by weights with this sum of squares.
-
-        Spatially correlated noise averages less well than the squares say, by the same factor as
-        under the spatial kernel alone. And because the weights favour pixels that err the same
-        way as the centre, a share ``1 / (1 + width^2)`` of the centre's own error stays.
-        """
-        bell = [math.exp(-0.5 * (x / self.size) ** 2) for x in range(-self.halo, self.halo + 1)]
-        taps = [b / sum(bell) for b in bell]
-        white = sum(t * t for t in taps) ** 2
-        coloring = (noise_share(noise.spectrum, power(taps), power(taps)).mean() / white).clamp(1)
-        bias = 1 / (1 + self.width**2)
-        return ((squares * coloring).clamp(max=1) * (1 - bias**2) + bias**2).sqrt()
+                second += distance * weight
+                others += (weight - distance * weight).square()
+        moved /= total
+        first = (moved * moved * scale).sum(1, keepdim=True)
+        # derivative of the result by its own pixel: weights also follow the centre's error
+        own = (1 + second) / total - first
+        left = colored(own.square() + others / (total * total), noise.spectrum).sqrt()
+        return Signal(pixels + moved, signal.left * left)

@@ -149,3 +149,19 @@ def noise_share(spectrum: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """
     share = torch.einsum("i,pij,j->p", rows, spectrum.double().cpu(), columns)
     return share.clamp(min=0).to(spectrum)[:, None, None]
+
+
+def colored(white: Tensor, spectrum: Tensor, radius: int = 1) -> Tensor:
+    """Variance an averaging filter leaves of this noise, from what it leaves of white noise.
+
+    Correlated noise averages worse by the factor it does under a box mean, less and less so as
+    the filter leaves more; a filter that leaves all of white noise leaves all of any.
+
+    Args:
+        white: (T, 1, H, W) share of the variance left of white noise, in [0, 1].
+        spectrum: (P, 16, 16) of the noise, mean 1.
+    """
+    mean = power(box(radius))
+    factor = (noise_share(spectrum, mean, mean).mean() * (2 * radius + 1) ** 2).clamp(min=1)
+    white = white.clamp(max=1)
+    return white * factor / (1 + white * (factor - 1))

@@ -6,11 +6,10 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from vdenoise.frame import Block, Signal, window
-from vdenoise.motion.warp import warp
-from vdenoise.stages.base import Stage, param, resize_to
+from vdenoise.motion.warp import resize, warp
+from vdenoise.stages.base import Stage, param, resize_to, subsampling
 from vdenoise.stages.local import pad, shifted
 
 
@@ -64,6 +63,8 @@ class TemporalMedian(Stage):
         seen = window(block.first + position, self.radius, block.shot_first, block.shot_last)
         others = [index - block.first for index in seen if index != block.first + position]
         current = slice(position, position + 1)
+        if self.compensate and block.motion is not None:
+            block.motion.prepare([(position, other) for other in others])
         if not others:
             return block.luma[current], block.chroma and block.chroma[current]
         planes = [self._search(block, signal, position, others) for signal in block.signals]
@@ -116,12 +117,11 @@ class TemporalMedian(Stage):
         if not self.compensate:
             return pixels[None], torch.ones_like(signal.left[:1])
         assert block.motion is not None, "the planner gives motion to a stage that needs it"
-        size = pixels.shape[-2:]
-        trust = block.motion.trust(position, other).to(pixels)
-        trust = functional.interpolate(trust[None, None], size, mode="bilinear")
-        luma_size = block.luma.pixels.shape[-2:]
-        scale = (size[1] / luma_size[1], size[0] / luma_size[0])
-        return warp(pixels, block.motion.flow(position, other), scale)[None], trust
+        height, width = pixels.shape[-2:]
+        trust = resize(block.motion.trust(position, other), (height, width))
+        down, across = subsampling(block.luma.pixels, pixels)
+        moved = warp(pixels, block.motion.flow(position, other), (1 / across, 1 / down))
+        return moved[None], trust[None, None]
 
 
 def _repair(signal: Signal, share: Tensor, median: Tensor, count: int) -> Signal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch import Tensor
 from vdenoise.frame import Signal
 from vdenoise.noise.profile import NoiseTable
 from vdenoise.stages.base import SpatialStage, param
-from vdenoise.stages.local import pad, taps_sum
+from vdenoise.stages.local import TINY, box, colored, smooth
 
 
 class TotalVariation(SpatialStage):
@@ -30,7 +30,7 @@ class TotalVariation(SpatialStage):
         0.7, "Lambda in sigmas of the noise: more gives larger flat patches.", low=0.1, high=3.0
     )
     steps: int = param(12, "Steps of the solver.", low=4, high=64)
-    speeds: ClassVar = {
+    speeds: ClassVar[dict[str, dict[str, Any]]] = {
         "veryfast": {"steps": 6},
         "fast": {"steps": 8},
         "slow": {"steps": 16},
@@ -39,8 +39,8 @@ class TotalVariation(SpatialStage):
 
     @property
     def halo(self) -> int:
-        """Each step looks one pixel further; two more to measure what was removed."""
-        return self.steps + WINDOW
+        """Each step looks one pixel further; then the slopes in a window."""
+        return self.steps + WINDOW + 1
 
     def filter(self, signal: Signal, noise: NoiseTable, luma: Tensor) -> Signal:
         """Project step by step on the ball that the noise allows."""
@@ -62,18 +62,11 @@ class TotalVariation(SpatialStage):
             ahead_right = new_right + (new_right - right) * pull
             down, right = new_down, new_right
         correction = _divergence(down, right)
-        return Signal(pixels + correction, signal.left * self._left(correction, sigma))
-
-    def _left(self, correction: Tensor, sigma: Tensor) -> Tensor:
-        """What the energy taken out of a 5x5 window leaves of sigma^2, were it all noise."""
-        taps = (0.2,) * (2 * WINDOW + 1)
-        energy = (correction * correction).sum(1, keepdim=True)
-        energy = taps_sum(taps_sum(pad(energy, WINDOW), taps, -1), taps, -2)
-        own = (sigma * sigma).sum(1, keepdim=True) / self.strength**2
-        return (1 - energy / own.clamp(min=1e-20)).clamp(0.04, 1).sqrt()
+        result = pixels + correction
+        return Signal(result, signal.left * _left(result, bound, noise.spectrum))
 
 
-WINDOW = 2  # half size of the window in which removed energy is measured
+WINDOW = 1  # half size of the window in which the result's slope is measured
 
 
 def _forward(u: Tensor, dim: int) -> Tensor:
@@ -92,9 +85,24 @@ def _divergence(down: Tensor, right: Tensor) -> Tensor:
     return result
 
 
+def _left(u: Tensor, bound: Tensor, spectrum: Tensor) -> Tensor:
+    """(T, 1, H, W) share of sigma that is left in the result ``u``.
+
+    Near its solution TV acts as diffusion along the contours with conductance
+    ``k = lambda / |grad u|``, and ``1 / (1 + k (2 - 2 cos w))`` lets through the variance
+    ``(1 + 2 k) / (1 + 4 k)^1.5`` of white noise. Across the contours a little is lost too: the
+    power 1.4 was fitted to the spread of results over noise drawn ten times on textured pictures.
+    """
+    down, right = _forward(u, -2), _forward(u, -1)
+    slope = smooth((down * down + right * right).sum(1, keepdim=True).sqrt(), box(WINDOW))
+    conductance = bound.square().sum(1, keepdim=True).sqrt() / slope.clamp(min=TINY)
+    along = (1 + 2 * conductance) / (1 + 4 * conductance).pow(1.5)
+    return colored(along.pow(1.4), spectrum).sqrt()
+
+
 def _project(down: Tensor, right: Tensor, bound: Tensor) -> tuple[Tensor, Tensor]:
     """Shorten (down, right) to length ``bound``; all planes of a pixel as one vector."""
     length = (down * down + right * right).sum(1, keepdim=True).sqrt()
     limit = bound.square().sum(1, keepdim=True).sqrt()
-    factor = limit / torch.maximum(length, limit).clamp(min=1e-20)
+    factor = limit / torch.maximum(length, limit).clamp(min=TINY)
     return down * factor, right * factor

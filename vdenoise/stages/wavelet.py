@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -33,7 +33,11 @@ class Wavelet(SpatialStage):
     memory: ClassVar[float] = 16.0
 
     levels: int = param(3, "Octaves of noise to remove, from the finest.", low=1, high=5)
-    speeds: ClassVar = {"veryfast": {"levels": 2}, "fast": {"levels": 2}}
+    speeds: ClassVar[dict[str, dict[str, Any]]] = {
+        "veryfast": {"levels": 2},
+        "slow": {"levels": 4},
+        "veryslow": {"levels": 4},
+    }
 
     @property
     def halo(self) -> int:
