@@ -1,0 +1,265 @@
+"""Integer planes to the working representation and back: ranges, matrices, depths, dither.
+
+Quantisation follows Rec. ITU-R BT.2100-2 table 9 (and BT.709-6 / BT.601-7 for the same formulas):
+limited range puts luma on 16..235 and chroma on 16..240, times 2^(bits-8); full range uses
+0..2^bits-1 with chroma centred on 2^(bits-1). RGB goes through the BT.709-6 luma coefficients for
+analysis only: what is written back is a correction, so the choice is invisible at strength 0.
+
+Everything here is pure and works on any device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vdenoise.frame import PixelFormat
+
+# Rec. ITU-R BT.709-6, item 3.2 and 3.3
+KR, KG, KB = 0.2126, 0.7152, 0.0722
+CB_SCALE, CR_SCALE = 1.8556, 1.5748
+
+
+def quantisation(fmt: PixelFormat, full_range: bool, *, chroma: bool) -> tuple[float, float]:
+    """Codes per unit of the working representation and the code of its zero.
+
+    Floating-point samples are their own unit: (1, 0).
+    """
+    if fmt.floating:
+        return 1.0, 0.0
+    step = float(1 << (fmt.bits - 8))
+    if full_range:
+        return float((1 << fmt.bits) - 1), float(1 << (fmt.bits - 1)) if chroma else 0.0
+    return (224 * step, 128 * step) if chroma else (219 * step, 16 * step)
+
+
+def lift(
+    planes: Sequence[Tensor], fmt: PixelFormat, full_range: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Decoded planes to float32 working planes.
+
+    Args:
+        planes: one (H, W) tensor for each plane of ``fmt``, colour planes first; RGB in FFmpeg's
+            order G, B, R.
+        fmt: their layout.
+        full_range: whether codes fill the whole range.
+
+    Returns:
+        Luma (1, H, W), nominally in [0, 1], and chroma (2, h, w) at its own resolution, nominally
+        in [-0.5, 0.5], or None for gray. Nothing is clipped.
+    """
+    if fmt.family == "rgb":
+        scale, zero = quantisation(fmt, full_range, chroma=False)
+        g, b, r = (_to_float(p, fmt).sub_(zero).mul_(1 / scale) for p in planes[:3])
+        luma = g.mul_(KG).add_(b, alpha=KB).add_(r, alpha=KR)
+        cb = b.sub_(luma).mul_(1 / CB_SCALE)
+        cr = r.sub_(luma).mul_(1 / CR_SCALE)
+        return luma.unsqueeze(0), torch.stack((cb, cr))
+    scale, zero = quantisation(fmt, full_range, chroma=False)
+    luma = _to_float(planes[0], fmt).sub_(zero).mul_(1 / scale).unsqueeze(0)
+    if fmt.family == "gray":
+        return luma, None
+    scale, zero = quantisation(fmt, full_range, chroma=True)
+    chroma = torch.empty((2, *planes[1].shape), dtype=torch.float32, device=planes[1].device)
+    for target, plane in zip(chroma, planes[1:3], strict=True):
+        target.copy_(_quick(plane, fmt))
+    return luma, chroma.sub_(zero).mul_(1 / scale)
+
+
+def apply_correction(
+    planes: Sequence[Tensor],
+    d_luma: Tensor | None,
+    d_chroma: Tensor | None,
+    fmt: PixelFormat,
+    full_range: bool,
+    *,
+    out: PixelFormat | None = None,
+    dither_seed: tuple[int, int] | None = None,
+    chroma_location: str = "left",
+) -> tuple[Tensor, ...]:
+    """Source samples plus a correction, rounded once and clamped to the codes that exist.
+
+    Where the correction is 0 the source sample comes back exactly; a plane without a correction
+    is handed on as it is. Alpha passes through.
+
+    Args:
+        planes: the decoded planes, as for :func:`lift`; never changed.
+        d_luma: (1, H, W) in working units, or None for no change.
+        d_chroma: (2, h, w) in working units, or None for no change.
+        fmt: layout of ``planes``.
+        full_range: whether codes fill the whole range, in the source and in the output.
+        out: another depth of the same family, or one with denser chroma (4:2:0 to 4:2:2 or
+            4:4:4), which is interpolated.
+        dither_seed: (seed, frame index) of the dither where bits are dropped; None rounds.
+        chroma_location: where 4:2:0 chroma sits ("left", "center" or "topleft"), for denser chroma.
+
+    Returns:
+        One tensor for each plane of ``out``.
+    """
+    out = out or fmt
+    assert (out.family, out.alpha, out.floating) == (fmt.family, fmt.alpha, fmt.floating)
+    if fmt.family == "rgb":
+        wanted = _rgb_corrections(d_luma, d_chroma)
+    else:
+        wanted = [None if d_luma is None else d_luma[0]]
+        if fmt.family == "yuv":
+            wanted += [None, None] if d_chroma is None else [d_chroma[0], d_chroma[1]]
+    result = []
+    for number, (plane, correction) in enumerate(zip(planes, wanted, strict=False)):
+        chroma = fmt.family == "yuv" and number > 0
+        denser = chroma and (out.sub_w, out.sub_h) != (fmt.sub_w, fmt.sub_h)
+        if correction is None and out.bits == fmt.bits and not denser:
+            result.append(plane)
+            continue
+        exact = _corrected(plane, correction, fmt, out, full_range, chroma=chroma)
+        if denser:
+            like = planes[0].shape
+            exact = _interpolate_chroma(exact, fmt, out, (like[0], like[1]), chroma_location)
+        if out.bits < fmt.bits and dither_seed is not None:
+            exact.add_(tpdf(exact.shape, (*dither_seed, number), device=exact.device))
+        result.append(_to_codes(exact, out, plane.dtype))
+    if fmt.alpha:
+        result.append(_rescaled_alpha(planes[-1], fmt, out))
+    return tuple(result)
+
+
+def tpdf(
+    shape: Sequence[int], seed: tuple[int, int, int], *, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Triangular dither in (-1, 1) LSB: zero mean, and a noise floor that does not depend on the
+    signal (Lipshitz, Wannamaker, Vanderkooy 1992).
+
+    Each sample is a hash of (seed, frame, plane, position), so every device and every split of a
+    clip draws the same values. ``seed`` is (seed, frame index, plane).
+    """
+    height, width = shape[-2:]
+    key = 0
+    for word in seed:
+        key = _mix_int(key ^ (word & 0xFFFFFFFF))
+    x = torch.arange(height * width, dtype=torch.int32, device=device).view(height, width)
+    x = x ^ (key - (1 << 32) if key >= 1 << 31 else key)
+    x = (x ^ _shift_right(x, 16)).mul_(0x7FEB352D)
+    x = (x ^ _shift_right(x, 15)).mul_(0x846CA68B - (1 << 32))
+    x = x ^ _shift_right(x, 16)
+    high, low = _shift_right(x, 16), x & 0xFFFF
+    return high.sub_(low).to(torch.float32).mul_(1 / 65536)
+
+
+def _mix_int(x: int) -> int:
+    """The 32-bit integer hash "lowbias32" (C. Wellons), on a Python integer."""
+    x = ((x ^ x >> 16) * 0x7FEB352D) & 0xFFFFFFFF
+    x = ((x ^ x >> 15) * 0x846CA68B) & 0xFFFFFFFF
+    return x ^ x >> 16
+
+
+def _shift_right(x: Tensor, bits: int) -> Tensor:
+    """Logical right shift of int32 (torch's own is arithmetic)."""
+    return (x >> bits) & ((1 << (32 - bits)) - 1)
+
+
+def _quick(plane: Tensor, fmt: PixelFormat) -> Tensor:
+    """uint16 seen as int16 where no code reaches 2^15: torch converts that eight times faster."""
+    return plane.view(torch.int16) if 8 < fmt.bits < 16 else plane
+
+
+def _to_float(plane: Tensor, fmt: PixelFormat) -> Tensor:
+    """A float32 copy, in codes."""
+    return _quick(plane, fmt).to(torch.float32, copy=True)
+
+
+def _rgb_corrections(d_luma: Tensor | None, d_chroma: Tensor | None) -> list[Tensor | None]:
+    """Corrections of G, B, R from those of luma and chroma (BT.709 inverse matrix)."""
+    if d_chroma is None:
+        same = None if d_luma is None else d_luma[0]
+        return [same, same, same]
+    cb, cr = d_chroma
+    g = cb.mul(-KB * CB_SCALE / KG).add_(cr, alpha=-KR * CR_SCALE / KG)
+    b, r = cb.mul(CB_SCALE), cr.mul(CR_SCALE)
+    if d_luma is not None:
+        for plane in (g, b, r):
+            plane.add_(d_luma[0])
+    return [g, b, r]
+
+
+def _corrected(
+    plane: Tensor,
+    correction: Tensor | None,
+    fmt: PixelFormat,
+    out: PixelFormat,
+    full_range: bool,
+    *,
+    chroma: bool,
+) -> Tensor:
+    """Source plus correction in codes of ``out``, not yet rounded."""
+    exact = _to_float(plane, fmt)
+    out_scale, out_zero = quantisation(out, full_range, chroma=chroma)
+    if out.bits != fmt.bits:
+        scale, zero = quantisation(fmt, full_range, chroma=chroma)
+        exact.sub_(zero).mul_(out_scale / scale).add_(out_zero)
+    if correction is not None:
+        assert correction.shape == plane.shape, "a correction has the size of its plane"
+        exact.add_(correction, alpha=out_scale)
+    return exact
+
+
+def _to_codes(exact: Tensor, out: PixelFormat, dtype: torch.dtype) -> Tensor:
+    """Round and clamp to existing codes; floating-point samples are left as they are."""
+    assert bool(exact.sum().isfinite()), "a correction is not a finite number"
+    if out.floating:
+        return exact.to(dtype)
+    exact.round_().clamp_(0, (1 << out.bits) - 1)
+    if out.bits == 8:
+        return exact.to(torch.int16).to(torch.uint8)  # several times faster than in one step
+    return exact.to(torch.int32).to(torch.uint16) if out.bits == 16 else exact.to(torch.uint16)
+
+
+def _rescaled_alpha(plane: Tensor, fmt: PixelFormat, out: PixelFormat) -> Tensor:
+    """Alpha at another depth: always full range, never dithered (opaque must stay opaque)."""
+    if out.bits == fmt.bits:
+        return plane
+    ratio = ((1 << out.bits) - 1) / ((1 << fmt.bits) - 1)
+    return _to_codes(_to_float(plane, fmt).mul_(ratio), out, plane.dtype)
+
+
+def _interpolate_chroma(
+    plane: Tensor, fmt: PixelFormat, out: PixelFormat, luma: tuple[int, int], location: str
+) -> Tensor:
+    """Interpolate chroma (h, w) to the density of ``out`` (Catmull-Rom, edges repeated)."""
+    assert out.sub_w <= fmt.sub_w and out.sub_h <= fmt.sub_h, "chroma is never thinned out"
+    height, width = (-(-luma[0] >> out.sub_h), -(-luma[1] >> out.sub_w))
+    if out.sub_h < fmt.sub_h:
+        cosited = location in ("topleft", "top")
+        plane = _interpolate_rows(plane, fmt.sub_h - out.sub_h, cosited)[:height]
+    if out.sub_w < fmt.sub_w:
+        cosited = location not in ("center", "top", "bottom")
+        plane = _interpolate_rows(plane.T, fmt.sub_w - out.sub_w, cosited)[:width].T
+    return plane.contiguous()
+
+
+def _interpolate_rows(plane: Tensor, log2: int, cosited: bool) -> Tensor:
+    """2^log2 rows for each row, the first on the row itself (cosited) or all centred around it."""
+    times = 1 << log2
+    padded = functional.pad(plane[None, None], (0, 0, 2, 2), mode="replicate")[0, 0]
+    rows = plane.shape[0]
+    phases = []
+    for k in range(times):
+        shift = k / times if cosited else (k + 0.5) / times - 0.5
+        whole = -1 if shift < 0 else 0
+        t = shift - whole
+        taps = (
+            0.5 * (-t + 2 * t**2 - t**3),
+            0.5 * (2 - 5 * t**2 + 3 * t**3),
+            0.5 * (t + 4 * t**2 - 3 * t**3),
+            0.5 * (-(t**2) + t**3),
+        )
+        start = 1 + whole  # row -1 of the neighbourhood, in the padded plane
+        phases.append(
+            sum(
+                (padded[start + n : start + n + rows] * tap for n, tap in enumerate(taps) if tap),
+                torch.zeros_like(plane),
+            )
+        )
+    return torch.stack(phases, 1).flatten(0, 1)

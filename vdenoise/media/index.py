@@ -1,0 +1,224 @@
+"""Which frames a clip holds, known before the first one is denoised.
+
+A demux-only pass: the timestamps of all packets, sorted, are those of the decoded frames in
+presentation order (packets that an edit list hides are left out). Frame numbers, seeking, the
+variable-rate decision and the detection of files that were cut short all rest on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.stream import VideoStream
+
+from vdenoise.media.source import local, open_input, prepare_decoder, video_of
+
+_PEEK = 4  # frames decoded to see that packets and frames are one to one
+
+
+@dataclass(frozen=True)
+class FrameIndex:
+    """All frames of a clip in presentation order."""
+
+    pts: tuple[int, ...]
+    durations: tuple[int, ...]  # in ticks; 0 where unknown
+    keys: tuple[int, ...]  # frame numbers that decoding can start at
+    time_base: Fraction
+    rate: Fraction
+    variable_rate: bool
+    counted: bool  # timestamps are missing or broken: frame n is shown at n / rate
+    truncated: str = ""  # what is missing, in words; empty for a whole file
+
+    def __len__(self) -> int:
+        return len(self.pts)
+
+    @property
+    def end(self) -> int:
+        """Tick at which the last frame ends."""
+        return self.pts[-1] + self.durations[-1]
+
+
+def scan(path: Path) -> FrameIndex:
+    """Index a clip. The result is kept until the file changes.
+
+    Raises:
+        InputError: the clip cannot be opened.
+    """
+    state = local(path).stat()
+    return _scan(path, state.st_mtime_ns, state.st_size)
+
+
+@dataclass
+class _Packets:
+    pts: list[int | None]
+    durations: list[int]
+    keys: list[bool]
+    hidden: int = 0
+    broken: int = 0
+    end: float = 0.0  # seconds, over all streams
+
+
+@lru_cache(maxsize=16)
+def _scan(path: Path, _mtime: int, size: int) -> FrameIndex:
+    with open_input(path) as container:
+        stream = video_of(container, path)
+        found = _read_packets(container, stream)
+        truncated = _missing(container, stream, found, size)
+        base = stream.time_base or Fraction(1, 1000)
+        rates = [
+            Fraction(rate)
+            for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate)
+            if rate
+        ] or [Fraction(25)]
+    known = [pts for pts in found.pts if pts is not None]
+    counted = len(known) < len(found.pts) or len(set(known)) < len(known) or not known
+    if not counted:
+        decoded = _decoded_pts(path, known)
+        if decoded is not None:
+            lookup = dict(zip(known, zip(found.durations, found.keys, strict=True), strict=True))
+            found.pts = list(decoded)
+            found.durations = [lookup.get(pts, (0, False))[0] for pts in decoded]
+            found.keys = [lookup.get(pts, (0, False))[1] for pts in decoded]
+            known = decoded
+    if counted:
+        rate = rates[0]
+        return FrameIndex(
+            pts=tuple(range(len(found.pts))),
+            durations=(1,) * len(found.pts),
+            keys=(0,),
+            time_base=1 / rate,
+            rate=rate,
+            variable_rate=False,
+            counted=True,
+            truncated=truncated,
+        )
+    order = sorted(range(len(known)), key=known.__getitem__)
+    pts = [known[i] for i in order]
+    rate, variable = _clock(pts, base, rates)
+    durations = [found.durations[i] for i in order]
+    durations = _filled_durations(pts, durations, 1 / (rate * base))
+    return FrameIndex(
+        pts=tuple(pts),
+        durations=tuple(durations),
+        keys=tuple(n for n, i in enumerate(order) if found.keys[i]),
+        time_base=base,
+        rate=rate,
+        variable_rate=variable,
+        counted=False,
+        truncated=truncated,
+    )
+
+
+def _read_packets(container: av.container.InputContainer, stream: VideoStream) -> _Packets:
+    found = _Packets([], [], [])
+    packets = container.demux()
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return found
+        except av.FFmpegError:  # damage between packets: what can be read is what there is
+            found.broken += 1
+            return found
+        if not packet.size:
+            continue
+        if packet.pts is not None and packet.time_base:
+            end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+            found.end = max(found.end, end)
+        if packet.stream_index != stream.index:
+            continue
+        if packet.is_discard:
+            found.hidden += 1
+            continue
+        found.broken += packet.is_corrupt
+        found.pts.append(packet.pts)
+        found.durations.append(packet.duration or 0)
+        found.keys.append(packet.is_keyframe)
+
+
+def _missing(
+    container: av.container.InputContainer, stream: VideoStream, found: _Packets, size: int
+) -> str:
+    """What a file that was cut short lacks; the demuxers themselves say nothing."""
+    frames = len(found.pts)
+    kinds = container.format.name.split(",")
+    if stream.frames > frames + found.hidden and ("mov" in kinds or "avi" in kinds):
+        return f"{frames} of its {stream.frames - found.hidden} frames are there"
+    if "matroska" in kinds and container.duration:
+        told = container.duration / av.time_base
+        if found.end < told - 0.25:
+            return f"it ends after {found.end:.2f} s of {told:.2f} s"
+    if "mpegts" in kinds and size % 188 and size % 192:
+        return "its last packet is incomplete"
+    if found.broken and "mov" in kinds:
+        return "its last packets are incomplete"
+    return ""
+
+
+def _decoded_pts(path: Path, known: list[int]) -> list[int] | None:
+    """Timestamps of the decoded frames, where they are not those of the packets.
+
+    Field pairs in two packets, hidden VP8 frames and leading pictures of an open first group
+    have packets that never become a frame. A few frames tell; only then is the clip decoded.
+    """
+    expected = sorted(known)
+    with open_input(path) as container:
+        stream = video_of(container, path)
+        hides = stream.codec_context.name in ("vp8", "libvpx")
+        prepare_decoder(stream)
+        first: list[int] = []
+        for pts, sound in _decode_all(container, stream):
+            if not sound:
+                return None  # damage is the reader's to tell
+            first.append(pts)
+            if len(first) >= _PEEK:
+                break
+        if first == expected[: len(first)] and not hides:
+            return None
+    with open_input(path) as container:
+        stream = video_of(container, path)
+        prepare_decoder(stream)
+        decoded = []
+        for pts, sound in _decode_all(container, stream):
+            if not sound:
+                return None
+            decoded.append(pts)
+    return sorted(set(decoded)) or None
+
+
+def _decode_all(container: av.container.InputContainer, stream: VideoStream):  # type: ignore[no-untyped-def]
+    """(pts, sound) of every frame; one (0, False) and the end where anything is damaged."""
+    try:
+        for frame in container.decode(stream):
+            if frame.is_corrupt or frame.pts is None:
+                yield 0, False
+                return
+            yield frame.pts, True
+    except av.FFmpegError:
+        yield 0, False
+
+
+def _clock(pts: list[int], base: Fraction, rates: list[Fraction]) -> tuple[Fraction, bool]:
+    """The frame rate, and whether the timestamps leave it by more than one tick."""
+    ticks = np.array(pts, dtype=np.float64) - pts[0]
+    number = np.arange(len(pts), dtype=np.float64)
+    candidates = list(rates)
+    if len(pts) > 1 and pts[-1] > pts[0]:
+        candidates.append((len(pts) - 1) / ((pts[-1] - pts[0]) * base))
+    for rate in candidates:
+        if np.abs(ticks - number * float(1 / (rate * base))).max() <= 1.0:
+            return rate, False
+    return rates[0], True
+
+
+def _filled_durations(pts: list[int], durations: list[int], nominal: Fraction) -> list[int]:
+    """Durations where the container gives none: up to the next frame, the last one nominal."""
+    following = [b - a for a, b in zip(pts, pts[1:], strict=False)] + [round(nominal)]
+    return [own or gap for own, gap in zip(durations, following, strict=True)]
+
+

@@ -1,0 +1,295 @@
+"""What a clip is: everything that must be kept, read before anything is changed."""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.filter import Graph
+from av.video.stream import VideoStream
+
+from vdenoise.errors import InputError
+from vdenoise.frame import ClipInfo, PixelFormat
+from vdenoise.media import hdr
+from vdenoise.media.index import FrameIndex, scan
+from vdenoise.media.pixels import planar_format
+from vdenoise.media.source import display, open_input, prepare_decoder, video_of
+
+# Names of ITU-T H.273 code points, as FFmpeg writes them.
+PRIMARIES = {
+    1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film",
+    9: "bt2020", 10: "smpte428", 11: "smpte431", 12: "smpte432", 22: "ebu3213",
+}  # fmt: skip
+TRANSFERS = {
+    1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear", 9: "log100",
+    10: "log316", 11: "iec61966-2-4", 12: "bt1361e", 13: "iec61966-2-1", 14: "bt2020-10",
+    15: "bt2020-12", 16: "smpte2084", 17: "smpte428", 18: "arib-std-b67",
+}  # fmt: skip
+MATRICES = {
+    0: "rgb", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco",
+    9: "bt2020nc", 10: "bt2020c", 11: "smpte2085", 12: "chroma-derived-nc",
+    13: "chroma-derived-c", 14: "ictcp",
+}  # fmt: skip
+UNKNOWN = "unknown"
+
+# What re-encoding loses whatever we do: side data names, and the words for people.
+_LOST = {
+    "DOVI_RPU_BUFFER": "Dolby Vision metadata",
+    "DOVI_METADATA": "Dolby Vision metadata",
+    "DYNAMIC_HDR_PLUS": "HDR10+ dynamic metadata",
+    "DYNAMIC_HDR_VIVID": "HDR Vivid dynamic metadata",
+}
+_PEEK = 5  # frames looked at for field order
+
+
+@dataclass(frozen=True)
+class _Peek:
+    """What only decoded frames tell."""
+
+    source_format: str
+    width: int
+    height: int
+    primaries: int
+    transfer: int
+    matrix: int
+    range: int
+    side_data: dict[str, bytes]
+    chroma_location: str
+    field_order: str
+
+
+def probe(path: Path) -> ClipInfo:
+    """Read what there is to know of a clip, or of standard input for ``-``.
+
+    Raises:
+        InputError: it is missing, empty, damaged, holds no video or samples we cannot treat.
+    """
+    path = Path(path)
+    with open_input(path) as container:
+        stream = video_of(container, path)
+        index = scan(path)
+        if not index.pts:
+            raise _no_frames(path)
+        peek = _peek(path)
+        fmt = planar_format(peek.source_format)
+        if fmt is None:
+            raise InputError(
+                f"{display(path)} has samples of the kind {peek.source_format}, which cannot be "
+                "denoised.",
+                "Convert it to a YUV, RGB or gray format of 8 to 16 bits first.",
+                number=6,
+            )
+        return _info(path, container, stream, index, peek, fmt)
+
+
+def _no_frames(path: Path) -> InputError:
+    return InputError(
+        f"{display(path)} holds no frame that can be decoded.",
+        "It was cut short or is damaged: copy or export it again.",
+        number=11,
+    )
+
+
+def _peek(path: Path) -> _Peek:
+    frames: list[av.VideoFrame] = []
+    with open_input(path) as container:
+        stream = video_of(container, path)
+        prepare_decoder(stream)
+        for packet in container.demux(stream):
+            try:
+                frames += packet.decode()
+            except av.FFmpegError:
+                continue  # whether a damaged frame matters is decided by the reader
+            if len(frames) >= _PEEK:
+                break
+    if not frames:
+        raise _no_frames(path)
+    first = frames[0]
+    orders = [_shown(frame) for frame in frames[:_PEEK]]
+    interlaced = next((order for _, order in orders if order != "progressive"), None)
+    return _Peek(
+        source_format=first.format.name,
+        width=first.width,
+        height=first.height,
+        primaries=int(first.color_primaries),
+        transfer=int(first.color_trc),
+        matrix=int(first.colorspace),
+        range=int(first.color_range),
+        side_data=side_data_of(first),
+        chroma_location=orders[0][0],
+        field_order=interlaced or "progressive",
+    )
+
+
+def side_data_of(frame: av.VideoFrame) -> dict[str, bytes]:
+    """A frame's side data as name -> bytes.
+
+    PyAV 18 raises ValueError for types it does not know (EXIF); then there is nothing to read.
+    """
+    try:
+        return {data.type.name: bytes(data) for data in frame.side_data}
+    except ValueError:
+        return {}
+
+
+def _shown(frame: av.VideoFrame) -> tuple[str, str]:
+    """Chroma location and field order of a frame, which only FFmpeg's showinfo filter tells."""
+    base = frame.time_base or Fraction(1, 1000)
+    graph = Graph()
+    nodes = [
+        graph.add(
+            "buffer",
+            f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}"
+            f":time_base={base.numerator}/{base.denominator}"
+            f":colorspace={int(frame.colorspace)}:range={int(frame.color_range)}",
+        ),
+        graph.add("showinfo", "checksum=0"),
+        graph.add("buffersink"),
+    ]
+    graph.link_nodes(*nodes)
+    graph.configure()
+    try:  # only while no decoder thread is alive: see source.py on logging
+        av.logging.set_level(av.logging.INFO)
+        with av.logging.Capture() as lines:
+            graph.vpush(frame)
+            graph.vpull()
+    finally:
+        av.logging.set_level(None)
+    text = " ".join(line for _, _, line in lines)
+    location = re.search(r"\bcl:(\w+)", text)
+    order = re.search(r"\bi:([TBP])", text)
+    fields = {"T": "tt", "B": "bb", "P": "progressive"}
+    return (
+        location[1] if location else "unspecified",
+        fields[order[1]] if order else "progressive",
+    )
+
+
+def _info(
+    path: Path,
+    container: InputContainer,
+    stream: VideoStream,
+    index: FrameIndex,
+    peek: _Peek,
+    fmt: PixelFormat,
+) -> ClipInfo:
+    matrix, guessed = _matrix(peek, fmt)
+    warnings = _warnings(container, stream, index, peek)
+    span = index.end - index.pts[0]
+    return ClipInfo(
+        path=path,
+        container=container.format.name,
+        codec=stream.codec_context.codec.canonical_name,
+        width=peek.width,
+        height=peek.height,
+        format=fmt,
+        source_format=peek.source_format,
+        time_base=index.time_base,
+        rate=index.rate,
+        frames=len(index),
+        duration=float(span * index.time_base),
+        start_pts=index.pts[0],
+        variable_rate=index.variable_rate,
+        full_range=_full_range(peek, fmt),
+        matrix=matrix,
+        matrix_guessed=guessed,
+        primaries=PRIMARIES.get(peek.primaries, UNKNOWN),
+        transfer=TRANSFERS.get(peek.transfer, UNKNOWN),
+        chroma_location=peek.chroma_location,
+        field_order=_field_order(stream, peek),
+        sample_aspect_ratio=Fraction(stream.sample_aspect_ratio or 1) or Fraction(1),
+        rotation=_rotation(peek.side_data),
+        timecode=timecode_of(container, stream),
+        hdr=hdr.read(peek.side_data),
+        streams=tuple(_line(other) for other in container.streams),
+        metadata=dict(container.metadata),
+        warnings=tuple(warnings),
+    )
+
+
+def _full_range(peek: _Peek, fmt: PixelFormat) -> bool:
+    """Tagged; otherwise YUV is limited, RGB and gray full, as FFmpeg takes them."""
+    if peek.source_format.startswith("yuvj") or fmt.floating:
+        return True
+    if peek.range in (1, 2):
+        return peek.range == 2
+    return fmt.family != "yuv"
+
+
+def _matrix(peek: _Peek, fmt: PixelFormat) -> tuple[str, bool]:
+    """The tagged matrix, or a guess by size as players make it."""
+    if fmt.family == "rgb":
+        return "rgb", False
+    if peek.matrix in MATRICES and peek.matrix != 0:
+        return MATRICES[peek.matrix], False
+    return ("bt709" if peek.height >= 720 or peek.width >= 1280 else "smpte170m"), True
+
+
+def _field_order(stream: VideoStream, peek: _Peek) -> str:
+    """What the frames say; the stream only tells which field is shown first of the coded ones."""
+    if peek.field_order == "progressive":
+        return "progressive"
+    coded = {2: "tt", 3: "bb", 4: "tb", 5: "bt"}.get(int(stream.codec_context.field_order))
+    return coded or peek.field_order
+
+
+def display_matrix(side_data: dict[str, bytes]) -> tuple[int, ...] | None:
+    """The nine numbers of a display matrix among a frame's side data."""
+    raw = side_data.get("DISPLAYMATRIX")
+    return None if raw is None else struct.unpack_from("<9i", raw)
+
+
+def _rotation(side_data: dict[str, bytes]) -> float:
+    """Counter-clockwise degrees."""
+    matrix = display_matrix(side_data)
+    if matrix is None:
+        return 0.0
+    return round(-math.degrees(math.atan2(matrix[1], matrix[0])) % 360, 3)
+
+
+def timecode_of(container: InputContainer, stream: VideoStream) -> str | None:
+    """The start timecode, wherever the container keeps it."""
+    others: list[Any] = [stream, container, *(s for s in container.streams if s.type == "data")]
+    for place in others:
+        for key, value in place.metadata.items():
+            if key.lower() == "timecode":
+                return str(value)
+    return None
+
+
+def _line(stream: Any) -> str:
+    """A stream in one line, for people."""
+    name = stream.codec_context.name if stream.codec_context is not None else "unknown codec"
+    parts = [f"#{stream.index} {stream.type} {name if stream.type != 'attachment' else ''}".strip()]
+    language = stream.metadata.get("language")
+    if language and language != "und":
+        parts.append(language)
+    title = stream.metadata.get("title") or stream.metadata.get("filename")
+    if title:
+        parts.append(repr(title))
+    return ", ".join(parts)
+
+
+def _warnings(
+    container: InputContainer, stream: VideoStream, index: FrameIndex, peek: _Peek
+) -> list[str]:
+    found = sorted({words for name, words in _LOST.items() if name in peek.side_data})
+    warnings = [f"{words} cannot be kept" for words in found]
+    if index.truncated:
+        warnings.append(f"the file was cut short: {index.truncated}")
+    if index.counted:
+        warnings.append(
+            f"timestamps are missing or out of order; frames are shown at {float(index.rate):g} fps"
+        )
+    others = [s for s in container.streams.video if s.index != stream.index]
+    moving = [s for s in others if s.codec_context is not None and s.frames != 1]
+    if moving:
+        warnings.append(f"{len(moving)} further video stream(s) are copied as they are")
+    return warnings

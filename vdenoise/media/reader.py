@@ -1,0 +1,304 @@
+"""Decoded frames of a clip, each under its absolute number in presentation order.
+
+The index says which frames there must be, so a frame that is missing or damaged is noticed even
+where the decoder hides it, and ``--frames A-B`` delivers exactly the frames a full pass would.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import av
+from av.container import InputContainer
+from av.filter import Graph
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+
+from vdenoise.errors import InputError, UsageError
+from vdenoise.frame import ClipInfo, SourceFrame
+from vdenoise.media.index import FrameIndex, scan
+from vdenoise.media.pixels import normalized, planes_of
+from vdenoise.media.source import display, open_input, prepare_decoder, video_of
+
+OnBadFrame = Literal["fail", "repeat"]
+
+
+class Reader:
+    """A context manager that iterates over :class:`SourceFrame`.
+
+    Args:
+        info: the probed clip.
+        first: absolute number of the first frame wanted.
+        last: absolute number of the last frame wanted, None for the clip's last.
+        threads: decoder threads, None for one per core.
+        on_bad_frame: ``fail`` stops at the first frame that is missing or damaged; ``repeat``
+            puts the last sound frame in its place (marked ``corrupt``) and notes it in ``bad``.
+        deinterlace: turn each pair of fields into one frame with FFmpeg's bwdif.
+
+    Raises:
+        UsageError: the clip has no such frames.
+        InputError: on entering, if the file was cut short (unless ``repeat``); while iterating,
+            at a bad frame (unless ``repeat``) and where frames change their size or format.
+    """
+
+    def __init__(
+        self,
+        info: ClipInfo,
+        *,
+        first: int = 0,
+        last: int | None = None,
+        threads: int | None = None,
+        on_bad_frame: OnBadFrame = "fail",
+        deinterlace: bool = False,
+    ) -> None:
+        self.index: FrameIndex = scan(info.path)
+        final = len(self.index) - 1
+        self.first, self.last = first, final if last is None else last
+        if not 0 <= self.first <= self.last <= final:
+            raise UsageError(
+                f"{display(info.path)} has the frames 0-{final}, not {self.first}-{self.last}.",
+                f"Name frames between 0 and {final}.",
+                number=20,
+            )
+        self._source_info = info
+        self.info = replace(info, field_order="progressive") if deinterlace else info
+        self.bad: list[int] = []  # numbers of the frames that were replaced
+        self._threads = threads
+        self._repeat = on_bad_frame == "repeat"
+        self._deinterlace = deinterlace
+        self._trouble = ""  # the decoder's last complaint
+        self._container: InputContainer | None = None
+
+    @property
+    def frames(self) -> int:
+        """Number of frames that iterating delivers."""
+        return self.last - self.first + 1
+
+    def __enter__(self) -> Self:
+        if self.index.truncated and not self._repeat:
+            raise InputError(
+                f"{display(self.info.path)} was cut short: {self.index.truncated}.",
+                "Copy it again, or take what is there with --on-bad-frame repeat.",
+                number=7,
+            )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def __iter__(self) -> Iterator[SourceFrame]:
+        if not self._deinterlace:
+            yield from self._frames(self.first, self.last)
+            return
+        # bwdif looks one frame back and ahead: with those the result is that of a full pass.
+        first, last = max(self.first - 1, 0), min(self.last + 1, len(self.index) - 1)
+        for frame in _deinterlaced(self._frames(first, last)):
+            if self.first <= frame.index <= self.last:
+                yield frame
+
+    def _frames(self, first: int, last: int) -> Iterator[SourceFrame]:
+        """Exactly the frames first..last, in order; holes are filled or raised."""
+        reformatter = VideoReformatter()
+        position, sound = first, None
+        for number, frame in self._decoded(first):
+            if number < position:
+                continue
+            if frame.is_corrupt:
+                self._trouble = self._trouble or "the decoder reports damage"
+                if not self._repeat:
+                    raise self._bad_frame(number)
+                continue  # its place is filled when the next sound frame is known
+            self._check(frame, number)
+            current = self._wrapped(frame, number, reformatter)
+            while position < min(number, last + 1):
+                yield self._substitute(position, sound or current)
+                position += 1
+            if position > last:
+                return
+            sound = current
+            yield sound
+            position += 1
+            if position > last:
+                return
+        while position <= last:
+            if sound is None:
+                self._trouble = self._trouble or "nothing could be decoded"
+                raise self._bad_frame(position)
+            yield self._substitute(position, sound)
+            position += 1
+
+    def _wrapped(
+        self, frame: av.VideoFrame, number: int, reformatter: VideoReformatter
+    ) -> SourceFrame:
+        planar = normalized(frame, self.info.format, reformatter)
+        planar.pts, planar.time_base = self.index.pts[number], self.index.time_base
+        planar.duration = self.index.durations[number]
+        return SourceFrame(
+            index=number,
+            pts=self.index.pts[number],
+            time_base=self.index.time_base,
+            duration=self.index.durations[number],
+            planes=planes_of(planar),
+            handle=planar,
+        )
+
+    def _substitute(self, number: int, sound: SourceFrame) -> SourceFrame:
+        """The sound frame in place of a bad one."""
+        if not self._repeat:
+            raise self._bad_frame(number)
+        self.bad.append(number)
+        return replace(
+            sound,
+            index=number,
+            pts=self.index.pts[number],
+            duration=self.index.durations[number],
+            corrupt=True,
+        )
+
+    def _bad_frame(self, number: int) -> InputError:
+        at = float((self.index.pts[number] - self.index.pts[0]) * self.index.time_base)
+        why = f" ({self._trouble})" if self._trouble else ""
+        return InputError(
+            f"Frame {number} of {display(self.info.path)}, at {at:.3f} s, is damaged{why}.",
+            "Copy the file again, or put the frame before in its place with "
+            "--on-bad-frame repeat.",
+            number=8,
+        )
+
+    def _check(self, frame: av.VideoFrame, number: int) -> None:
+        info = self._source_info
+        found = (frame.width, frame.height, frame.format.name)
+        if found != (info.width, info.height, info.source_format):
+            raise InputError(
+                f"Frame {number} of {display(info.path)} is {found[0]}x{found[1]} {found[2]}, the "
+                f"first one {info.width}x{info.height} {info.source_format}.",
+                "Split the clip where it changes and denoise the parts.",
+                number=12,
+            )
+
+    def _decoded(self, first: int) -> Iterator[tuple[int, av.VideoFrame]]:
+        """(number, frame) from ``first`` or earlier on, in presentation order."""
+        for start in self._starts(first):
+            self._close()
+            self._container = open_input(self.info.path)
+            stream = video_of(self._container, self.info.path)
+            prepare_decoder(stream, self._threads)
+            if start is not None:
+                self._container.seek(self.index.pts[start], stream=stream, backward=True)
+            frames = self._numbered(self._container, stream)
+            head = next(frames, None)
+            if start is not None and (head is None or head[0] > start):
+                continue  # landed behind the keyframe asked for: start earlier
+            if head is not None:
+                yield head
+                yield from frames
+            return
+
+    def _starts(self, first: int) -> Iterator[int | None]:
+        """Frames to seek to, the best first; None is the start of the file.
+
+        The keyframe right before is not safe: after an open-GOP keyframe leading pictures are
+        lost or broken. One further back is, and every seek is checked.
+        """
+        if not self.index.counted:
+            keys = [key for key in self.index.keys if key <= first]
+            for back in (2, 4):
+                if len(keys) >= back and keys[-back] > 0:
+                    yield keys[-back]
+        yield None
+
+    def _numbered(
+        self, container: InputContainer, stream: VideoStream
+    ) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Every decoded frame with its number; frames outside of the index are left out."""
+        numbers = {pts: number for number, pts in enumerate(self.index.pts)}
+        count = 0
+        for packet in _packets(container, stream):
+            try:
+                frames = packet.decode()
+            except av.FFmpegError as error:
+                self._trouble = error.strerror or str(error)
+                if self.index.counted:  # without timestamps a hole can only be seen here
+                    count += 1
+                continue
+            for frame in frames:
+                number = count if self.index.counted else numbers.get(_pts(frame))
+                count += 1
+                if number is not None and number < len(self.index):
+                    yield number, frame
+
+
+def _pts(frame: av.VideoFrame) -> int | None:
+    return frame.pts
+
+
+def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Any]:
+    """Packets up to the first one that cannot even be read, then the flush."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except av.FFmpegError:
+            yield av.Packet()  # decode() of an empty packet needs its stream: flush below
+            return
+        yield packet
+
+
+def _deinterlaced(frames: Iterator[SourceFrame]) -> Iterator[SourceFrame]:
+    """One progressive frame for each interlaced one (bwdif, mode send_frame)."""
+    graph: Graph | None = None
+    waiting: deque[SourceFrame] = deque()
+    for frame in frames:
+        if graph is None:
+            graph = _bwdif(frame.handle, frame.time_base)
+        graph.vpush(frame.handle)
+        waiting.append(frame)
+        yield from _pulled(graph, waiting)
+    if graph is not None:
+        graph.vpush(None)
+        yield from _pulled(graph, waiting)
+
+
+def _pulled(graph: Graph, waiting: deque[SourceFrame]) -> Iterator[SourceFrame]:
+    while True:
+        try:
+            result = graph.vpull()
+        except (av.BlockingIOError, av.EOFError):
+            return
+        source = waiting.popleft()
+        result.pts, result.time_base = source.pts, source.time_base
+        result.duration = source.duration
+        yield replace(source, planes=planes_of(result), handle=result)
+
+
+def _bwdif(like: av.VideoFrame, base: Fraction) -> Graph:
+    graph = Graph()
+    graph.link_nodes(
+        graph.add(
+            "buffer",
+            f"video_size={like.width}x{like.height}:pix_fmt={like.format.name}"
+            f":time_base={base.numerator}/{base.denominator}"
+            f":colorspace={int(like.colorspace)}:range={int(like.color_range)}",
+        ),
+        graph.add("bwdif", "mode=send_frame:parity=auto:deint=all"),
+        graph.add("buffersink"),
+    )
+    graph.configure()
+    return graph

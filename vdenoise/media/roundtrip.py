@@ -1,0 +1,103 @@
+"""Frames through a real encoder and back, in memory: compressed noise for tests and training."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from fractions import Fraction
+
+import av
+import numpy as np
+import torch
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vdenoise.errors import UsageError
+
+ENCODERS = {"x264": "libx264", "x265": "libx265"}
+
+Planes = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
+
+
+def compress(
+    frames: Tensor, codec: str = "x264", crf: float = 23, *, preset: str = "medium"
+) -> Tensor:
+    """Encode R'G'B' frames as 8-bit BT.709 4:2:0 and decode them again.
+
+    Args:
+        frames: (T, 3, H, W), clipped to [0, 1]; odd sizes lose their last row or column's chroma.
+        codec: "x264" or "x265".
+        crf: the encoder's constant rate factor.
+        preset: the encoder's speed preset.
+
+    Returns:
+        (T, 3, H, W) float32 on the CPU.
+
+    Raises:
+        UsageError: unknown codec.
+    """
+    rgb = (frames.detach().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    planes = [_to_planes(np.ascontiguousarray(x)) for x in rgb]
+    decoded = [_to_rgb(p) for p in compress_planes(planes, codec, crf, preset=preset)]
+    return torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2).float() / 255
+
+
+def compress_planes(
+    frames: Sequence[Planes], codec: str = "x264", crf: float = 23, *, preset: str = "medium"
+) -> list[Planes]:
+    """Encode 8-bit 4:2:0 planes (Y, Cb, Cr) and decode them again, same count and size.
+
+    Raises:
+        UsageError: unknown codec.
+    """
+    if codec not in ENCODERS:
+        raise UsageError(
+            f"Cannot compress with {codec}.", f"Choose one of: {', '.join(ENCODERS)}.", number=61
+        )
+    height, width = frames[0][0].shape
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as container:
+        stream = container.add_stream(ENCODERS[codec], rate=Fraction(25))
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.options = {"crf": str(crf), "preset": preset} | (
+            {"x265-params": "log-level=none"} if codec == "x265" else {}
+        )
+        for t, planes in enumerate(frames):
+            frame = _frame(planes)
+            frame.pts, frame.time_base = t, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    file.seek(0)
+    with av.open(file) as container:
+        decoded = [_planes(frame) for frame in container.decode(video=0)]
+    assert len(decoded) == len(frames), "the encoder keeps every frame"
+    return decoded
+
+
+def _frame(planes: Planes) -> av.VideoFrame:
+    height, width = planes[0].shape
+    frame = av.VideoFrame(width, height, "yuv420p")
+    for plane, samples in zip(frame.planes, planes, strict=True):
+        rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+        rows[:, : plane.width] = samples
+    return frame
+
+
+def _planes(frame: av.VideoFrame) -> Planes:
+    y, cb, cr = (
+        np.frombuffer(p, np.uint8).reshape(p.height, p.line_size)[:, : p.width].copy()
+        for p in frame.planes
+    )
+    return y, cb, cr
+
+
+def _to_planes(rgb: NDArray[np.uint8]) -> Planes:
+    frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+    return _planes(frame.reformat(format="yuv420p", dst_colorspace="ITU709"))
+
+
+def _to_rgb(planes: Planes) -> NDArray[np.uint8]:
+    frame = _frame(planes)
+    return frame.reformat(format="rgb24", src_colorspace="ITU709").to_ndarray()

@@ -1,0 +1,134 @@
+"""Opening what is to be read: files and standard input, with every failure in plain words."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from vdenoise.errors import InputError
+
+PIPE = Path("-")
+
+# PyAV's logging stays off: its callback takes the GIL in FFmpeg's threads, and PyAV joins those
+# threads while it holds the GIL, so that a damaged file would hang the program.
+
+
+def is_pipe(path: Path) -> bool:
+    """Whether ``path`` means standard input or output."""
+    return path == PIPE
+
+
+@cache
+def _spooled_stdin() -> Path:
+    """Standard input as a file: measuring the noise and denoising each read the whole clip."""
+    folder = Path(tempfile.mkdtemp(prefix="vdenoise-stdin-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    target = folder / "stdin"
+    try:
+        with target.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+    except OSError as error:
+        raise InputError(
+            f"Standard input cannot be kept in {folder.parent}: {error.strerror}.",
+            "Point TMPDIR to a folder with more room.",
+            number=13,
+        ) from error
+    return target
+
+
+def local(path: Path) -> Path:
+    """The file that holds ``path``: itself, or a temporary copy of standard input."""
+    return _spooled_stdin() if is_pipe(path) else path
+
+
+def display(path: Path) -> str:
+    """The name to use towards people."""
+    return "standard input" if is_pipe(path) else str(path)
+
+
+def open_input(path: Path) -> InputContainer:
+    """Open a clip for reading.
+
+    Raises:
+        InputError: it is missing, empty, a folder, unreadable or not a media file.
+    """
+    name = display(path)
+    file = local(path)
+    try:
+        size = file.stat().st_size
+        if file.is_dir():
+            raise InputError(
+                f"{name} is a folder, not a clip.",
+                "Name one file; for all clips of a folder use: vdenoise batch",
+                number=2,
+            )
+        if size == 0:
+            raise InputError(f"{name} is empty.", "Copy or record it again.", number=3)
+        container = av.open(str(file.absolute()), metadata_errors="surrogateescape")
+    except av.DecoderNotFoundError as error:
+        raise InputError(
+            f"{name} uses a codec that this FFmpeg cannot decode.",
+            "See what can be read with: vdenoise doctor",
+            number=10,
+        ) from error
+    except FileNotFoundError as error:
+        raise InputError(f"{name} does not exist.", "Check the path.", number=1) from error
+    except PermissionError as error:
+        raise InputError(
+            f"{name} may not be read.", "Check the permissions of the file.", number=9
+        ) from error
+    except (av.FFmpegError, ValueError) as error:
+        raise InputError(
+            f"{name} is no clip that can be read: its header is missing or damaged.",
+            "If it is a clip, it was cut short or never finished: copy or export it again.",
+            number=4,
+        ) from error
+    if container.format.name == "tty":  # FFmpeg would "play" any text file
+        container.close()
+        raise InputError(f"{name} is text, not a clip.", "Name a video file.", number=4)
+    return container
+
+
+def video_of(container: InputContainer, path: Path) -> VideoStream:
+    """The first video stream that is no cover art.
+
+    Raises:
+        InputError: there is none, or no decoder for it.
+    """
+    for stream in container.streams.video:
+        if stream.disposition & Disposition.attached_pic:
+            continue
+        if stream.codec_context is None:
+            raise InputError(
+                f"{display(path)} holds video that this FFmpeg cannot decode.",
+                "See what can be read with: vdenoise doctor",
+                number=10,
+            )
+        return stream
+    kinds = sorted({stream.type for stream in container.streams})
+    found = f"only {' and '.join(kinds)}" if kinds else "no streams at all"
+    raise InputError(
+        f"{display(path)} holds no video, {found}.", "Name a file with a video stream.", number=5
+    )
+
+
+def prepare_decoder(stream: VideoStream, threads: int | None = None) -> None:
+    """Set a stream up for decoding exactly what was coded, with damage told rather than hidden."""
+    context = stream.codec_context
+    stream.thread_type = "AUTO"
+    if threads is not None:
+        stream.thread_count = threads
+    if context.name in ("av1", "libdav1d"):
+        # The decoder would add synthetic grain to the picture, and we would measure it as noise.
+        context.options = {"export_side_data": "film_grain"}
+    elif context.name == "ffv1":
+        context.options = {"err_detect": "+crccheck+explode"}  # or CRC errors are only logged
