@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -50,8 +51,7 @@ def warp(pixels: Tensor, flow: Tensor, scale: tuple[float, float] = (1.0, 1.0)) 
 def resize(field: Tensor, size: tuple[int, int]) -> Tensor:
     """Bring a map (h, w) from the motion grid to a plane's size, bilinear."""
     if field.device.type == "cpu":
-        out = cv2.resize(field.numpy(), (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
-        return torch.from_numpy(out)
+        return torch.from_numpy(_resize(field.numpy(), *size))
     return functional.interpolate(
         field[None, None], size, mode="bilinear", align_corners=False, antialias=False
     )[0, 0]
@@ -64,17 +64,20 @@ def cpu_maps(flow: Tensor, size: tuple[int, int], scale: tuple[float, float]) ->
     maps: list[Map] = []
     for component, start, factor in zip(flow.numpy(), (xs, ys), scale, strict=True):
         if component.shape != size:
-            component = cv2.resize(component, (width, height), interpolation=cv2.INTER_LINEAR)
+            component = _resize(component, height, width)
         maps.append(component * np.float32(factor) + start)
     return maps[0], maps[1]
 
 
 def remap(plane: NDArray[np.float32], x: Map, y: Map) -> NDArray[np.float32]:
     """Fetch plane[y, x] with bicubic interpolation."""
-    out: NDArray[np.float32] = cv2.remap(
-        plane, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )
-    return out
+    out: Any = cv2.remap(plane, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(out, dtype=np.float32)
+
+
+def _resize(field: Map, height: int, width: int) -> Map:
+    out: Any = cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(out, dtype=np.float32)
 
 
 @cache
