@@ -37,10 +37,10 @@ MOTIONS = [(0.0, 0.0), (3.0, -2.0), (0.5, 0.25), (-7.3, 4.6)]
 
 @pytest.mark.parametrize(("dx", "dy"), MOTIONS)
 @pytest.mark.parametrize("sigma", [0.0, 0.06])
-@pytest.mark.parametrize("method", ["dis-fast", "dis-fine", "search"])
+@pytest.mark.parametrize("method", ["dis-fast", "dis-better", "search"])
 def test_known_shifts_are_found(dx: float, dy: float, sigma: float, method: str) -> None:
     a, b = shifted_pair(dx, dy, sigma)
-    accuracy = "fast" if method == "dis-fast" else "fine"
+    accuracy = "fast" if method == "dis-fast" else "better"
     table = NoiseProfile.white(sigma).shots[0].table()
     a, b = make_guide(a, table, accuracy), make_guide(b, table, accuracy)
     flow = search(a, b) if method == "search" else estimate(a, b, 1, accuracy)
@@ -51,7 +51,7 @@ def test_known_shifts_are_found(dx: float, dy: float, sigma: float, method: str)
 
 def test_the_flow_is_in_full_size_pixels_at_any_working_scale() -> None:
     a, b = shifted_pair(6, -4)
-    flow = estimate(a, b, 2, "fine")
+    flow = estimate(a, b, 2, "better")
     assert flow.shape == (2, 48, 64)
     middle = flow[:, 10:-10, 10:-10].flatten(1).median(1).values
     torch.testing.assert_close(middle, torch.tensor([6.0, -4.0]), atol=0.3, rtol=0)
@@ -100,8 +100,8 @@ def test_agreement_falls_where_the_way_back_does_not_lead_back() -> None:
 def test_a_pair_gives_the_same_flow_whichever_block_asks() -> None:
     frames = torch.stack([shifted_pair(i, 0, 0.02)[1] for i in range(4)])
     table = NoiseProfile.white(0.02).shots[0].table()
-    whole = SharedMotion("fine").block(10, frames, table)
-    part = SharedMotion("fine").block(11, frames[1:], table)
+    whole = SharedMotion("better").block(10, frames, table)
+    part = SharedMotion("better").block(11, frames[1:], table)
     assert torch.equal(whole.flow(1, 3), part.flow(0, 2))
     assert torch.equal(whole.guide(2), part.guide(1))
     assert torch.equal(whole.trust(3, 2), part.trust(2, 1))
@@ -109,13 +109,13 @@ def test_a_pair_gives_the_same_flow_whichever_block_asks() -> None:
 
 def test_flows_do_not_depend_on_the_number_of_threads() -> None:
     a, b = shifted_pair(3, 1, 0.03)
-    one = estimate(a, b, 1, "fine")
+    one = estimate(a, b, 1, "better")
     before = cv2.getNumThreads()
     try:
-        shared = SharedMotion("fine")
+        shared = SharedMotion("better")
         motion = shared.block(0, torch.stack([a, b]), NoiseProfile.white(1e-6).shots[0].table())
         motion.prepare([(0, 1)])
-        again = estimate(a, b, 1, "fine")
+        again = estimate(a, b, 1, "better")
     finally:
         cv2.setNumThreads(before)
     assert torch.equal(one, again)
@@ -132,9 +132,9 @@ def test_old_frames_are_forgotten() -> None:
 
 
 def test_big_frames_are_matched_at_reduced_size() -> None:
-    assert working_scale(360, 640, "fine") == 1
-    assert working_scale(1080, 1920, "fine") == 2
-    assert working_scale(2160, 3840, "fine") == 4
+    assert working_scale(360, 640, "better") == 1
+    assert working_scale(1080, 1920, "better") == 2
+    assert working_scale(2160, 3840, "better") == 4
     assert working_scale(1080, 1920, "fast") == 4
 
 

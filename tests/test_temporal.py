@@ -18,7 +18,7 @@ def block_of(clean: Tensor, sigma: float = SIGMA, core: slice | None = None) -> 
     torch.manual_seed(7)
     noisy = clean + sigma * torch.randn_like(clean)
     table = NoiseProfile.white(sigma).shots[0].table()
-    motion = SharedMotion("fine").block(0, noisy, table)
+    motion = SharedMotion("better").block(0, noisy, table)
     whole = slice(0, clean.shape[0])
     luma = Signal(noisy, torch.ones_like(noisy))
     return Block(0, core or whole, luma, None, table, motion)
@@ -98,7 +98,7 @@ def test_the_cores_of_a_block_do_not_depend_on_how_the_clip_is_cut_into_blocks()
     for t in range(8):
         low, high = (max(0, t - 4), min(8, t + 5))
         noisy = whole.luma.pixels[low:high]
-        motion = SharedMotion("fine").block(low, noisy, whole.noise)
+        motion = SharedMotion("better").block(low, noisy, whole.noise)
         alone = Block(
             low,
             slice(t - low, t - low + 1),

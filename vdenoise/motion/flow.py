@@ -24,11 +24,11 @@ from vdenoise.motion.warp import cpu_maps, remap
 from vdenoise.noise.profile import NoiseTable
 from vdenoise.transform import dct_denoise, spectrum_for
 
-Accuracy = Literal["fast", "fine"]
+Accuracy = Literal["fast", "better"]
 
 # Frames larger than this are matched at half size (and so on): above it pictures are oversampled
 # and the flow gains nothing.
-FULL_SIZE_PIXELS = {"fast": 300_000, "fine": 1_000_000}
+FULL_SIZE_PIXELS = {"fast": 300_000, "better": 1_000_000}
 
 _GUIDE_BLUR = 1.2  # px: sigma of the Gaussian that makes the fast guide
 
@@ -43,7 +43,7 @@ def working_scale(height: int, width: int, accuracy: Accuracy) -> int:
 
 def guide_noise(accuracy: Accuracy) -> float:
     """Variance left in a guide, as a share of the source's noise variance (white noise)."""
-    if accuracy == "fine":
+    if accuracy == "better":
         return 0.03  # measured; the rest is lost detail, not noise
     return 1 / (4 * np.pi * _GUIDE_BLUR**2)
 
@@ -129,7 +129,7 @@ def _dis(accuracy: Accuracy) -> cv2.DISOpticalFlow:
         dis.setFinestScale(1)
         dis.setPatchSize(8)
         dis.setPatchStride(4)
-        dis.setVariationalRefinementIterations(5 if accuracy == "fine" else 0)
+        dis.setVariationalRefinementIterations(5 if accuracy == "better" else 0)
         found[accuracy] = dis
     return found[accuracy]
 
@@ -169,7 +169,7 @@ class SharedMotion:
     A flow depends on its two frames only, so it does not matter which block asked first.
     """
 
-    def __init__(self, accuracy: Accuracy = "fine", keep: int = 17) -> None:
+    def __init__(self, accuracy: Accuracy = "better", keep: int = 17) -> None:
         """``keep``: frames behind the newest that are still needed."""
         self.accuracy = accuracy
         self.keep = keep

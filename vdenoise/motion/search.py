@@ -90,9 +90,10 @@ def _fetch(picture: Tensor, flow: Tensor) -> Tensor:
     x = torch.arange(width, device=flow.device) + flow[0]
     y = torch.arange(height, device=flow.device)[:, None] + flow[1]
     grid = torch.stack([x * (2 / max(width - 1, 1)) - 1, y * (2 / max(height - 1, 1)) - 1], dim=-1)
-    return functional.grid_sample(
+    seen: Tensor = functional.grid_sample(
         picture[None], grid[None], mode="bilinear", padding_mode="border", align_corners=True
-    )[0]
+    )
+    return seen[0]
 
 
 def _settle(flow: Tensor) -> Tensor:

@@ -82,6 +82,11 @@ class Stage(BaseModel):
         """Whether the block must carry motion."""
         return False
 
+    @property
+    def motion_accuracy(self) -> Literal["fast", "better"]:
+        """How well that motion should be estimated."""
+        return "better"
+
     def apply(self, block: Block) -> Block:
         """Compute the core frames of ``block``; the result holds these only.
 

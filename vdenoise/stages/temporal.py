@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -36,11 +36,11 @@ class TemporalMean(Stage):
     tileable: ClassVar[bool] = False
     memory: ClassVar[float] = 16.0
     speeds: ClassVar[dict[str, dict[str, Any]]] = {
-        "veryfast": {"radius": 1},
-        "fast": {"radius": 1},
-        "base": {"radius": 3},
-        "slow": {"radius": 5},
-        "veryslow": {"radius": 8},
+        "veryfast": {"radius": 1, "motion_est": "fast"},
+        "fast": {"radius": 2, "motion_est": "fast"},
+        "base": {"radius": 3, "motion_est": "better"},
+        "slow": {"radius": 5, "motion_est": "better"},
+        "veryslow": {"radius": 8, "motion_est": "better"},
     }
 
     radius: int = param(
@@ -54,6 +54,11 @@ class TemporalMean(Stage):
         high=100,
     )
 
+    motion_est: Literal["fast", "better"] = param(
+        "better",
+        "How motion is estimated: fast on a blurred small picture, better on a denoised one.",
+    )
+
     @property
     def reach(self) -> int:
         """As many frames as the radius says."""
@@ -63,6 +68,11 @@ class TemporalMean(Stage):
     def needs_motion(self) -> bool:
         """Unless it is off."""
         return self.radius > 0 and self.strength > 0
+
+    @property
+    def motion_accuracy(self) -> Literal["fast", "better"]:
+        """As the parameter says."""
+        return self.motion_est
 
     def denoise(self, block: Block) -> Block:
         """Average each core frame with its window."""
