@@ -163,15 +163,17 @@ class FrameMaker:
     that later frames still look at.
     """
 
-    def __init__(self, width: int, height: int, fmt: PixelFormat) -> None:
+    def __init__(self, width: int, height: int, fmt: PixelFormat, coded: str) -> None:
+        """Make frames of one size from planes laid out as ``fmt``, in FFmpeg's format ``coded``."""
         self._size = (width, height)
         self._fmt = fmt
+        self._coded = coded
         self._shapes = plane_shapes(fmt, width, height)
         self._reformatter = VideoReformatter()
         self._copier: _Copier | None = None
 
     def make(self, source: av.VideoFrame, planes: Sequence[Tensor]) -> av.VideoFrame:
-        """A frame like ``source`` in the maker's format that holds ``planes`` (on any device)."""
+        """A frame like ``source`` that holds ``planes`` (on any device)."""
         assert (source.width, source.height) == self._size, "frames keep their size"
         if source.format.name == self._fmt.name:
             if self._copier is None:
@@ -186,6 +188,8 @@ class FrameMaker:
             assert tuple(plane.shape) == shape, f"a plane is {tuple(plane.shape)}, not {shape}"
             assert plane.dtype == target.dtype, f"a plane is {plane.dtype}, not {target.dtype}"
             target.copy_(plane)
+        if self._coded != self._fmt.name:
+            frame = self._reformatter.reformat(frame, format=self._coded)
         frame.pict_type = 0  # or x264 and x265 would repeat the source's frame types
         return frame
 

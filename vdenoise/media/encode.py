@@ -1,0 +1,360 @@
+"""Choosing how an output is encoded, and opening an encoder that way.
+
+``choose`` decides everything before the first frame and proves it by opening the very encoder
+and container that will be used, so that what cannot work is said at once and in plain words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import av
+from av.codec.context import Flags
+from av.container import OutputContainer
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
+from pydantic import BaseModel, ConfigDict
+
+from vdenoise.errors import UsageError
+from vdenoise.frame import ClipInfo, PixelFormat
+from vdenoise.media import hdr, probe
+from vdenoise.media.codecs import CODECS, CONTAINERS, FALLBACK, NAMED, Codec, profile_options
+from vdenoise.media.pixels import planar_format
+from vdenoise.media.source import is_pipe, open_input, video_of
+from vdenoise.media.streams import NullFile, plan_copies
+
+
+class EncodeSettings(BaseModel):
+    """How an output is encoded. Part of a plan and of a recipe."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    container: str  # FFmpeg muxer
+    codec: str  # our name, e.g. "prores"
+    encoder: str  # FFmpeg's name
+    pixel_format: PixelFormat  # planar layout the writer is given
+    coded_format: str  # FFmpeg pixel format the encoder gets: the same samples, perhaps packed
+    crf: int | None = None
+    lossless: bool = False
+    options: dict[str, str] = {}
+    notes: tuple[str, ...] = ()  # what the user must know before the start
+
+    def dithers(self, info: ClipInfo) -> bool:
+        """Whether bits are dropped, and the writer's caller should dither."""
+        return self.pixel_format.bits < info.format.bits
+
+    @property
+    def label(self) -> str:
+        """For people: ``x264 crf 14, 8-bit 4:2:0, mp4``."""
+        quality = "" if self.crf is None else f" crf {self.crf}"
+        if "profile" in self.options:
+            quality += f" {self.options['profile']}"
+        return f"{self.codec}{quality}, {self.pixel_format.label}, {self.container}"
+
+
+class _Unfit(Exception):
+    """Why a codec, format and container do not go together (a clause without a full stop)."""
+
+
+def container_of(target: Path, info: ClipInfo, container: str | None = None) -> str:
+    """The muxer for a target, by its extension; for ``-`` y4m where the source is y4m, else NUT.
+
+    Raises:
+        UsageError: the extension is none we write.
+    """
+    if container is not None:
+        if container not in FALLBACK:
+            raise UsageError(
+                f"There is no container {container!r} to write.",
+                f"Use one of: {', '.join(FALLBACK)}.",
+                number=21,
+            )
+        return container
+    if is_pipe(target):
+        return "yuv4mpegpipe" if info.container == "yuv4mpegpipe" else "nut"
+    found = CONTAINERS.get(target.suffix.lower())
+    if found is None:
+        raise UsageError(
+            f"{target.name} has no extension that vdenoise writes.",
+            f"Use one of: {', '.join(CONTAINERS)}.",
+            number=21,
+        )
+    return found
+
+
+def choose(
+    info: ClipInfo,
+    target: Path,
+    *,
+    codec: str | None = None,
+    crf: int | None = None,
+    bit_depth: int | None = None,
+    options: Mapping[str, str] | None = None,
+    container: str | None = None,
+) -> EncodeSettings:
+    """Decide codec, pixel format and quality for an output; by default those of the source.
+
+    Args:
+        info: the source.
+        target: where the output goes; its extension decides the container. ``-`` is stdout.
+        codec: one of prores, dnxhr, ffv1, x264, x265, svt-av1 (or another kept kind); None keeps
+            the source's own.
+        crf: quality for codecs that have this dial; less is better.
+        bit_depth: bits per sample; None keeps the source's.
+        options: further options for FFmpeg's encoder.
+        container: FFmpeg muxer, where the extension does not tell.
+
+    Raises:
+        UsageError: this cannot work; the hint names what would.
+    """
+    kind = container_of(target, info, container)
+    if codec is not None and codec not in CODECS:
+        raise UsageError(
+            f"There is no codec {codec!r}.", f"Use one of: {', '.join(NAMED)}.", number=22
+        )
+    own = next((c.name for c in CODECS.values() if c.source == info.codec), None)
+    if codec is not None:
+        names = [codec]
+    else:
+        names = [own] if own is not None and kind != "yuv4mpegpipe" else []
+        names += [name for name in FALLBACK[kind] if name != own]
+    profile, copy_notes = _source_facts(info, kind)
+    reasons = []
+    for name in names:
+        try:
+            settings = _settled(
+                info, CODECS[name], kind, crf, bit_depth, options or {}, profile, codec is not None
+            )
+        except _Unfit as reason:
+            reasons.append(f"{name}: {reason}")
+            continue
+        notes = list(copy_notes)
+        if codec is None and name != own and not settings.lossless:
+            notes.append(f"{info.codec} is written as {settings.label}")
+        return settings.model_copy(update={"notes": (*settings.notes, *notes)})
+    asked = f"{kind} with {codec}" if codec else kind
+    raise UsageError(
+        f"{info.format.label} video cannot be written as {asked}: {'; '.join(reasons)}.",
+        _what_works(info, kind, profile),
+        number=23,
+    )
+
+
+def _source_facts(info: ClipInfo, kind: str) -> tuple[str | None, tuple[str, ...]]:
+    """The source's codec profile, and what of its other streams cannot be kept."""
+    with open_input(info.path) as container:
+        stream = video_of(container, info.path)
+        return stream.codec_context.profile, plan_copies(container, stream, kind).notes
+
+
+def _what_works(info: ClipInfo, kind: str, profile: str | None) -> str:
+    """A hint: other codecs for the same container, else other containers."""
+    for containers in ((kind,), ("matroska", "mov", "nut")):
+        working = []
+        for container in containers:
+            for name in dict.fromkeys((*NAMED, *FALLBACK[container])):
+                try:
+                    _settled(info, CODECS[name], container, None, None, {}, profile, True)
+                except _Unfit:
+                    continue
+                working.append(f"--codec {name} in {container}")
+        if working:
+            return f"What works: {', '.join(working[:4])}."
+    return "Convert the clip to a common format first."
+
+
+def _settled(
+    info: ClipInfo,
+    codec: Codec,
+    kind: str,
+    crf: int | None,
+    bit_depth: int | None,
+    options: Mapping[str, str],
+    profile: str | None,
+    asked: bool,
+) -> EncodeSettings:
+    """Settings that were proven to open, for one codec."""
+    if crf is not None and codec.crf is None:
+        raise _Unfit("it has no CRF")
+    if crf is not None and not codec.crf_range[0] <= crf <= codec.crf_range[1]:
+        raise _Unfit(f"its CRF goes from {codec.crf_range[0]} to {codec.crf_range[1]}")
+    if info.interlaced and not codec.interlaced:
+        raise _Unfit("it cannot hold interlaced video")
+    reason: _Unfit | None = None
+    quality = codec.crf if crf is None else crf
+    for fmt, coded in _formats(codec, info.format, bit_depth, asked):
+        settings = EncodeSettings(
+            container=kind,
+            codec=codec.name,
+            encoder=codec.encoder,
+            pixel_format=fmt,
+            coded_format=coded,
+            crf=quality,
+            lossless=codec.lossless,
+            options={
+                **codec.options,
+                **({"crf": str(quality)} if quality is not None else {}),
+                **profile_options(codec, fmt, profile),
+                **options,
+            },
+            notes=_format_notes(info.format, fmt),
+        )
+        try:
+            _try(info, settings)
+        except _Unfit as found:
+            reason = reason or found
+            continue
+        return settings
+    raise reason or _Unfit(
+        f"it does not hold {info.format.label}"
+        if bit_depth is None
+        else f"it does not hold this at {bit_depth} bits"
+    )
+
+
+def _formats(
+    codec: Codec, source: PixelFormat, bit_depth: int | None, asked: bool
+) -> Iterator[tuple[PixelFormat, str]]:
+    """Pixel formats of an encoder that keep what the source has, the closest first.
+
+    Yields the planar layout and the encoder's own name for it, which may be a packed one.
+
+    More bits are fine; fewer only down to 10, and to 8 only when asked for. Denser chroma is fine
+    when a codec was asked for by name; thinner chroma, or no alpha, never.
+    """
+    described = av.Codec(codec.encoder, "w").video_formats
+    offered = [source.name] if described is None else [fmt.name for fmt in described]
+    found = []
+    for name in offered:
+        fmt = planar_format(name)
+        if fmt is None or name.startswith("yuvj"):
+            continue
+        if (fmt.family, fmt.alpha, fmt.floating) != (source.family, source.alpha, source.floating):
+            continue
+        denser = (source.sub_w - fmt.sub_w) + (source.sub_h - fmt.sub_h)
+        if fmt.sub_w > source.sub_w or fmt.sub_h > source.sub_h or (denser and not asked):
+            continue
+        if fmt.bits != (bit_depth or fmt.bits):
+            continue
+        narrower = fmt.bits < source.bits
+        if narrower and bit_depth is None and fmt.bits < 10:
+            continue
+        packed = fmt.name != name
+        found.append((narrower, denser, abs(fmt.bits - source.bits), packed, fmt, name))
+    for *_, fmt, name in sorted(found, key=lambda item: item[:4]):
+        yield fmt, name
+
+
+def _format_notes(source: PixelFormat, fmt: PixelFormat) -> tuple[str, ...]:
+    if fmt.bits < source.bits:
+        return (f"{source.label} is written with {fmt.bits} bits, dithered",)
+    if (fmt.sub_w, fmt.sub_h) != (source.sub_w, source.sub_h):
+        return (f"{source.label} is written as {fmt.label}: its chroma is interpolated",)
+    return ()
+
+
+def _try(info: ClipInfo, settings: EncodeSettings) -> None:
+    """Open encoder and container as the writer will, into nothing."""
+    with open_output(NullFile(), settings) as output:
+        try:
+            stream = add_video(output, info, settings)
+        except ValueError as error:  # add_stream: the container does not know the codec
+            raise _Unfit(f"{settings.container} does not hold it") from error
+        context = stream.codec_context
+        try:
+            context.open()
+            output.start_encoding()
+        except (av.FFmpegError, ValueError) as error:
+            raise _Unfit(
+                f"its encoder refuses {info.width}x{info.height} {settings.pixel_format.label} "
+                "with these options"
+            ) from error
+        if context.options:
+            unknown = ", ".join(sorted(context.options))
+            raise UsageError(
+                f"The encoder {settings.encoder} knows no option {unknown}.",
+                f"See its options with: ffmpeg -h encoder={settings.encoder}",
+                number=24,
+            )
+
+
+def open_output(target: Any, settings: EncodeSettings, **options: str) -> OutputContainer:
+    """Open a muxer on a path or file; ``options`` are its own."""
+    if settings.container == "yuv4mpegpipe":
+        options["strict"] = "-1"  # above 8 bits y4m is an extension, if a common one
+    return av.open(
+        target,
+        "w",
+        format=settings.container,
+        container_options=options,
+        metadata_errors="surrogateescape",
+    )
+
+
+def add_video(
+    output: OutputContainer,
+    info: ClipInfo,
+    settings: EncodeSettings,
+    tags: av.VideoFrame | None = None,
+) -> VideoStream:
+    """Add the video stream with everything set but the time base.
+
+    Args:
+        output: the container.
+        info: the source.
+        settings: what was chosen.
+        tags: a source frame to take the color tags from.
+
+    Raises:
+        ValueError: the container does not hold this codec.
+    """
+    stream: VideoStream = output.add_stream(
+        settings.encoder, rate=info.rate, options=encoder_options(info, settings)
+    )
+    context: VideoCodecContext = stream.codec_context
+    context.width, context.height = info.width, info.height
+    context.pix_fmt = settings.coded_format
+    context.time_base = info.time_base
+    context.sample_aspect_ratio = info.sample_aspect_ratio or 1
+    if tags is not None:
+        context.color_primaries = tags.color_primaries
+        context.color_trc = tags.color_trc
+        context.colorspace = tags.colorspace
+        context.color_range = tags.color_range
+    context.flags |= Flags.frame_duration
+    if info.interlaced:
+        context.field_order = {"tt": 2, "bb": 3, "tb": 4, "bt": 5}[info.field_order]
+    if settings.codec == "x265" and settings.container in ("mp4", "mov"):
+        context.codec_tag = "hvc1"  # Apple's players know no other
+    if settings.codec == "prores":
+        stream.thread_type = "AUTO"
+    return stream
+
+
+def encoder_options(info: ClipInfo, settings: EncodeSettings) -> dict[str, str]:
+    """All options for the encoder: what was chosen plus what the source's tags need."""
+    options = dict(settings.options)
+    if settings.encoder == "wrapped_avframe":
+        return options
+    if info.chroma_location != "unspecified" and info.format.sub_w:
+        options["chroma_sample_location"] = info.chroma_location
+    if info.interlaced:
+        options["flags"] = "+ildct+ilme"
+    extra = hdr.encoder_parameters(settings.encoder, info.hdr)
+    if settings.encoder == "libx265":
+        extra["x265-params"] = ":".join(filter(None, ["log-level=none", extra.get("x265-params")]))
+    for key, value in extra.items():
+        options[key] = ":".join(filter(None, [value, options.get(key)]))
+    return options
+
+
+def tags_of(info: ClipInfo) -> dict[str, Any]:
+    """Names of the color tags, for reports."""
+    return {
+        "primaries": info.primaries,
+        "transfer": info.transfer,
+        "matrix": probe.UNKNOWN if info.matrix_guessed else info.matrix,
+        "range": "full" if info.full_range else "limited",
+    }

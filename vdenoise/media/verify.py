@@ -1,0 +1,184 @@
+"""Comparing an output with its source: everything but the picture must be the same."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from vdenoise.frame import ClipInfo
+from vdenoise.media.clock import advanced_timecode, output_clock
+from vdenoise.media.encode import EncodeSettings
+from vdenoise.media.index import scan
+from vdenoise.media.probe import probe
+from vdenoise.media.source import open_input, video_of
+from vdenoise.media.streams import plan_copies, stream_name
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was compared, and what differs (each a clause without a full stop)."""
+
+    checked: tuple[str, ...]
+    findings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing differs."""
+        return not self.findings
+
+
+class _Comparison:
+    def __init__(self) -> None:
+        self.checked: list[str] = []
+        self.findings: list[str] = []
+
+    def same(self, what: str, source: Any, output: Any) -> None:
+        self.checked.append(what)
+        if source != output:
+            self.findings.append(f"{what}: {source} became {output}")
+
+
+def verify(
+    info: ClipInfo,
+    output: Path,
+    *,
+    settings: EncodeSettings | None = None,
+    first: int = 0,
+    last: int | None = None,
+    copied: bool = True,
+) -> Report:
+    """Compare a finished output with its source.
+
+    Args:
+        info: the source, as it was read (progressive where it was deinterlaced).
+        output: the file to check.
+        settings: what it was to be written as; None compares what any output must keep.
+        first: absolute number of its first frame in the source.
+        last: absolute number of its last frame, None for the last.
+        copied: whether the other streams were to be copied.
+
+    Raises:
+        InputError: one of the files cannot be read.
+    """
+    found = _Comparison()
+    out = probe(output)
+    last = (info.frames or 1) - 1 if last is None else last
+    container = settings.container if settings is not None else _muxer(out)
+    _compare_timing(found, info, output, container, first, last)
+    found.same("size", (info.width, info.height), (out.width, out.height))
+    if settings is not None:
+        _compare_format(found, settings, out)
+    _compare_tags(found, info, out, container)
+    if info.timecode is not None and container not in ("yuv4mpegpipe", "nut", "avi", "mpegts"):
+        expected = advanced_timecode(info.timecode, first, info.rate)
+        found.same("timecode", expected, out.timecode)
+    if copied:
+        _compare_streams(found, info, output, container, whole=first == 0 and last + 1 == info.frames)
+    return Report(tuple(found.checked), tuple(found.findings))
+
+
+def _muxer(out: ClipInfo) -> str:
+    names = out.container.split(",")
+    if "mov" in names:
+        return "mov"
+    return "matroska" if "matroska" in names else names[0]
+
+
+def _compare_timing(
+    found: _Comparison, info: ClipInfo, output: Path, container: str, first: int, last: int
+) -> None:
+    clock = output_clock(scan(info.path), container, first, last)
+    index = scan(output)
+    found.same("frames", len(clock.pts), len(index))
+    if len(clock.pts) != len(index):
+        return
+    # A muxer may move a whole file (negative timestamps in Matroska); it may not move one frame.
+    tick = index.time_base
+    allowed = Fraction(0) if clock.time_base % tick == 0 else tick
+    offset = index.pts[0] * tick - clock.pts[0] * clock.time_base
+    worst = max(
+        abs((out - index.pts[0]) * tick - (pts - clock.pts[0]) * clock.time_base)
+        for pts, out in zip(clock.pts, index.pts, strict=True)
+    )
+    found.checked.append("timestamps")
+    if worst > allowed:
+        found.findings.append(f"timestamps: off by up to {float(worst) * 1000:.3f} ms")
+    movable = container in ("matroska", "webm", "mpegts", "avi", "mxf", "yuv4mpegpipe")
+    if abs(offset) > tick and not movable:
+        found.findings.append(f"timestamps: the clip starts {float(offset) * 1000:.3f} ms off")
+
+
+def _compare_format(found: _Comparison, settings: EncodeSettings, out: ClipInfo) -> None:
+    expected = settings.pixel_format
+    # A decoder may give more bits than were coded (ProRes 4444 comes back with 12).
+    found.same(
+        "pixel format",
+        (expected.family, expected.sub_w, expected.sub_h, expected.alpha),
+        (out.format.family, out.format.sub_w, out.format.sub_h, out.format.alpha),
+    )
+    found.checked.append("bit depth")
+    if out.format.bits < expected.bits:
+        found.findings.append(f"bit depth: {expected.bits} became {out.format.bits}")
+
+
+def _compare_tags(found: _Comparison, info: ClipInfo, out: ClipInfo, container: str) -> None:
+    if container in ("yuv4mpegpipe", "avi", "nut"):
+        return  # these have no place for them; choose() says so
+    if info.primaries != "unknown":
+        found.same("primaries", info.primaries, out.primaries)
+    if info.transfer != "unknown":
+        found.same("transfer", info.transfer, out.transfer)
+    if not info.matrix_guessed and info.format.family == "yuv":
+        found.same("matrix", info.matrix, out.matrix)
+    found.same("range", info.full_range, out.full_range)
+    found.same("sample aspect ratio", info.sample_aspect_ratio, out.sample_aspect_ratio)
+    found.same("rotation", info.rotation, out.rotation)
+    found.same("interlacing", info.interlaced, out.interlaced)
+    if info.hdr:
+        found.same("HDR10 metadata", info.hdr.keys(), out.hdr.keys())
+
+
+def _compare_streams(
+    found: _Comparison, info: ClipInfo, output: Path, container: str, *, whole: bool
+) -> None:
+    with open_input(info.path) as source, open_input(output) as result:
+        video = video_of(source, info.path)
+        plan = plan_copies(source, video, container)
+        kept = [s for s in source.streams if s.index in (*plan.copied, *plan.rewritten)]
+        mine = video_of(result, output)
+        others = [s for s in result.streams if s.index != mine.index and s.type != "data"]
+        found.same("streams", [s.type for s in kept], [s.type for s in others])
+        if len(kept) == len(others):
+            for a, b in zip(kept, others, strict=True):
+                if a.metadata.get("language"):
+                    found.same(
+                        f"language of {stream_name(a)}",
+                        a.metadata["language"],
+                        b.metadata.get("language", "und"),
+                    )
+        found.same("chapters", len(source.chapters()) if whole else None, len(result.chapters()) if whole else None)
+        if not whole or len(kept) != len(others):
+            return
+        pairs = [
+            (a, b)
+            for a, b in zip(kept, others, strict=True)
+            if a.index in plan.copied and a.type in ("audio", "subtitle")
+        ]
+        hashes = _packet_hashes(source, [a for a, _ in pairs])
+        copies = _packet_hashes(result, [b for _, b in pairs])
+        for a, b in pairs:
+            found.same(f"packets of {stream_name(a)}", hashes[a.index], copies[b.index])
+
+
+def _packet_hashes(container: Any, streams: list[Any]) -> dict[int, str]:
+    """SHA-256 over each stream's packets, by stream index."""
+    digests = {stream.index: hashlib.sha256() for stream in streams}
+    if streams:
+        for packet in container.demux(streams):
+            if packet.size:
+                digests[packet.stream_index].update(bytes(packet))
+    return {index: digest.hexdigest() for index, digest in digests.items()}
