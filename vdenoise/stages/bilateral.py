@@ -39,8 +39,9 @@ class Bilateral(SpatialStage):
     def filter(self, signal: Signal, noise: NoiseTable, luma: Tensor) -> Signal:
         """Weighted sum over the window, as a correction."""
         pixels, radius = signal.pixels, self.halo
+        planes = pixels.shape[1]
         sigma = self.sigma(signal, noise, luma)
-        scale = 1 / ((sigma * self.width).square() * pixels.shape[1]).clamp(min=TINY)
+        scale = 1 / ((sigma * self.width).square() * planes).clamp(min=TINY)
         padded = pad(pixels, radius)
         total = torch.ones_like(signal.left)
         moved = torch.zeros_like(pixels)
@@ -57,10 +58,10 @@ class Bilateral(SpatialStage):
                 total += weight
                 moved += difference * weight
                 second += distance * weight
-                others += (weight - distance * weight).square()
+                others += (weight - distance * weight / planes).square()
         moved /= total
         first = (moved * moved * scale).sum(1, keepdim=True)
-        # derivative of the result by its own pixel: weights also follow the centre's error
-        own = (1 + second) / total - first
+        # derivative of the result by its own pixel: weights also follow the center's error
+        own = (1 + second / planes) / total - first / planes
         left = colored(own.square() + others / (total * total), noise.spectrum).sqrt()
         return Signal(pixels + moved, signal.left * left)

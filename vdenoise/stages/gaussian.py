@@ -1,4 +1,4 @@
-"""Gaussian blur where a neighbourhood shows nothing but noise."""
+"""Gaussian blur where a neighborhood shows nothing but noise."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ MARGIN = 1.25  # the variance of a window of noise scatters this far above its m
 
 
 class Guided(SpatialStage):
-    """Guided filter whose regularisation is the measured noise variance: sharp at edges.
+    """Guided filter whose regularization is the measured noise variance: sharp at edges.
 
     In each window the picture is ``a x + b``. Where He et al. ask the user for ``epsilon``, the
     gain here is the share of the window's variance that the noise does not explain.

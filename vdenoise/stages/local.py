@@ -57,7 +57,7 @@ def taps_sum(padded: Tensor, taps: Sequence[float], dim: int, step: int = 1) -> 
 
 
 def smooth(x: Tensor, taps: Sequence[float]) -> Tensor:
-    """Separable filter with odd, centred ``taps`` and mirrored borders."""
+    """Separable filter with odd, centered ``taps`` and mirrored borders."""
     return taps_sum(taps_sum(pad(x, len(taps) // 2), taps, -1), taps, -2)
 
 
@@ -121,12 +121,12 @@ def _lag_table() -> Tensor:
 def power(taps: Sequence[float], other: Sequence[float] | None = None) -> Tensor:
     """(16,): how a filter weighs each DCT coefficient's noise; sums to ``sum(taps^2)``.
 
-    With ``other``, the common power of two filters with the same centre. Lags of 16 pixels and
+    With ``other``, the common power of two filters with the same center. Lags of 16 pixels and
     more count as uncorrelated.
     """
     a = torch.tensor(taps, dtype=torch.float64)
     b = a if other is None else torch.tensor(other, dtype=torch.float64)
-    assert len(a) % 2 == len(b) % 2, "filters have the same centre"
+    assert len(a) % 2 == len(b) % 2, "filters have the same center"
     size = max(len(a), len(b))
     a, b = (torch.nn.functional.pad(t, ((size - len(t)) // 2,) * 2) for t in (a, b))
     table = _lag_table()

@@ -1,4 +1,4 @@
-"""Local mean where a neighbourhood shows nothing but noise (Lee, IEEE PAMI 1980)."""
+"""Local mean where a neighborhood shows nothing but noise (Lee, IEEE PAMI 1980)."""
 
 from __future__ import annotations
 

@@ -16,15 +16,20 @@ RING = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
 
 
 class Median(SpatialStage):
-    """Median of the sound neighbours, only for pixels that stand out from almost all of them.
+    """Median of the sound neighbors, only for pixels that stand out from almost all of them.
 
     A pixel is judged by its rank-ordered absolute differences (ROAD; Garnett et al., IEEE TIP
-    2005): an impulse differs from all of its eight neighbours, a pixel on an edge or a thin line
+    2005): an impulse differs from all of its eight neighbors, a pixel on an edge or a thin line
     does not differ from those along it.
     """
 
     method: ClassVar[str] = "median"
     removes: ClassVar[Literal["noise", "outliers"]] = "outliers"
+    exempt: ClassVar[dict[str, str]] = {
+        "says what it leaves": "impulses are no share of the noise's sigma",
+        "heeds what is left": "impulses stand out of any noise, also out of none",
+        "halo is used": "two rounds reach this far only through rare chains of impulses",
+    }
     half: ClassVar[bool] = True
 
     radius: int = param(2, "Half size of the window the median is taken of.", low=1, high=4)
@@ -35,7 +40,7 @@ class Median(SpatialStage):
         0.03, "Least contrast of an impulse, full scale 1, however low the noise.", low=0, high=1
     )
     similar: int = param(
-        2, "Neighbours that a sound pixel resembles: 2 keeps thin lines.", low=1, high=4
+        2, "Neighbors that a sound pixel resembles: 2 keeps thin lines.", low=1, high=4
     )
     passes: int = param(
         2, "Rounds of search and repair; more find impulses that touch each other.", low=1, high=4
@@ -54,9 +59,9 @@ class Median(SpatialStage):
         return signal
 
     def _outliers(self, pixels: Tensor, bar: Tensor) -> Tensor:
-        """Bool (T, C, H, W): differs from all but a few neighbours by more than ``bar``.
+        """Bool (T, C, H, W): differs from all but a few neighbors by more than ``bar``.
 
-        In texture the neighbours differ among themselves too: as much more is asked for.
+        In texture the neighbors differ among themselves too: as much more is asked for.
         """
         padded = pad(pixels, 1)
         ring = torch.stack([shifted(padded, *s, 1) - pixels for s in RING]).sort(dim=0).values

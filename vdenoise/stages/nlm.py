@@ -15,7 +15,7 @@ from vdenoise.stages.local import TINY, box, colored, pad, taps_sum
 
 # Share of the weights' derivative that counts for noise of a full sigma, which flattens them;
 # fitted to the spread of results over noise drawn ten times on textured pictures.
-FOLLOW = 0.6
+FOLLOW = 0.55
 
 
 class NonLocalMeans(SpatialStage):
@@ -62,8 +62,9 @@ class NonLocalMeans(SpatialStage):
                 square += weight * weight
                 moved += (other - pixels) * weight
                 follow += slope
-        # derivative of the result by its own pixel: weights also follow the centre's error
-        steepness = FOLLOW * 4 / self.width**2 / (2 * self.patch + 1) ** 2
+        # derivative of the result by its own pixel: weights also follow the center's error
+        compared = (2 * self.patch + 1) ** 2 * pixels.shape[1]
+        steepness = FOLLOW * 4 / (self.width**2 * compared)
         own = (1 + follow * steepness) / total
         left = colored(own.square() + square / (total * total), noise.spectrum, 3).sqrt()
         return Signal(pixels + moved / total, signal.left * left)

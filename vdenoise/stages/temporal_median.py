@@ -14,16 +14,20 @@ from vdenoise.stages.local import pad, shifted
 
 
 class TemporalMedian(Stage):
-    """Replaces pixels that lie outside of all their neighbours in time by the neighbours' median.
+    """Replaces pixels that lie outside of all their neighbors in time by the neighbors' median.
 
     A spike detector of the SDIp kind (Kokaram, "Motion Picture Restoration", 1998): a pixel is
-    dirt if the neighbours along the motion agree with each other and it exceeds all of them, or
+    dirt if the neighbors along the motion agree with each other and it exceeds all of them, or
     falls short of all of them, by more than the noise explains. Everything else stays untouched.
     """
 
     slot: ClassVar[str] = "temporal"
     method: ClassVar[str] = "median"
     removes: ClassVar[Literal["noise", "outliers"]] = "outliers"
+    exempt: ClassVar[dict[str, str]] = {
+        "says what it leaves": "impulses are no share of the noise's sigma",
+        "heeds what is left": "impulses stand out of any noise, also out of none",
+    }
     tileable: ClassVar[bool] = False
 
     radius: int = param(1, "Frames compared on each side; 0 is off.", low=0, high=4, unit="frames")
@@ -80,7 +84,7 @@ class TemporalMedian(Stage):
     def _search(
         self, block: Block, signal: Signal, position: int, others: list[int]
     ) -> tuple[Tensor, Tensor]:
-        """How much each pixel is dirt, 0 to 1, and the median of its neighbours.
+        """How much each pixel is dirt, 0 to 1, and the median of its neighbors.
 
         Returns:
             (1, C, H, W) twice.
@@ -105,7 +109,7 @@ class TemporalMedian(Stage):
             for dy in rim:
                 for dx in rim:
                     share = torch.maximum(share, shifted(padded, dy, dx, self.grow))
-            # the rim of a spot is repaired only where the neighbours agree
+            # the rim of a spot is repaired only where the neighbors agree
             share = share * (2 - (high - low) / bar).clamp(0, 1) * trust
         return share, median
 

@@ -13,9 +13,9 @@ from vdenoise.stages.local import TINY, box, smooth
 
 
 class TemporalStatic(Stage):
-    """Average of the same pixel in neighbouring frames, where only the noise differs.
+    """Average of the same pixel in neighboring frames, where only the noise differs.
 
-    Each neighbour's weight falls with the local mean square difference to the current frame, in
+    Each neighbor's weight falls with the local mean square difference to the current frame, in
     units of what two noisy frames differ by at that level. The window is finite and slides
     inward at the ends of a shot.
     """
@@ -94,7 +94,7 @@ class TemporalStatic(Stage):
         rho = block.noise.temporal_correlation
         weights = []
         for p, other_variance in zip(positions, variance, strict=True):
-            # noise that is alike in neighbouring frames differs by less
+            # noise that is alike in neighboring frames differs by less
             differs = max(1 - rho ** abs(p - position), 0.05) if rho > 0 else 1.0
             explained = (own_variance + other_variance) * differs
             difference = signal.pixels[p : p + 1] - own

@@ -113,7 +113,7 @@ def _shrink(band: Tensor, variance: Tensor, step: int) -> tuple[Tensor, Tensor]:
     Args:
         band: (T, C, ...) coefficients with a border of ``WINDOW * step``.
         variance: of their noise, without the border.
-        step: distance of the coefficients that count as neighbours.
+        step: distance of the coefficients that count as neighbors.
     """
     taps = box(WINDOW)
     energy = taps_sum(taps_sum(band * band, taps, -1, step), taps, -2, step)

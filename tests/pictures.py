@@ -1,0 +1,155 @@
+"""Synthetic pictures and blocks for the tests of the stages: small, seeded, of any layout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vdenoise.frame import Block, Signal
+from vdenoise.noise.profile import NoiseProfile, NoiseTable
+
+SUBSAMPLING = {"gray": None, "420": (2, 2), "422": (1, 2), "444": (1, 1), "411": (1, 4)}
+SIGMA = 12 / 255  # of luma; chroma has 0.7 of it
+
+
+def scene(
+    frames: int, height: int, width: int, layout: str = "420"
+) -> tuple[Tensor, Tensor | None]:
+    """A still picture with flats, a ramp, a disc, stripes, fine texture and colors.
+
+    Returns:
+        luma (T, 1, H, W) in [0.15, 0.85] and chroma (T, 2, h, w) in [-0.3, 0.3], or None.
+    """
+    y = torch.arange(height, dtype=torch.float32)[:, None] / 64
+    x = torch.arange(width, dtype=torch.float32)[None] / 64
+    ramp = 0.3 + 0.2 * torch.sin(1.3 * x + 0.7 * y)
+    disc = ((y - 0.4) ** 2 + (x - 0.4) ** 2 < 0.06).float()
+    stripes = 0.12 * torch.sin(14 * x) * (y > 0.7)
+    texture = 0.06 * torch.sin(37 * x + 5 * y) * torch.sin(41 * y) * (x > 0.8)
+    luma = (ramp + 0.3 * disc + stripes + texture)[None, None].clamp(0.15, 0.85)
+    luma = luma.repeat(frames, 1, 1, 1)
+    ratio = SUBSAMPLING[layout]
+    if ratio is None:
+        return luma, None
+    chroma = torch.stack([0.2 * disc - 0.1 * torch.cos(2 * x - y), 0.15 * torch.sin(x + 2 * y)])
+    return luma, shrink(chroma[None], ratio).repeat(frames, 1, 1, 1)
+
+
+def shrink(planes: Tensor, ratio: tuple[int, int]) -> Tensor:
+    """Average (N, C, H, W) down to chroma size, sizes rounded up."""
+    down, across = ratio
+    rows, columns = -planes.shape[-2] % down, -planes.shape[-1] % across
+    return functional.avg_pool2d(
+        functional.pad(planes, (0, columns, 0, rows), mode="replicate"), ratio
+    )
+
+
+@dataclass
+class StillMotion:
+    """Motion of a clip in which nothing moves, on a grid of half the size."""
+
+    luma: Tensor  # (T, 1, H, W)
+    asked: list[tuple[int, int]] = field(default_factory=list)
+    guide_noise: float = 1 / 9
+
+    def prepare(self, pairs: Sequence[tuple[int, int]]) -> None:
+        self.asked.extend(pairs)
+
+    def guide(self, a: int) -> Tensor:
+        padded = functional.pad(self.luma[a : a + 1], (1, 1, 1, 1), mode="replicate")
+        return functional.avg_pool2d(padded, 3, stride=1)[0]
+
+    def flow(self, a: int, b: int) -> Tensor:
+        return torch.zeros(2, *self._grid(), device=self.luma.device)
+
+    def trust(self, a: int, b: int) -> Tensor:
+        return torch.ones(self._grid(), device=self.luma.device)
+
+    def _grid(self) -> tuple[int, int]:
+        return -(-self.luma.shape[-2] // 2), -(-self.luma.shape[-1] // 2)
+
+
+def table(sigma: float = SIGMA) -> NoiseTable:
+    """White noise, the same at all levels."""
+    return NoiseProfile.white(sigma, 0.7 * sigma, 0.7 * sigma).at(0).table()
+
+
+def block(
+    luma: Tensor,
+    chroma: Tensor | None,
+    *,
+    sigma: float = SIGMA,
+    core: slice | None = None,
+) -> Block:
+    """A shot of its own, all noise still there; core: all frames unless said."""
+    return Block(
+        first=0,
+        core=core or slice(0, luma.shape[0]),
+        luma=Signal(luma, torch.ones_like(luma)),
+        chroma=None if chroma is None else Signal(chroma, torch.ones_like(chroma[:, :1])),
+        noise=table(sigma),
+        motion=StillMotion(luma),
+    )
+
+
+def noisy(luma: Tensor, chroma: Tensor | None, kind: str, density: float = 0.005) -> Block:
+    """Add what a stage removes: white Gaussian noise, and for "outliers" impulses too.
+
+    Impulses hit a share ``density`` of the pixels, by 0.04 to 0.5, over a quarter of the noise.
+    """
+    sigma = SIGMA / 4 if kind == "outliers" else SIGMA
+    planes: list[Tensor | None] = []
+    for plane, strength in ((luma, sigma), (chroma, 0.7 * sigma)):
+        if plane is None:
+            planes.append(None)
+            continue
+        result = plane + strength * torch.randn(plane.shape, dtype=plane.dtype)
+        if kind == "outliers":
+            height = (0.04 + 0.46 * torch.rand(plane.shape)) * torch.randn(plane.shape).sign()
+            result = result + height * (torch.rand(plane.shape) < density)
+        planes.append(result)
+    assert planes[0] is not None
+    return block(planes[0], planes[1], sigma=sigma)
+
+
+def cut(source: Block, frames: range, core: range) -> Block:
+    """The part of a block with frames ``frames``, to compute ``core``; same shot."""
+    inside = slice(frames.start, frames.stop)
+    luma = source.luma[inside]
+    return replace(
+        source,
+        first=source.first + frames.start,
+        core=slice(core.start - frames.start, core.stop - frames.start),
+        luma=luma,
+        chroma=None if source.chroma is None else source.chroma[inside],
+        motion=StillMotion(luma.pixels),
+        shot=(source.shot_first, source.shot_last),
+    )
+
+
+def converted(source: Block, dtype: torch.dtype, device: torch.device | str = "cpu") -> Block:
+    """The same block in another precision, on another device."""
+
+    def move(signal: Signal) -> Signal:
+        return Signal(signal.pixels.to(device, dtype), signal.left.to(device, dtype))
+
+    luma = move(source.luma)
+    noise = replace(
+        source.noise, sigma=source.noise.sigma.to(device), spectrum=source.noise.spectrum.to(device)
+    )
+    return replace(
+        source,
+        luma=luma,
+        chroma=None if source.chroma is None else move(source.chroma),
+        noise=noise,
+        motion=StillMotion(luma.pixels),
+    )
+
+
+def psnr(a: Tensor, b: Tensor) -> float:
+    """Peak signal-to-noise ratio in dB, full scale 1."""
+    return -10 * torch.log10((a.double() - b.double()).square().mean()).item()
