@@ -1,0 +1,389 @@
+"""Presets and the chain of denoisers they describe.
+
+A preset is a TOML file: ``schema``, ``about``, optionally ``speed``, and one table each for
+``[output]``, ``[noise]`` and every slot of the chain in the order in which slots run. What is
+accepted in a slot's table is declared once, on the stage's model.
+
+Later layers win: stage default < preset < ``--speed`` < ``VDENOISE_*`` < command line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vdenoise.errors import UsageError
+from vdenoise.stages import SLOTS, methods, stage_class
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+    from vdenoise.stages.base import Stage
+
+SCHEMA = 1
+SPEEDS = ("veryfast", "fast", "base", "slow", "veryslow")
+DEFAULT = "auto"
+OFF = "none"  # the method that switches a slot off
+
+
+@dataclass(frozen=True)
+class Dial:
+    """A parameter of the chain as a whole: what a stage's fields are to a stage."""
+
+    default: float
+    high: float
+    help: str
+
+
+DIALS: Mapping[str, Dial] = {
+    "output.luma": Dial(100.0, 100.0, "Percent of the luma noise found that is removed; 0 is off."),
+    "output.chroma": Dial(
+        100.0, 100.0, "Percent of the chroma noise found that is removed; 0 is off."
+    ),
+    "noise.sigma_scale": Dial(1.0, 4.0, "Factor on the measured noise: above 1 is taken as more."),
+}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A preset file as read: names and ranges are checked when the chain is resolved."""
+
+    name: str
+    about: str
+    values: Mapping[str, Any]  # "slot.parameter" -> value
+    speed: str = "base"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Values from one place, such as the environment, and what to call that place."""
+
+    origin: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What to do, completely resolved: nothing here is a default any more."""
+
+    preset: str
+    speed: str
+    luma: float  # percent of the noise found to remove
+    chroma: float
+    sigma_scale: float
+    stages: tuple[Stage, ...]
+    origin: Mapping[str, str] = field(default_factory=dict)  # where a value came from, if said
+
+    @property
+    def text(self) -> str:
+        """For people: ``temporal.mean > spatial.wiener``."""
+        return " > ".join(stage.name for stage in self.stages) or "nothing"
+
+    def parameters(self) -> dict[str, Any]:
+        """Every value by its name, as for ``--set``."""
+        values: dict[str, Any] = {
+            "output.luma": self.luma,
+            "output.chroma": self.chroma,
+            "noise.sigma_scale": self.sigma_scale,
+        }
+        for stage in self.stages:
+            values[f"{stage.slot}.method"] = stage.method
+            values |= {f"{stage.slot}.{k}": v for k, v in stage.model_dump(mode="json").items()}
+        return values
+
+
+def folder() -> Path:
+    """Where the presets that come with vdenoise are: in the wheel, or beside it in a checkout."""
+    here = Path(__file__).resolve().parent
+    inside = here / "presets"
+    return inside if inside.is_dir() else here.parent / "presets"
+
+
+def names() -> tuple[str, ...]:
+    """Names of the presets that come with vdenoise, ``auto`` first."""
+    found = sorted(path.stem for path in folder().glob("*.toml"))
+    return tuple(sorted(found, key=lambda name: name != DEFAULT))
+
+
+def load(name: str) -> Preset:
+    """Read a preset by name, or by the path of a ``.toml`` file.
+
+    Raises:
+        UsageError: there is none, or it is malformed.
+    """
+    path = Path(name) if name.endswith(".toml") else folder() / f"{name}.toml"
+    if not name.endswith(".toml") and name not in names():
+        raise UsageError(
+            f"There is no preset {name!r}.{did_you_mean(name, names())}",
+            f"Presets are {', '.join(names())}, or the path of a .toml file.",
+            number=10,
+        )
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(
+            f"Cannot read the preset {path}: {error.strerror}.",
+            "List presets with: vdenoise presets",
+            number=11,
+        ) from error
+    except ValueError as error:  # TOML and UTF-8 errors
+        raise _malformed(path, f"it is not TOML: {error}") from error
+    return _parsed(path, data)
+
+
+def _malformed(path: Path, why: str) -> UsageError:
+    return UsageError(
+        f"The preset {path.name} cannot be used: {why}.",
+        "See one that can with: vdenoise presets auto",
+        number=12,
+    )
+
+
+def _parsed(path: Path, data: dict[str, Any]) -> Preset:
+    data = dict(data)
+    schema = data.pop("schema", None)
+    if schema != SCHEMA:
+        raise _malformed(path, f"schema = {schema!r}, this version reads schema = {SCHEMA}")
+    about, speed = data.pop("about", None), data.pop("speed", "base")
+    if not isinstance(about, str) or not about:
+        raise _malformed(path, 'it does not say what it is for (about = "...")')
+    if speed not in SPEEDS:
+        raise _malformed(path, f"speed = {speed!r}, want one of {', '.join(SPEEDS)}")
+    tables = ("output", "noise", *SLOTS)
+    for key, table in data.items():
+        if key not in tables:
+            raise _malformed(path, f"it has an unknown key {key!r}.{did_you_mean(key, tables)}")
+        if not isinstance(table, dict):
+            raise _malformed(path, f"{key} must be a table, [{key}]")
+    order = [key for key in data if key in SLOTS]
+    if order != [slot for slot in SLOTS if slot in order]:
+        raise _malformed(
+            path,
+            f"it asks for the order {' > '.join(order)}; the order is fixed, "
+            f"{' > '.join(SLOTS)}, because averaging over time first leaves a spatial filter the "
+            "least to do",
+        )
+    values = {
+        f"{slot}.{key}": value for slot, table in data.items() for key, value in table.items()
+    }
+    return Preset(path.stem, about, values, speed)
+
+
+def parse_assignments(items: Iterable[str]) -> dict[str, str]:
+    """Take ``--set slot.param=value`` apart.
+
+    Raises:
+        UsageError: an item has no such form, or a name comes twice.
+    """
+    values: dict[str, str] = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        name = name.strip()
+        if not equals or name.count(".") != 1:
+            raise UsageError(
+                f"--set {item} is not of the form stage.param=value.",
+                "For example: --set spatial.method=nlm (vdenoise stages lists the names).",
+                number=13,
+            )
+        if name in values:
+            raise UsageError(f"{name} is set twice.", "Set it once.", number=14)
+        values[name] = value.strip()
+    return values
+
+
+def resolve(preset: Preset, layers: Sequence[Layer] = (), *, speed: str | None = None) -> Chain:
+    """Put a preset and what was asked for on top of it together.
+
+    A layer that names another method for a slot than the preset's starts from that method's own
+    defaults: the preset's values of that slot were meant for the other one.
+
+    Args:
+        preset: the lowest layer above the stages' defaults.
+        layers: later ones win.
+        speed: cost word where one was typed; it wins over what the preset says on cost.
+
+    Raises:
+        UsageError: a name does not exist or a value is not accepted.
+    """
+    ranked = (Layer(f"preset {preset.name}", preset.values), *layers)
+    for layer in ranked:
+        _check_names(layer)
+    origin: dict[str, str] = {}
+    dials = {}
+    for name, dial in DIALS.items():
+        said = [layer for layer in ranked if name in layer.values]
+        dials[name] = _dial_value(name, dial, said[-1].values[name]) if said else dial.default
+        if said:
+            origin[name] = said[-1].origin
+    stages = [
+        stage
+        for slot in SLOTS
+        if (stage := _stage(slot, preset, layers, speed, origin)) is not None
+    ]
+    return Chain(
+        preset=preset.name,
+        speed=speed or preset.speed,
+        luma=dials["output.luma"],
+        chroma=dials["output.chroma"],
+        sigma_scale=dials["noise.sigma_scale"],
+        stages=tuple(stages),
+        origin=origin,
+    )
+
+
+def _stage(
+    slot: str,
+    preset: Preset,
+    layers: Sequence[Layer],
+    speed: str | None,
+    origin: dict[str, str],
+) -> Stage | None:
+    """The stage of one slot, or None where it is off."""
+    key = f"{slot}.method"
+    own = preset.values.get(key, methods(slot)[0] if _in_slot(preset.values, slot) else OFF)
+    asked = [layer.values[key] for layer in layers if key in layer.values]
+    method = str(asked[-1] if asked else own)
+    if not asked and own == OFF and any(_in_slot(layer.values, slot) for layer in layers):
+        method = methods(slot)[0]  # a parameter of a slot that was off switches it on
+    if method == OFF:
+        return None
+    if method not in methods(slot):
+        raise UsageError(
+            f"{slot}.method = {method}: there is no such method."
+            f"{did_you_mean(method, methods(slot))}",
+            f"Methods are {', '.join((*methods(slot), OFF))}.",
+            number=15,
+        )
+    cls = stage_class(f"{slot}.{method}")
+    mine = () if method != own else (Layer(f"preset {preset.name}", preset.values),)
+    typed = () if speed is None else (_speed_layer(cls, speed),)
+    values: dict[str, Any] = {}
+    for layer in (_speed_layer(cls, preset.speed), *mine, *typed, *layers):
+        for name, value in _in_slot(layer.values, slot).items():
+            if name == "method":
+                continue
+            if name not in cls.model_fields:
+                raise UsageError(
+                    f"{slot}.{name}: {slot}.{method} has no such parameter."
+                    f"{did_you_mean(name, cls.model_fields)}",
+                    f"See what it has with: vdenoise stages {slot}.{method}",
+                    number=16,
+                )
+            values[name] = value
+            origin[f"{slot}.{name}"] = layer.origin
+    if str(values.get("radius")) == "0" and slot == "temporal":  # 0 is off, whatever the method
+        return None
+    stage = build(cls, values)
+    return None if stage.strength == 0 else stage
+
+
+def _speed_layer(cls: type[Stage], speed: str) -> Layer:
+    values = cls.speeds.get(speed, {})
+    return Layer(f"speed {speed}", {f"{cls.slot}.{name}": value for name, value in values.items()})
+
+
+def _in_slot(values: Mapping[str, Any], slot: str) -> dict[str, Any]:
+    prefix = f"{slot}."
+    return {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}
+
+
+def _check_names(layer: Layer) -> None:
+    for name in layer.values:
+        slot = name.partition(".")[0]
+        if slot not in SLOTS and name not in DIALS:
+            known = (*DIALS, *(f"{slot}.method" for slot in SLOTS))
+            raise UsageError(
+                f"{name} ({layer.origin}): there is no such parameter.{did_you_mean(name, known)}",
+                "List stages and parameters with: vdenoise stages",
+                number=16,
+            )
+
+
+def _dial_value(name: str, dial: Dial, value: Any) -> float:
+    try:
+        number = float("nan") if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not 0 <= number <= dial.high:  # in this form NaN fails too
+        raise UsageError(
+            f"{name} = {value}: want a number from 0 to {dial.high:g}.", dial.help, number=17
+        )
+    return number
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A stage's parameter, for people."""
+
+    name: str
+    default: Any
+    rule: str  # what is accepted: "a whole number from 0 to 8"
+    unit: str
+    help: str
+
+
+@cache
+def parameters(name: str) -> tuple[Parameter, ...]:
+    """The parameters of the stage ``slot.method``, as declared on its model."""
+    return tuple(_described(key, info) for key, info in stage_class(name).model_fields.items())
+
+
+def build(cls: type[Stage], values: Mapping[str, Any]) -> Stage:
+    """Make a stage; a wrong value gives the same sentence from everywhere.
+
+    Raises:
+        UsageError: a value is not accepted.
+    """
+    from pydantic import ValidationError
+
+    for key, value in values.items():
+        # bool is an int to Python, and pydantic would take `radius = true` for 1
+        if isinstance(value, bool) and cls.model_fields[key].annotation is not bool:
+            raise _refused(cls, key, value)
+    try:
+        return cls.model_validate(dict(values))
+    except ValidationError as error:
+        key = str(error.errors()[0]["loc"][0]) if error.errors()[0]["loc"] else ""
+        if key not in cls.model_fields:  # a rule between parameters
+            raise UsageError(
+                f"{cls.slot}.{cls.method}: {error.errors()[0]['msg']}.",
+                f"See what it accepts with: vdenoise stages {cls.slot}.{cls.method}",
+                number=17,
+            ) from error
+        raise _refused(cls, key, values[key]) from error
+
+
+def _refused(cls: type[Stage], key: str, value: Any) -> UsageError:
+    about = _described(key, cls.model_fields[key])
+    return UsageError(f"{cls.slot}.{key} = {value}: want {about.rule}.", about.help, number=17)
+
+
+def _described(name: str, info: FieldInfo) -> Parameter:
+    low = next((m.ge for m in info.metadata if getattr(m, "ge", None) is not None), None)
+    high = next((m.le for m in info.metadata if getattr(m, "le", None) is not None), None)
+    options = getattr(info.annotation, "__args__", ())
+    if info.annotation is bool:
+        rule = "true or false"
+    elif options and all(isinstance(option, str) for option in options):
+        rule = f"one of {', '.join(options)}"
+    else:
+        rule = "a whole number" if info.annotation is int else "a number"
+        if low is not None and high is not None:
+            rule += f" from {low:g} to {high:g}"
+        elif low is not None:
+            rule += f" of {low:g} or more"
+        elif high is not None:
+            rule += f" of {high:g} or less"
+    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    return Parameter(name, info.default, rule, str(extra.get("unit", "")), info.description or "")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Suggestion for a mistyped word, with a leading space, or nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {close[0]}?" if close else ""
