@@ -8,6 +8,7 @@ from fractions import Fraction
 from vdenoise.media.index import FrameIndex
 
 _MILLISECOND_CONTAINERS = ("matroska", "webm")
+CONSTANT_RATE_CONTAINERS = ("yuv4mpegpipe", "avi", "mxf")  # they store a rate, no timestamps
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,10 @@ def output_clock(index: FrameIndex, container: str, first: int, last: int) -> Cl
     if first > 0:
         shift = index.pts[first] * base
     coarse = base == Fraction(1, 1000) and container not in _MILLISECOND_CONTAINERS
-    if container == "yuv4mpegpipe" or (coarse and not index.variable_rate):
+    if container in CONSTANT_RATE_CONTAINERS:
+        frames = last - first + 1
+        return Clock(1 / index.rate, first, tuple(range(frames)), (1,) * frames, shift)
+    if coarse and not index.variable_rate:
         base, step = Fraction(1, index.rate.numerator), index.rate.denominator
         begin = round((index.pts[first] * index.time_base - shift) / base)
         frames = last - first + 1

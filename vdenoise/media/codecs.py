@@ -24,6 +24,8 @@ class Codec:
     options: MappingProxyType[str, str] = field(default_factory=lambda: MappingProxyType({}))
     interlaced: bool = True
     lossless: bool = False
+    carries_aspect: bool = False  # the bitstream itself tells the sample aspect ratio
+    b_frames: bool = False
 
 
 def _options(**options: str) -> MappingProxyType[str, str]:
@@ -36,9 +38,35 @@ CODECS: dict[str, Codec] = {
     for codec in (
         Codec("prores", "prores_ks", "prores", options=_options(vendor="apl0")),
         Codec("dnxhr", "dnxhd", "dnxhd", interlaced=False),
-        Codec("ffv1", "ffv1", "ffv1", options=_options(level="3", slicecrc="1"), lossless=True),
-        Codec("x264", "libx264", "h264", 14, (0, 51), _options(preset="medium")),
-        Codec("x265", "libx265", "hevc", 14, (0, 51), _options(preset="medium"), False),
+        Codec(
+            "ffv1",
+            "ffv1",
+            "ffv1",
+            options=_options(level="3", slicecrc="1"),
+            lossless=True,
+            carries_aspect=True,
+        ),
+        Codec(
+            "x264",
+            "libx264",
+            "h264",
+            14,
+            (0, 51),
+            _options(preset="medium"),
+            carries_aspect=True,
+            b_frames=True,
+        ),
+        Codec(
+            "x265",
+            "libx265",
+            "hevc",
+            14,
+            (0, 51),
+            _options(preset="medium"),
+            interlaced=False,
+            carries_aspect=True,
+            b_frames=True,
+        ),
         Codec("svt-av1", "libsvtav1", "av1", 16, (1, 63), _options(preset="6"), False),
         Codec(
             "vp9",
@@ -68,7 +96,7 @@ FALLBACK: dict[str, tuple[str, ...]] = {
     "mp4": ("x264", "x265", "svt-av1"),
     "matroska": ("x264", "x265", "ffv1"),
     "webm": ("vp9", "svt-av1"),
-    "mxf": ("dnxhr", "x264"),
+    "mxf": ("dnxhr", "prores", "x264"),
     "avi": ("ffv1",),
     "mpegts": ("x264", "x265"),
     "nut": ("rawvideo", "ffv1"),
@@ -115,6 +143,4 @@ def profile_options(codec: Codec, fmt: PixelFormat, source_profile: str | None) 
         return {"profile": "dnxhr_hqx" if fmt.bits == 10 else "dnxhr_hq"}
     if codec.name == "ffv1" and fmt.floating:
         return {"level": "4", "strict": "experimental"}
-    if codec.name == "y4m" and fmt.bits > 8:
-        return {}
     return {}

@@ -6,7 +6,10 @@ and container that will be used, so that what cannot work is said at once and in
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +23,13 @@ from pydantic import BaseModel, ConfigDict
 from vdenoise.errors import UsageError
 from vdenoise.frame import ClipInfo, PixelFormat
 from vdenoise.media import hdr, probe
+from vdenoise.media.clock import CONSTANT_RATE_CONTAINERS
 from vdenoise.media.codecs import CODECS, CONTAINERS, FALLBACK, NAMED, Codec, profile_options
 from vdenoise.media.pixels import planar_format
 from vdenoise.media.source import is_pipe, open_input, video_of
 from vdenoise.media.streams import NullFile, plan_copies
+
+os.environ.setdefault("SVT_LOG", "1")  # errors only: SVT-AV1 has no other way to be quiet
 
 
 class EncodeSettings(BaseModel):
@@ -182,6 +188,13 @@ def _settled(
         raise _Unfit(f"its CRF goes from {codec.crf_range[0]} to {codec.crf_range[1]}")
     if info.interlaced and not codec.interlaced:
         raise _Unfit("it cannot hold interlaced video")
+    if info.variable_rate and kind in CONSTANT_RATE_CONTAINERS:
+        raise _Unfit(f"{kind} cannot hold a variable frame rate")
+    if codec.b_frames and kind == "avi":
+        raise _Unfit("avi cannot hold its frame order")
+    square = info.sample_aspect_ratio in (0, 1)
+    if not square and not codec.carries_aspect and kind not in ("mov", "mp4", "mxf"):
+        raise _Unfit(f"{kind} cannot be told the sample aspect ratio {info.sample_aspect_ratio}")
     reason: _Unfit | None = None
     quality = codec.crf if crf is None else crf
     for fmt, coded in _formats(codec, info.format, bit_depth, asked):
@@ -257,27 +270,32 @@ def _format_notes(source: PixelFormat, fmt: PixelFormat) -> tuple[str, ...]:
 
 def _try(info: ClipInfo, settings: EncodeSettings) -> None:
     """Open encoder and container as the writer will, into nothing."""
-    with open_output(NullFile(), settings) as output:
-        try:
-            stream = add_video(output, info, settings)
-        except ValueError as error:  # add_stream: the container does not know the codec
-            raise _Unfit(f"{settings.container} does not hold it") from error
-        context = stream.codec_context
-        try:
-            context.open()
-            output.start_encoding()
-        except (av.FFmpegError, ValueError) as error:
-            raise _Unfit(
-                f"its encoder refuses {info.width}x{info.height} {settings.pixel_format.label} "
-                "with these options"
-            ) from error
-        if context.options:
-            unknown = ", ".join(sorted(context.options))
-            raise UsageError(
-                f"The encoder {settings.encoder} knows no option {unknown}.",
-                f"See its options with: ffmpeg -h encoder={settings.encoder}",
-                number=24,
-            )
+    output = open_output(NullFile(), settings)
+    try:
+        stream = add_video(output, info, settings)
+    except ValueError as error:  # add_stream: the container does not know the codec
+        raise _Unfit(f"{settings.container} does not hold it") from error
+    context = stream.codec_context
+    try:
+        context.open()
+    except (av.FFmpegError, ValueError) as error:
+        raise _Unfit(
+            f"its encoder refuses {info.width}x{info.height} {settings.pixel_format.label} "
+            "with these options"
+        ) from error
+    if context.options:
+        unknown = ", ".join(sorted(context.options))
+        raise UsageError(
+            f"The encoder {settings.encoder} knows no option {unknown}.",
+            f"See its options with: ffmpeg -h encoder={settings.encoder}",
+            number=24,
+        )
+    try:
+        output.start_encoding()
+    except (av.FFmpegError, ValueError) as error:
+        raise _Unfit(f"{settings.container} refuses it with {info.format.label}") from error
+    with contextlib.suppress(av.FFmpegError):
+        output.close()  # MXF cannot end without a frame
 
 
 def open_output(target: Any, settings: EncodeSettings, **options: str) -> OutputContainer:
@@ -316,7 +334,7 @@ def add_video(
     context: VideoCodecContext = stream.codec_context
     context.width, context.height = info.width, info.height
     context.pix_fmt = settings.coded_format
-    context.time_base = info.time_base
+    context.time_base = time_base(info, settings.container)
     context.sample_aspect_ratio = info.sample_aspect_ratio or 1
     if tags is not None:
         context.color_primaries = tags.color_primaries
@@ -333,11 +351,14 @@ def add_video(
     return stream
 
 
+def time_base(info: ClipInfo, container: str) -> Fraction:
+    """Ticks of the output: the source's, or one for each frame where only a rate is stored."""
+    return 1 / info.rate if container in CONSTANT_RATE_CONTAINERS else info.time_base
+
+
 def encoder_options(info: ClipInfo, settings: EncodeSettings) -> dict[str, str]:
     """All options for the encoder: what was chosen plus what the source's tags need."""
     options = dict(settings.options)
-    if settings.encoder == "wrapped_avframe":
-        return options
     if info.chroma_location != "unspecified" and info.format.sub_w:
         options["chroma_sample_location"] = info.chroma_location
     if info.interlaced:

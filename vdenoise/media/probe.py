@@ -63,6 +63,7 @@ class _Peek:
     side_data: dict[str, bytes]
     chroma_location: str
     field_order: str
+    aspect: Fraction
 
 
 def probe(path: Path) -> ClipInfo:
@@ -112,8 +113,8 @@ def _peek(path: Path) -> _Peek:
     if not frames:
         raise _no_frames(path)
     first = frames[0]
-    orders = [_shown(frame) for frame in frames[:_PEEK]]
-    interlaced = next((order for _, order in orders if order != "progressive"), None)
+    shown = [_shown(frame) for frame in frames[:_PEEK]]
+    interlaced = next((order for _, order, _ in shown if order != "progressive"), None)
     return _Peek(
         source_format=first.format.name,
         width=first.width,
@@ -123,8 +124,9 @@ def _peek(path: Path) -> _Peek:
         matrix=int(first.colorspace),
         range=int(first.color_range),
         side_data=side_data_of(first),
-        chroma_location=orders[0][0],
+        chroma_location=shown[0][0],
         field_order=interlaced or "progressive",
+        aspect=shown[0][2],
     )
 
 
@@ -139,8 +141,11 @@ def side_data_of(frame: av.VideoFrame) -> dict[str, bytes]:
         return {}
 
 
-def _shown(frame: av.VideoFrame) -> tuple[str, str]:
-    """Chroma location and field order of a frame, which only FFmpeg's showinfo filter tells."""
+def _shown(frame: av.VideoFrame) -> tuple[str, str, Fraction]:
+    """Chroma location, field order and sample aspect ratio (0: not told) of a frame.
+
+    Only FFmpeg's showinfo filter tells these.
+    """
     base = frame.time_base or Fraction(1, 1000)
     graph = Graph()
     nodes = [
@@ -165,10 +170,12 @@ def _shown(frame: av.VideoFrame) -> tuple[str, str]:
     text = " ".join(line for _, _, line in lines)
     location = re.search(r"\bcl:(\w+)", text)
     order = re.search(r"\bi:([TBP])", text)
+    aspect = re.search(r"\bsar:(\d+)/(\d+)", text)
     fields = {"T": "tt", "B": "bb", "P": "progressive"}
     return (
         location[1] if location else "unspecified",
         fields[order[1]] if order else "progressive",
+        Fraction(int(aspect[1]), int(aspect[2]) or 1) if aspect else Fraction(0),
     )
 
 
@@ -204,7 +211,7 @@ def _info(
         transfer=TRANSFERS.get(peek.transfer, UNKNOWN),
         chroma_location=peek.chroma_location,
         field_order=_field_order(stream, peek),
-        sample_aspect_ratio=Fraction(stream.sample_aspect_ratio or 1) or Fraction(1),
+        sample_aspect_ratio=Fraction(stream.sample_aspect_ratio or peek.aspect or 1),
         rotation=_rotation(peek.side_data),
         timecode=timecode_of(container, stream),
         hdr=hdr.read(peek.side_data),

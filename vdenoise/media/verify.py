@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vdenoise.frame import ClipInfo
-from vdenoise.media.clock import advanced_timecode, output_clock
+from vdenoise.media.clock import CONSTANT_RATE_CONTAINERS, advanced_timecode, output_clock
 from vdenoise.media.encode import EncodeSettings
 from vdenoise.media.index import scan
 from vdenoise.media.probe import probe
@@ -107,7 +107,7 @@ def _compare_timing(
     found.checked.append("timestamps")
     if worst > allowed:
         found.findings.append(f"timestamps: off by up to {float(worst) * 1000:.3f} ms")
-    movable = container in ("matroska", "webm", "mpegts", "avi", "mxf", "yuv4mpegpipe")
+    movable = container in ("matroska", "webm", "mpegts", "nut", *CONSTANT_RATE_CONTAINERS)
     if abs(offset) > tick and not movable:
         found.findings.append(f"timestamps: the clip starts {float(offset) * 1000:.3f} ms off")
 
