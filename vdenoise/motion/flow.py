@@ -7,6 +7,7 @@ than any setting of the estimator. On CUDA it is `vdenoise.motion.search`.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ Accuracy = Literal["fast", "better"]
 # and the flow gains nothing.
 FULL_SIZE_PIXELS = {"fast": 300_000, "better": 1_000_000}
 
+# Grain that covers more pixels than this needs 16x16 blocks to be told from the picture.
+COARSE_GRAIN = 1.5
+
 _GUIDE_BLUR = 1.2  # px: sigma of the Gaussian that makes the fast guide
 
 
@@ -41,11 +45,16 @@ def working_scale(height: int, width: int, accuracy: Accuracy) -> int:
     return scale
 
 
-def guide_noise(accuracy: Accuracy) -> float:
-    """Variance left in a guide, as a share of the source's noise variance (white noise)."""
+def guide_noise(noise: NoiseTable, accuracy: Accuracy) -> float:
+    """Variance left in a guide, as a share of the source's noise variance."""
     if accuracy == "better":
-        return 0.03  # measured; the rest is lost detail, not noise
-    return 1 / (4 * np.pi * _GUIDE_BLUR**2)
+        return 0.05  # measured: what such a guide loses is detail, not noise
+    spectrum = noise.spectrum[0]
+    frequency = torch.arange(spectrum.shape[0], device=spectrum.device) * (
+        math.pi / spectrum.shape[0]
+    )
+    transfer = (-(frequency**2) * _GUIDE_BLUR**2).exp()  # of the blur, squared
+    return float((spectrum * transfer[:, None] * transfer).sum() / spectrum.sum())
 
 
 def make_guide(luma: Tensor, noise: NoiseTable, accuracy: Accuracy) -> Tensor:
@@ -59,10 +68,12 @@ def make_guide(luma: Tensor, noise: NoiseTable, accuracy: Accuracy) -> Tensor:
         taps = 2 * round(4 * _GUIDE_BLUR) + 1
         blurred_cuda: Tensor = gaussian_blur2d(luma[None], (taps, taps), (_GUIDE_BLUR, _GUIDE_BLUR))
         return blurred_cuda[0]
+    block = 16 if noise.grain_area > COARSE_GRAIN else 8
     table = noise.planes(slice(0, 1))
     sigma = table.sigma_at(luma[None])[0]
-    spectrum = spectrum_for(table.spectrum, 8).to(luma)
-    return dct_denoise(luma, sigma.square(), spectrum, offsets=(4, 4))[0]
+    spectrum = spectrum_for(table.spectrum, block).to(luma)
+    half = block // 2
+    return dct_denoise(luma, sigma.square(), spectrum, block=block, offsets=(half, half))[0]
 
 
 def estimate(a: Tensor, b: Tensor, scale: int, accuracy: Accuracy) -> Tensor:
@@ -140,11 +151,12 @@ class BlockMotion:
 
     shared: SharedMotion
     first: int
+    noise: NoiseTable
 
     @property
     def guide_noise(self) -> float:
         """Noise variance left in the guides, as a share of the source's."""
-        return guide_noise(self.shared.accuracy)
+        return guide_noise(self.noise, self.shared.accuracy)
 
     def guide(self, a: int) -> Tensor:
         """Luma of block frame ``a`` with most of its noise removed, (1, H, W)."""
@@ -190,7 +202,7 @@ class SharedMotion:
         new = [i for i in range(luma.shape[0]) if first + i not in self._guides]
         guides = [make_guide(luma[i], noise, self.accuracy) for i in new]
         self._guides.update({first + i: guide for i, guide in zip(new, guides, strict=True)})
-        return BlockMotion(self, first)
+        return BlockMotion(self, first, noise)
 
     def guide(self, index: int) -> Tensor:
         """The guide of frame ``index``."""

@@ -65,7 +65,7 @@ def _gauss_newton(a: Tensor, b: Tensor, flow: Tensor) -> Tensor:
     xx, xy, yy, xt, yt = _window_mean(products[:, None], squeeze=False)[:, 0]
     xx, yy = xx + _FLAT, yy + _FLAT
     determinant = xx * yy - xy * xy
-    step = torch.stack([xy * yt - yy * xt, xy * xt - xx * yt]) / determinant
+    step: Tensor = torch.stack([xy * yt - yy * xt, xy * xt - xx * yt]) / determinant
     return flow + step.clamp(-1, 1)
 
 

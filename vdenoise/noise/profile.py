@@ -142,6 +142,14 @@ class NoiseTable:
     temporal_correlation: float = 0.0
     impulse_rate: float = 0.0
 
+    @property
+    def grain_area(self) -> float:
+        """Pixels over which luma noise is alike: 1 for white noise, more for coarse grain.
+
+        The sum of the squared autocorrelation, by Parseval the mean square of the spectrum.
+        """
+        return float(self.spectrum[0].square().mean())
+
     def planes(self, which: slice) -> NoiseTable:
         """The noise of some planes: ``slice(0, 1)`` luma, ``slice(1, 3)`` chroma."""
         return replace(self, sigma=self.sigma[which], spectrum=self.spectrum[which])

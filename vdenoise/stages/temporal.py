@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -13,14 +14,15 @@ from vdenoise.motion.warp import box_mean, resize, warp
 from vdenoise.noise.profile import NoiseTable
 from vdenoise.stages.base import Stage, param, resize_to
 
-# A bicubic sample between pixels carries less noise than a pixel: the mean over all sub-pixel
-# positions, for white noise.
-INTERPOLATED = 0.85
+# A bicubic sample between pixels carries less white noise than a pixel: this much of its
+# variance is lost, in the mean over all sub-pixel positions. Coarse grain loses less.
+_INTERPOLATION_LOSS = 0.15
 
 _GUIDE_WINDOW = 5  # px: guides are nearly clean, so a small window tells
 _NOISY_WINDOW = 7  # px: 49 samples for the test on the noisy pixels themselves
 _GUIDE_TOLERANCE = 1.5  # guide mismatch, in noise variances, that costs a factor e of weight
 _NOISY_PENALTY = 1.5  # weight exp(-1.5 x) for x = mismatch beyond the noise, in its own units
+_DEVIATIONS = 1.5  # of the windowed mean, that are still taken for noise
 _TINY = 1e-10
 
 
@@ -91,16 +93,17 @@ class TemporalMean(Stage):
         seen = window(block.first + t, self.radius, block.shot_first, block.shot_last)
         others = [i - block.first for i in seen if i != block.first + t]
         block.motion.prepare([(t, k) for k in others])
+        area = block.noise.grain_area
         tolerance = 4.0 ** ((self.motion_threshold - 50) / 50)
 
         luma = block.luma
         variance = self._variance(luma, block.noise.planes(slice(0, 1)), t, luma.pixels[t])
-        luma_sum = _Mean(luma.pixels[t])
+        luma_sum = _Mean(luma.pixels[t], area)
         chroma = block.chroma
         if chroma is not None:
             level = resize_to(luma.pixels[t : t + 1], chroma.pixels[t : t + 1])[0]
             chroma_variance = self._variance(chroma, block.noise.planes(slice(1, 3)), t, level)
-            chroma_sum = _Mean(chroma.pixels[t])
+            chroma_sum = _Mean(chroma.pixels[t], area)
             height, width = luma.pixels.shape[-2:]
             scale = (
                 1 / -(-width // chroma.pixels.shape[-1]),
@@ -118,13 +121,13 @@ class TemporalMean(Stage):
             floor = 2 * motion.guide_noise
             excess = box_mean(change, _GUIDE_WINDOW).sub_(floor).clamp_(min=0)
             exponent = excess.div_(_GUIDE_TOLERANCE * tolerance)
-            exponent += self._noisy_excess(pixels, luma.pixels[t], variance).div_(tolerance)
+            exponent += _noisy_excess(pixels, luma.pixels[t], variance, area).div_(tolerance)
             weight = weight * exponent.neg_().exp_()
             if chroma is None:
                 return pixels, weight, None, None
             chroma_pixels = warp(chroma.pixels[k], flow, scale)
             chroma_weight = resize_to(weight[None, None], chroma_pixels[None])[0, 0]
-            excess = self._noisy_excess(chroma_pixels, chroma.pixels[t], chroma_variance)
+            excess = _noisy_excess(chroma_pixels, chroma.pixels[t], chroma_variance, area)
             chroma_weight = chroma_weight * excess.div_(-tolerance).exp_()
             return pixels, weight, chroma_pixels, chroma_weight
 
@@ -142,18 +145,24 @@ class TemporalMean(Stage):
         sigma = noise.sigma_at(level[None])[0] * signal.left[t] * self.strength
         return sigma.square_().add_(_TINY)
 
-    def _noisy_excess(self, neighbor: Tensor, pixels: Tensor, variance: Tensor) -> Tensor:
-        """Penalty (H, W) for mismatch beyond what two noisy samples explain."""
-        change = (neighbor - pixels).square_().div_(variance).mean(0)
-        expected = 1 + INTERPOLATED
-        ratio = box_mean(change, _NOISY_WINDOW).div_(expected)
-        return ratio.sub_(1).clamp_(min=0).mul_(_NOISY_PENALTY)
+
+def _noisy_excess(neighbor: Tensor, pixels: Tensor, variance: Tensor, area: float) -> Tensor:
+    """Penalty (H, W) for mismatch beyond what two noisy samples explain.
+
+    The mean square over a window is itself uncertain, the more so the coarser the grain: only
+    what exceeds its expectation by a deviation or so counts. ``area``: `NoiseTable.grain_area`.
+    """
+    change = (neighbor - pixels).square_().div_(variance).mean(0)
+    ratio = box_mean(change, _NOISY_WINDOW).div_(2 - _INTERPOLATION_LOSS / max(area, 1))
+    deviation = math.sqrt(2 * area) / _NOISY_WINDOW
+    return ratio.sub_(1 + _DEVIATIONS * deviation).clamp_(min=0).mul_(_NOISY_PENALTY)
 
 
 class _Mean:
     """A weighted mean over frames and the noise that is left in it; the centre has weight 1."""
 
-    def __init__(self, centre: Tensor) -> None:
+    def __init__(self, centre: Tensor, area: float) -> None:
+        self.neighbor_noise = 1 - _INTERPOLATION_LOSS / max(area, 1)
         self.total = centre.clone()
         self.weight = torch.ones_like(centre[0])
         self.power = torch.ones_like(centre[0])
@@ -161,7 +170,7 @@ class _Mean:
     def add(self, pixels: Tensor, weight: Tensor) -> None:
         self.total.addcmul_(pixels, weight)
         self.weight += weight
-        self.power.addcmul_(weight, weight, value=INTERPOLATED)
+        self.power.addcmul_(weight, weight, value=self.neighbor_noise)
 
     def signal(self, left: Tensor, correlation: float) -> Signal:
         """The mean as a signal of one frame.
