@@ -22,6 +22,7 @@ class Bilateral(SpatialStage):
     """
 
     method: ClassVar[str] = "bilateral"
+    memory: ClassVar[float] = 12.0
 
     size: float = param(
         1.5, "Standard deviation of the spatial kernel.", low=0.5, high=5.0, unit="px"

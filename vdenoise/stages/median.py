@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -12,7 +12,13 @@ from vdenoise.noise.profile import NoiseTable
 from vdenoise.stages.base import SpatialStage, param
 from vdenoise.stages.local import pad, shifted
 
+# The eight neighbors, and the 19 exchanges that sort eight values (Knuth, TAOCP 3, 5.3.4): many
+# times faster over whole pictures than sorting each pixel's own.
 RING = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
+EXCHANGES = (
+    *((0, 2), (1, 3), (4, 6), (5, 7), (0, 4), (1, 5), (2, 6), (3, 7), (0, 1), (2, 3)),
+    *((4, 5), (6, 7), (2, 4), (3, 5), (1, 4), (3, 6), (1, 2), (3, 4), (5, 6)),
+)
 
 
 class Median(SpatialStage):
@@ -31,6 +37,8 @@ class Median(SpatialStage):
         "halo is used": "two rounds reach this far only through rare chains of impulses",
     }
     half: ClassVar[bool] = True
+    memory: ClassVar[float] = 16.0
+    speeds: ClassVar[dict[str, dict[str, Any]]] = {"veryfast": {"passes": 1}}
 
     radius: int = param(2, "Half size of the window the median is taken of.", low=1, high=4)
     threshold: float = param(
@@ -64,10 +72,10 @@ class Median(SpatialStage):
         In texture the neighbors differ among themselves too: as much more is asked for.
         """
         padded = pad(pixels, 1)
-        ring = torch.stack([shifted(padded, *s, 1) - pixels for s in RING]).sort(dim=0).values
-        spread = ring[5] - ring[2]
-        nearest = ring.abs().topk(self.similar, dim=0, largest=False).values.mean(0)
-        return nearest > (bar + spread) / self.strength
+        ring = _sorted([shifted(padded, *s, 1) - pixels for s in RING])
+        limit = (bar + (ring[5] - ring[2])) / self.strength
+        nearest = _sorted([difference.abs() for difference in ring])[: self.similar]
+        return torch.stack(nearest).mean(0) > limit
 
     def _repair(self, signal: Signal, outlier: Tensor) -> Signal:
         """Median over the window's pixels that are no outliers themselves; none: keep."""
@@ -85,3 +93,12 @@ class Median(SpatialStage):
         left = torch.ones_like(pixels)
         left[t, c, y, x] = share
         return Signal(result, signal.left * left.mean(1, keepdim=True))
+
+
+def _sorted(values: list[Tensor]) -> list[Tensor]:
+    """Eight tensors, pixel by pixel in rising order."""
+    values = list(values)
+    for low, high in EXCHANGES:
+        a, b = values[low], values[high]
+        values[low], values[high] = torch.minimum(a, b), torch.maximum(a, b)
+    return values

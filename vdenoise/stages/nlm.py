@@ -27,6 +27,7 @@ class NonLocalMeans(SpatialStage):
     """
 
     method: ClassVar[str] = "nlm"
+    memory: ClassVar[float] = 12.0
     speeds: ClassVar[dict[str, dict[str, Any]]] = {
         "veryfast": {"search": 2},
         "fast": {"search": 3},

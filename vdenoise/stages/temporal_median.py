@@ -38,7 +38,7 @@ class TemporalMedian(Stage):
         0.03, "Least contrast of dirt, full scale 1, however low the noise.", low=0.0, high=1.0
     )
     grow: int = param(1, "Rim repaired around each spot: its soft edge.", low=0, high=4, unit="px")
-    compensate: bool = param(True, "Follow the motion; off for a locked-off camera.")
+    compensate: bool = param(True, "Follow the motion; off only where nothing moves.")
 
     @property
     def reach(self) -> int:

@@ -22,6 +22,7 @@ class TemporalStatic(Stage):
 
     slot: ClassVar[str] = "temporal"
     method: ClassVar[str] = "static"
+    memory: ClassVar[float] = 14.0
     speeds: ClassVar[dict[str, dict[str, Any]]] = {
         "veryfast": {"radius": 2},
         "fast": {"radius": 3},

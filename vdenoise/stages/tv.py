@@ -22,6 +22,7 @@ class TotalVariation(SpatialStage):
     """
 
     method: ClassVar[str] = "tv"
+    memory: ClassVar[float] = 12.0
 
     weight: float = param(
         0.7, "Lambda in sigmas of the noise: more gives larger flat patches.", low=0.1, high=3.0
