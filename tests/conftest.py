@@ -33,15 +33,23 @@ def seeded() -> Iterator[None]:
     torch.set_rng_state(states[2])
 
 
-@pytest.fixture(params=["cpu", "cuda"])
-def device(request: pytest.FixtureRequest) -> torch.device:
-    """Each device in turn; without CUDA the second skips, or fails if VDENOISE_REQUIRE_CUDA=1."""
-    name: str = request.param
-    if name == "cuda" and not torch.cuda.is_available():
+@pytest.fixture
+def cuda() -> torch.device:
+    """The CUDA device; without one the test skips, or fails if VDENOISE_REQUIRE_CUDA=1."""
+    if not torch.cuda.is_available():
         if os.environ.get("VDENOISE_REQUIRE_CUDA") == "1":
             pytest.fail("VDENOISE_REQUIRE_CUDA=1, but torch sees no CUDA device")
         pytest.skip("no CUDA device")
-    return torch.device(name)
+    return torch.device("cuda")
+
+
+@pytest.fixture(params=["cpu", "cuda"])
+def device(request: pytest.FixtureRequest) -> torch.device:
+    """Each device in turn, CUDA as the fixture ``cuda`` has it."""
+    if request.param == "cpu":
+        return torch.device("cpu")
+    found: torch.device = request.getfixturevalue("cuda")
+    return found
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from vdenoise.frame import Block, Signal, window
 from vdenoise.stages import SLOTS, STAGES, stage_class
-from vdenoise.stages.base import Stage, subsampling
+from vdenoise.stages.base import Stage
+from vdenoise.tile import apply_tiled, tile_unit
 
 LAYOUTS = tuple(SUBSAMPLING)
 CLAUSES: set[str] = set()
@@ -222,49 +223,16 @@ def test_halo_is_used(cls: type[Stage], dim: int) -> None:
     assert influence(stage, dim) == {"luma": stage.halo, "chroma": stage.halo}
 
 
-def tiled(stage: Stage, source: Block, tile: int) -> Block:
-    """The stage tile by tile, each with its halo: the plainest way there is.
-
-    ``tile`` is in pixels of the smallest plane, and a multiple of ``stage.multiple``.
-    """
-    small = source.signals[-1].pixels
-    down, across = subsampling(source.luma.pixels, small)
-    border = -(-stage.halo // stage.multiple) * stage.multiple
-    height, width = small.shape[-2:]
-    whole = stage.apply(source)
-    for signal in whole.signals:
-        signal.pixels.fill_(torch.nan)
-    for top in range(0, height, tile):
-        for left in range(0, width, tile):
-            y, x = max(top - border, 0), max(left - border, 0)
-            part = source
-            for name, signal in signals(source):
-                fy, fx = (down, across) if name == "luma" else (1, 1)
-                inside = (
-                    ...,
-                    slice(y * fy, (top + tile + border) * fy),
-                    slice(x * fx, (left + tile + border) * fx),
-                )
-                cropped = Signal(signal.pixels[inside], signal.left[inside])
-                part = replace(part, **{name: cropped})
-            result = stage.apply(part)
-            for (name, target), (_, new) in zip(signals(whole), signals(result), strict=True):
-                fy, fx = (down, across) if name == "luma" else (1, 1)
-                core = (..., slice((top - y) * fy, None), slice((left - x) * fx, None))
-                for what in ("pixels", "left"):
-                    field = getattr(target, what)[..., top * fy :, left * fx :]
-                    field = field[..., : tile * fy, : tile * fx]
-                    field.copy_(getattr(new, what)[core][..., : tile * fy, : tile * fx])
-    return whole
-
-
 @clause("tiling does not matter", tileable)
 @pytest.mark.parametrize("layout", ["gray", "420", "422"])
 def test_tiles(cls: type[Stage], layout: str) -> None:
     """To the bit on the CPU, also where tiles are cut by the frame's edge."""
     stage = cls()
     source = example(cls, 67, 91, layout)
-    assert_same(tiled(stage, source, 16), stage.apply(source))
+    factors = SUBSAMPLING[layout] or (1, 1)
+    tile = 16 * max(factors)
+    assert tile % tile_unit(stage, factors) == 0
+    assert_same(apply_tiled(stage, source, tile, factors), stage.apply(source))
 
 
 @clause("reach is enough and used")
@@ -333,12 +301,12 @@ def test_half(cls: type[Stage], device: torch.device, tolerances: dict[torch.dty
 
 
 @clause("CUDA and CPU agree")
-def test_device(cls: type[Stage], device: torch.device) -> None:
+def test_device(cls: type[Stage], cuda: torch.device) -> None:
     """Within float32 rounding as the operations of each stage enlarge it: 0.01 of a sigma."""
     source = example(cls)
     expected = cls().apply(source)
-    result = cls().apply(converted(source, torch.float32, device))
-    assert result.luma.pixels.device.type == device.type
+    result = cls().apply(converted(source, torch.float32, cuda))
+    assert result.luma.pixels.device.type == "cuda"
     moved = converted(replace(result, core=slice(0, result.frames)), torch.float32)
     for (_, a), (_, b) in zip(signals(expected), signals(moved), strict=True):
         gap = (a.pixels - b.pixels).abs()

@@ -33,4 +33,4 @@ class Gaussian(SpatialStage):
 
     def filter(self, signal: Signal, noise: NoiseTable, luma: Tensor) -> Signal:
         """Pull pixels towards the blurred picture."""
-        return pull_to_mean(signal, self.sigma(signal, noise, luma), noise.spectrum, self.taps)
+        return pull_to_mean(signal, self.sigma(signal, noise, luma), noise, self.taps)

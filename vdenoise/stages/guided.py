@@ -9,9 +9,7 @@ from torch import Tensor
 from vdenoise.frame import Signal
 from vdenoise.noise.profile import NoiseTable
 from vdenoise.stages.base import SpatialStage, param
-from vdenoise.stages.local import box, moments, noise_share, power, smooth, wiener_gain
-
-MARGIN = 1.25  # the variance of a window of noise scatters this far above its mean (1 sigma)
+from vdenoise.stages.local import box, moments, noise_share, power, scatter, smooth, wiener_gain
 
 
 class Guided(SpatialStage):
@@ -40,7 +38,8 @@ class Guided(SpatialStage):
         )
         mean, variance = moments(pixels, taps)
         window = noise_share(noise.spectrum, power(taps), power(taps))
-        gain = wiener_gain(variance, sigma * sigma * (1 - window).clamp(min=0), MARGIN)
+        expected = sigma * sigma * (1 - window).clamp(min=0)
+        gain = wiener_gain(variance, expected, 1 + scatter(taps, noise.grain_area))
         give = smooth(1 - gain, taps)
         # x + mean of (1 - a)(m - x): mean of the models at this pixel, as a correction
         result = pixels + (smooth((1 - gain) * mean, taps) - give * pixels)

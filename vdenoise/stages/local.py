@@ -7,6 +7,7 @@ size of the tile it is computed in, which is what makes tiling exact on the CPU.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cache
 
@@ -89,6 +90,16 @@ def _moments_dim(padded: Tensor, taps: Sequence[float], dim: int) -> tuple[Tenso
         first += weighted
         second += weighted * difference
     return center + first, (second - first * first).clamp(min=0)
+
+
+def scatter(taps: Sequence[float], grain_area: float) -> float:
+    """Relative standard deviation of the local variance of noise, in a separable window.
+
+    ``sqrt(2 / n)`` for the n independent samples that the window amounts to, which are fewer the
+    coarser the grain.
+    """
+    samples = 1 / sum(tap * tap for tap in taps) ** 2 / max(grain_area, 1)
+    return math.sqrt(2 / samples)
 
 
 def wiener_gain(energy: Tensor, noise: Tensor, margin: float) -> Tensor:

@@ -10,9 +10,7 @@ from torch import Tensor
 from vdenoise.frame import Signal
 from vdenoise.noise.profile import NoiseTable
 from vdenoise.stages.base import SpatialStage, param
-from vdenoise.stages.local import box, moments, noise_share, power, wiener_gain
-
-MARGIN = 1.25  # the variance of a window of noise scatters this far above its mean (1 sigma)
+from vdenoise.stages.local import box, moments, noise_share, power, scatter, wiener_gain
 
 
 class Mean(SpatialStage):
@@ -29,12 +27,10 @@ class Mean(SpatialStage):
 
     def filter(self, signal: Signal, noise: NoiseTable, luma: Tensor) -> Signal:
         """Pull pixels towards the local mean."""
-        return pull_to_mean(
-            signal, self.sigma(signal, noise, luma), noise.spectrum, box(self.radius)
-        )
+        return pull_to_mean(signal, self.sigma(signal, noise, luma), noise, box(self.radius))
 
 
-def pull_to_mean(signal: Signal, sigma: Tensor, spectrum: Tensor, taps: Sequence[float]) -> Signal:
+def pull_to_mean(signal: Signal, sigma: Tensor, noise: NoiseTable, taps: Sequence[float]) -> Signal:
     """Wiener gain between pixel and weighted local mean (Lee's local-statistics filter).
 
     The variance that the noise alone would show inside the window is ``sigma^2`` less what the
@@ -43,16 +39,17 @@ def pull_to_mean(signal: Signal, sigma: Tensor, spectrum: Tensor, taps: Sequence
     Args:
         signal: (T, C, H, W) pixels and what noise is left in them.
         sigma: (T, C, H, W) noise to remove, in full-scale units.
-        spectrum: (C, 16, 16) of the noise.
+        noise: the measured noise of these planes.
         taps: separable window, odd, sum 1.
     """
     pixels = signal.pixels
     mean, variance = moments(pixels, taps)
     of_mean = power(taps)
     common = power((1.0,), taps)
-    share = noise_share(spectrum, of_mean, of_mean)
-    cross = noise_share(spectrum, common, common)
-    keep = wiener_gain(variance, sigma * sigma * (1 - share).clamp(min=0), MARGIN)
+    share = noise_share(noise.spectrum, of_mean, of_mean)
+    cross = noise_share(noise.spectrum, common, common)
+    expected = sigma * sigma * (1 - share).clamp(min=0)
+    keep = wiener_gain(variance, expected, 1 + scatter(taps, noise.grain_area))
     give = 1 - keep
     left = keep * keep + give * give * share.mean() + 2 * keep * give * cross.mean()
     return Signal(pixels + give * (mean - pixels), signal.left * left.clamp(0, 1).sqrt())

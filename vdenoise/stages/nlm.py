@@ -51,12 +51,14 @@ class NonLocalMeans(SpatialStage):
         pixels = signal.pixels
         x = pad(pixels, self.halo)
         variance = pad(self.sigma(signal, noise, luma).square(), self.halo)
+        # the coarser the grain, the fewer samples a patch has and the more its distance scatters
+        decay = 2 / self.width**2 / max(noise.grain_area, 1) ** 0.5
         total = torch.ones_like(signal.left)  # a pixel counts for itself with the full weight
         square = torch.zeros_like(signal.left)
         follow = torch.zeros_like(signal.left)
         moved = torch.zeros_like(pixels)
         for dy, dx in self._offsets():
-            weights = self._weights(x, variance, dy, dx)
+            weights = self._weights(x, variance, decay, dy, dx)
             for sign, (weight, slope) in zip((1, -1), weights, strict=True):
                 other = self._view(x, sign * dy, sign * dx, pixels.shape)
                 total += weight
@@ -65,7 +67,7 @@ class NonLocalMeans(SpatialStage):
                 follow += slope
         # derivative of the result by its own pixel: weights also follow the center's error
         compared = (2 * self.patch + 1) ** 2 * pixels.shape[1]
-        steepness = FOLLOW * 4 / (self.width**2 * compared)
+        steepness = FOLLOW * 2 * decay / compared
         own = (1 + follow * steepness) / total
         left = colored(own.square() + square / (total * total), noise.spectrum, 3).sqrt()
         return Signal(pixels + moved / total, signal.left * left)
@@ -82,7 +84,7 @@ class NonLocalMeans(SpatialStage):
         return x.narrow(-2, halo + dy, shape[-2]).narrow(-1, halo + dx, shape[-1])
 
     def _weights(
-        self, x: Tensor, variance: Tensor, dy: int, dx: int
+        self, x: Tensor, variance: Tensor, decay: float, dy: int, dx: int
     ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """For the pixel at +(dy, dx) and that at -(dy, dx): weight and its slope, (T, 1, H, W)."""
         halo, patch = self.halo, self.patch
@@ -99,7 +101,7 @@ class NonLocalMeans(SpatialStage):
         ratio = (difference * difference / explained.clamp(min=TINY)).mean(1, keepdim=True)
         taps = box(patch)
         distance = taps_sum(taps_sum(ratio, taps, -1), taps, -2)  # 1 on average for noise alone
-        weight = ((distance - 1).clamp(min=0) * (-2 / self.width**2)).exp()
+        weight = ((distance - 1).clamp(min=0) * -decay).exp()
         inside = ratio.narrow(-2, patch, height + dy).narrow(-1, patch, width + abs(dx))
         slope = torch.where(distance > 1, weight * inside, 0)
 

@@ -93,6 +93,8 @@ class TemporalStatic(Stage):
         """(1, 1, H, W) for each frame of the window, 1 for the current one."""
         own, own_variance = signal.pixels[position], variance[positions.index(position)]
         rho = block.noise.temporal_correlation
+        # the coarser the grain, the fewer samples a patch has and the more its distance scatters
+        decay = 2 / self.width**2 / max(block.noise.grain_area, 1) ** 0.5
         weights = []
         for p, other_variance in zip(positions, variance, strict=True):
             # noise that is alike in neighboring frames differs by less
@@ -101,7 +103,7 @@ class TemporalStatic(Stage):
             difference = signal.pixels[p : p + 1] - own
             ratio = difference * difference / explained.clamp(min=TINY)
             distance = smooth(ratio.mean(1, keepdim=True), box(self.patch))
-            weights.append(((distance - 1).clamp(min=0) * (-2 / self.width**2)).exp())
+            weights.append(((distance - 1).clamp(min=0) * -decay).exp())
         weights[positions.index(position)] = torch.ones_like(weights[0])
         return weights
 
