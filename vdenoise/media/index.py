@@ -170,7 +170,7 @@ def _decoded_pts(path: Path, known: list[int]) -> list[int] | None:
     with open_input(path) as container:
         stream = video_of(container, path)
         hides = stream.codec_context.name in ("vp8", "libvpx")
-        prepare_decoder(stream)
+        prepare_decoder(stream, threads=1)  # left before its end: see source.release
         first: list[int] = []
         for pts, sound in _decode_all(container, stream):
             if not sound:

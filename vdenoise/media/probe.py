@@ -102,7 +102,7 @@ def _peek(path: Path) -> _Peek:
     frames: list[av.VideoFrame] = []
     with open_input(path) as container:
         stream = video_of(container, path)
-        prepare_decoder(stream)
+        prepare_decoder(stream, threads=1)  # no thread of its own may log: see _shown
         for packet in container.demux(stream):
             try:
                 frames += packet.decode()
@@ -160,7 +160,7 @@ def _shown(frame: av.VideoFrame) -> tuple[str, str, Fraction]:
     ]
     graph.link_nodes(*nodes)
     graph.configure()
-    try:  # only while no decoder thread is alive: see source.py on logging
+    try:  # the only place that turns logging on, while no decoder thread runs: see source.py
         av.logging.set_level(av.logging.INFO)
         with av.logging.Capture() as lines:
             graph.vpush(frame)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import av
 from av.container import InputContainer
@@ -23,7 +23,7 @@ from vdenoise.errors import InputError, UsageError
 from vdenoise.frame import ClipInfo, SourceFrame
 from vdenoise.media.index import FrameIndex, scan
 from vdenoise.media.pixels import normalized, planes_of
-from vdenoise.media.source import display, open_input, prepare_decoder, video_of
+from vdenoise.media.source import display, open_input, prepare_decoder, release, video_of
 
 OnBadFrame = Literal["fail", "repeat"]
 
@@ -72,7 +72,7 @@ class Reader:
         self._repeat = on_bad_frame == "repeat"
         self._deinterlace = deinterlace
         self._trouble = ""  # the decoder's last complaint
-        self._container: InputContainer | None = None
+        self._opened: tuple[InputContainer, VideoStream] | None = None
 
     @property
     def frames(self) -> int:
@@ -97,9 +97,9 @@ class Reader:
         self._close()
 
     def _close(self) -> None:
-        if self._container is not None:
-            self._container.close()
-            self._container = None
+        if self._opened is not None:
+            release(*self._opened)
+            self._opened = None
 
     def __iter__(self) -> Iterator[SourceFrame]:
         if not self._deinterlace:
@@ -195,12 +195,13 @@ class Reader:
         """(number, frame) from ``first`` or earlier on, in presentation order."""
         for start in self._starts(first):
             self._close()
-            self._container = open_input(self.info.path)
-            stream = video_of(self._container, self.info.path)
+            container = open_input(self.info.path)
+            stream = video_of(container, self.info.path)
+            self._opened = (container, stream)
             prepare_decoder(stream, self._threads)
             if start is not None:
-                self._container.seek(self.index.pts[start], stream=stream, backward=True)
-            frames = self._numbered(self._container, stream)
+                container.seek(self.index.pts[start], stream=stream, backward=True)
+            frames = self._numbered(container, stream)
             head = next(frames, None)
             if start is not None and (head is None or head[0] > start):
                 continue  # landed behind the keyframe asked for: start earlier
@@ -228,37 +229,23 @@ class Reader:
         """Every decoded frame with its number; frames outside of the index are left out."""
         numbers = {pts: number for number, pts in enumerate(self.index.pts)}
         count = 0
-        for packet in _packets(container, stream):
+        packets = container.demux(stream)
+        ended = False
+        while not ended:
             try:
-                frames = packet.decode()
+                packet = next(packets, None)
+                ended = packet is None or not packet.size
+                frames = stream.codec_context.decode(None if ended else packet)
             except av.FFmpegError as error:
                 self._trouble = error.strerror or str(error)
                 if self.index.counted:  # without timestamps a hole can only be seen here
                     count += 1
                 continue
             for frame in frames:
-                number = count if self.index.counted else numbers.get(_pts(frame))
+                number = count if self.index.counted else numbers.get(frame.pts)
                 count += 1
                 if number is not None and number < len(self.index):
                     yield number, frame
-
-
-def _pts(frame: av.VideoFrame) -> int | None:
-    return frame.pts
-
-
-def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Any]:
-    """Packets up to the first one that cannot even be read, then the flush."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except StopIteration:
-            return
-        except av.FFmpegError:
-            yield av.Packet()  # decode() of an empty packet needs its stream: flush below
-            return
-        yield packet
 
 
 def _deinterlaced(frames: Iterator[SourceFrame]) -> Iterator[SourceFrame]:

@@ -132,3 +132,13 @@ def prepare_decoder(stream: VideoStream, threads: int | None = None) -> None:
         context.options = {"export_side_data": "film_grain"}
     elif context.name == "ffv1":
         context.options = {"err_detect": "+crccheck+explode"}  # or CRC errors are only logged
+
+
+def release(container: InputContainer, stream: VideoStream) -> None:
+    """Close a container whose stream was not decoded to its end.
+
+    The decoder's threads work ahead; they must be at rest before anything else turns logging on.
+    """
+    if stream.codec_context.is_open:
+        stream.codec_context.flush_buffers()
+    container.close()
