@@ -151,8 +151,13 @@ def _pass(
     count: int,
     shrink: Shrink,
     pilot: Tensor | None,
+    *,
+    want_left: bool = True,
 ) -> tuple[Tensor, Tensor]:
-    """One pass over all offsets: transform, shrink, transform back, weighted average."""
+    """One pass over all offsets: transform, shrink, transform back, weighted average.
+
+    ``want_left`` False saves the map of what is left, which then is all zeros.
+    """
     total = torch.zeros_like(pixels)
     left = torch.zeros_like(pixels)
     weights = torch.zeros_like(pixels)
@@ -167,7 +172,8 @@ def _pass(
         coefficients, weight, share = shrink(coefficients, noise, guess)
         total[window] += _join((coefficients @ basis).mul_(weight), block)
         weights[window] += _spread(weight, block)
-        left[window] += _spread(weight * share, block)
+        if want_left:
+            left[window] += _spread(weight * share, block)
     weights.clamp_(min=_TINY)
     return total.div_(weights), left.div_(weights)
 
