@@ -79,8 +79,10 @@ def advanced_timecode(timecode: str, frames: int, rate: Fraction) -> str:
     if drop:
         per_ten = 600 * per_second - 9 * drop
         tens, rest = divmod(number, per_ten)
-        extra = 0 if rest < 60 * per_second else 1 + (rest - 60 * per_second) // (
-            60 * per_second - drop
+        extra = (
+            0
+            if rest < 60 * per_second
+            else 1 + (rest - 60 * per_second) // (60 * per_second - drop)
         )
         number += drop * (9 * tens + extra)
     seconds, count = divmod(number, per_second)

@@ -25,6 +25,7 @@ class Codec:
     interlaced: bool = True
     lossless: bool = False
     carries_aspect: bool = False  # the bitstream itself tells the sample aspect ratio
+    carries_tags: bool = False  # and the color tags
     b_frames: bool = False
 
 
@@ -54,6 +55,7 @@ CODECS: dict[str, Codec] = {
             (0, 51),
             _options(preset="medium"),
             carries_aspect=True,
+            carries_tags=True,
             b_frames=True,
         ),
         Codec(
@@ -65,9 +67,19 @@ CODECS: dict[str, Codec] = {
             _options(preset="medium"),
             interlaced=False,
             carries_aspect=True,
+            carries_tags=True,
             b_frames=True,
         ),
-        Codec("svt-av1", "libsvtav1", "av1", 16, (1, 63), _options(preset="6"), False),
+        Codec(
+            "svt-av1",
+            "libsvtav1",
+            "av1",
+            16,
+            (1, 63),
+            _options(preset="6"),
+            interlaced=False,
+            carries_tags=True,
+        ),
         Codec(
             "vp9",
             "libvpx-vp9",
@@ -103,6 +115,19 @@ FALLBACK: dict[str, tuple[str, ...]] = {
     "yuv4mpegpipe": ("y4m",),
 }
 
+# What a container has a place for, besides streams that it refuses by itself.
+KEEPS: dict[str, frozenset[str]] = {
+    "mov": frozenset({"color tags", "chapters", "timecode", "languages", "rotation"}),
+    "mp4": frozenset({"color tags", "chapters", "timecode", "languages", "rotation"}),
+    "matroska": frozenset({"color tags", "chapters", "timecode", "languages", "rotation"}),
+    "webm": frozenset({"color tags", "chapters", "timecode", "languages", "rotation"}),
+    "mxf": frozenset({"color tags", "timecode"}),
+    "avi": frozenset(),
+    "mpegts": frozenset({"languages"}),
+    "nut": frozenset({"chapters", "languages"}),
+    "yuv4mpegpipe": frozenset(),
+}
+
 CONTAINERS: dict[str, str] = {
     ".mov": "mov",
     ".mp4": "mp4",
@@ -117,6 +142,15 @@ CONTAINERS: dict[str, str] = {
     ".nut": "nut",
     ".y4m": "yuv4mpegpipe",
 }
+
+
+def keeps(container: str, codec: str | None, what: str) -> bool:
+    """Whether an output can tell ``what``: "color tags", "chapters", "timecode", "languages" or
+    "rotation"."""
+    if what == "color tags" and codec is not None and CODECS[codec].carries_tags:
+        return True
+    return what in KEEPS[container]
+
 
 _PRORES_PROFILES = {
     "Proxy": "proxy",

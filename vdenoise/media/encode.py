@@ -22,9 +22,9 @@ from pydantic import BaseModel, ConfigDict
 
 from vdenoise.errors import UsageError
 from vdenoise.frame import ClipInfo, PixelFormat
-from vdenoise.media import hdr, probe
+from vdenoise.media import hdr
 from vdenoise.media.clock import CONSTANT_RATE_CONTAINERS
-from vdenoise.media.codecs import CODECS, CONTAINERS, FALLBACK, NAMED, Codec, profile_options
+from vdenoise.media.codecs import CODECS, CONTAINERS, FALLBACK, NAMED, Codec, keeps, profile_options
 from vdenoise.media.pixels import planar_format
 from vdenoise.media.source import is_pipe, open_input, video_of
 from vdenoise.media.streams import NullFile, plan_copies
@@ -126,7 +126,7 @@ def choose(
     else:
         names = [own] if own is not None and kind != "yuv4mpegpipe" else []
         names += [name for name in FALLBACK[kind] if name != own]
-    profile, copy_notes = _source_facts(info, kind)
+    profile, chapters, copy_notes = _source_facts(info, kind)
     reasons = []
     for name in names:
         try:
@@ -136,8 +136,8 @@ def choose(
         except _Unfit as reason:
             reasons.append(f"{name}: {reason}")
             continue
-        notes = list(copy_notes)
-        if codec is None and name != own and not settings.lossless:
+        notes = [*copy_notes, *_losses(info, settings, chapters)]
+        if codec is None and name != own:
             notes.append(f"{info.codec} is written as {settings.label}")
         return settings.model_copy(update={"notes": (*settings.notes, *notes)})
     asked = f"{kind} with {codec}" if codec else kind
@@ -148,11 +148,30 @@ def choose(
     )
 
 
-def _source_facts(info: ClipInfo, kind: str) -> tuple[str | None, tuple[str, ...]]:
-    """The source's codec profile, and what of its other streams cannot be kept."""
+def _source_facts(info: ClipInfo, kind: str) -> tuple[str | None, bool, tuple[str, ...]]:
+    """The source's codec profile, whether it has chapters, which streams cannot be kept."""
     with open_input(info.path) as container:
         stream = video_of(container, info.path)
-        return stream.codec_context.profile, plan_copies(container, stream, kind).notes
+        notes = plan_copies(container, stream, kind).notes
+        return stream.codec_context.profile, bool(container.chapters()), notes
+
+
+def _losses(info: ClipInfo, settings: EncodeSettings, chapters: bool) -> list[str]:
+    """What the source has and this output cannot tell."""
+    has = {
+        "color tags": any(tag != "unknown" for tag in (info.primaries, info.transfer)),
+        "chapters": chapters,
+        "timecode": info.timecode is not None,
+        "rotation": info.rotation != 0,
+    }
+    lost = [
+        what
+        for what, there in has.items()
+        if there and not keeps(settings.container, settings.codec, what)
+    ]
+    if info.hdr and not hdr.encoder_parameters(settings.encoder, info.hdr):
+        lost.append("HDR10 metadata")
+    return [f"{settings.container} with {settings.codec} cannot keep the {what}" for what in lost]
 
 
 def _what_works(info: ClipInfo, kind: str, profile: str | None) -> str:
@@ -369,13 +388,3 @@ def encoder_options(info: ClipInfo, settings: EncodeSettings) -> dict[str, str]:
     for key, value in extra.items():
         options[key] = ":".join(filter(None, [value, options.get(key)]))
     return options
-
-
-def tags_of(info: ClipInfo) -> dict[str, Any]:
-    """Names of the color tags, for reports."""
-    return {
-        "primaries": info.primaries,
-        "transfer": info.transfer,
-        "matrix": probe.UNKNOWN if info.matrix_guessed else info.matrix,
-        "range": "full" if info.full_range else "limited",
-    }

@@ -74,9 +74,7 @@ def decimal_mastering_parameter(hdr: dict[str, Any]) -> str | None:
         f"{short}({number(display[name][0])},{number(display[name][1])})"
         for short, name in (("G", "green"), ("B", "blue"), ("R", "red"), ("WP", "white"))
     )
-    return (
-        f"{corners}L({number(display['max_luminance'])},{number(display['min_luminance'])})"
-    )
+    return f"{corners}L({number(display['max_luminance'])},{number(display['min_luminance'])})"
 
 
 def light_parameter(hdr: dict[str, Any]) -> str | None:

@@ -69,6 +69,7 @@ def _scan(path: Path, _mtime: int, size: int) -> FrameIndex:
         stream = video_of(container, path)
         found = _read_packets(container, stream)
         truncated = _missing(container, stream, found, size)
+        told = _told_end(container, stream)
         base = stream.time_base or Fraction(1, 1000)
         rates = [
             Fraction(rate)
@@ -100,8 +101,12 @@ def _scan(path: Path, _mtime: int, size: int) -> FrameIndex:
     order = sorted(range(len(known)), key=known.__getitem__)
     pts = [known[i] for i in order]
     rate, variable = _clock(pts, base, rates)
-    durations = [found.durations[i] for i in order]
-    durations = _filled_durations(pts, durations, 1 / (rate * base))
+    final = told - pts[-1] if told is not None else found.durations[order[-1]]
+    nominal = round(1 / (rate * base))
+    if not 0 < final <= 100 * nominal:
+        final = nominal
+    # A packet's own duration is the step to the next packet, not to the next frame shown.
+    durations = [b - a for a, b in zip(pts, pts[1:], strict=False)] + [final]
     return FrameIndex(
         pts=tuple(pts),
         durations=tuple(durations),
@@ -160,6 +165,13 @@ def _missing(
     return ""
 
 
+def _told_end(container: av.container.InputContainer, stream: VideoStream) -> int | None:
+    """Where QuickTime files say that the picture ends, in ticks."""
+    if "mov" not in container.format.name.split(",") or not stream.duration:
+        return None
+    return (stream.start_time or 0) + stream.duration
+
+
 def _decoded_pts(path: Path, known: list[int]) -> list[int] | None:
     """Timestamps of the decoded frames, where they are not those of the packets.
 
@@ -207,18 +219,10 @@ def _clock(pts: list[int], base: Fraction, rates: list[Fraction]) -> tuple[Fract
     """The frame rate, and whether the timestamps leave it by more than one tick."""
     ticks = np.array(pts, dtype=np.float64) - pts[0]
     number = np.arange(len(pts), dtype=np.float64)
-    candidates = list(rates)
+    mean = rates[0]
     if len(pts) > 1 and pts[-1] > pts[0]:
-        candidates.append((len(pts) - 1) / ((pts[-1] - pts[0]) * base))
-    for rate in candidates:
+        mean = (len(pts) - 1) / ((pts[-1] - pts[0]) * base)
+    for rate in (*rates, mean):
         if np.abs(ticks - number * float(1 / (rate * base))).max() <= 1.0:
             return rate, False
-    return rates[0], True
-
-
-def _filled_durations(pts: list[int], durations: list[int], nominal: Fraction) -> list[int]:
-    """Durations where the container gives none: up to the next frame, the last one nominal."""
-    following = [b - a for a, b in zip(pts, pts[1:], strict=False)] + [round(nominal)]
-    return [own or gap for own, gap in zip(durations, following, strict=True)]
-
-
+    return mean, True

@@ -175,8 +175,7 @@ class Reader:
         why = f" ({self._trouble})" if self._trouble else ""
         return InputError(
             f"Frame {number} of {display(self.info.path)}, at {at:.3f} s, is damaged{why}.",
-            "Copy the file again, or put the frame before in its place with "
-            "--on-bad-frame repeat.",
+            "Copy the file again, or put the frame before in its place with --on-bad-frame repeat.",
             number=8,
         )
 

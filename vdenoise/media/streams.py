@@ -217,9 +217,7 @@ class Copier:
             self._write(packet)
             self._next = next(self._source, None)
 
-    def _packets(
-        self, source: InputContainer, wanted: list[Any]
-    ) -> Iterator[tuple[Fraction, Any]]:
+    def _packets(self, source: InputContainer, wanted: list[Any]) -> Iterator[tuple[Fraction, Any]]:
         """(time in the output, packet) of every packet inside the range."""
         if not wanted:
             return

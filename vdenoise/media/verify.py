@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from vdenoise.frame import ClipInfo
+from vdenoise.media import hdr
 from vdenoise.media.clock import CONSTANT_RATE_CONTAINERS, advanced_timecode, output_clock
+from vdenoise.media.codecs import CODECS, keeps
 from vdenoise.media.encode import EncodeSettings
 from vdenoise.media.index import scan
 from vdenoise.media.probe import probe
@@ -72,12 +74,15 @@ def verify(
     found.same("size", (info.width, info.height), (out.width, out.height))
     if settings is not None:
         _compare_format(found, settings, out)
-    _compare_tags(found, info, out, container)
-    if info.timecode is not None and container not in ("yuv4mpegpipe", "nut", "avi", "mpegts"):
+    codec = settings.codec if settings is not None else None
+    _compare_tags(found, info, out, container, codec)
+    if info.timecode is not None and keeps(container, codec, "timecode"):
         expected = advanced_timecode(info.timecode, first, info.rate)
         found.same("timecode", expected, out.timecode)
     if copied:
-        _compare_streams(found, info, output, container, whole=first == 0 and last + 1 == info.frames)
+        _compare_streams(
+            found, info, output, container, whole=first == 0 and last + 1 == info.frames
+        )
     return Report(tuple(found.checked), tuple(found.findings))
 
 
@@ -104,9 +109,13 @@ def _compare_timing(
         abs((out - index.pts[0]) * tick - (pts - clock.pts[0]) * clock.time_base)
         for pts, out in zip(clock.pts, index.pts, strict=True)
     )
-    found.checked.append("timestamps")
+    found.checked += ["timestamps", "duration"]
     if worst > allowed:
         found.findings.append(f"timestamps: off by up to {float(worst) * 1000:.3f} ms")
+    end = (index.end - index.pts[0]) * tick
+    wanted = (clock.pts[-1] + clock.durations[-1] - clock.pts[0]) * clock.time_base
+    if abs(end - wanted) > max(allowed, tick):
+        found.findings.append(f"duration: {float(wanted):.3f} s became {float(end):.3f} s")
     movable = container in ("matroska", "webm", "mpegts", "nut", *CONSTANT_RATE_CONTAINERS)
     if abs(offset) > tick and not movable:
         found.findings.append(f"timestamps: the clip starts {float(offset) * 1000:.3f} ms off")
@@ -125,21 +134,24 @@ def _compare_format(found: _Comparison, settings: EncodeSettings, out: ClipInfo)
         found.findings.append(f"bit depth: {expected.bits} became {out.format.bits}")
 
 
-def _compare_tags(found: _Comparison, info: ClipInfo, out: ClipInfo, container: str) -> None:
-    if container in ("yuv4mpegpipe", "avi", "nut"):
-        return  # these have no place for them; choose() says so
-    if info.primaries != "unknown":
-        found.same("primaries", info.primaries, out.primaries)
-    if info.transfer != "unknown":
-        found.same("transfer", info.transfer, out.transfer)
-    if not info.matrix_guessed and info.format.family == "yuv":
-        found.same("matrix", info.matrix, out.matrix)
-    found.same("range", info.full_range, out.full_range)
+def _compare_tags(
+    found: _Comparison, info: ClipInfo, out: ClipInfo, container: str, codec: str | None
+) -> None:
+    if keeps(container, codec, "color tags"):
+        if info.primaries != "unknown":
+            found.same("primaries", info.primaries, out.primaries)
+        if info.transfer != "unknown":
+            found.same("transfer", info.transfer, out.transfer)
+        if not info.matrix_guessed and info.format.family == "yuv":
+            found.same("matrix", info.matrix, out.matrix)
+        found.same("range", info.full_range, out.full_range)
+    if keeps(container, codec, "rotation"):
+        found.same("rotation", info.rotation, out.rotation)
     found.same("sample aspect ratio", info.sample_aspect_ratio, out.sample_aspect_ratio)
-    found.same("rotation", info.rotation, out.rotation)
-    found.same("interlacing", info.interlaced, out.interlaced)
-    if info.hdr:
-        found.same("HDR10 metadata", info.hdr.keys(), out.hdr.keys())
+    if container not in ("avi", "nut"):  # there only some codecs tell
+        found.same("interlacing", info.interlaced, out.interlaced)
+    if codec is not None and hdr.encoder_parameters(CODECS[codec].encoder, info.hdr):
+        found.same("HDR10 metadata", info.hdr, out.hdr)
 
 
 def _compare_streams(
@@ -152,7 +164,7 @@ def _compare_streams(
         mine = video_of(result, output)
         others = [s for s in result.streams if s.index != mine.index and s.type != "data"]
         found.same("streams", [s.type for s in kept], [s.type for s in others])
-        if len(kept) == len(others):
+        if len(kept) == len(others) and keeps(container, None, "languages"):
             for a, b in zip(kept, others, strict=True):
                 if a.metadata.get("language"):
                     found.same(
@@ -160,7 +172,8 @@ def _compare_streams(
                         a.metadata["language"],
                         b.metadata.get("language", "und"),
                     )
-        found.same("chapters", len(source.chapters()) if whole else None, len(result.chapters()) if whole else None)
+        if whole and keeps(container, None, "chapters"):
+            found.same("chapters", _chapters(source), _chapters(result))
         if not whole or len(kept) != len(others):
             return
         pairs = [
@@ -172,6 +185,14 @@ def _compare_streams(
         copies = _packet_hashes(result, [b for _, b in pairs])
         for a, b in pairs:
             found.same(f"packets of {stream_name(a)}", hashes[a.index], copies[b.index])
+
+
+def _chapters(container: Any) -> list[tuple[int, str]]:
+    """(start in ms, title) of each chapter."""
+    return [
+        (round(c["start"] * c["time_base"] * 1000), c["metadata"].get("title", ""))
+        for c in container.chapters()
+    ]
 
 
 def _packet_hashes(container: Any, streams: list[Any]) -> dict[int, str]:

@@ -326,9 +326,7 @@ class Writer:
 
     def _add_text(self, output: OutputContainer, stream: Any, encoder: str) -> Any:
         text = output.add_stream(encoder)
-        text.codec_context.subtitle_header = (
-            stream.codec_context.subtitle_header or _ASS_HEADER
-        )
+        text.codec_context.subtitle_header = stream.codec_context.subtitle_header or _ASS_HEADER
         text.time_base = stream.time_base
         text.metadata.update(stream_metadata(stream))
         text.disposition = stream.disposition
