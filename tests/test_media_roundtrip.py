@@ -9,8 +9,8 @@ from typing import Any
 import av
 import pytest
 import torch
-
 from clips import LAYOUTS, MATRIX, Clip, picture, write
+
 from vdenoise import color
 from vdenoise.frame import ClipInfo
 from vdenoise.media.probe import probe

@@ -20,6 +20,7 @@ class Clock:
     pts: tuple[int, ...]
     durations: tuple[int, ...]
     shift: Fraction  # seconds taken off the source's timestamps
+    end: Fraction | None = None  # source time of the first frame left out, None at the clip's end
 
     def at(self, number: int) -> tuple[int, int]:
         """(pts, duration) of the frame with this absolute number."""
@@ -37,19 +38,20 @@ def output_clock(index: FrameIndex, container: str, first: int, last: int) -> Cl
     if first > 0:
         shift = index.pts[first] * base
     coarse = base == Fraction(1, 1000) and container not in _MILLISECOND_CONTAINERS
+    end = index.pts[last + 1] * base if last + 1 < len(index) else None
+    frames = last - first + 1
     if container in CONSTANT_RATE_CONTAINERS:
-        frames = last - first + 1
-        return Clock(1 / index.rate, first, tuple(range(frames)), (1,) * frames, shift)
+        return Clock(1 / index.rate, first, tuple(range(frames)), (1,) * frames, shift, end)
     if coarse and not index.variable_rate:
         base, step = Fraction(1, index.rate.numerator), index.rate.denominator
         begin = round((index.pts[first] * index.time_base - shift) / base)
-        frames = last - first + 1
         return Clock(
             time_base=base,
             first=first,
             pts=tuple(begin + n * step for n in range(frames)),
             durations=(step,) * frames,
             shift=shift,
+            end=end,
         )
     offset = index.pts[first] if first > 0 else 0
     return Clock(
@@ -58,6 +60,7 @@ def output_clock(index: FrameIndex, container: str, first: int, last: int) -> Cl
         pts=tuple(pts - offset for pts in index.pts[first : last + 1]),
         durations=index.durations[first : last + 1],
         shift=shift,
+        end=end,
     )
 
 

@@ -1,9 +1,9 @@
 """HDR10 static metadata: read from decoded frames, written through encoder parameters.
 
-SMPTE ST 2086 mastering display colour volume and CTA-861.3 content light levels. In ``ClipInfo.hdr``:
-
-``{"mastering_display": {"red": ["0.708", ...], ..., "max_luminance": "1000"}, "content_light":
-{"max": 1000, "average": 400}}`` with exact fractions as strings, e.g. ``"34000/50000"``.
+SMPTE ST 2086 mastering display color volume and CTA-861.3 content light levels. In
+``ClipInfo.hdr``: ``{"mastering_display": {"red": ["34000/50000", "16000/50000"], "green": ...,
+"blue": ..., "white": ..., "min_luminance": "50/10000", "max_luminance": "10000000/10000"},
+"content_light": {"max": 1000, "average": 400}}``, with exact fractions as strings.
 """
 
 from __future__ import annotations

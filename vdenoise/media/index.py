@@ -7,9 +7,11 @@ variable-rate decision and the detection of files that were cut short all rest o
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -106,7 +108,7 @@ def _scan(path: Path, _mtime: int, size: int) -> FrameIndex:
     if not 0 < final <= 100 * nominal:
         final = nominal
     # A packet's own duration is the step to the next packet, not to the next frame shown.
-    durations = [b - a for a, b in zip(pts, pts[1:], strict=False)] + [final]
+    durations = [b - a for a, b in pairwise(pts)] + [final]
     return FrameIndex(
         pts=tuple(pts),
         durations=tuple(durations),
@@ -203,7 +205,9 @@ def _decoded_pts(path: Path, known: list[int]) -> list[int] | None:
     return sorted(set(decoded)) or None
 
 
-def _decode_all(container: av.container.InputContainer, stream: VideoStream):  # type: ignore[no-untyped-def]
+def _decode_all(
+    container: av.container.InputContainer, stream: VideoStream
+) -> Iterator[tuple[int, bool]]:
     """(pts, sound) of every frame; one (0, False) and the end where anything is damaged."""
     try:
         for frame in container.decode(stream):

@@ -13,6 +13,7 @@ from functools import cache
 
 import av
 import torch
+import torch.utils.dlpack
 from av.filter import Graph
 from av.video.reformatter import VideoReformatter
 from torch import Tensor
@@ -147,7 +148,7 @@ def planes_of(frame: av.VideoFrame) -> tuple[Tensor, ...]:
             flat = torch.frombuffer(plane, dtype=torch.float32)
             view = flat.view(plane.height, plane.line_size // 4)[:, : plane.width]
         else:
-            view = torch.from_dlpack(plane)
+            view = torch.utils.dlpack.from_dlpack(plane)
             if "f16" in frame.format.name:
                 view = view.view(torch.float16)
         views.append(view)

@@ -28,9 +28,9 @@ PRIMARIES = {
     9: "bt2020", 10: "smpte428", 11: "smpte431", 12: "smpte432", 22: "ebu3213",
 }  # fmt: skip
 TRANSFERS = {
-    1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear", 9: "log100",
-    10: "log316", 11: "iec61966-2-4", 12: "bt1361e", 13: "iec61966-2-1", 14: "bt2020-10",
-    15: "bt2020-12", 16: "smpte2084", 17: "smpte428", 18: "arib-std-b67",
+    1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear",
+    9: "log100", 10: "log316", 11: "iec61966-2-4", 12: "bt1361e", 13: "iec61966-2-1",
+    14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084", 17: "smpte428", 18: "arib-std-b67",
 }  # fmt: skip
 MATRICES = {
     0: "rgb", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco",
@@ -136,7 +136,8 @@ def side_data_of(frame: av.VideoFrame) -> dict[str, bytes]:
     PyAV 18 raises ValueError for types it does not know (EXIF); then there is nothing to read.
     """
     try:
-        return {data.type.name: bytes(data) for data in frame.side_data}
+        found: Any = frame.side_data  # PyAV's stub says it iterates over names; it does not
+        return {data.type.name: bytes(data) for data in found}
     except ValueError:
         return {}
 

@@ -226,7 +226,7 @@ class Reader:
         self, container: InputContainer, stream: VideoStream
     ) -> Iterator[tuple[int, av.VideoFrame]]:
         """Every decoded frame with its number; frames outside of the index are left out."""
-        numbers = {pts: number for number, pts in enumerate(self.index.pts)}
+        numbers: dict[int | None, int] = {pts: n for n, pts in enumerate(self.index.pts)}
         count = 0
         packets = container.demux(stream)
         ended = False

@@ -8,7 +8,7 @@ before the start.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -17,6 +17,8 @@ import av
 from av.container import InputContainer, OutputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
+
+from vdenoise.media.clock import Clock
 
 _TEXT_SUBTITLES = {"mov": "mov_text", "mp4": "mov_text", "matroska": "srt", "webm": "webvtt"}
 _TEXT_CODECS = {"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"}
@@ -139,6 +141,27 @@ def add_copy(output: OutputContainer, stream: Any) -> Any:
     return copy
 
 
+_ASS_HEADER = (
+    b"[Script Info]\r\nScriptType: v4.00+\r\nPlayResX: 384\r\nPlayResY: 288\r\n\r\n"
+    b"[V4+ Styles]\r\nFormat: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, "
+    b"OutlineColour, BackColour, Bold, Italic, Underline, StrikeOut, ScaleX, ScaleY, Spacing, "
+    b"Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, MarginV, Encoding\r\n"
+    b"Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,1"
+    b"\r\n\r\n[Events]\r\nFormat: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, "
+    b"Effect, Text\r\n"
+)
+
+
+def add_text(output: OutputContainer, stream: Any, encoder: str) -> Any:
+    """Add a text subtitle stream that is encoded anew."""
+    text: Any = output.add_stream(encoder)
+    text.codec_context.subtitle_header = stream.codec_context.subtitle_header or _ASS_HEADER
+    text.time_base = stream.time_base
+    text.metadata.update(stream_metadata(stream))
+    text.disposition = stream.disposition
+    return text
+
+
 # Written by the muxer itself, wrong for a new file.
 _OWN_KEYS = {
     "major_brand",
@@ -183,9 +206,8 @@ class Copier:
         source: InputContainer,
         output: OutputContainer,
         streams: dict[int, Any],
-        rewritten: set[int],
-        begin: Fraction | None,
-        end: Fraction | None,
+        rewritten: Collection[int],
+        clock: Clock,
     ) -> None:
         """Prepare to copy.
 
@@ -194,13 +216,12 @@ class Copier:
             output: the container, its header not yet written.
             streams: output stream by source stream index.
             rewritten: indices of subtitles that are encoded anew.
-            begin: seconds that become 0, None to keep all from the start.
-            end: seconds at which to stop, None for the end.
+            clock: the range of the source that is written, and where it is moved to.
         """
         self._output = output
         self._streams = streams
         self._rewritten = rewritten
-        self._begin, self._end = begin, end
+        self._begin, self._end = clock.shift, clock.end
         for stream in source.streams:
             if stream.index not in streams:
                 stream.discard = av.stream.Discard.all
@@ -232,7 +253,7 @@ class Copier:
                 continue
             if self._end is not None and ticks * base >= self._end:
                 continue
-            if self._begin is not None:
+            if self._begin:
                 if ticks * base < self._begin:
                     continue
                 shift = round(self._begin / base)

@@ -12,7 +12,7 @@ from vdenoise.frame import ClipInfo
 from vdenoise.media import hdr
 from vdenoise.media.clock import CONSTANT_RATE_CONTAINERS, advanced_timecode, output_clock
 from vdenoise.media.codecs import CODECS, keeps
-from vdenoise.media.encode import EncodeSettings
+from vdenoise.media.encoder import EncodeSettings
 from vdenoise.media.index import scan
 from vdenoise.media.probe import probe
 from vdenoise.media.source import open_input, video_of

@@ -1,0 +1,122 @@
+"""An encoder and a muxer set up as settings say and as the source's tags need."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.codec.context import Flags
+from av.container import OutputContainer
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
+from pydantic import BaseModel, ConfigDict
+
+from vdenoise.frame import ClipInfo, PixelFormat
+from vdenoise.media import hdr
+from vdenoise.media.clock import CONSTANT_RATE_CONTAINERS
+
+os.environ.setdefault("SVT_LOG", "1")  # errors only: SVT-AV1 has no other way to be quiet
+
+
+class EncodeSettings(BaseModel):
+    """How an output is encoded. Part of a plan and of a recipe."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    container: str  # FFmpeg muxer
+    codec: str  # our name, e.g. "prores"
+    encoder: str  # FFmpeg's name
+    pixel_format: PixelFormat  # planar layout the writer is given
+    coded_format: str  # FFmpeg pixel format the encoder gets: the same samples, perhaps packed
+    crf: int | None = None
+    lossless: bool = False
+    options: dict[str, str] = {}
+    notes: tuple[str, ...] = ()  # what the user must know before the start
+
+    def dithers(self, info: ClipInfo) -> bool:
+        """Whether bits are dropped, and the writer's caller should dither."""
+        return self.pixel_format.bits < info.format.bits
+
+    @property
+    def label(self) -> str:
+        """For people: ``x264 crf 14, 8-bit 4:2:0, mp4``."""
+        quality = "" if self.crf is None else f" crf {self.crf}"
+        if "profile" in self.options:
+            quality += f" {self.options['profile']}"
+        return f"{self.codec}{quality}, {self.pixel_format.label}, {self.container}"
+
+
+def open_output(target: Any, settings: EncodeSettings, **options: str) -> OutputContainer:
+    """Open a muxer on a path or file; ``options`` are its own."""
+    if settings.container == "yuv4mpegpipe":
+        options["strict"] = "-1"  # above 8 bits y4m is an extension, if a common one
+    return av.open(
+        target,
+        "w",
+        format=settings.container,
+        container_options=options,
+        metadata_errors="surrogateescape",
+    )
+
+
+def add_video(
+    output: OutputContainer,
+    info: ClipInfo,
+    settings: EncodeSettings,
+    tags: av.VideoFrame | None = None,
+) -> VideoStream:
+    """Add the video stream with everything set but the time base.
+
+    Args:
+        output: the container.
+        info: the source.
+        settings: what was chosen.
+        tags: a source frame to take the color tags from.
+
+    Raises:
+        ValueError: the container does not hold this codec.
+    """
+    stream = output.add_stream(
+        settings.encoder, rate=info.rate, options=encoder_options(info, settings)
+    )
+    assert isinstance(stream, VideoStream)
+    context: VideoCodecContext = stream.codec_context
+    context.width, context.height = info.width, info.height
+    context.pix_fmt = settings.coded_format
+    context.time_base = time_base(info, settings.container)
+    context.sample_aspect_ratio = info.sample_aspect_ratio
+    if tags is not None:
+        context.color_primaries = tags.color_primaries
+        context.color_trc = tags.color_trc
+        context.colorspace = tags.colorspace
+        context.color_range = tags.color_range
+    context.flags |= Flags.frame_duration
+    if info.interlaced:
+        context.field_order = {"tt": 2, "bb": 3, "tb": 4, "bt": 5}[info.field_order]
+    if settings.codec == "x265" and settings.container in ("mp4", "mov"):
+        context.codec_tag = "hvc1"  # Apple's players know no other
+    if settings.codec == "prores":
+        stream.thread_type = "AUTO"
+    return stream
+
+
+def time_base(info: ClipInfo, container: str) -> Fraction:
+    """Ticks of the output: the source's, or one for each frame where only a rate is stored."""
+    return 1 / info.rate if container in CONSTANT_RATE_CONTAINERS else info.time_base
+
+
+def encoder_options(info: ClipInfo, settings: EncodeSettings) -> dict[str, str]:
+    """All options for the encoder: what was chosen plus what the source's tags need."""
+    options = dict(settings.options)
+    if info.chroma_location != "unspecified" and info.format.sub_w:
+        options["chroma_sample_location"] = info.chroma_location
+    if info.interlaced:
+        options["flags"] = "+ildct+ilme"
+    extra = hdr.encoder_parameters(settings.encoder, info.hdr)
+    if settings.encoder == "libx265":
+        extra["x265-params"] = ":".join(filter(None, ["log-level=none", extra.get("x265-params")]))
+    for key, value in extra.items():
+        options[key] = ":".join(filter(None, [value, options.get(key)]))
+    return options

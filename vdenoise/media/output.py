@@ -1,0 +1,147 @@
+"""An open output file: the new picture beside the source's other streams."""
+
+from __future__ import annotations
+
+import contextlib
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from vdenoise.frame import ClipInfo
+from vdenoise.media.clock import Clock, advanced_timecode
+from vdenoise.media.encoder import EncodeSettings, add_video, open_output
+from vdenoise.media.probe import display_matrix, side_data_of
+from vdenoise.media.source import open_input, video_of
+from vdenoise.media.streams import (
+    Copier,
+    add_copy,
+    add_text,
+    container_metadata,
+    plan_copies,
+    stream_metadata,
+)
+
+# Keys that QuickTime's own metadata has a place for; any other needs the key-value kind.
+_QUICKTIME_KEYS = {
+    "title", "artist", "album", "album_artist", "comment", "date", "genre", "copyright",
+    "composer", "creation_time", "description", "synopsis", "location", "track", "encoder",
+}  # fmt: skip
+
+
+class Output:
+    """The output container with its header written.
+
+    Args:
+        place: a path, or a binary file for a pipe.
+        info: the source.
+        settings: how to encode.
+        clock: timestamps of the frames that will come.
+        like: the first source frame: color tags and display matrix are taken from it.
+        copy_from: clip to copy all other streams, metadata and chapters from, or None.
+
+    Raises:
+        OSError, av.FFmpegError: it cannot be written.
+    """
+
+    def __init__(
+        self,
+        place: Path | BinaryIO,
+        info: ClipInfo,
+        settings: EncodeSettings,
+        clock: Clock,
+        *,
+        like: av.VideoFrame,
+        copy_from: Path | None,
+    ) -> None:
+        self._info, self._settings, self._clock = info, settings, clock
+        with contextlib.ExitStack() as stack:
+            self._source = stack.enter_context(open_input(copy_from or info.path))
+            video = video_of(self._source, info.path)
+            plan = plan_copies(self._source, video, settings.container)
+            options = self._muxer_options(copy_from is not None)
+            target = str(place) if isinstance(place, Path) else place
+            self._output = open_output(target, settings, **options)
+            streams: dict[int, Any] = {}
+            for stream in self._source.streams:
+                if stream.index == video.index:
+                    self._video = self._add_video(video, like)
+                elif copy_from is None:
+                    continue
+                elif stream.index in plan.copied:
+                    streams[stream.index] = add_copy(self._output, stream)
+                elif stream.index in plan.rewritten:
+                    encoder = plan.rewritten[stream.index]
+                    streams[stream.index] = add_text(self._output, stream, encoder)
+            if copy_from is not None:
+                self._output.metadata.update(container_metadata(self._source))
+                chapters = _chapters(self._source, clock)
+                if chapters:
+                    self._output.set_chapters(chapters)  # type: ignore[arg-type]
+            self._output.start_encoding()
+            self._copier = Copier(self._source, self._output, streams, plan.rewritten, clock)
+            stack.pop_all()  # from here on close() is in charge
+
+    def encode(self, frame: av.VideoFrame | None) -> None:
+        """Encode a frame, or None for the end, and write what is ready with all that goes before.
+
+        The other streams follow the picture's decoding times, so that readers find them together.
+        """
+        for packet in self._video.encode(frame):
+            if packet.dts is not None:
+                self._copier.advance(packet.dts * packet.time_base)
+            self._output.mux(packet)
+        if frame is None:
+            self._copier.advance(None)
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._source.close()
+        self._output.close()
+
+    def _muxer_options(self, metadata: bool) -> dict[str, str]:
+        if self._settings.container not in ("mov", "mp4"):
+            return {}
+        flags = ["faststart"] if self._settings.container == "mp4" else []
+        if metadata and container_metadata(self._source).keys() - _QUICKTIME_KEYS:
+            flags.append("use_metadata_tags")
+        scale = self._clock.time_base.denominator  # or starts are rounded to milliseconds
+        while scale < 1000:
+            scale *= 10
+        options = {"movie_timescale": str(min(scale, 2**31 - 1))}
+        return options | ({"movflags": "+" + "+".join(flags)} if flags else {})
+
+    def _add_video(self, video: VideoStream, like: av.VideoFrame) -> VideoStream:
+        stream = add_video(self._output, self._info, self._settings, tags=like)
+        stream.codec_context.time_base = stream.time_base = self._clock.time_base
+        matrix = display_matrix(side_data_of(like))
+        if matrix is not None:
+            stream.set_display_matrix(matrix)
+        stream.metadata.update(stream_metadata(video))
+        stream.disposition = video.disposition
+        if self._info.timecode is not None:
+            timecode = advanced_timecode(self._info.timecode, self._clock.first, self._info.rate)
+            stream.metadata["timecode"] = timecode
+            if self._settings.container == "mxf":
+                self._output.metadata["timecode"] = timecode
+        return stream
+
+
+def _chapters(source: InputContainer, clock: Clock) -> list[dict[str, Any]]:
+    """The source's chapters, moved and cut to the range that is written."""
+    found = []
+    for chapter in source.chapters():
+        base = Fraction(chapter["time_base"] or Fraction(1, 1000))
+        start, stop = chapter["start"], chapter["end"]
+        if clock.end is not None:
+            if start * base >= clock.end:
+                continue
+            stop = min(stop, round(clock.end / base))
+        if stop * base <= clock.shift:
+            continue
+        moved = round(clock.shift / base)
+        found.append({**chapter, "start": max(start - moved, 0), "end": stop - moved})
+    return found
