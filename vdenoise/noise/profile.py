@@ -15,11 +15,13 @@ from typing import Annotated, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
+from torch.nn import functional
 
 from vdenoise.errors import UsageError
 
 SCHEMA = 1
 LEVELS = 17  # luma levels 0, 1/16 .. 1 at which sigma is tabulated
+_FINE = 64  # look-up steps between two levels: finer than 10-bit codes, and fast
 SPECTRUM = 16  # size of the DCT blocks the spectrum is given on
 
 Sigma = Annotated[float, Field(ge=0, le=4, allow_inf_nan=False)]
@@ -155,7 +157,7 @@ class NoiseTable:
         return replace(self, sigma=self.sigma[which], spectrum=self.spectrum[which])
 
     def sigma_at(self, luma: Tensor) -> Tensor:
-        """Look sigma up at luma levels, linear between table entries.
+        """Look sigma up at luma levels, linear between table entries (to a 1024th of the range).
 
         Args:
             luma: (T, 1, H, W), any range; values outside [0, 1] take the nearest entry.
@@ -163,9 +165,10 @@ class NoiseTable:
         Returns:
             (T, P, H, W) in full-scale units.
         """
-        table = self.sigma.to(luma)
-        x = luma.clamp(0, 1) * (LEVELS - 1)
-        low = x.floor().clamp(max=LEVELS - 2)
-        part = x - low
-        i = low[:, 0].long()
-        return torch.stack([t[i].lerp(t[i + 1], part[:, 0]) for t in table], dim=1)
+        steps = (LEVELS - 1) * _FINE
+        fine = functional.interpolate(
+            self.sigma[:, None].to(luma), steps + 1, mode="linear", align_corners=True
+        )[:, 0]
+        place = (luma[:, 0].clamp(0, 1) * steps + 0.5).to(torch.int32)
+        found = [row.index_select(0, place.flatten()).view(place.shape) for row in fine]
+        return torch.stack(found, dim=1)
