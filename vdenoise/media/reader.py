@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from itertools import islice
 from types import TracebackType
 from typing import Literal, Self
 
@@ -21,6 +22,7 @@ from av.video.stream import VideoStream
 
 from vdenoise.errors import InputError, UsageError
 from vdenoise.frame import ClipInfo, SourceFrame
+from vdenoise.media.ffv1 import Checksums, present
 from vdenoise.media.index import FrameIndex, scan
 from vdenoise.media.pixels import normalized, planes_of
 from vdenoise.media.source import display, open_input, prepare_decoder, release, video_of
@@ -71,6 +73,7 @@ class Reader:
         self._threads = threads
         self._repeat = on_bad_frame == "repeat"
         self._deinterlace = deinterlace
+        self._damaged: set[int] = set()  # frames whose packets fail their checksum
         self._trouble = ""  # the decoder's last complaint
         self._opened: tuple[InputContainer, VideoStream] | None = None
 
@@ -118,7 +121,7 @@ class Reader:
         for number, frame in self._decoded(first):
             if number < position:
                 continue
-            if frame.is_corrupt:
+            if frame.is_corrupt or number in self._damaged:
                 self._trouble = self._trouble or "the decoder reports damage"
                 if not self._repeat:
                     raise self._bad_frame(number)
@@ -227,6 +230,7 @@ class Reader:
     ) -> Iterator[tuple[int, av.VideoFrame]]:
         """Every decoded frame with its number; frames outside of the index are left out."""
         numbers: dict[int | None, int] = {pts: n for n, pts in enumerate(self.index.pts)}
+        checksums = self._checksums(stream)
         count = 0
         packets = container.demux(stream)
         ended = False
@@ -234,6 +238,8 @@ class Reader:
             try:
                 packet = next(packets, None)
                 ended = packet is None or not packet.size
+                if checksums is not None and packet is not None and not ended:
+                    self._note_damage(checksums, packet, numbers)
                 frames = stream.codec_context.decode(None if ended else packet)
             except av.FFmpegError as error:
                 self._trouble = error.strerror or str(error)
@@ -245,6 +251,20 @@ class Reader:
                 count += 1
                 if number is not None and number < len(self.index):
                     yield number, frame
+
+    def _checksums(self, stream: VideoStream) -> Checksums | None:
+        if stream.codec_context.name != "ffv1":
+            return None
+        with open_input(self.info.path) as container:
+            packets = container.demux(video_of(container, self.info.path))
+            return Checksums(present(bytes(packet) for packet in islice(packets, 8)))
+
+    def _note_damage(
+        self, checksums: Checksums, packet: av.Packet, numbers: dict[int | None, int]
+    ) -> None:
+        if checksums.damaged(bytes(packet), packet.is_keyframe) and packet.pts in numbers:
+            self._damaged.add(numbers[packet.pts])
+            self._trouble = "its checksum is wrong"
 
 
 def _deinterlaced(frames: Iterator[SourceFrame]) -> Iterator[SourceFrame]:

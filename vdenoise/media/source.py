@@ -87,15 +87,20 @@ def open_input(path: Path) -> InputContainer:
             f"{name} may not be read.", "Check the permissions of the file.", number=9
         ) from error
     except (av.FFmpegError, ValueError) as error:
-        raise InputError(
-            f"{name} is no clip that can be read: its header is missing or damaged.",
-            "If it is a clip, it was cut short or never finished: copy or export it again.",
-            number=4,
-        ) from error
+        raise no_clip(path) from error
     if container.format.name == "tty":  # FFmpeg would "play" any text file
         container.close()
         raise InputError(f"{name} is text, not a clip.", "Name a video file.", number=4)
     return container
+
+
+def no_clip(path: Path) -> InputError:
+    """The error for a file that FFmpeg makes nothing of."""
+    return InputError(
+        f"{display(path)} is no clip that can be read: its header is missing or damaged.",
+        "If it is a clip, it was cut short or never finished: copy or export it again.",
+        number=4,
+    )
 
 
 def video_of(container: InputContainer, path: Path) -> VideoStream:
@@ -115,14 +120,17 @@ def video_of(container: InputContainer, path: Path) -> VideoStream:
             )
         return stream
     kinds = sorted({stream.type for stream in container.streams})
-    found = f"only {' and '.join(kinds)}" if kinds else "no streams at all"
+    if not kinds:
+        raise no_clip(path)
     raise InputError(
-        f"{display(path)} holds no video, {found}.", "Name a file with a video stream.", number=5
+        f"{display(path)} holds no video, only {' and '.join(kinds)}.",
+        "Name a file with a video stream.",
+        number=5,
     )
 
 
 def prepare_decoder(stream: VideoStream, threads: int | None = None) -> None:
-    """Set a stream up for decoding exactly what was coded, with damage told rather than hidden."""
+    """Set a stream up for decoding exactly what was coded."""
     context = stream.codec_context
     stream.thread_type = "AUTO"
     if threads is not None:
@@ -130,8 +138,6 @@ def prepare_decoder(stream: VideoStream, threads: int | None = None) -> None:
     if context.name in ("av1", "libdav1d"):
         # The decoder would add synthetic grain to the picture, and we would measure it as noise.
         context.options = {"export_side_data": "film_grain"}
-    elif context.name == "ffv1":
-        context.options = {"err_detect": "+crccheck+explode"}  # or CRC errors are only logged
 
 
 def release(container: InputContainer, stream: VideoStream) -> None:
