@@ -346,7 +346,7 @@ def build(cls: type[Stage], values: Mapping[str, Any]) -> Stage:
         if isinstance(value, bool) and cls.model_fields[key].annotation is not bool:
             raise _refused(cls, key, value)
     try:
-        return cls.model_validate(dict(values))
+        return cls.model_validate({k: _typed(cls.model_fields[k], v) for k, v in values.items()})
     except ValidationError as error:
         key = str(error.errors()[0]["loc"][0]) if error.errors()[0]["loc"] else ""
         if key not in cls.model_fields:  # a rule between parameters
@@ -356,6 +356,12 @@ def build(cls: type[Stage], values: Mapping[str, Any]) -> Stage:
                 number=17,
             ) from error
         raise _refused(cls, key, values[key]) from error
+
+
+def _typed(info: FieldInfo, value: Any) -> Any:
+    """The option that was typed, where a parameter has options that are not text: 16 for "16"."""
+    options = getattr(info.annotation, "__args__", ())
+    return next((option for option in options if str(option) == str(value)), value)
 
 
 def _refused(cls: type[Stage], key: str, value: Any) -> UsageError:
@@ -369,8 +375,8 @@ def _described(name: str, info: FieldInfo) -> Parameter:
     options = getattr(info.annotation, "__args__", ())
     if info.annotation is bool:
         rule = "true or false"
-    elif options and all(isinstance(option, str) for option in options):
-        rule = f"one of {', '.join(options)}"
+    elif options:
+        rule = f"one of {', '.join(str(option) for option in options)}"
     else:
         rule = "a whole number" if info.annotation is int else "a number"
         if low is not None and high is not None:

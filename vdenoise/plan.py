@@ -1,0 +1,306 @@
+"""Everything decided before the first frame: device, precision, tiles, blocks, conversions.
+
+The only place that chooses these. Results do not depend on the choices beyond floating-point
+rounding (float16 on CUDA where a stage claims it).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from vdenoise.errors import DeviceError, MemoryShort, UsageError
+from vdenoise.frame import ClipInfo, PixelFormat
+from vdenoise.media.writer import EncodeSettings
+from vdenoise.preset import Chain
+from vdenoise.stages.base import Stage
+from vdenoise.stream import Shots
+from vdenoise.tile import round_up, tile_unit
+
+Interlaced = Literal["refuse", "ignore", "deinterlace"]
+
+MIB = 1 << 20
+BASE_BYTES = {"cpu": 450 * MIB, "cuda": 2500 * MIB}  # Python, torch, FFmpeg, OpenCV (and CUDA)
+CODEC_FRAMES = 60  # source frames held by decoder and encoder (threads, x264's look-ahead)
+SCRATCH_BYTES = 640 * MIB  # for one block and a stage's work on it, on a CPU
+CUDA_SHARE = 0.5  # of the free memory of a card
+LONGEST_BLOCK = 8
+SMALLEST_TILE = 128
+QUEUE_FRAMES = 2  # decoded and denoised frames waiting between the threads
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage and how it is run."""
+
+    stage: Stage
+    half: bool  # float16, else float32
+    block: int  # frames computed at once
+    tile: int | None  # side in luma pixels; None takes whole frames
+
+    def to_json(self) -> dict[str, Any]:
+        """For ``--dry-run`` and the recipe."""
+        return {
+            "stage": self.stage.name,
+            "parameters": self.stage.model_dump(mode="json"),
+            "reach": self.stage.reach,
+            "precision": "float16" if self.half else "float32",
+            "block": self.block,
+            "tile": self.tile,
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be done, complete before the first frame."""
+
+    info: ClipInfo
+    output: Path
+    encode: EncodeSettings
+    chain: Chain
+    steps: tuple[Step, ...]
+    device: str
+    first: int  # frames to write, both inclusive
+    last: int
+    memory_bytes: int  # estimate of the peak
+    interlaced: Interlaced = "refuse"
+    seed: int = 0
+    noise_out: Path | None = None
+    noise_encode: EncodeSettings | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def frames(self) -> int:
+        """Number of frames to write."""
+        return self.last - self.first + 1
+
+    @property
+    def bit_path(self) -> str:
+        """For people: ``10-bit 4:2:2 > float32 > 8-bit 4:2:2, dithered``."""
+        middle = (
+            [] if not self.steps else ["float16" if any(s.half for s in self.steps) else "float32"]
+        )
+        path = " > ".join([self.info.format.label, *middle, self.encode.pixel_format.label])
+        return path + (", dithered" if self.encode.dithers(self.info) else "")
+
+    def source_range(self, shots: Shots) -> tuple[int, int]:
+        """First and last frame that must be decoded, context included."""
+        return ranges(self.steps, shots, self.first, self.last)[0]
+
+    def to_json(self) -> dict[str, Any]:
+        """For ``--dry-run --progress json`` and the recipe."""
+        return {
+            "input": str(self.info.path),
+            "output": str(self.output),
+            "noise_out": None if self.noise_out is None else str(self.noise_out),
+            "frames": [self.first, self.last],
+            "size": [self.info.width, self.info.height],
+            "preset": self.chain.preset,
+            "speed": self.chain.speed,
+            "luma": self.chain.luma,
+            "chroma": self.chain.chroma,
+            "sigma_scale": self.chain.sigma_scale,
+            "steps": [step.to_json() for step in self.steps],
+            "device": self.device,
+            "memory_mib": self.memory_bytes // MIB,
+            "bit_path": self.bit_path,
+            "encode": self.encode.model_dump(mode="json"),
+            "interlaced": self.interlaced,
+            "seed": self.seed,
+            "warnings": list(self.warnings),
+        }
+
+
+def ranges(
+    steps: Sequence[Step], shots: Shots, first: int, last: int
+) -> tuple[tuple[int, int], ...]:
+    """The frames each step takes in, and at the end those that are written."""
+    found = [(first, last)]
+    for step in reversed(steps):
+        found.insert(0, shots.needed(*found[0], step.stage.reach))
+    return tuple(found)
+
+
+def make(
+    info: ClipInfo,
+    chain: Chain,
+    output: Path,
+    encode: EncodeSettings,
+    *,
+    frames: tuple[int, int] | None = None,
+    device: str = "auto",
+    interlaced: Interlaced = "refuse",
+    seed: int = 0,
+    noise_out: Path | None = None,
+    noise_encode: EncodeSettings | None = None,
+) -> Plan:
+    """Decide how a clip is denoised.
+
+    Args:
+        info: the clip as it is.
+        chain: what to do.
+        output: where the result goes.
+        encode: how it is written.
+        frames: first and last frame wanted, None for all.
+        device: ``auto``, ``cpu`` or ``cuda:N``.
+        interlaced: what to do if the clip holds fields.
+        seed: of the dither.
+        noise_out: where the removed noise goes.
+        noise_encode: how that is written.
+
+    Raises:
+        UsageError: the frames do not exist, or the clip is interlaced and nothing was said.
+        DeviceError: there is no such device.
+        MemoryShort: not even the smallest tile fits.
+    """
+    check_interlaced(info, interlaced)
+    count = info.frames or 0
+    first, last = (0, count - 1) if frames is None else frames
+    if not 0 <= first <= last < count:
+        raise UsageError(
+            f"The clip has the frames 0-{count - 1}, not {first}-{last}.",
+            f"Say --frames A-B with numbers between 0 and {count - 1}.",
+            number=20,
+        )
+    where = find_device(device)
+    stages = () if chain.luma == chain.chroma == 0 else chain.stages
+    available = _free_bytes(where)
+    scratch = SCRATCH_BYTES if where == "cpu" else int(available * CUDA_SHARE)
+    steps = tuple(_step(stage, info, where, min(scratch, available // 2)) for stage in stages)
+    memory = _estimate(steps, info, where)
+    if memory > available + BASE_BYTES[torch.device(where).type]:
+        raise MemoryShort(
+            f"About {memory // MIB} MiB are needed and {available // MIB} MiB are free on {where}.",
+            "Use a smaller --temporal-radius or a faster --speed, or end other programs.",
+        )
+    warnings = list(info.warnings) + list(encode.notes)
+    if info.interlaced and interlaced == "ignore":
+        warnings.append("the clip is interlaced and is treated as if it were not")
+    return Plan(
+        info=info,
+        output=output,
+        encode=encode,
+        chain=chain,
+        steps=steps,
+        device=where,
+        first=first,
+        last=last,
+        memory_bytes=memory,
+        interlaced=interlaced,
+        seed=seed,
+        noise_out=noise_out,
+        noise_encode=noise_encode,
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def check_interlaced(info: ClipInfo, interlaced: Interlaced) -> None:
+    """Refuse fields unless told what to do with them.
+
+    Raises:
+        UsageError: the clip is interlaced and nothing was said.
+    """
+    if info.interlaced and interlaced == "refuse":
+        raise UsageError(
+            f"{info.path} is interlaced ({info.field_order}); denoising it as if it were not would "
+            "mix its fields.",
+            "Say --interlaced deinterlace, or --interlaced ignore if the tag is wrong.",
+            number=30,
+        )
+
+
+def find_device(name: str) -> str:
+    """``auto``, ``cpu`` or ``cuda:N`` to a device that exists.
+
+    Raises:
+        UsageError: it is none of these words.
+        DeviceError: there is no such device.
+    """
+    if name == "auto":
+        return "cuda:0" if torch.cuda.is_available() else "cpu"
+    kind, colon, number = name.partition(":")
+    if name != "cpu" and (kind != "cuda" or (colon and not number.isdecimal())):
+        raise UsageError(f"There is no device {name!r}.", "Use auto, cpu or cuda:N.", number=31)
+    if name == "cpu":
+        return name
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(number or 0) >= count:
+        raise DeviceError(
+            f"There is no {name}: this machine has {count} CUDA devices that torch can use.",
+            "Use --device cpu, or see: vdenoise doctor",
+        )
+    return f"cuda:{int(number or 0)}"
+
+
+def subsampling(fmt: PixelFormat) -> tuple[int, int]:
+    """Luma pixels per chroma pixel: (vertical, horizontal)."""
+    return (1, 1) if fmt.family != "yuv" else (1 << fmt.sub_h, 1 << fmt.sub_w)
+
+
+def signal_bytes(width: int, height: int, fmt: PixelFormat) -> int:
+    """Bytes of the float32 signals of one frame, with their residual maps."""
+    luma = width * height * 2
+    fy, fx = subsampling(fmt)
+    chroma = 0 if fmt.family == "gray" else -(-width // fx) * -(-height // fy) * 3
+    return 4 * (luma + chroma)
+
+
+def _step(stage: Stage, info: ClipInfo, device: str, scratch: int) -> Step:
+    """The longest block that fits, else the largest tile that does."""
+    half = stage.half and device != "cpu"
+    unit = signal_bytes(info.width, info.height, info.format) // (2 if half else 1)
+    context = 2 * stage.reach * unit
+    fits = int((scratch - context) / (unit * (1 + stage.memory)))
+    if fits >= 1 or not stage.tileable:
+        return Step(stage, half, max(1, min(fits, LONGEST_BLOCK)), None)
+    grid = tile_unit(stage, subsampling(info.format))
+    halo = round_up(stage.halo, stage.multiple) * max(subsampling(info.format))
+    tile = round_up(max(info.width, info.height), grid)
+    while tile // 2 >= max(SMALLEST_TILE, grid):
+        tile = round_up(tile // 2, grid)
+        side = tile + 2 * halo
+        share = min(side, info.width) * min(side, info.height) / (info.width * info.height)
+        if stage.memory * unit * share <= scratch / 2:
+            break
+    return Step(stage, half, 1, tile)
+
+
+def _estimate(steps: Sequence[Step], info: ClipInfo, device: str) -> int:
+    """Bytes at the peak, from what stages declare: frames held by every step, the hungriest one's
+    work, and the fixed part."""
+    unit = signal_bytes(info.width, info.height, info.format)
+    source = info.width * info.height * (2 if info.format.bits > 8 else 1)
+    source = source * (3 if info.format.family == "rgb" else 2)
+    held = sum((2 * s.stage.reach + s.block) * (unit + source) for s in steps)
+    work = 0.0
+    for step in steps:
+        stage, share = step.stage, 1.0
+        if step.tile is not None:
+            side = step.tile + 2 * stage.halo * max(subsampling(info.format))
+            share = min(side, info.width) * min(side, info.height) / (info.width * info.height)
+        own = (2 * stage.reach + step.block) + stage.memory * step.block * share
+        motion = 0.5 * (2 * stage.reach + step.block) if stage.needs_motion else 0.0
+        work = max(work, (own + motion) * unit * (0.5 if step.half else 1))
+    codecs = (CODEC_FRAMES + 2 * QUEUE_FRAMES) * source
+    return int(BASE_BYTES[torch.device(device).type] + held + work + codecs)
+
+
+def _free_bytes(device: str) -> int:
+    """Free memory of a device; for the CPU also within the limits of a container."""
+    if device != "cpu":
+        return int(torch.cuda.mem_get_info(device)[0])
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
+        if "MemAvailable" in lines:
+            free = int(lines["MemAvailable"].split()[0]) * 1024
+    limit, used = (Path(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
+    if limit.exists() and used.exists() and limit.read_text().strip() != "max":
+        free = min(free, int(limit.read_text()) - int(used.read_text()))
+    return free

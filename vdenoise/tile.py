@@ -1,0 +1,134 @@
+"""Run a stage on tiles of a block, with exactly the result of running it on the whole.
+
+A tile is computed with the stage's halo around it and cut out of the result. Tiles lie on a grid
+of whole chroma pixels and of the stage's ``multiple``, so that every chroma pixel keeps its luma
+pixels and every transform window its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vdenoise.frame import Block, Signal
+from vdenoise.stages.base import Stage
+
+
+@dataclass(frozen=True)
+class Area:
+    """A rectangle in pixels, rows ``top`` to ``bottom`` and columns ``left`` to ``right``."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def of(self, x: Tensor) -> Tensor:
+        """This part of (T, C, H, W): a view."""
+        return x[..., self.top : self.bottom, self.left : self.right]
+
+    def inside(self, other: Area) -> Area:
+        """The same rectangle, counted from the corner of ``other``."""
+        return Area(
+            self.top - other.top,
+            self.bottom - other.top,
+            self.left - other.left,
+            self.right - other.left,
+        )
+
+    def times(self, factors: tuple[int, int], size: tuple[int, int]) -> Area:
+        """The luma pixels under this rectangle of chroma pixels, in a picture of ``size``."""
+        fy, fx = factors
+        return Area(
+            self.top * fy,
+            min(self.bottom * fy, size[0]),
+            self.left * fx,
+            min(self.right * fx, size[1]),
+        )
+
+    def grown(self, halo: int, size: tuple[int, int]) -> Area:
+        """With ``halo`` pixels more on each side, but not beyond a picture of ``size``."""
+        return Area(
+            max(self.top - halo, 0),
+            min(self.bottom + halo, size[0]),
+            max(self.left - halo, 0),
+            min(self.right + halo, size[1]),
+        )
+
+
+def grid(size: tuple[int, int], tile: int) -> Iterator[Area]:
+    """Cover a picture of ``size`` (height, width) with squares of ``tile`` pixels."""
+    for top in range(0, size[0], tile):
+        for left in range(0, size[1], tile):
+            yield Area(top, min(top + tile, size[0]), left, min(left + tile, size[1]))
+
+
+def round_up(value: int, multiple: int) -> int:
+    """The next multiple that is not below ``value``."""
+    return -(-value // multiple) * multiple
+
+
+def tile_unit(stage: Stage, factors: tuple[int, int]) -> int:
+    """Luma pixels that a tile's side must be a multiple of."""
+    return stage.multiple * max(factors)
+
+
+def apply_tiled(stage: Stage, block: Block, tile: int | None, factors: tuple[int, int]) -> Block:
+    """Compute the core frames of ``block``.
+
+    Args:
+        stage: what to run.
+        block: on any device, in any precision.
+        tile: side of the tiles in luma pixels, a multiple of `tile_unit`; None takes the whole.
+        factors: luma pixels per chroma pixel, (vertical, horizontal).
+    """
+    height, width = block.luma.pixels.shape[-2:]
+    if tile is None or stage.strength == 0 or (height <= tile and width <= tile):
+        return stage.apply(block)
+    assert stage.tileable, f"{stage.name} needs whole frames"
+    if block.chroma is None:
+        factors = (1, 1)
+    coarse = (-(-height // factors[0]), -(-width // factors[1]))
+    halo = round_up(stage.halo, stage.multiple)
+    side = tile // max(factors)
+    luma = _empty(block.luma[block.core])
+    chroma = None if block.chroma is None else _empty(block.chroma[block.core])
+    for area in grid(coarse, side):
+        seen = area.grown(halo, coarse)
+        part = stage.apply(_crop(block, seen, factors))
+        _paste(luma, part.luma, area, seen, factors, (height, width))
+        if chroma is not None and part.chroma is not None:
+            _paste(chroma, part.chroma, area, seen, (1, 1), coarse)
+    return block.with_signals(luma, chroma)
+
+
+def _empty(like: Signal) -> Signal:
+    return Signal(torch.empty_like(like.pixels), torch.empty_like(like.left))
+
+
+def _crop(block: Block, area: Area, factors: tuple[int, int]) -> Block:
+    height, width = block.luma.pixels.shape[-2:]
+    fine = area.times(factors, (height, width))
+    luma = Signal(fine.of(block.luma.pixels), fine.of(block.luma.left))
+    chroma = block.chroma
+    if chroma is not None:
+        chroma = Signal(area.of(chroma.pixels), area.of(chroma.left))
+    return block.with_signals(luma, chroma)
+
+
+def _paste(
+    whole: Signal,
+    part: Signal,
+    area: Area,
+    seen: Area,
+    factors: tuple[int, int],
+    size: tuple[int, int],
+) -> None:
+    """Copy the tile ``area`` out of what was computed for ``seen``."""
+    target = area.times(factors, size)
+    source = target.inside(seen.times(factors, size))
+    target.of(whole.pixels).copy_(source.of(part.pixels))
+    target.of(whole.left).copy_(source.of(part.left))
