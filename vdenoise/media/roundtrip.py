@@ -12,7 +12,9 @@ import torch
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
+from vdenoise.color import CB_SCALE, CR_SCALE, KB, KG, KR
 from vdenoise.errors import UsageError
 
 ENCODERS = {"x264": "libx264", "x265": "libx265"}
@@ -26,7 +28,7 @@ def compress(
     """Encode R'G'B' frames as 8-bit BT.709 4:2:0 and decode them again.
 
     Args:
-        frames: (T, 3, H, W), clipped to [0, 1]; odd sizes lose their last row or column's chroma.
+        frames: (T, 3, H, W), clipped to [0, 1].
         codec: "x264" or "x265".
         crf: the encoder's constant rate factor.
         preset: the encoder's speed preset.
@@ -37,10 +39,9 @@ def compress(
     Raises:
         UsageError: unknown codec.
     """
-    rgb = (frames.detach().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-    planes = [_to_planes(np.ascontiguousarray(x)) for x in rgb]
-    decoded = [_to_rgb(p) for p in compress_planes(planes, codec, crf, preset=preset)]
-    return torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2).float() / 255
+    planes = [_to_planes(x) for x in frames.detach().float().cpu().clamp(0, 1)]
+    decoded = compress_planes(planes, codec, crf, preset=preset)
+    return torch.stack([_to_rgb(p) for p in decoded])
 
 
 def compress_planes(
@@ -93,11 +94,25 @@ def _planes(frame: av.VideoFrame) -> Planes:
     return y, cb, cr
 
 
-def _to_planes(rgb: NDArray[np.uint8]) -> Planes:
-    frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
-    return _planes(frame.reformat(format="yuv420p", dst_colorspace="ITU709"))
+def _to_planes(rgb: Tensor) -> Planes:
+    """(3, H, W) to 8-bit limited-range 4:2:0; chroma is the mean over 2x2 pixels."""
+    height, width = rgb.shape[-2:]
+    luma = KR * rgb[0] + KG * rgb[1] + KB * rgb[2]
+    chroma = torch.stack(((rgb[2] - luma) / CB_SCALE, (rgb[0] - luma) / CR_SCALE))
+    chroma = functional.pad(chroma[None], (0, width % 2, 0, height % 2), mode="replicate")
+    cb, cr = functional.avg_pool2d(chroma, 2)[0] * 224 + 128
+    y, cb, cr = ((x.round().byte().numpy()) for x in (luma * 219 + 16, cb, cr))
+    return y, cb, cr
 
 
-def _to_rgb(planes: Planes) -> NDArray[np.uint8]:
-    frame = _frame(planes)
-    return frame.reformat(format="rgb24", src_colorspace="ITU709").to_ndarray()
+def _to_rgb(planes: Planes) -> Tensor:
+    """The reverse of ``_to_planes``, chroma repeated over 2x2 pixels, clipped to [0, 1]."""
+    y, cb, cr = (torch.from_numpy(p).float() for p in planes)
+    height, width = y.shape
+    luma = (y - 16) / 219
+    cb, cr = (
+        ((c - 128) / 224).repeat_interleave(2, 0).repeat_interleave(2, 1)[:height, :width]
+        for c in (cb, cr)
+    )
+    red, blue = luma + CR_SCALE * cr, luma + CB_SCALE * cb
+    return torch.stack((red, (luma - KR * red - KB * blue) / KG, blue)).clamp(0, 1)
