@@ -6,22 +6,20 @@ where the decoder hides it, and ``--frames A-B`` delivers exactly the frames a f
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
-from fractions import Fraction
 from itertools import islice
 from types import TracebackType
 from typing import Literal, Self
 
 import av
 from av.container import InputContainer
-from av.filter import Graph
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from vdenoise.errors import InputError, UsageError
 from vdenoise.frame import ClipInfo, SourceFrame
+from vdenoise.media.deinterlace import deinterlaced
 from vdenoise.media.ffv1 import Checksums, present
 from vdenoise.media.index import FrameIndex, scan
 from vdenoise.media.pixels import normalized, planes_of
@@ -110,7 +108,7 @@ class Reader:
             return
         # bwdif looks one frame back and ahead: with those the result is that of a full pass.
         first, last = max(self.first - 1, 0), min(self.last + 1, len(self.index) - 1)
-        for frame in _deinterlaced(self._frames(first, last)):
+        for frame in deinterlaced(self._frames(first, last)):
             if self.first <= frame.index <= self.last:
                 yield frame
 
@@ -260,51 +258,8 @@ class Reader:
             return Checksums(present(bytes(packet) for packet in islice(packets, 8)))
 
     def _note_damage(
-        self, checksums: Checksums, packet: av.Packet, numbers: dict[int | None, int]
+        self, checksums: Checksums, packet: av.Packet[VideoStream], numbers: dict[int | None, int]
     ) -> None:
         if checksums.damaged(bytes(packet), packet.is_keyframe) and packet.pts in numbers:
             self._damaged.add(numbers[packet.pts])
             self._trouble = "its checksum is wrong"
-
-
-def _deinterlaced(frames: Iterator[SourceFrame]) -> Iterator[SourceFrame]:
-    """One progressive frame for each interlaced one (bwdif, mode send_frame)."""
-    graph: Graph | None = None
-    waiting: deque[SourceFrame] = deque()
-    for frame in frames:
-        if graph is None:
-            graph = _bwdif(frame.handle, frame.time_base)
-        graph.vpush(frame.handle)
-        waiting.append(frame)
-        yield from _pulled(graph, waiting)
-    if graph is not None:
-        graph.vpush(None)
-        yield from _pulled(graph, waiting)
-
-
-def _pulled(graph: Graph, waiting: deque[SourceFrame]) -> Iterator[SourceFrame]:
-    while True:
-        try:
-            result = graph.vpull()
-        except (av.BlockingIOError, av.EOFError):
-            return
-        source = waiting.popleft()
-        result.pts, result.time_base = source.pts, source.time_base
-        result.duration = source.duration
-        yield replace(source, planes=planes_of(result), handle=result)
-
-
-def _bwdif(like: av.VideoFrame, base: Fraction) -> Graph:
-    graph = Graph()
-    graph.link_nodes(
-        graph.add(
-            "buffer",
-            f"video_size={like.width}x{like.height}:pix_fmt={like.format.name}"
-            f":time_base={base.numerator}/{base.denominator}"
-            f":colorspace={int(like.colorspace)}:range={int(like.color_range)}",
-        ),
-        graph.add("bwdif", "mode=send_frame:parity=auto:deint=all"),
-        graph.add("buffersink"),
-    )
-    graph.configure()
-    return graph
