@@ -1,0 +1,411 @@
+"""Carry out a plan: decode, denoise and encode at the same time, holding only frames in flight.
+
+Output = source + correction. Stages work on a float copy of the frames; what they changed, times
+the share asked for, is added to the decoded samples and rounded once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from vdenoise.color import apply_correction, lift
+from vdenoise.errors import MemoryShort
+from vdenoise.frame import Block, Motion, Signal, SourceFrame
+from vdenoise.media.reader import OnBadFrame, Reader
+from vdenoise.media.verify import Report
+from vdenoise.media.writer import Writer
+from vdenoise.motion.flow import Accuracy, SharedMotion
+from vdenoise.noise.profile import NoiseProfile
+from vdenoise.noise.removed import removed_noise
+from vdenoise.plan import QUEUE_FRAMES, SMALLEST_TILE, Plan, Step, ranges, subsampling
+from vdenoise.stream import Ahead, Group, Shots, Sink, windows
+from vdenoise.tile import apply_tiled, round_up, tile_unit
+
+
+class Progress(Protocol):
+    """Who is told how far a run is. Called from the thread that runs it."""
+
+    def start(self, phase: str, frames: int) -> None:
+        """A pass over ``frames`` frames begins."""
+        ...
+
+    def advance(self, busy: dict[str, float]) -> None:
+        """One frame more is done; ``busy`` holds seconds of work so far, by kind."""
+        ...
+
+
+class Clock:
+    """Seconds of work by kind: decode, denoise, encode. Each kind is one thread's."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def busy(self, kind: str) -> Iterator[None]:
+        """Count the time spent inside."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[kind] = self.seconds.get(kind, 0.0) + time.perf_counter() - start
+
+    def reading(self, frames: Iterable[SourceFrame], kind: str) -> Iterator[SourceFrame]:
+        """Count the time that ``frames`` takes to deliver."""
+        source = iter(frames)
+        while True:
+            with self.busy(kind):
+                frame = next(source, None)
+            if frame is None:
+                return
+            yield frame
+            del frame
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A frame on its way through the chain."""
+
+    source: SourceFrame
+    lifted: tuple[Tensor, Tensor | None]  # (1, 1, H, W) and (1, 2, h, w) before any stage
+    luma: Signal  # of this one frame
+    chroma: Signal | None
+
+    @property
+    def index(self) -> int:
+        """Absolute frame number."""
+        return self.source.index
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run did."""
+
+    frames: int
+    seconds: float
+    busy: dict[str, float]  # seconds of work by kind
+    bad_frames: tuple[int, ...]
+    report: Report
+
+
+def denoise(
+    sources: Iterable[SourceFrame], plan: Plan, profile: NoiseProfile, shots: Shots
+) -> Iterator[tuple[SourceFrame, tuple[Tensor, ...]]]:
+    """Denoise a stream lazily.
+
+    Args:
+        sources: the frames of ``plan.source_range(shots)``, in order.
+        plan: what to do.
+        profile: measured noise of the clip.
+        shots: of the clip.
+
+    Yields:
+        Each frame wanted, in order, with its new samples in the output's pixel format.
+    """
+    frames: Iterator[Frame] = (_lifted(source, plan) for source in sources)
+    wanted = ranges(plan.steps, shots, plan.first, plan.last)
+    motions: dict[Accuracy, SharedMotion] = {}
+    for step, (first, last) in zip(plan.steps, wanted[1:], strict=True):
+        groups = windows(frames, step.stage.reach, step.block, shots, first, last)
+        frames = _through(step, groups, plan, profile, motions)
+    for frame in frames:
+        with torch.inference_mode():
+            planes = _corrected(frame, plan)
+        yield frame.source, planes
+        del frame, planes
+
+
+def _lifted(source: SourceFrame, plan: Plan) -> Frame:
+    with torch.inference_mode():
+        planes = [plane.to(plan.device) for plane in source.planes]
+        luma, chroma = lift(planes, plan.info.format, plan.info.full_range)
+        luma = luma[None]
+        chroma = None if chroma is None else chroma[None]
+        return Frame(
+            source=source,
+            lifted=(luma, chroma),
+            luma=_noisy(luma),
+            chroma=None if chroma is None else _noisy(chroma),
+        )
+
+
+def _noisy(pixels: Tensor) -> Signal:
+    """A signal with all of its noise. The map of ones takes no memory yet."""
+    one = pixels.new_ones(()).expand(1, 1, *pixels.shape[-2:])
+    return Signal(pixels, one)
+
+
+def _through(
+    step: Step,
+    groups: Iterator[Group[Frame]],
+    plan: Plan,
+    profile: NoiseProfile,
+    motions: dict[Accuracy, SharedMotion],
+) -> Iterator[Frame]:
+    """The frames of every group's core, after one step."""
+    for group in groups:
+        with torch.inference_mode():
+            luma, chroma = _compute(step, group, plan, profile, motions)
+        for n, frame in enumerate(group.frames[group.core]):
+            part = slice(n, n + 1)
+            yield replace(frame, luma=luma[part], chroma=None if chroma is None else chroma[part])
+        del group, luma, chroma
+
+
+def _compute(
+    step: Step,
+    group: Group[Frame],
+    plan: Plan,
+    profile: NoiseProfile,
+    motions: dict[Accuracy, SharedMotion],
+) -> tuple[Signal, Signal | None]:
+    """Luma and chroma of a group's core after ``step``, in float32."""
+    frames, stage = group.frames, step.stage
+    noise = profile.at(group.shot[0]).table(plan.device, scale=plan.chain.sigma_scale)
+    luma = _stacked([frame.luma for frame in frames])
+    chroma = _stacked([frame.chroma for frame in frames if frame.chroma is not None])
+    motion: Motion | None = None
+    if stage.needs_motion:
+        shared = motions.setdefault(
+            stage.motion_accuracy,
+            SharedMotion(stage.motion_accuracy, keep=2 * stage.reach + step.block),
+        )
+        motion = shared.block(frames[0].index, torch.cat([f.lifted[0] for f in frames]), noise)
+    assert luma is not None
+    block = Block(
+        first=frames[0].index,
+        core=group.core,
+        luma=_half(luma) if step.half else luma,
+        chroma=_half(chroma) if step.half and chroma is not None else chroma,
+        noise=noise,
+        motion=motion,
+        shot=group.shot,
+    )
+    done = _apply(step, block, subsampling(plan.info.format))
+    if not step.half:
+        return done.luma, done.chroma
+    core = group.core
+    return (
+        _refined(luma[core], block.luma[core], done.luma),
+        None
+        if chroma is None or block.chroma is None or done.chroma is None
+        else _refined(chroma[core], block.chroma[core], done.chroma),
+    )
+
+
+def _stacked(signals: list[Signal]) -> Signal | None:
+    """The frames of a block as one signal; a single frame is not copied."""
+    if len(signals) <= 1:
+        return signals[0] if signals else None
+    return Signal(torch.cat([s.pixels for s in signals]), torch.cat([s.left for s in signals]))
+
+
+def _half(signal: Signal) -> Signal:
+    return Signal(signal.pixels.half(), signal.left.half())
+
+
+def _refined(exact: Signal, before: Signal, after: Signal) -> Signal:
+    """What a float16 stage changed, added to the float32 pixels: rounding the picture itself to
+    float16 would lose half a 10-bit code."""
+    change = after.pixels.float() - before.pixels.float()
+    return Signal(exact.pixels + change, after.left.float())
+
+
+def _apply(step: Step, block: Block, factors: tuple[int, int]) -> Block:
+    """Run a stage as planned; where memory runs out, frame by frame, then on smaller tiles.
+
+    Raises:
+        MemoryShort: not even the smallest tile fits.
+    """
+    try:
+        return apply_tiled(step.stage, block, step.tile, factors)
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+    for tile in _smaller_tiles(step, block, factors):
+        try:
+            return _frame_by_frame(step, block, tile, factors)
+        except (MemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+    raise MemoryShort(
+        f"{step.stage.name} runs out of memory even at its smallest tile.",
+        "End other programs that use the device, or say --device cpu or a faster --speed.",
+        number=2,
+    )
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    # On the CPU torch says so in words only.
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        "can't allocate memory" in str(error)
+    )
+
+
+def _smaller_tiles(step: Step, block: Block, factors: tuple[int, int]) -> Iterator[int | None]:
+    yield step.tile
+    tile = step.tile or max(block.luma.pixels.shape[-2:])
+    unit = tile_unit(step.stage, factors)
+    while step.stage.tileable and tile // 2 >= max(SMALLEST_TILE, unit):
+        tile = round_up(tile // 2, unit)
+        yield tile
+
+
+def _frame_by_frame(step: Step, block: Block, tile: int | None, factors: tuple[int, int]) -> Block:
+    parts = [
+        apply_tiled(step.stage, replace(block, core=slice(t, t + 1)), tile, factors)
+        for t in range(*block.core.indices(block.frames))
+    ]
+    luma = _stacked([part.luma for part in parts])
+    assert luma is not None
+    return block.with_signals(luma, _stacked([p.chroma for p in parts if p.chroma is not None]))
+
+
+def _corrected(frame: Frame, plan: Plan) -> tuple[Tensor, ...]:
+    """The source samples plus the share asked for of what the chain changed."""
+    info, chain = plan.info, plan.chain
+    d_luma = _correction(frame.luma, frame.lifted[0], chain.luma)
+    d_chroma = None
+    if frame.chroma is not None and frame.lifted[1] is not None:
+        d_chroma = _correction(frame.chroma, frame.lifted[1], chain.chroma)
+    planes = apply_correction(
+        [plane.to(plan.device) for plane in frame.source.planes],
+        d_luma,
+        d_chroma,
+        info.format,
+        info.full_range,
+        out=plan.encode.pixel_format,
+        dither_seed=(plan.seed, frame.index) if plan.encode.dithers(info) else None,
+        chroma_location=info.chroma_location,
+    )
+    return tuple(plane.cpu() for plane in planes)
+
+
+def _correction(signal: Signal, before: Tensor, percent: float) -> Tensor | None:
+    """(C, H, W), or None where nothing changes: those planes are not touched at all."""
+    if percent == 0 or signal.pixels is before:
+        return None
+    difference = signal.pixels[0] - before[0]
+    return difference if percent == 100 else difference.mul_(percent / 100)
+
+
+def run(
+    plan: Plan,
+    profile: NoiseProfile,
+    cuts: tuple[int, ...],
+    progress: Progress,
+    *,
+    on_bad_frame: OnBadFrame = "fail",
+    overwrite: bool = False,
+    threads: int | None = None,
+) -> Result:
+    """Denoise a clip: read, compute, write, check, rename.
+
+    Whatever ends it early - an error in any thread, a signal - nothing is left under the final
+    names and every thread has ended. The first error is raised.
+
+    Args:
+        plan: what to do.
+        profile: measured noise of the clip.
+        cuts: first frame of every shot but the first.
+        progress: told of every frame written.
+        on_bad_frame: ``fail`` or ``repeat``.
+        overwrite: replace existing outputs.
+        threads: decoder threads, None for one per core.
+    """
+    started = time.perf_counter()
+    shots = Shots(plan.info.frames or 0, cuts)
+    first, last = plan.source_range(shots)
+    clock = Clock()
+    with contextlib.ExitStack() as outputs:
+        reader = outputs.enter_context(
+            Reader(
+                plan.info,
+                first=first,
+                last=last,
+                threads=threads,
+                on_bad_frame=on_bad_frame,
+                deinterlace=plan.interlaced == "deinterlace",
+            )
+        )
+        writers = [
+            outputs.enter_context(
+                Writer(
+                    reader.info,
+                    plan.output,
+                    plan.encode,
+                    source=plan.info.path,
+                    first=plan.first,
+                    last=plan.last,
+                    overwrite=overwrite,
+                )
+            )
+        ]
+        if plan.noise_out is not None and plan.noise_encode is not None:
+            writers.append(
+                outputs.enter_context(
+                    Writer(
+                        reader.info,
+                        plan.noise_out,
+                        plan.noise_encode,
+                        first=plan.first,
+                        last=plan.last,
+                        overwrite=overwrite,
+                    )
+                )
+            )
+
+        def write(done: tuple[SourceFrame, tuple[Tensor, ...]]) -> None:
+            source, planes = done
+            with clock.busy("encode"):
+                writers[0].write(source, planes)
+                if plan.noise_encode is not None and len(writers) == 2:
+                    fmt = plan.noise_encode.pixel_format
+                    writers[1].write(
+                        source, removed_noise(source.planes, planes, plan.info.format, fmt)
+                    )
+
+        progress.start("denoise", plan.frames)
+        decoded = clock.reading(reader, "decode")
+        with (
+            Ahead(decoded, QUEUE_FRAMES, "decode") as ahead,
+            Sink(write, QUEUE_FRAMES, "encode") as sink,
+        ):
+            results = denoise(clock.reading(ahead, "wait"), plan, profile, shots)
+            while True:
+                with clock.busy("compute"):
+                    done = next(results, None)
+                if done is None:
+                    break
+                sink.put(done)
+                del done
+                progress.advance(_busy(clock))
+    try:
+        report = [writer.commit() for writer in reversed(writers)][-1]
+    except BaseException:
+        for writer in writers:
+            writer.abort()
+        raise
+    return Result(
+        frames=plan.frames,
+        seconds=time.perf_counter() - started,
+        busy=_busy(clock),
+        bad_frames=tuple(reader.bad),
+        report=report,
+    )
+
+
+def _busy(clock: Clock) -> dict[str, float]:
+    """Seconds of work: what the computing thread spent waiting for frames is none."""
+    seconds = clock.seconds
+    return {
+        "decode": seconds.get("decode", 0.0),
+        "denoise": seconds.get("compute", 0.0) - seconds.get("wait", 0.0),
+        "encode": seconds.get("encode", 0.0),
+    }
