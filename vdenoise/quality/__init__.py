@@ -1,0 +1,1 @@
+"""Measuring what was done to a clip."""
