@@ -158,8 +158,7 @@ _PRORES_PROFILES = {
     "Standard": "standard",
     "HQ": "hq",
     "4444": "4444",
-    "4444XQ": "4444xq",
-    "4444 XQ": "4444xq",
+    "XQ": "4444xq",
 }
 
 

@@ -52,6 +52,9 @@ def open_output(target: Any, settings: EncodeSettings, **options: str) -> Output
     """Open a muxer on a path or file; ``options`` are its own."""
     if settings.container == "yuv4mpegpipe":
         options["strict"] = "-1"  # above 8 bits y4m is an extension, if a common one
+    if settings.container == "avi":
+        # AVI has no timestamps: moving all by the audio's priming would round each frame away.
+        options["avoid_negative_ts"] = "disabled"
     return av.open(
         target,
         "w",

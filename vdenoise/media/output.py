@@ -14,15 +14,14 @@ from av.video.stream import VideoStream
 from vdenoise.frame import ClipInfo
 from vdenoise.media.clock import Clock, advanced_timecode
 from vdenoise.media.encoder import EncodeSettings, add_video, open_output
+from vdenoise.media.metadata import container_metadata, stream_metadata
 from vdenoise.media.probe import display_matrix, side_data_of
 from vdenoise.media.source import open_input, video_of
 from vdenoise.media.streams import (
     Copier,
     add_copy,
     add_text,
-    container_metadata,
     plan_copies,
-    stream_metadata,
 )
 
 # Keys that QuickTime's own metadata has a place for; any other needs the key-value kind.
@@ -120,7 +119,7 @@ class Output:
         matrix = display_matrix(side_data_of(like))
         if matrix is not None:
             stream.set_display_matrix(matrix)
-        stream.metadata.update(stream_metadata(video))
+        stream.metadata.update(stream_metadata(video, self._settings.container))
         stream.disposition = video.disposition
         if self._info.timecode is not None:
             timecode = advanced_timecode(self._info.timecode, self._clock.first, self._info.rate)

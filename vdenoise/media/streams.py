@@ -19,6 +19,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from vdenoise.media.clock import Clock
+from vdenoise.media.metadata import stream_metadata
 
 _TEXT_SUBTITLES = {"mov": "mov_text", "mp4": "mov_text", "matroska": "srt", "webm": "webvtt"}
 _TEXT_CODECS = {"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"}
@@ -136,7 +137,7 @@ def add_copy(output: OutputContainer, stream: Any) -> Any:
         )
     else:
         copy = output.add_stream_from_template(stream, opaque=True)
-    copy.metadata.update(stream_metadata(stream))
+    copy.metadata.update(stream_metadata(stream, output.format.name))
     copy.disposition = stream.disposition
     return copy
 
@@ -157,45 +158,9 @@ def add_text(output: OutputContainer, stream: Any, encoder: str) -> Any:
     text: Any = output.add_stream(encoder)
     text.codec_context.subtitle_header = stream.codec_context.subtitle_header or _ASS_HEADER
     text.time_base = stream.time_base
-    text.metadata.update(stream_metadata(stream))
+    text.metadata.update(stream_metadata(stream, output.format.name))
     text.disposition = stream.disposition
     return text
-
-
-# Written by the muxer itself, wrong for a new file.
-_OWN_KEYS = {
-    "major_brand",
-    "minor_version",
-    "compatible_brands",
-    "encoder",
-    "duration",
-    "vendor_id",
-    "timecode",
-    "bps",
-    "number_of_frames",
-    "number_of_bytes",
-    "_statistics_writing_app",
-    "_statistics_writing_date_utc",
-    "_statistics_tags",
-}
-
-
-def _kept(metadata: dict[str, str]) -> dict[str, str]:
-    return {
-        key: value
-        for key, value in metadata.items()
-        if key.lower().partition("-")[0] not in _OWN_KEYS and key.lower() not in _OWN_KEYS
-    }
-
-
-def stream_metadata(stream: Any) -> dict[str, str]:
-    """A stream's metadata without what a muxer writes itself."""
-    return _kept(stream.metadata)
-
-
-def container_metadata(source: InputContainer) -> dict[str, str]:
-    """A container's metadata without what a muxer writes itself."""
-    return _kept(source.metadata)
 
 
 class Copier:

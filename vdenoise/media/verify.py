@@ -14,6 +14,7 @@ from vdenoise.media.clock import CONSTANT_RATE_CONTAINERS, advanced_timecode, ou
 from vdenoise.media.codecs import CODECS, keeps
 from vdenoise.media.encoder import EncodeSettings
 from vdenoise.media.index import scan
+from vdenoise.media.metadata import language_in
 from vdenoise.media.probe import probe
 from vdenoise.media.source import open_input, video_of
 from vdenoise.media.streams import plan_copies, stream_name
@@ -169,8 +170,8 @@ def _compare_streams(
                 if a.metadata.get("language"):
                     found.same(
                         f"language of {stream_name(a)}",
-                        a.metadata["language"],
-                        b.metadata.get("language", "und"),
+                        language_in(a.metadata["language"], "mov"),
+                        language_in(b.metadata.get("language", "und"), "mov"),
                     )
         if whole and keeps(container, None, "chapters"):
             found.same("chapters", _chapters(source), _chapters(result))
@@ -201,5 +202,14 @@ def _packet_hashes(container: Any, streams: list[Any]) -> dict[int, str]:
     if streams:
         for packet in container.demux(streams):
             if packet.size:
-                digests[packet.stream_index].update(bytes(packet))
+                data = bytes(packet)
+                digests[packet.stream_index].update(data[_adts_header(packet.stream, data) :])
     return {index: digest.hexdigest() for index, digest in digests.items()}
+
+
+def _adts_header(stream: Any, data: bytes) -> int:
+    """Length of the ADTS header that MPEG-TS puts before each AAC packet, 0 where there is none."""
+    aac = stream.type == "audio" and stream.codec_context.name == "aac"
+    if not aac or len(data) < 7 or data[0] != 0xFF or data[1] & 0xF6 != 0xF0:
+        return 0
+    return 7 if data[1] & 1 else 9

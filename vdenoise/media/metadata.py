@@ -1,0 +1,63 @@
+"""Which words about a clip go over into another container, and how that spells them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from av.container import InputContainer
+
+# Written by the muxer itself, wrong for a new file.
+_OWN_KEYS = {
+    "major_brand",
+    "minor_version",
+    "compatible_brands",
+    "encoder",
+    "duration",
+    "vendor_id",
+    "timecode",
+    "bps",
+    "number_of_frames",
+    "number_of_bytes",
+    "_statistics_writing_app",
+    "_statistics_writing_date_utc",
+    "_statistics_tags",
+}
+
+
+def _kept(metadata: dict[str, str]) -> dict[str, str]:
+    return {
+        key: value
+        for key, value in metadata.items()
+        if key.lower().partition("-")[0] not in _OWN_KEYS and key.lower() not in _OWN_KEYS
+    }
+
+
+def stream_metadata(stream: Any, container: str) -> dict[str, str]:
+    """A stream's metadata without what a muxer writes itself, in words the container knows."""
+    kept = _kept(stream.metadata)
+    if "language" in kept:
+        kept["language"] = language_in(kept["language"], container)
+    return kept
+
+
+# QuickTime stores languages as numbers of a table that has one name for each: ISO 639-2 has two
+# for some, and two names in FFmpeg's table are none of ISO's.
+_QUICKTIME_LANGUAGES = {
+    "fre": "fra", "deu": "ger", "nld": "dut", "swe": "sve", "ell": "gre", "isl": "ice",
+    "zho": "chi", "sqi": "alb", "rum": "ron", "cze": "ces", "slo": "slk", "mkd": "mac",
+    "hye": "arm", "kat": "geo", "bod": "tib", "mya": "bur", "msa": "may", "fas": "per",
+    "cym": "wel", "eus": "baq",
+}  # fmt: skip
+_FROM_QUICKTIME = {"sve": "swe", "mac": "mkd"}
+
+
+def language_in(language: str, container: str) -> str:
+    """A language code as a container spells it."""
+    if container == "mov":
+        return _QUICKTIME_LANGUAGES.get(language, language)
+    return _FROM_QUICKTIME.get(language, language)
+
+
+def container_metadata(source: InputContainer) -> dict[str, str]:
+    """A container's metadata without what a muxer writes itself."""
+    return _kept(source.metadata)
