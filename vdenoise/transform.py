@@ -24,8 +24,11 @@ from torch.nn import functional
 THRESHOLD = 2.4
 
 _TINY = 1e-12
+_ROW = 16  # samples transformed by one product along a row: two blocks of 8, or one of 16
 
-Shrink = Callable[[Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor, Tensor]]
+# (coefficients, noise variance of each, mean of that over the block, pilot coefficients) ->
+# (shrunk coefficients, weight of the block, share of the noise variance left)
+Shrink = Callable[[Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor, Tensor]]
 
 
 @cache
@@ -39,9 +42,11 @@ def dct_matrix(size: int) -> Tensor:
 
 
 @cache
-def _dct2(size: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """The 2-D DCT of flattened blocks as one (size², size²) matrix."""
-    return torch.kron(dct_matrix(size), dct_matrix(size)).to(device, dtype)
+def _bases(block: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """The DCT along columns, (b, b), and along rows, as one 16x16 matrix of whole blocks."""
+    basis = dct_matrix(block)
+    rows = torch.block_diag(*[basis] * (_ROW // block))
+    return basis.to(device, dtype), rows.to(device, dtype)
 
 
 @cache
@@ -116,28 +121,29 @@ def dct_denoise(
     padded = functional.pad(pixels[None], pad, mode=mode)[0]
     padded_variance = functional.pad(variance[None], pad, mode=mode)[0]
 
-    def hard(c: Tensor, noise: Tensor, _: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def hard(
+        c: Tensor, noise: Tensor, level: Tensor, _: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         keep = (c * c > noise * (threshold * threshold)).to(c.dtype)
-        keep[..., 0] = 1
-        kept = keep.sum(-1, keepdim=True)
-        return c.mul_(keep), 1 / (kept * noise.mean(-1, keepdim=True) + _TINY), kept / block**2
+        keep[:, :, 0, :, 0] = 1
+        kept = keep.sum((2, 4), keepdim=True)
+        return c.mul_(keep), 1 / (kept * level + _TINY), kept / block**2
 
-    def wiener(c: Tensor, noise: Tensor, pilot: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def wiener(
+        c: Tensor, noise: Tensor, level: Tensor, pilot: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         assert pilot is not None
         power = pilot.square_()
-        gain = power / (power + noise + _TINY)
-        gain[..., 0] = 1
-        left = (gain * gain * noise).sum(-1, keepdim=True)
-        total = noise.sum(-1, keepdim=True)
-        return c.mul_(gain), 1 / (left + _TINY), (left + _TINY) / (total + _TINY)
+        gain = power.div_(power + noise + _TINY)
+        gain[:, :, 0, :, 0] = 1
+        left = (gain * gain).mul_(noise).sum((2, 4), keepdim=True)
+        return c.mul_(gain), 1 / (left + _TINY), (left + _TINY) / (level * block**2 + _TINY)
 
-    basis = _dct2(block, pixels.device, pixels.dtype)
+    work = (padded, padded_variance, spectrum, block)
     first, second = offsets
-    result, left = _pass(padded, padded_variance, spectrum, basis, block, first, hard, None)
+    result, left = _pass(*work, first, hard, None, want_left=not second)
     if second:
-        result, left = _pass(
-            padded, padded_variance, spectrum, basis, block, second, wiener, result
-        )
+        result, left = _pass(*work, second, wiener, result)
     inside = (slice(None), slice(block, block + height), slice(block, block + width))
     return result[inside], left[inside]
 
@@ -146,7 +152,6 @@ def _pass(
     pixels: Tensor,
     variance: Tensor,
     spectrum: Tensor,
-    basis: Tensor,
     block: int,
     count: int,
     shrink: Shrink,
@@ -161,16 +166,16 @@ def _pass(
     total = torch.zeros_like(pixels)
     left = torch.zeros_like(pixels)
     weights = torch.zeros_like(pixels)
+    shape = spectrum.reshape(-1, 1, block, 1, block)
     for y, x in lattice(block, count):
         rows = (pixels.shape[-2] - y) // block * block
         columns = (pixels.shape[-1] - x) // block * block
         window = (slice(None), slice(y, y + rows), slice(x, x + columns))
-        coefficients = _split(pixels[window], block) @ basis.T
-        level = functional.avg_pool2d(variance[window][None], block)[0][..., None]
-        noise = level * spectrum[:, None, None, :]
-        guess = None if pilot is None else _split(pilot[window], block) @ basis.T
-        coefficients, weight, share = shrink(coefficients, noise, guess)
-        total[window] += _join((coefficients @ basis).mul_(weight), block)
+        coefficients = _forward(pixels[window], block)
+        level = functional.avg_pool2d(variance[window][None], block)[0][:, :, None, :, None]
+        guess = None if pilot is None else _forward(pilot[window], block)
+        coefficients, weight, share = shrink(coefficients, level * shape, level, guess)
+        total[window] += _inverse(coefficients.mul_(weight), block)
         weights[window] += _spread(weight, block)
         if want_left:
             left[window] += _spread(weight * share, block)
@@ -178,20 +183,24 @@ def _pass(
     return total.div_(weights), left.div_(weights)
 
 
-def _split(x: Tensor, block: int) -> Tensor:
-    """(C, H, W) -> (C, H/b, W/b, b²)."""
+def _forward(x: Tensor, block: int) -> Tensor:
+    """DCT of all blocks: (C, H, W) -> (C, H/b, b, W/b, b)."""
     c, h, w = x.shape
-    tiles = x.reshape(c, h // block, block, w // block, block).permute(0, 1, 3, 2, 4)
-    return tiles.reshape(c, h // block, w // block, block * block)
+    basis, row = _bases(block, x.device, x.dtype)
+    halfway = torch.matmul(basis, x.unflatten(1, (h // block, block)))
+    return (halfway.reshape(-1, _ROW) @ row.T).view(c, h // block, block, w // block, block)
 
 
-def _join(tiles: Tensor, block: int) -> Tensor:
-    """(C, H/b, W/b, b²) -> (C, H, W)."""
-    c, rows, columns, _ = tiles.shape
-    x = tiles.reshape(c, rows, columns, block, block).permute(0, 1, 3, 2, 4)
-    return x.reshape(c, rows * block, columns * block)
+def _inverse(coefficients: Tensor, block: int) -> Tensor:
+    """Back again: (C, H/b, b, W/b, b) -> (C, H, W)."""
+    c, rows, _, columns, _ = coefficients.shape
+    basis, row = _bases(block, coefficients.device, coefficients.dtype)
+    halfway = (coefficients.reshape(-1, _ROW) @ row).view(c, rows, block, columns * block)
+    return torch.matmul(basis.T, halfway).view(c, rows * block, columns * block)
 
 
 def _spread(value: Tensor, block: int) -> Tensor:
-    """One value for each block, (C, H/b, W/b, 1) -> (C, H, W)."""
-    return value[..., 0].repeat_interleave(block, -2).repeat_interleave(block, -1)
+    """One value for each block, (C, H/b, 1, W/b, 1) -> (C, H, W)."""
+    c, rows, _, columns, _ = value.shape
+    full = value.expand(c, rows, block, columns, block)
+    return full.reshape(c, rows * block, columns * block)
