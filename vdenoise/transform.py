@@ -45,7 +45,7 @@ def dct_matrix(size: int) -> Tensor:
 def _bases(block: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """The DCT along columns, (b, b), and along rows, as one 16x16 matrix of whole blocks."""
     basis = dct_matrix(block)
-    rows = torch.block_diag(*[basis] * (_ROW // block))
+    rows = torch.kron(torch.eye(_ROW // block), basis)
     return basis.to(device, dtype), rows.to(device, dtype)
 
 
@@ -187,7 +187,7 @@ def _forward(x: Tensor, block: int) -> Tensor:
     """DCT of all blocks: (C, H, W) -> (C, H/b, b, W/b, b)."""
     c, h, w = x.shape
     basis, row = _bases(block, x.device, x.dtype)
-    halfway = torch.matmul(basis, x.unflatten(1, (h // block, block)))
+    halfway = torch.matmul(basis, x.reshape(c, h // block, block, w))
     return (halfway.reshape(-1, _ROW) @ row.T).view(c, h // block, block, w // block, block)
 
 
