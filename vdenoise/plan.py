@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ import torch
 
 from vdenoise.errors import DeviceError, MemoryShort, UsageError
 from vdenoise.frame import ClipInfo, PixelFormat
-from vdenoise.media.writer import EncodeSettings
+from vdenoise.media.encode import EncodeSettings, choose
 from vdenoise.preset import Chain
 from vdenoise.stages.base import Stage
 from vdenoise.stream import Shots
@@ -169,7 +169,7 @@ def make(
         )
     where = find_device(device)
     stages = () if chain.luma == chain.chroma == 0 else chain.stages
-    available = _free_bytes(where)
+    available = free_bytes(where)
     scratch = SCRATCH_BYTES if where == "cpu" else int(available * CUDA_SHARE)
     steps = tuple(_step(stage, info, where, min(scratch, available // 2)) for stage in stages)
     memory = _estimate(steps, info, where)
@@ -212,6 +212,34 @@ def check_interlaced(info: ClipInfo, interlaced: Interlaced) -> None:
             "Say --interlaced deinterlace, or --interlaced ignore if the tag is wrong.",
             number=30,
         )
+
+
+def progressive(info: ClipInfo) -> ClipInfo:
+    """The clip as it is after deinterlacing."""
+    return replace(info, field_order="progressive")
+
+
+def noise_settings(info: ClipInfo, encode: EncodeSettings, target: Path) -> EncodeSettings:
+    """How the removed noise is written: lossless FFV1, with a bit more than the source has.
+
+    Raises:
+        UsageError: clean + noise = source cannot hold, or FFV1 does not fit the target.
+    """
+    fmt = info.format
+    if fmt.floating or encode.pixel_format != fmt:
+        raise UsageError(
+            f"clean + noise = source cannot hold when {fmt.label} is written as "
+            f"{encode.pixel_format.label}.",
+            "Leave --noise-out away, or keep the source's own samples (--bit-depth, --codec ffv1).",
+            number=34,
+        )
+    deeper = [bits for bits in (9, 10, 12, 14, 16) if bits > fmt.bits] or [16]
+    for bits in deeper[:-1]:
+        try:
+            return choose(info, target, codec="ffv1", bit_depth=bits)
+        except UsageError:
+            continue  # not every layout exists at every depth
+    return choose(info, target, codec="ffv1", bit_depth=deeper[-1])
 
 
 def find_device(name: str) -> str:
@@ -290,7 +318,7 @@ def _estimate(steps: Sequence[Step], info: ClipInfo, device: str) -> int:
     return int(BASE_BYTES[torch.device(device).type] + held + work + codecs)
 
 
-def _free_bytes(device: str) -> int:
+def free_bytes(device: str) -> int:
     """Free memory of a device; for the CPU also within the limits of a container."""
     if device != "cpu":
         return int(torch.cuda.mem_get_info(device)[0])

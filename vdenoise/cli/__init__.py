@@ -1,6 +1,121 @@
-"""The command line: click groups and commands; torch and av are imported inside commands only."""
+"""The command line: one file per command.
+
+Torch, av and pydantic are imported inside commands only, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from vdenoise import __version__
+from vdenoise.cli.analyze import analyze
+from vdenoise.cli.doctor import doctor
+from vdenoise.cli.presets import presets
+from vdenoise.cli.profile import profile
+from vdenoise.cli.run import run
+from vdenoise.cli.stages import stages
+from vdenoise.errors import Interrupted, UsageError, VdenoiseError
+from vdenoise.preset import did_you_mean
 
 
-def main() -> None:
-    """Entry point."""
-    raise SystemExit("not built yet")
+class _Group(click.Group):
+    """A group that suggests a command for a mistyped one."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            raise UsageError(
+                f"There is no command {name!r}.{did_you_mean(name, self.commands)}",
+                f"Commands are {', '.join(self.commands)}.",
+                number=2,
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Group, invoke_without_command=True, context_settings={"max_content_width": 100})
+@click.version_option(__version__, prog_name="vdenoise", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Remove noise from video, and change nothing else.
+
+    vdenoise run noisy.mp4 -o clean.mp4 measures the noise, removes it, checks the result against
+    the source and only then gives it its name.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+for command in (run, analyze, profile, presets, stages, doctor):
+    cli.add_command(command)
+
+
+def main() -> NoReturn:
+    """Entry point: runs the command and exits with its status."""
+    sys.exit(status(sys.argv[1:]))
+
+
+def status(args: Sequence[str]) -> int:
+    """Run a command line; every way it can end gets its exit status and its last line."""
+    from vdenoise import ui
+
+    before = {number: signal.signal(number, _interrupt) for number in _SIGNALS}
+    try:
+        return _status(args)
+    except BrokenPipeError:
+        # Whoever read our output has gone: nothing more can be said, and none of it is an error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except VdenoiseError as problem:
+        code = problem.status if isinstance(problem, Interrupted) else problem.exit_code
+        ui.error(problem, code)
+        return code
+    except click.ClickException as problem:
+        context = getattr(problem, "ctx", None)
+        path = context.command_path if context is not None else "vdenoise"
+        ui.error(UsageError(problem.format_message(), f"See: {path} --help"), 2)
+        return 2
+    except MemoryError:
+        from vdenoise.errors import MemoryShort
+
+        short = MemoryShort("The memory is full.", "End other programs, or use a faster --speed.")
+        ui.error(short, short.exit_code)
+        return short.exit_code
+    except Exception as problem:
+        ui.bug(problem)
+        return 1
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _status(args: Sequence[str]) -> int:
+    # Without standalone mode click returns the code of `ctx.exit()`, such as --help's 0.
+    code = cli.main(args=list(args), prog_name="vdenoise", standalone_mode=False)
+    return code if isinstance(code, int) else 0
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+    """End the command the way an error does: threads join, temporary files go.
+
+    A second signal while that happens ends the program on the spot.
+    """
+    for each in _SIGNALS:
+        signal.signal(each, signal.SIG_DFL)
+    word = "Interrupted" if number == signal.SIGINT else "Terminated"
+    raise Interrupted(
+        f"{word}: nothing was written under the final name.",
+        "Run the same command again to start over.",
+        signal_number=number,
+    )

@@ -1,0 +1,249 @@
+"""The pass before the run: measure the noise, find the cuts, propose a preset and say why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from vdenoise.color import lift
+from vdenoise.errors import OutputError, UsageError
+from vdenoise.frame import ClipInfo
+from vdenoise.media.reader import OnBadFrame, Reader
+from vdenoise.noise.estimate import Analysis, Analyzer
+from vdenoise.noise.profile import NoiseProfile, ShotNoise
+from vdenoise.run import Clock, Progress
+from vdenoise.stream import Ahead
+
+CLEAN_CODES = 0.7  # sigma in 8-bit codes below which a clip counts as clean
+READ_AHEAD = 2
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle of one frame that holds nothing but noise: ``x,y,w,h@FRAME``."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    frame: int
+
+
+def measure(
+    info: ClipInfo,
+    progress: Progress,
+    *,
+    threads: int | None = None,
+    on_bad_frame: OnBadFrame = "fail",
+    deinterlace: bool = False,
+) -> Analysis:
+    """Measure a whole clip: any part of it is denoised by the same numbers.
+
+    Raises:
+        InputError: it cannot be read, as from the reader.
+    """
+    clock = Clock()
+    analyzer = Analyzer()
+    reader = Reader(info, threads=threads, on_bad_frame=on_bad_frame, deinterlace=deinterlace)
+    with reader, Ahead(clock.reading(reader, "decode"), READ_AHEAD, "decode") as ahead:
+        progress.start("measure", reader.frames)
+        for source in ahead:
+            with clock.busy("measure"), torch.inference_mode():
+                luma, chroma = lift(source.planes, info.format, info.full_range)
+                analyzer.push(source.index, luma, chroma)
+            progress.advance(dict(clock.seconds))
+    return analyzer.finish()
+
+
+def measure_region(info: ClipInfo, region: Region) -> NoiseProfile:
+    """Noise of a flat rectangle of one frame, the same at every level.
+
+    The rectangle should show one even surface: what varies slowly (a linear ramp over 16x16
+    pixels) is not counted.
+
+    Raises:
+        UsageError: the frame has no such rectangle, or it is too small.
+    """
+    fy, fx = 1 << info.format.sub_h, 1 << info.format.sub_w
+    inside = region.x + region.width <= info.width and region.y + region.height <= info.height
+    if not inside or min(region.width // fx, region.height // fy) < 16:
+        raise UsageError(
+            f"The region {region.x},{region.y},{region.width},{region.height} does not fit: it "
+            f"must lie in {info.width}x{info.height} and hold 16 pixels of every plane each way.",
+            "Give an even area as --region x,y,w,h@FRAME, for example 100,80,64,64@0.",
+            number=40,
+        )
+    with Reader(info, first=region.frame, last=region.frame) as reader:
+        source = next(iter(reader))
+    luma, chroma = lift(source.planes, info.format, info.full_range)
+    sigma = [_flat_sigma(luma[0], region, (1, 1))]
+    if chroma is not None:
+        like = (luma.shape[-2] / chroma.shape[-2], luma.shape[-1] / chroma.shape[-1])
+        steps = (round(like[0]), round(like[1]))
+        sigma += [_flat_sigma(plane, region, steps) for plane in chroma]
+    return NoiseProfile.white(*sigma)
+
+
+def _flat_sigma(plane: torch.Tensor, region: Region, step: tuple[int, int]) -> float:
+    """Median over 16x16 blocks of the deviation from each block's plane of best fit."""
+    top, left = region.y // step[0], region.x // step[1]
+    area = plane[top : top + region.height // step[0], left : left + region.width // step[1]]
+    blocks = area.unfold(0, 16, 16).unfold(1, 16, 16).reshape(-1, 256).double()
+    y, x = torch.meshgrid(*(torch.linspace(-1, 1, 16, dtype=torch.float64),) * 2, indexing="ij")
+    basis = torch.stack([torch.ones(256, dtype=torch.float64), y.flatten(), x.flatten()])
+    basis = basis / basis.norm(dim=1, keepdim=True)  # orthogonal on a symmetric grid
+    rest = blocks.square().sum(1) - (blocks @ basis.T).square().sum(1)
+    return float((rest / (256 - 3)).clamp(min=0).median().sqrt())
+
+
+def profile_from_sigma(codes: Sequence[float], info: ClipInfo) -> NoiseProfile:
+    """White noise of the sigma typed, in 8-bit codes: one for all planes, or Y,U,V."""
+    planes = info.format.color_planes
+    sigma = [code / 255 for code in codes]
+    if len(sigma) not in (1, planes):
+        raise UsageError(
+            f"--sigma names {len(sigma)} planes; the clip has {planes}.",
+            f"Give one number, or {planes}.",
+            number=41,
+        )
+    return NoiseProfile.white(*(sigma * planes if len(sigma) == 1 else sigma))
+
+
+def check_profile(profile: NoiseProfile, info: ClipInfo) -> None:
+    """See that a profile fits a clip.
+
+    Raises:
+        UsageError: it has other planes.
+    """
+    planes = info.format.color_planes
+    found = {len(shot.planes) for shot in profile.shots}
+    if found != {planes}:
+        raise UsageError(
+            f"The noise profile describes {max(found)} planes; the clip has {planes}.",
+            "Build one from a clip of the same kind: vdenoise profile build CLIP -o FILE",
+            number=42,
+        )
+
+
+def read_cuts(path: Path, frames: int) -> tuple[int, ...]:
+    """The first frame of every shot but the first, from a file with one number a line.
+
+    Blank lines and what follows a ``#`` are left out.
+
+    Raises:
+        UsageError: the file cannot be read or holds something else.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not text"
+        raise UsageError(
+            f"Cannot read the cuts in {path}: {why}.",
+            "Say --cuts auto, --cuts off, or a file that --write-cuts made.",
+            number=43,
+        ) from error
+    cuts = []
+    for number, line in enumerate(lines, 1):
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        if not text.isdecimal() or not 0 < int(text) < frames:
+            raise UsageError(
+                f"{path}, line {number}: {text!r} is not a frame from 1 to {frames - 1}.",
+                "Each line names the first frame of a new shot.",
+                number=44,
+            )
+        cuts.append(int(text))
+    return tuple(sorted(set(cuts)))
+
+
+def write_cuts(cuts: Sequence[int], path: Path) -> None:
+    """Write cuts for `read_cuts`.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    text = "# first frame of every new shot\n" + "".join(f"{cut}\n" for cut in cuts)
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write the cuts to {path}: {error.strerror}.", "Name another file.", number=9
+        ) from error
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A preset and why."""
+
+    preset: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Overall:
+    """A clip's noise in a few numbers: means over its shots, weighted by their length."""
+
+    luma_codes: float
+    chroma_codes: float  # the stronger of Cb and Cr; 0 for gray
+    temporal_correlation: float
+    impulse_rate: float
+    repeat_share: float
+    coarseness: float  # share of the luma noise's energy in the lowest quarter band; white: 1/16
+
+
+def overall(profile: NoiseProfile, frames: int) -> Overall:
+    """Sum a profile up."""
+    lengths = [min(shot.last, frames - 1) - shot.first + 1 for shot in profile.shots]
+    total = max(sum(lengths), 1)
+
+    def mean(value: list[float]) -> float:
+        return sum(v * n for v, n in zip(value, lengths, strict=True)) / total
+
+    shots = profile.shots
+    return Overall(
+        luma_codes=mean([s.y.codes for s in shots]),
+        chroma_codes=mean([max((p.codes for p in s.planes[1:]), default=0.0) for s in shots]),
+        temporal_correlation=mean([s.temporal_correlation for s in shots]),
+        impulse_rate=mean([s.impulse_rate for s in shots]),
+        repeat_share=mean([s.repeat_share for s in shots]),
+        coarseness=mean([_coarseness(s) for s in shots]),
+    )
+
+
+def _coarseness(shot: ShotNoise) -> float:
+    spectrum = torch.tensor(shot.y.spectrum)
+    return float(spectrum[:4, :4].sum() / spectrum.sum().clamp(min=1e-9))
+
+
+def propose(profile: NoiseProfile, info: ClipInfo) -> Proposal:
+    """The preset that fits the measurement, and the reasons in words."""
+    noise = overall(profile, info.frames or 1)
+    levels = f"noise of {noise.luma_codes:.1f} in luma"
+    if info.format.color_planes == 3:
+        levels += f" and {noise.chroma_codes:.1f} in chroma"
+    reasons = [f"{levels} (sigma, in 8-bit codes)"]
+    strongest = max(noise.luma_codes, noise.chroma_codes)
+    if strongest < CLEAN_CODES:
+        return Proposal("auto", (*reasons, "the clip is almost clean: hardly anything will change"))
+    if noise.luma_codes < CLEAN_CODES and noise.chroma_codes >= 2 * CLEAN_CODES:
+        return Proposal("chroma", (*reasons, "luma is clean"))
+    if noise.temporal_correlation > 0.3:
+        reasons.append(
+            f"it repeats from frame to frame (correlation {noise.temporal_correlation:.2f}), as "
+            "noise does that went through a codec"
+        )
+        return Proposal("compression", tuple(reasons))
+    if noise.coarseness > 0.2 and noise.chroma_codes < noise.luma_codes:
+        return Proposal("film-scan", (*reasons, "it is coarse and mostly luma, like film grain"))
+    if noise.impulse_rate > 0.002:
+        reasons.append(
+            f"{100 * noise.impulse_rate:.1f} % of the pixels are impulses: add --set "
+            "temporal.method=median"
+        )
+    if strongest >= 10:
+        return Proposal("high-iso", (*reasons, "it is strong"))
+    return Proposal("auto", tuple(reasons))

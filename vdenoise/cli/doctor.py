@@ -1,0 +1,54 @@
+"""``vdenoise doctor``: what this installation has, and whether it works."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def doctor(as_json: bool) -> None:
+    """Check this installation and machine."""
+    import os
+    import platform
+    import shutil
+    import tempfile
+    from importlib.metadata import version
+
+    import torch
+
+    from vdenoise import __version__, ui
+    from vdenoise.errors import DeviceError
+    from vdenoise.media.about import encoders, libraries
+    from vdenoise.plan import free_bytes
+    from vdenoise.preset import load, names, resolve
+
+    cards = range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
+    found = encoders()
+    room = shutil.disk_usage(tempfile.gettempdir()).free
+    facts = {
+        "vdenoise": __version__,
+        "python": f"{platform.python_version()} on {platform.platform()}",
+        "torch": f"{torch.__version__}, {torch.get_num_threads()} threads, "
+        f"{torch.backends.cpu.get_cpu_capability()}",
+        "opencv": version("opencv-python-headless"),
+        **libraries(),
+        "cores": str(
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        ),
+        "memory": f"{free_bytes('cpu') // 2**20} MiB free",
+        "temporary files": f"{room // 2**20} MiB free in {tempfile.gettempdir()}",
+        "cuda": ", ".join(f"cuda:{n} {torch.cuda.get_device_name(n)}" for n in cards) or "none",
+        "encoders": ", ".join(name for name, there in found.items() if there),
+        "presets": ", ".join(name for name in names() if resolve(load(name))),
+    }
+    if as_json:
+        ui.result_json(facts)
+    else:
+        ui.facts("", facts)
+    missing = [name for name, there in found.items() if not there]
+    if missing or not names():
+        what = f"the encoders {', '.join(missing)}" if missing else "the presets"
+        raise DeviceError(
+            f"This installation lacks {what}.", "Install vdenoise again from its wheel.", number=3
+        )

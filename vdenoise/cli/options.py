@@ -1,0 +1,209 @@
+"""Options that commands share, and how what was typed becomes layers of a chain."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from vdenoise.preset import DIALS, OFF, Chain, Layer, load, parse_assignments, resolve
+from vdenoise.stages import SLOTS, methods
+
+if TYPE_CHECKING:
+    from vdenoise.ui import Style
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+# Options with a name of their own for a parameter of the chain. Everything else about them is
+# declared once, on the stage or in DIALS.
+CHAIN_OPTIONS: dict[str, str] = {
+    "--luma": "output.luma",
+    "--chroma": "output.chroma",
+    "--sigma-scale": "noise.sigma_scale",
+    "--temporal": "temporal.method",
+    "--temporal-radius": "temporal.radius",
+    "--motion-threshold": "temporal.motion_threshold",
+    "--spatial": "spatial.method",
+}
+ENVIRONMENT = "VDENOISE_"
+STAGES_FILE = Path(__file__).with_name("stages.json")
+
+
+@cache
+def stage_facts() -> dict[str, Any]:
+    """What ``vdenoise stages --json`` says, as made at the last change of a stage: reading the
+    stages themselves imports torch, which takes longer than help may. A test compares the two."""
+    facts: dict[str, Any] = json.loads(STAGES_FILE.read_text(encoding="utf-8"))
+    return facts
+
+
+def variable(option: str) -> str:
+    """The environment variable of an option: ``VDENOISE_TEMPORAL_RADIUS``."""
+    return ENVIRONMENT + option.lstrip("-").replace("-", "_").upper()
+
+
+def option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
+    """A click option that is an environment variable too."""
+    long = next(name for name in names if name.startswith("--"))
+    return click.option(*names, envvar=variable(long.partition("/")[0]), **attributes)
+
+
+def chain_options(command: Command) -> Command:
+    """Add the options of `CHAIN_OPTIONS`, ``--preset``, ``--speed`` and ``--set``."""
+    for name, target in reversed(CHAIN_OPTIONS.items()):
+        command = option(name, metavar=_metavar(target), help=_help(target))(command)
+    command = option(
+        "--set",
+        "assignments",
+        multiple=True,
+        metavar="STAGE.PARAM=VALUE",
+        help="Any parameter of a stage; may be repeated. See: vdenoise stages.",
+    )(command)
+    command = option(
+        "--speed",
+        type=click.Choice(("veryfast", "fast", "base", "slow", "veryslow")),
+        help="How much work goes into it.  [default: the preset's, base]",
+    )(command)
+    return option(
+        "-p",
+        "--preset",
+        default="auto",
+        show_default=True,
+        metavar="NAME",
+        help="What kind of footage it is, or a .toml file. See: vdenoise presets.",
+    )(command)
+
+
+def _metavar(target: str) -> str:
+    slot, _, key = target.partition(".")
+    return "METHOD" if key == "method" and slot in SLOTS else "NUMBER"
+
+
+def _help(target: str) -> str:
+    if target in DIALS:
+        dial = DIALS[target]
+        return f"{dial.help}  [0 to {dial.high:g}; default: {dial.default:g}]"
+    slot, _, key = target.partition(".")
+    if key == "method":
+        return f"One of {', '.join((*methods(slot), OFF))}.  [default: {methods(slot)[0]}]"
+    facts = next(
+        p for p in stage_facts()[f"{slot}.{methods(slot)[0]}"]["parameters"] if p["name"] == key
+    )
+    return f"{facts['help']}  [{facts['rule']}; default: {facts['default']}]"
+
+
+def chain_from(ctx: click.Context) -> Chain:
+    """Resolve preset, speed, environment and command line.
+
+    Raises:
+        UsageError: a name or value is not accepted.
+    """
+    layers = []
+    for origin, source in (
+        ("environment", ParameterSource.ENVIRONMENT),
+        ("command line", ParameterSource.COMMANDLINE),
+    ):
+        values: dict[str, Any] = {}
+        for name, target in CHAIN_OPTIONS.items():
+            key = name.lstrip("-").replace("-", "_")
+            if ctx.get_parameter_source(key) is source:
+                values[target] = ctx.params[key]
+        if ctx.get_parameter_source("assignments") is source:
+            values |= parse_assignments(ctx.params["assignments"])
+        if values:
+            layers.append(Layer(origin, values))
+    return resolve(load(ctx.params["preset"]), layers, speed=ctx.params["speed"])
+
+
+def progress_option(command: Command) -> Command:
+    """Add ``--progress``."""
+    return option(
+        "--progress",
+        type=click.Choice(("auto", "bar", "plain", "json", "none")),
+        default="auto",
+        show_default=True,
+        help="A bar, plain lines, one JSON object a line, or nothing; on stderr.",
+    )(command)
+
+
+def reading_options(command: Command) -> Command:
+    """Add what says how a clip is read."""
+    for name, words, text in (
+        (
+            "--on-bad-frame",
+            ("fail", "repeat"),
+            "At a damaged frame stop, or put the last good one in its place.",
+        ),
+        (
+            "--interlaced",
+            ("refuse", "ignore", "deinterlace"),
+            "What to do with a clip that holds fields.",
+        ),
+    ):
+        command = option(
+            name, type=click.Choice(words), default=words[0], show_default=True, help=text
+        )(command)
+    return option(
+        "--threads",
+        type=click.IntRange(min=1),
+        help="Threads for decoding and computing.  [default: one per core]",
+    )(command)
+
+
+class FrameRange(click.ParamType[tuple[int, int]]):
+    """``A-B``, both included, or one frame ``A``."""
+
+    name = "A-B"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """To numbers."""
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", value)
+        if found is None or int(found[2] or found[1]) < int(found[1]):
+            self.fail(f"{value!r} is not a range of frames such as 100-250.", param, ctx)
+        return int(found[1]), int(found[2] or found[1])
+
+
+class Numbers(click.ParamType[tuple[float, ...]]):
+    """Comma-separated numbers of at least 0."""
+
+    def __init__(self, form: str) -> None:
+        self.name = form
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """To numbers."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            numbers = tuple(float(part) for part in value.split(","))
+        except ValueError:
+            numbers = ()
+        if not numbers or not all(0 <= number <= 255 for number in numbers):
+            self.fail(f"{value!r} is not of the form {self.name}, from 0 to 255.", param, ctx)
+        return numbers
+
+
+def set_threads(threads: int | None) -> None:
+    """Limit torch and OpenCV as decoding is limited."""
+    if threads is not None:
+        import cv2
+        import torch
+
+        torch.set_num_threads(threads)
+        cv2.setNumThreads(threads)
+
+
+def as_style(text: str) -> Style:
+    """A choice click has checked."""
+    return text  # type: ignore[return-value]

@@ -1,0 +1,113 @@
+"""``vdenoise profile``: the measured noise as a file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vdenoise.cli.options import progress_option, reading_options, set_threads
+
+if TYPE_CHECKING:
+    from vdenoise.analyze import Region
+
+
+@click.group()
+def profile() -> None:
+    """Measure noise once, use it with run --profile FILE."""
+
+
+class _Region(click.ParamType["Region"]):
+    """``x,y,w,h@FRAME``."""
+
+    name = "x,y,w,h@FRAME"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Region:
+        from vdenoise.analyze import Region
+
+        found = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)@(\d+)", str(value).replace(" ", ""))
+        if found is None:
+            self.fail(f"{value!r} is not of the form {self.name}.", param, ctx)
+        return Region(*(int(number) for number in found.groups()))
+
+
+@profile.command()
+@click.argument("input", type=click.Path(path_type=Path, allow_dash=True))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="A .json file."
+)
+@click.option("--region", type=_Region(), help="An even area that shows nothing but noise.")
+@click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
+@reading_options
+@progress_option
+def build(
+    input: Path,
+    output: Path,
+    region: Region | None,
+    overwrite: bool,
+    threads: int | None,
+    on_bad_frame: Any,
+    interlaced: Any,
+    progress: Any,
+) -> None:
+    """Measure the noise of INPUT, all of it or one even area of a frame."""
+    from vdenoise import analyze, ui
+    from vdenoise.errors import OutputError
+    from vdenoise.media.probe import probe
+    from vdenoise.media.writer import check_target
+    from vdenoise.plan import check_interlaced
+
+    set_threads(threads)
+    info = probe(input)
+    check_target(info, output, overwrite=overwrite)
+    check_interlaced(info, interlaced)
+    if region is not None:
+        found = analyze.measure_region(info, region)
+    else:
+        with ui.Reporter(progress) as reporter:
+            found = analyze.measure(
+                info,
+                reporter,
+                threads=threads,
+                on_bad_frame=on_bad_frame,
+                deinterlace=interlaced == "deinterlace",
+            ).profile
+    found = found.model_copy(update={"source": str(input)})
+    try:
+        found.save(output)
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write the profile {output}: {error.strerror}.", "Name another file.", number=9
+        ) from error
+    _show(found)
+
+
+@profile.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def show(file: Path) -> None:
+    """Show a profile in 8-bit codes."""
+    from vdenoise.noise.profile import NoiseProfile
+
+    _show(NoiseProfile.load(file))
+
+
+def _show(found: Any) -> None:
+    from vdenoise import ui
+
+    levels = range(0, 17, 2)
+    rows = [
+        (
+            f"{shot.first}-{shot.last}" if shot.last < 2**31 else "all",
+            name,
+            f"{plane.codes:.2f}",
+            *(f"{plane.sigma[level] * 255:.2f}" for level in levels),
+        )
+        for shot in found.shots
+        for name, plane in zip(("Y", "Cb", "Cr"), shot.planes, strict=False)
+    ]
+    heads = (f"{100 * level // 16} %" for level in levels)
+    ui.table("sigma in 8-bit codes, by luma level", ("frames", "plane", "mean", *heads), rows)

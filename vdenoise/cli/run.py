@@ -1,0 +1,258 @@
+"""``vdenoise run``: one clip in, the same clip out without its noise."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vdenoise.cli.options import (
+    FrameRange,
+    Numbers,
+    chain_from,
+    chain_options,
+    option,
+    progress_option,
+    reading_options,
+    set_threads,
+)
+
+if TYPE_CHECKING:
+    from vdenoise.frame import ClipInfo
+    from vdenoise.noise.profile import NoiseProfile
+    from vdenoise.plan import Plan
+    from vdenoise.ui import Reporter
+
+PATH = click.Path(path_type=Path, allow_dash=True)
+
+
+@click.command(
+    epilog="Every option is also a variable: --temporal-radius is VDENOISE_TEMPORAL_RADIUS. "
+    "The command line wins. '-' reads standard input (kept in a temporary file, because "
+    "measuring and denoising each read it) and writes standard output."
+)
+@click.argument("input", type=PATH)
+@option("-o", "--output", type=PATH, required=True, help="Where the clean clip goes.")
+@chain_options
+@option("--frames", type=FrameRange(), help="Only these frames, counted from 0, both included.")
+@option(
+    "--noise-out",
+    type=PATH,
+    metavar="FILE.mkv",
+    help="Keep what was removed: clean + noise = source.",
+)
+@option("--profile", type=PATH, metavar="FILE", help="Noise measured before, instead of measuring.")
+@option(
+    "--sigma",
+    type=Numbers("Y[,U,V]"),
+    help="Noise by hand, in 8-bit codes, instead of measuring.",
+)
+@option(
+    "--cuts", default="auto", show_default=True, metavar="auto|off|FILE", help="Where shots begin."
+)
+@option("--write-cuts", type=PATH, metavar="FILE", help="Keep the cuts found, for --cuts FILE.")
+@option(
+    "--codec",
+    metavar="NAME",
+    help="prores, dnxhr, ffv1, x264, x265, svt-av1.  [default: the source's]",
+)
+@option("--crf", type=int, help="Quality, less is better, for codecs that have it.")
+@option("--bit-depth", type=int, help="Bits per sample.  [default: the source's]")
+@option(
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="auto|cpu|cuda:N",
+    help="Where to compute.",
+)
+@reading_options
+@option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the dither.")
+@option("--overwrite", is_flag=True, help="Replace outputs that exist.")
+@option("--strict", is_flag=True, help="Treat what cannot be kept as an error.")
+@option("--dry-run", is_flag=True, help="Say what would be done, and stop.")
+@progress_option
+@click.pass_context
+def run(ctx: click.Context, /, **options: Any) -> None:
+    """Remove the noise of INPUT and change nothing else."""
+    from vdenoise import ui
+
+    chain = chain_from(ctx)
+    with ui.Reporter(options["progress"]) as reporter:
+        set_threads(options["threads"])
+        plan = _plan(chain, options)
+        for warning in plan.warnings:
+            reporter.warn(warning)
+        if options["dry_run"]:
+            _show(plan, as_json=options["progress"] == "json")
+            return
+        _carry_out(plan, options, reporter)
+
+
+def _plan(chain: Any, options: dict[str, Any]) -> Plan:
+    """Everything that can be checked before the first frame."""
+    from vdenoise import plan
+    from vdenoise.errors import OutputError, UsageError
+    from vdenoise.media.encode import choose
+    from vdenoise.media.probe import probe
+    from vdenoise.media.writer import check_target
+
+    info = probe(options["input"])
+    output, noise_out = options["output"], options["noise_out"]
+    plan.check_interlaced(info, options["interlaced"])
+    source = info if options["interlaced"] != "deinterlace" else plan.progressive(info)
+    for target in filter(None, (output, noise_out)):
+        check_target(info, target, overwrite=options["overwrite"])
+    if noise_out is not None and noise_out.absolute() == output.absolute():
+        raise UsageError(
+            "--noise-out names the output itself.", "Give the noise another name.", number=32
+        )
+    encode = choose(
+        source,
+        output,
+        codec=options["codec"],
+        crf=options["crf"],
+        bit_depth=options["bit_depth"],
+    )
+    made = plan.make(
+        info,
+        chain,
+        output,
+        encode,
+        frames=options["frames"],
+        device=options["device"],
+        interlaced=options["interlaced"],
+        seed=options["seed"],
+        noise_out=noise_out,
+        noise_encode=None if noise_out is None else plan.noise_settings(source, encode, noise_out),
+    )
+    if options["strict"] and made.warnings:
+        raise OutputError(
+            f"Not everything can be kept: {made.warnings[0]}.",
+            "Leave --strict away to go on, or choose another container or codec.",
+            number=10,
+        )
+    return made
+
+
+def _carry_out(plan: Plan, options: dict[str, Any], reporter: Reporter) -> None:
+    from vdenoise import recipe, run
+    from vdenoise.media.source import is_pipe
+
+    profile, cuts = _measure(plan, options, reporter)
+    reporter.note(f"denoise: {plan.chain.text}, {plan.bit_path}, {plan.encode.label}")
+    result = run.run(
+        plan,
+        profile,
+        cuts,
+        reporter,
+        on_bad_frame=options["on_bad_frame"],
+        overwrite=options["overwrite"],
+        threads=options["threads"],
+    )
+    if result.bad_frames:
+        reporter.warn(
+            f"{len(result.bad_frames)} damaged frames were replaced by the ones before: "
+            f"{', '.join(map(str, result.bad_frames[:10]))}"
+        )
+    if not is_pipe(plan.output):
+        made = recipe.make_recipe(plan, profile, cuts, result, ["vdenoise", *sys.argv[1:]])
+        recipe.save_recipe(made, plan.output)
+    fps = result.frames / max(result.seconds, 1e-6)
+    reporter.finish(
+        f"{plan.output}: {result.frames} frames, checked, "
+        f"{result.seconds:.1f} s ({fps:.2f} frames per second)",
+        output=str(plan.output),
+        frames=result.frames,
+        seconds=round(result.seconds, 2),
+    )
+
+
+def _measure(
+    plan: Plan, options: dict[str, Any], reporter: Reporter
+) -> tuple[NoiseProfile, tuple[int, ...]]:
+    """Noise and cuts: as given, else measured in one pass over the clip."""
+    from vdenoise import analyze
+
+    info, frames = plan.info, plan.info.frames or 0
+    profile = _given_profile(info, options)
+    cuts: tuple[int, ...] | None = None
+    if options["cuts"] == "off":
+        cuts = ()
+    elif options["cuts"] != "auto":
+        cuts = analyze.read_cuts(Path(options["cuts"]), frames)
+    if profile is None or cuts is None:
+        found = analyze.measure(
+            info,
+            reporter,
+            threads=options["threads"],
+            on_bad_frame=options["on_bad_frame"],
+            deinterlace=plan.interlaced == "deinterlace",
+        )
+        for text in found.notes:
+            reporter.note(text)
+        cuts = found.cuts if cuts is None else cuts
+        if profile is None:
+            profile = found.profile
+            proposal = analyze.propose(profile, info)
+            reporter.note(f"measured: {'; '.join(proposal.reasons)}")
+            if options["preset"] == "auto" and proposal.preset != "auto":
+                reporter.note(f"another choice for such footage: --preset {proposal.preset}")
+    if options["write_cuts"] is not None:
+        analyze.write_cuts(cuts, options["write_cuts"])
+    return profile, cuts
+
+
+def _given_profile(info: ClipInfo, options: dict[str, Any]) -> NoiseProfile | None:
+    from vdenoise import analyze
+    from vdenoise.errors import UsageError
+    from vdenoise.noise.profile import NoiseProfile
+
+    if options["profile"] is not None and options["sigma"] is not None:
+        raise UsageError(
+            "--profile and --sigma both say how noisy the clip is.", "Use one of them.", number=33
+        )
+    if options["profile"] is not None:
+        profile = NoiseProfile.load(options["profile"])
+        analyze.check_profile(profile, info)
+        return profile
+    if options["sigma"] is not None:
+        return analyze.profile_from_sigma(options["sigma"], info)
+    return None
+
+
+def _show(plan: Plan, *, as_json: bool) -> None:
+    from vdenoise import ui
+
+    if as_json:
+        ui.result_json(plan.to_json())
+        return
+    info, chain = plan.info, plan.chain
+    shown = {
+        "input": f"{info.path}, {info.width}x{info.height}, {float(info.rate):.6g} fps"
+        + (", variable" if info.variable_rate else ""),
+        "output": f"{plan.output}, {plan.encode.label}",
+        "frames": f"{plan.first}-{plan.last} ({plan.frames})",
+        "preset": f"{chain.preset}, speed {chain.speed}",
+        "removes": f"{chain.luma:g} % of the luma noise, {chain.chroma:g} % of the chroma noise",
+        "bit path": plan.bit_path,
+        "device": plan.device,
+        "memory": f"about {plan.memory_bytes // 2**20} MiB",
+    }
+    if plan.noise_out is not None and plan.noise_encode is not None:
+        shown["noise out"] = f"{plan.noise_out}, {plan.noise_encode.label}"
+    ui.facts("", shown)
+    rows = [
+        (
+            step.stage.name,
+            ", ".join(f"{k}={v}" for k, v in step.stage.model_dump(mode="json").items()),
+            f"{step.stage.reach}",
+            "float16" if step.half else "float32",
+            f"{step.block} frames" + ("" if step.tile is None else f", {step.tile} px tiles"),
+        )
+        for step in plan.steps
+    ]
+    if rows:
+        ui.result("")
+        ui.table("", ("stage", "parameters", "reach", "precision", "at once"), rows)

@@ -1,0 +1,73 @@
+"""``vdenoise stages``: the denoisers and their parameters."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.argument("name", required=False, metavar="[NAME]")
+@click.option("--json", "as_json", is_flag=True, help="Everything about every stage, as JSON.")
+def stages(name: str | None, as_json: bool) -> None:
+    """List the denoisers, or the parameters of one: spatial.nlm."""
+    from vdenoise import ui
+    from vdenoise.errors import UsageError
+    from vdenoise.preset import did_you_mean, parameters
+    from vdenoise.stages import STAGES, stage_class
+
+    if as_json:
+        ui.result_json({key: describe(key) for key in STAGES})
+        return
+    if name is None:
+        ui.table(
+            "",
+            ("stage", "does"),
+            [(key, _first_line(stage_class(key).__doc__)) for key in STAGES],
+        )
+        return
+    if name not in STAGES:
+        short = [key for key in STAGES if key.partition(".")[2] == name]
+        if len(short) != 1:
+            raise UsageError(
+                f"There is no stage {name!r}.{did_you_mean(name, STAGES)}",
+                "List them with: vdenoise stages",
+                number=18,
+            )
+        name = short[0]
+    cls = stage_class(name)
+    ui.result(f"{name}: {_first_line(cls.__doc__)}\n")
+    rows = [
+        (f"{cls.slot}.{p.name}", str(p.default), p.rule + (f" ({p.unit})" * bool(p.unit)), p.help)
+        for p in parameters(name)
+    ]
+    ui.table("", ("parameter", "default", "accepts", "meaning"), rows)
+    if cls.speeds:
+        ui.result("")
+        costs = [
+            (word, ", ".join(f"{key}={value}" for key, value in values.items()))
+            for word, values in cls.speeds.items()
+        ]
+        ui.table("", ("--speed", "sets"), [cost for cost in costs if cost[1]])
+
+
+def describe(name: str) -> dict[str, object]:
+    """A stage in plain values."""
+    from vdenoise.preset import parameters
+    from vdenoise.stages import stage_class
+
+    cls = stage_class(name)
+    stage = cls()
+    return {
+        "about": _first_line(cls.__doc__),
+        "reach": stage.reach,
+        "halo": stage.halo,
+        "motion": stage.needs_motion,
+        "tiles": stage.tileable,
+        "float16": stage.half,
+        "parameters": [vars(parameter) for parameter in parameters(name)],
+        "speeds": cls.speeds,
+    }
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().partition("\n")[0]

@@ -1,0 +1,213 @@
+"""Everything printed: results on stdout, messages on stderr.
+
+Progress is a bar on a terminal, plain lines elsewhere (at most one in 2 seconds and in 1 percent),
+or one JSON object a line. ``NO_COLOR`` and ``TERM=dumb`` are honored by rich.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from vdenoise.errors import VdenoiseError
+
+Style = Literal["auto", "bar", "plain", "json", "none"]
+
+_PIPE_COLUMNS = 120  # width of tables where no terminal tells its own
+_LINE_SECONDS = 2.0
+_LINE_SHARE = 0.01
+
+
+def _stdout() -> Console:
+    return Console(file=sys.stdout, highlight=False, soft_wrap=True)
+
+
+def _stderr() -> Console:
+    return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+
+
+def result(text: str) -> None:
+    """A result, as it is, on stdout."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def result_json(value: Any) -> None:
+    """A result as JSON on stdout."""
+    result(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A result as a table on stdout."""
+    grid = Table(
+        title=title or None, title_justify="left", box=None, pad_edge=False, padding=(0, 2)
+    )
+    for name in head:
+        grid.add_column(name, overflow="fold")
+    for row in rows:
+        grid.add_row(*(escape(cell) for cell in row))
+    width = None if sys.stdout.isatty() else _PIPE_COLUMNS
+    Console(file=sys.stdout, highlight=False, width=width).print(grid)
+
+
+def facts(title: str, values: Mapping[str, str]) -> None:
+    """Names and values, one a line, on stdout."""
+    if title:
+        _stdout().print(f"[bold]{escape(title)}[/bold]")
+    width = max((len(name) for name in values), default=0)
+    for name, value in values.items():
+        result(f"  {name.ljust(width)}  {value}")
+
+
+def error(problem: VdenoiseError, status: int, *, as_json: bool = False) -> None:
+    """Say what happened and what to do; the last line is stable for log searches."""
+    what, hint = " ".join(problem.what.split()), " ".join(problem.hint.split())
+    if as_json:
+        event = {"event": "error", "code": problem.code, "exit": status, "what": what, "hint": hint}
+        sys.stderr.write(json.dumps(event, ensure_ascii=False) + "\n")
+    console = _stderr()
+    if hint:
+        console.print(f"[dim]hint:[/dim] {escape(hint)}")
+    console.print(
+        f"[bold red]vdenoise: error[/bold red] {problem.code} {escape(f'[exit {status}]')} "
+        f"{escape(what)}"
+    )
+
+
+def bug(problem: BaseException) -> None:
+    """A bug of ours: the traceback, and a last line like any other error's."""
+    sys.stderr.write("".join(traceback.format_exception(problem)))
+    name = type(problem).__name__
+    sys.stderr.write("hint: This is a bug of vdenoise: please report it with the lines above.\n")
+    sys.stderr.write(f"vdenoise: error E0100 [exit 1] {name}: {' '.join(str(problem).split())}\n")
+
+
+class Reporter:
+    """Notes, warnings and progress of one command. A context manager."""
+
+    def __init__(self, style: Style = "auto") -> None:
+        if style == "auto":
+            style = "bar" if sys.stderr.isatty() else "plain"
+        self.style = style
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._phase, self._frames, self._done = "", 0, 0
+        self._started = self._last_time = 0.0
+        self._last_done = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop_bar()
+
+    def note(self, text: str) -> None:
+        """Something good to know."""
+        self._say("note", text, "")
+
+    def warn(self, text: str) -> None:
+        """Something the user should act on or accept."""
+        self._say("warning", text, "[yellow]warning:[/yellow] ")
+
+    def event(self, name: str, **values: Any) -> None:
+        """An event for programs; people do not see it."""
+        if self.style == "json":
+            line = {"v": 1, "ts": round(time.time(), 3), "event": name, **values}
+            sys.stderr.write(json.dumps(line, ensure_ascii=False) + "\n")
+            sys.stderr.flush()
+
+    def start(self, phase: str, frames: int) -> None:
+        """A pass over ``frames`` frames begins."""
+        self._stop_bar()
+        self._phase, self._frames, self._done = phase, frames, 0
+        self._started = self._last_time = time.monotonic()
+        self._last_done = 0
+        self.event("start", phase=phase, frames=frames)
+        if self.style == "bar":
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=30),
+                TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[extra]}"),
+                console=_stderr(),
+            )
+            self._task = self._bar.add_task(phase, total=frames, extra="")
+            self._bar.start()
+
+    def advance(self, busy: dict[str, float]) -> None:
+        """One frame more is done; ``busy`` holds seconds of work so far, by kind."""
+        self._done += 1
+        if self.style == "none":
+            return
+        now = time.monotonic()
+        elapsed = max(now - self._started, 1e-6)
+        fps = self._done / elapsed
+        shares = {kind: seconds / elapsed for kind, seconds in busy.items()}
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=self._done, extra=_pace(fps, shares))
+            return
+        last = self._done == self._frames
+        steps = self._done - self._last_done
+        if not last and (
+            now - self._last_time < _LINE_SECONDS or steps < _LINE_SHARE * self._frames
+        ):
+            return
+        self._last_time, self._last_done = now, self._done
+        eta = (self._frames - self._done) / fps
+        self.event(
+            "progress",
+            phase=self._phase,
+            done=self._done,
+            total=self._frames,
+            fps=round(fps, 2),
+            eta_s=round(eta, 1),
+            busy={kind: round(share, 2) for kind, share in shares.items()},
+        )
+        if self.style == "plain":
+            percent = 100 * self._done / self._frames
+            sys.stderr.write(
+                f"{self._phase}: {percent:.0f}% ({self._done}/{self._frames}), "
+                f"{_pace(fps, shares)}, {eta:.0f} s left\n"
+            )
+            sys.stderr.flush()
+
+    def finish(self, text: str, **values: Any) -> None:
+        """The last words of a command that went well."""
+        self._stop_bar()
+        self.event("done", **values)
+        if self.style not in ("json", "none"):
+            _stderr().print(escape(text))
+
+    def _say(self, event: str, text: str, mark: str) -> None:
+        self.event(event, text=text)
+        if self.style == "json" or (self.style == "none" and event == "note"):
+            return
+        console = self._bar.console if self._bar is not None else _stderr()
+        console.print(mark + escape(text))
+
+    def _stop_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def _pace(fps: float, shares: dict[str, float]) -> str:
+    """``4.2 fps, decode 3 % denoise 95 % encode 4 %``: who is busy how much of the time."""
+    busy = " ".join(f"{kind} {100 * share:.0f}%" for kind, share in shares.items())
+    return f"{fps:.3g} fps" + (f", {busy}" if busy else "")
