@@ -16,6 +16,7 @@ from clips import MATRIX, Clip, picture, write
 from vdenoise import color
 from vdenoise.errors import UsageError, VerifyError
 from vdenoise.frame import ClipInfo
+from vdenoise.media import hdr
 from vdenoise.media import writer as writer_module
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
@@ -315,3 +316,37 @@ def test_frames_must_come_in_order_and_all(info: ClipInfo, tmp_path: Path) -> No
     with pytest.raises(AssertionError, match="1 of 12"), Writer(info, target, settings) as writer:
         writer.write(frames[0], frames[0].planes)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["ntsc.mov"]
+
+
+@pytest.mark.parametrize("codec", ["prores", "dnxhr", "ffv1", "x265", "x264", "svt-av1"])
+@pytest.mark.parametrize("suffix", [".mov", ".mkv", ".mp4"])
+def test_hdr10_is_kept_or_said_to_be_lost(codec: str, suffix: str, tmp_path: Path) -> None:
+    clip = replace(MATRIX["bt2020.mp4"], size=(256, 128), frames=4)
+    info = probe(write(clip, tmp_path))
+    assert info.hdr["content_light"] == {"max": 1000, "average": 400}
+    target = tmp_path / f"out{suffix}"
+    try:
+        settings = choose(info, target, codec=codec)
+    except UsageError:
+        assert (codec, suffix) in {
+            ("ffv1", ".mov"),
+            ("dnxhr", ".mkv"),
+            ("prores", ".mp4"),
+            ("dnxhr", ".mp4"),
+            ("svt-av1", ".mov"),
+        }
+        return
+    assert not any("HDR10" in note for note in settings.notes)
+    copy(info, target, settings)
+    out = probe(target)
+    assert hdr.comparable(out.hdr) == hdr.comparable(info.hdr)
+    assert (out.primaries, out.transfer, out.matrix) == ("bt2020", "smpte2084", "bt2020nc")
+
+
+@pytest.mark.parametrize(("code", "name"), [(1, "bt709"), (6, "smpte170m"), (9, "bt2020nc")])
+def test_dnxhr_tells_the_matrix(code: int, name: str, tmp_path: Path) -> None:
+    clip = Clip("in.mkv", codec="ffv1", format="yuv422p10le", size=(256, 128), frames=2,
+                tags=(code, 1, code, 1), time_base=Fraction(1, 1000))  # fmt: skip
+    info = probe(write(clip, tmp_path))
+    copy(info, tmp_path / "out.mov", choose(info, tmp_path / "out.mov", codec="dnxhr"))
+    assert probe(tmp_path / "out.mov").matrix == info.matrix == name

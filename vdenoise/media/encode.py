@@ -140,7 +140,7 @@ def _losses(info: ClipInfo, settings: EncodeSettings, chapters: bool) -> list[st
         for what, there in has.items()
         if there and not keeps(settings.container, settings.codec, what)
     ]
-    if info.hdr and not hdr.encoder_parameters(settings.encoder, info.hdr):
+    if info.hdr and not hdr.kept(settings.container, settings.encoder, info.hdr):
         lost.append("HDR10 metadata")
     return [f"{settings.container} with {settings.codec} cannot keep the {what}" for what in lost]
 

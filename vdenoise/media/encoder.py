@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import av
-from av.codec.context import Flags
+from av.codec.context import Flags, ThreadType
 from av.container import OutputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
@@ -16,8 +16,12 @@ from pydantic import BaseModel, ConfigDict
 from vdenoise.frame import ClipInfo, PixelFormat
 from vdenoise.media import hdr
 from vdenoise.media.clock import CONSTANT_RATE_CONTAINERS
+from vdenoise.media.codecs import CODECS
+from vdenoise.media.hdr_template import template
 
 os.environ.setdefault("SVT_LOG", "1")  # errors only: SVT-AV1 has no other way to be quiet
+
+_DNXHR_COLOR = 0x2C  # byte of the frame header whose bits 1 and 2 tell the matrix
 
 
 class EncodeSettings(BaseModel):
@@ -85,10 +89,21 @@ def add_video(
         settings.encoder, rate=info.rate, options=encoder_options(info, settings)
     )
     assert isinstance(stream, VideoStream)
-    context: VideoCodecContext = stream.codec_context
+    configure(stream.codec_context, info, settings, tags)
+    return stream
+
+
+def configure(
+    context: VideoCodecContext,
+    info: ClipInfo,
+    settings: EncodeSettings,
+    tags: av.VideoFrame | None,
+) -> None:
+    """Set everything on an encoder but its options."""
     context.width, context.height = info.width, info.height
     context.pix_fmt = settings.coded_format
-    context.time_base = time_base(info, settings.container)
+    if context.is_encoder:
+        context.time_base = time_base(info, settings.container)
     context.sample_aspect_ratio = info.sample_aspect_ratio
     if tags is not None:
         context.color_primaries = tags.color_primaries
@@ -101,8 +116,36 @@ def add_video(
     if settings.codec == "x265" and settings.container in ("mp4", "mov"):
         context.codec_tag = "hvc1"  # Apple's players know no other
     if settings.codec == "prores":
-        stream.thread_type = "AUTO"
-    return stream
+        context.thread_type = ThreadType.AUTO
+
+
+def add_video_with_hdr(
+    output: OutputContainer,
+    info: ClipInfo,
+    settings: EncodeSettings,
+    tags: av.VideoFrame,
+    ticks: Fraction,
+) -> tuple[VideoStream, VideoCodecContext]:
+    """Add a video stream that has the HDR10 metadata beside it, and the encoder to feed it.
+
+    The stream is a copy of a template's, so its packets come from an encoder of our own.
+    """
+    encoder = av.CodecContext.create(settings.encoder, "w")
+    assert isinstance(encoder, VideoCodecContext)
+    configure(encoder, info, settings, tags)
+    encoder.framerate, encoder.time_base = info.rate, ticks
+    encoder.options = encoder_options(info, settings)
+    encoder.flags |= Flags.global_header
+    encoder.open()
+    source = template(CODECS[settings.codec].source, info.hdr)
+    stream = output.add_stream_from_template(source.streams.video[0], opaque=True)
+    assert isinstance(stream, VideoStream)
+    context = stream.codec_context
+    configure(context, info, settings, tags)
+    context.framerate = info.rate
+    context.codec_tag = encoder.codec_tag
+    context.extradata = encoder.extradata
+    return stream, encoder
 
 
 def time_base(info: ClipInfo, container: str) -> Fraction:
@@ -123,3 +166,16 @@ def encoder_options(info: ClipInfo, settings: EncodeSettings) -> dict[str, str]:
     for key, value in extra.items():
         options[key] = ":".join(filter(None, [value, options.get(key)]))
     return options
+
+
+def tag_dnxhr(packet: Any, info: ClipInfo) -> None:
+    """Write the matrix into a DNxHR frame header (SMPTE ST 2019-1), where FFmpeg leaves BT.709.
+
+    Decoders believe the header, not the container. It has codes for BT.709, BT.2020 with and
+    without constant luminance, and for "see elsewhere".
+    """
+    matrix = "unknown" if info.matrix_guessed else info.matrix
+    code = {"bt709": 0, "bt2020nc": 1, "bt2020c": 2}.get(matrix, 3)
+    data = bytearray(packet)
+    data[_DNXHR_COLOR] = data[_DNXHR_COLOR] & ~0b110 | code << 1
+    packet.update(bytes(data))

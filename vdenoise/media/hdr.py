@@ -43,7 +43,7 @@ def _mastering(raw: bytes) -> dict[str, Any]:
     return found
 
 
-def _scaled(text: str, unit: int) -> int:
+def scaled(text: str, unit: int) -> int:
     """A fraction as a whole number of 1/unit."""
     return round(Fraction(text) * unit)
 
@@ -54,11 +54,11 @@ def mastering_parameter(hdr: dict[str, Any]) -> str | None:
     if not {"red", "min_luminance"} <= display.keys():
         return None
     corners = "".join(
-        f"{short}({_scaled(display[name][0], 50000)},{_scaled(display[name][1], 50000)})"
+        f"{short}({scaled(display[name][0], 50000)},{scaled(display[name][1], 50000)})"
         for short, name in (("G", "green"), ("B", "blue"), ("R", "red"), ("WP", "white"))
     )
-    brightest = _scaled(display["max_luminance"], 10000)
-    return f"{corners}L({brightest},{_scaled(display['min_luminance'], 10000)})"
+    brightest = scaled(display["max_luminance"], 10000)
+    return f"{corners}L({brightest},{scaled(display['min_luminance'], 10000)})"
 
 
 def decimal_mastering_parameter(hdr: dict[str, Any]) -> str | None:
@@ -108,3 +108,26 @@ def encoder_parameters(encoder: str, hdr: dict[str, Any]) -> dict[str, str]:
         ]
         return {"svtav1-params": ":".join(parts)} if parts else {}
     return {}
+
+
+def kept(container: str, encoder: str, hdr: dict[str, Any]) -> bool:
+    """Whether an output can tell this HDR10 metadata, in its bitstream or beside it."""
+    if encoder_parameters(encoder, hdr):
+        return True
+    return bool(hdr) and beside(container, encoder)
+
+
+def beside(container: str, encoder: str) -> bool:
+    """Whether the container tells it for this encoder, whose bitstream cannot."""
+    return container in ("mov", "mp4", "matroska") and encoder in ("prores_ks", "dnxhd", "ffv1")
+
+
+def comparable(hdr: dict[str, Any]) -> dict[str, Any]:
+    """In the units of ST 2086, so that different ways to write the same fractions are equal."""
+    found: dict[str, Any] = {
+        name: [scaled(part, 50000) for part in value]
+        if isinstance(value, list)
+        else scaled(value, 10000)
+        for name, value in hdr.get("mastering_display", {}).items()
+    }
+    return found | {"content_light": hdr.get("content_light")}

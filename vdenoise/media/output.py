@@ -9,11 +9,19 @@ from typing import Any, BinaryIO
 
 import av
 from av.container import InputContainer
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from vdenoise.frame import ClipInfo
+from vdenoise.media import hdr
 from vdenoise.media.clock import Clock, advanced_timecode
-from vdenoise.media.encoder import EncodeSettings, add_video, open_output
+from vdenoise.media.encoder import (
+    EncodeSettings,
+    add_video,
+    add_video_with_hdr,
+    open_output,
+    tag_dnxhr,
+)
 from vdenoise.media.metadata import container_metadata, stream_metadata
 from vdenoise.media.probe import display_matrix, side_data_of
 from vdenoise.media.source import open_input, video_of
@@ -67,7 +75,7 @@ class Output:
             streams: dict[int, Any] = {}
             for stream in self._source.streams:
                 if stream.index == video.index:
-                    self._video = self._add_video(video, like)
+                    self._video, self._encoder = self._add_video(video, like)
                 elif copy_from is None:
                     continue
                 elif stream.index in plan.copied:
@@ -89,7 +97,10 @@ class Output:
 
         The other streams follow the picture's decoding times, so that readers find them together.
         """
-        for packet in self._video.encode(frame):
+        for packet in self._encoder.encode(frame):
+            packet.stream = self._video
+            if self._settings.codec == "dnxhr":
+                tag_dnxhr(packet, self._info)
             if packet.dts is not None:
                 self._copier.advance(packet.dts * packet.time_base)
             self._output.mux(packet)
@@ -113,20 +124,30 @@ class Output:
         options = {"movie_timescale": str(min(scale, 2**31 - 1))}
         return options | ({"movflags": "+" + "+".join(flags)} if flags else {})
 
-    def _add_video(self, video: VideoStream, like: av.VideoFrame) -> VideoStream:
-        stream = add_video(self._output, self._info, self._settings, tags=like)
-        stream.codec_context.time_base = stream.time_base = self._clock.time_base
+    def _add_video(
+        self, video: VideoStream, like: av.VideoFrame
+    ) -> tuple[VideoStream, VideoCodecContext]:
+        output, info, settings = self._output, self._info, self._settings
+        if info.hdr and hdr.beside(settings.container, settings.encoder):
+            stream, encoder = add_video_with_hdr(
+                output, info, settings, like, self._clock.time_base
+            )
+        else:
+            stream = add_video(output, info, settings, tags=like)
+            encoder = stream.codec_context
+            encoder.time_base = self._clock.time_base
+        stream.time_base = self._clock.time_base
         matrix = display_matrix(side_data_of(like))
         if matrix is not None:
             stream.set_display_matrix(matrix)
-        stream.metadata.update(stream_metadata(video, self._settings.container))
+        stream.metadata.update(stream_metadata(video, settings.container))
         stream.disposition = video.disposition
-        if self._info.timecode is not None:
-            timecode = advanced_timecode(self._info.timecode, self._clock.first, self._info.rate)
+        if info.timecode is not None:
+            timecode = advanced_timecode(info.timecode, self._clock.first, info.rate)
             stream.metadata["timecode"] = timecode
-            if self._settings.container == "mxf":
-                self._output.metadata["timecode"] = timecode
-        return stream
+            if settings.container == "mxf":
+                output.metadata["timecode"] = timecode
+        return stream, encoder
 
 
 def _chapters(source: InputContainer, clock: Clock) -> list[dict[str, Any]]:

@@ -151,8 +151,8 @@ def _compare_tags(
     found.same("sample aspect ratio", info.sample_aspect_ratio, out.sample_aspect_ratio)
     if container not in ("avi", "nut"):  # there only some codecs tell
         found.same("interlacing", info.interlaced, out.interlaced)
-    if codec is not None and hdr.encoder_parameters(CODECS[codec].encoder, info.hdr):
-        found.same("HDR10 metadata", info.hdr, out.hdr)
+    if codec is not None and hdr.kept(container, CODECS[codec].encoder, info.hdr):
+        found.same("HDR10 metadata", hdr.comparable(info.hdr), hdr.comparable(out.hdr))
 
 
 def _compare_streams(
