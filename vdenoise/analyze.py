@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from vdenoise.color import lift
-from vdenoise.errors import OutputError, UsageError
+from vdenoise.errors import UsageError
 from vdenoise.frame import ClipInfo
 from vdenoise.media.reader import OnBadFrame, Reader
 from vdenoise.noise.estimate import Analysis, Analyzer
@@ -74,7 +73,7 @@ def measure_region(info: ClipInfo, region: Region) -> NoiseProfile:
             f"The region {region.x},{region.y},{region.width},{region.height} does not fit: it "
             f"must lie in {info.width}x{info.height} and hold 16 pixels of every plane each way.",
             "Give an even area as --region x,y,w,h@FRAME, for example 100,80,64,64@0.",
-            number=40,
+            number=55,
         )
     with Reader(info, first=region.frame, last=region.frame) as reader:
         source = next(iter(reader))
@@ -107,7 +106,7 @@ def profile_from_sigma(codes: Sequence[float], info: ClipInfo) -> NoiseProfile:
         raise UsageError(
             f"--sigma names {len(sigma)} planes; the clip has {planes}.",
             f"Give one number, or {planes}.",
-            number=41,
+            number=56,
         )
     return NoiseProfile.white(*(sigma * planes if len(sigma) == 1 else sigma))
 
@@ -124,55 +123,23 @@ def check_profile(profile: NoiseProfile, info: ClipInfo) -> None:
         raise UsageError(
             f"The noise profile describes {max(found)} planes; the clip has {planes}.",
             "Build one from a clip of the same kind: vdenoise profile build CLIP -o FILE",
-            number=42,
+            number=57,
         )
 
 
-def read_cuts(path: Path, frames: int) -> tuple[int, ...]:
-    """The first frame of every shot but the first, from a file with one number a line.
-
-    Blank lines and what follows a ``#`` are left out.
+def check_cuts(cuts: Sequence[int], info: ClipInfo) -> None:
+    """See that a list of cuts fits a clip.
 
     Raises:
-        UsageError: the file cannot be read or holds something else.
+        UsageError: it names frames the clip does not have.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is not text"
+    beyond = [cut for cut in cuts if cut >= (info.frames or 0)]
+    if beyond:
         raise UsageError(
-            f"Cannot read the cuts in {path}: {why}.",
-            "Say --cuts auto, --cuts off, or a file that --write-cuts made.",
-            number=43,
-        ) from error
-    cuts = []
-    for number, line in enumerate(lines, 1):
-        text = line.partition("#")[0].strip()
-        if not text:
-            continue
-        if not text.isdecimal() or not 0 < int(text) < frames:
-            raise UsageError(
-                f"{path}, line {number}: {text!r} is not a frame from 1 to {frames - 1}.",
-                "Each line names the first frame of a new shot.",
-                number=44,
-            )
-        cuts.append(int(text))
-    return tuple(sorted(set(cuts)))
-
-
-def write_cuts(cuts: Sequence[int], path: Path) -> None:
-    """Write cuts for `read_cuts`.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
-    text = "# first frame of every new shot\n" + "".join(f"{cut}\n" for cut in cuts)
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(
-            f"Cannot write the cuts to {path}: {error.strerror}.", "Name another file.", number=9
-        ) from error
+            f"The list of cuts names frame {beyond[0]}; {info.path} has {info.frames} frames.",
+            "Use the list that --write-cuts made for this clip, or --cuts auto.",
+            number=58,
+        )
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ import torch
 
 from vdenoise.errors import DeviceError, MemoryShort, UsageError
 from vdenoise.frame import ClipInfo, PixelFormat
-from vdenoise.media.encode import EncodeSettings, choose
+from vdenoise.media.encode import choose
+from vdenoise.media.encoder import EncodeSettings
 from vdenoise.preset import Chain
 from vdenoise.stages.base import Stage
 from vdenoise.stream import Shots
@@ -210,7 +211,7 @@ def check_interlaced(info: ClipInfo, interlaced: Interlaced) -> None:
             f"{info.path} is interlaced ({info.field_order}); denoising it as if it were not would "
             "mix its fields.",
             "Say --interlaced deinterlace, or --interlaced ignore if the tag is wrong.",
-            number=30,
+            number=50,
         )
 
 
@@ -231,7 +232,7 @@ def noise_settings(info: ClipInfo, encode: EncodeSettings, target: Path) -> Enco
             f"clean + noise = source cannot hold when {fmt.label} is written as "
             f"{encode.pixel_format.label}.",
             "Leave --noise-out away, or keep the source's own samples (--bit-depth, --codec ffv1).",
-            number=34,
+            number=54,
         )
     deeper = [bits for bits in (9, 10, 12, 14, 16) if bits > fmt.bits] or [16]
     for bits in deeper[:-1]:
@@ -253,7 +254,7 @@ def find_device(name: str) -> str:
         return "cuda:0" if torch.cuda.is_available() else "cpu"
     kind, colon, number = name.partition(":")
     if name != "cpu" and (kind != "cuda" or (colon and not number.isdecimal())):
-        raise UsageError(f"There is no device {name!r}.", "Use auto, cpu or cuda:N.", number=31)
+        raise UsageError(f"There is no device {name!r}.", "Use auto, cpu or cuda:N.", number=51)
     if name == "cpu":
         return name
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -106,7 +106,7 @@ def _plan(chain: Any, options: dict[str, Any]) -> Plan:
         check_target(info, target, overwrite=options["overwrite"])
     if noise_out is not None and noise_out.absolute() == output.absolute():
         raise UsageError(
-            "--noise-out names the output itself.", "Give the noise another name.", number=32
+            "--noise-out names the output itself.", "Give the noise another name.", number=52
         )
     encode = choose(
         source,
@@ -174,14 +174,16 @@ def _measure(
 ) -> tuple[NoiseProfile, tuple[int, ...]]:
     """Noise and cuts: as given, else measured in one pass over the clip."""
     from vdenoise import analyze
+    from vdenoise.motion.cuts import read_cuts, write_cuts
 
-    info, frames = plan.info, plan.info.frames or 0
+    info = plan.info
     profile = _given_profile(info, options)
     cuts: tuple[int, ...] | None = None
     if options["cuts"] == "off":
         cuts = ()
     elif options["cuts"] != "auto":
-        cuts = analyze.read_cuts(Path(options["cuts"]), frames)
+        cuts = read_cuts(Path(options["cuts"]))
+        analyze.check_cuts(cuts, info)
     if profile is None or cuts is None:
         found = analyze.measure(
             info,
@@ -200,7 +202,7 @@ def _measure(
             if options["preset"] == "auto" and proposal.preset != "auto":
                 reporter.note(f"another choice for such footage: --preset {proposal.preset}")
     if options["write_cuts"] is not None:
-        analyze.write_cuts(cuts, options["write_cuts"])
+        write_cuts(options["write_cuts"], cuts)
     return profile, cuts
 
 
@@ -211,7 +213,7 @@ def _given_profile(info: ClipInfo, options: dict[str, Any]) -> NoiseProfile | No
 
     if options["profile"] is not None and options["sigma"] is not None:
         raise UsageError(
-            "--profile and --sigma both say how noisy the clip is.", "Use one of them.", number=33
+            "--profile and --sigma both say how noisy the clip is.", "Use one of them.", number=53
         )
     if options["profile"] is not None:
         profile = NoiseProfile.load(options["profile"])
