@@ -78,17 +78,6 @@ def folder(path: Path) -> None:
     path.mkdir()
 
 
-def palette(path: Path) -> None:
-    with av.open(str(path), "w", format="gif") as container:
-        stream = container.add_stream("gif", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "gray"
-        frame = av.VideoFrame(64, 48, "gray")
-        frame.planes[0].update(bytes(frame.planes[0].buffer_size))
-        frame.pts = 0
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-
-
 def missing(path: Path) -> None:
     pass
 
@@ -151,7 +140,15 @@ def truncated_ts(path: Path) -> Path:
     return target
 
 
-@pytest.mark.parametrize("make", [truncated_mkv, truncated_mp4, truncated_ts])
+def truncated_avi(path: Path) -> Path:
+    whole = write(replace(LONG, name="long.avi", time_base=1 / LONG.rate), path)
+    data = whole.read_bytes()
+    target = path / "cut.avi"
+    target.write_bytes(data[: len(data) // 3])
+    return target
+
+
+@pytest.mark.parametrize("make", [truncated_mkv, truncated_mp4, truncated_ts, truncated_avi])
 def test_truncated_files_are_noticed(make: Callable[[Path], Path], tmp_path: Path) -> None:
     path = make(tmp_path)
     info = probe(path)

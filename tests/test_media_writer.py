@@ -77,7 +77,7 @@ def made(name: str, folder: Path, **changes: Any) -> ClipInfo:
         ("out.avi", None, "ffv1", "8-bit 4:2:0"),
         ("out.nut", "rawvideo", "rawvideo", "8-bit 4:2:0"),
         ("out.ts", None, "libx264", "8-bit 4:2:0"),
-        ("-", None, "libx264", "8-bit 4:2:0"),
+        ("-", None, "rawvideo", "8-bit 4:2:0"),
     ],
 )
 def test_choice_and_a_file_that_verifies(

@@ -94,9 +94,10 @@ def choose(
     own = next((c.name for c in CODECS.values() if c.source == info.codec), None)
     if codec is not None:
         names = [codec]
+    elif is_pipe(target):
+        names = list(FALLBACK[kind])  # to another program: without loss
     else:
-        names = [own] if own is not None and kind != "yuv4mpegpipe" else []
-        names += [name for name in FALLBACK[kind] if name != own]
+        names = list(dict.fromkeys(([own] if own is not None else []) + list(FALLBACK[kind])))
     profile, chapters, copy_notes = _source_facts(info, kind)
     reasons = []
     for name in names:
@@ -108,7 +109,7 @@ def choose(
             reasons.append(f"{name}: {reason}")
             continue
         notes = [*copy_notes, *_losses(info, settings, chapters)]
-        if codec is None and name != own:
+        if codec is None and name != own and not is_pipe(target):
             notes.append(f"{info.codec} is written as {settings.label}")
         return settings.model_copy(update={"notes": (*settings.notes, *notes)})
     asked = f"{kind} with {codec}" if codec else kind

@@ -70,8 +70,8 @@ def _scan(path: Path, _mtime: int, size: int) -> FrameIndex:
     with open_input(path) as container:
         stream = video_of(container, path)
         found = _read_packets(container, stream)
-        truncated = _missing(container, stream, found, size)
-        told = _told_end(container, stream)
+        truncated = _missing(path, container, stream, found, size)
+        told = _told_end(container, stream) if not found.hidden else None
         base = stream.time_base or Fraction(1, 1000)
         rates = [
             Fraction(rate)
@@ -149,13 +149,19 @@ def _read_packets(container: av.container.InputContainer, stream: VideoStream) -
 
 
 def _missing(
-    container: av.container.InputContainer, stream: VideoStream, found: _Packets, size: int
+    path: Path,
+    container: av.container.InputContainer,
+    stream: VideoStream,
+    found: _Packets,
+    size: int,
 ) -> str:
     """What a file that was cut short lacks; the demuxers themselves say nothing."""
     frames = len(found.pts)
     kinds = container.format.name.split(",")
-    if stream.frames > frames + found.hidden and ("mov" in kinds or "avi" in kinds):
+    if stream.frames > frames + found.hidden and "mov" in kinds:
         return f"{frames} of its {stream.frames - found.hidden} frames are there"
+    if "avi" in kinds and 8 + int.from_bytes(_head(path)[4:8], "little") > size:
+        return "it is shorter than its header says"
     if "matroska" in kinds and container.duration:
         told = container.duration / av.time_base
         if found.end < told - 0.25:
@@ -165,6 +171,12 @@ def _missing(
     if found.broken and "mov" in kinds:
         return "its last packets are incomplete"
     return ""
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of a file: of an AVI, "RIFF" and its length."""
+    with local(path).open("rb") as file:
+        return file.read(8)
 
 
 def _told_end(container: av.container.InputContainer, stream: VideoStream) -> int | None:
