@@ -62,17 +62,17 @@ def compress_planes(
         stream = container.add_stream(ENCODERS[codec], rate=Fraction(25))
         assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.options = {"crf": str(crf), "preset": preset} | (
-            {"x265-params": "log-level=none"} if codec == "x265" else {}
-        )
+        stream.options = {"crf": str(crf), "preset": preset}
+        if codec == "x265":
+            stream.options |= {"x265-params": "log-level=none"}
         for t, planes in enumerate(frames):
             frame = _frame(planes)
             frame.pts, frame.time_base = t, Fraction(1, 25)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     file.seek(0)
-    with av.open(file) as container:
-        decoded = [_planes(frame) for frame in container.decode(video=0)]
+    with av.open(file, "r") as source:
+        decoded = [_planes(frame) for frame in source.decode(video=0)]
     assert len(decoded) == len(frames), "the encoder keeps every frame"
     return decoded
 
@@ -81,14 +81,14 @@ def _frame(planes: Planes) -> av.VideoFrame:
     height, width = planes[0].shape
     frame = av.VideoFrame(width, height, "yuv420p")
     for plane, samples in zip(frame.planes, planes, strict=True):
-        rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
         rows[:, : plane.width] = samples
     return frame
 
 
 def _planes(frame: av.VideoFrame) -> Planes:
     y, cb, cr = (
-        np.frombuffer(p, np.uint8).reshape(p.height, p.line_size)[:, : p.width].copy()
+        np.frombuffer(memoryview(p), np.uint8).reshape(p.height, p.line_size)[:, : p.width].copy()
         for p in frame.planes
     )
     return y, cb, cr

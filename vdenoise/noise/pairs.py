@@ -1,0 +1,235 @@
+"""Two neighbouring frames, block by block: the energy of their sum and of their difference.
+
+The idea the whole measurement rests on: for noise that is independent from frame to frame, the sum
+and the difference of two aligned blocks are statistically independent. So blocks may be chosen,
+weighted and binned by their *sum* (level, texture) without biasing the noise that is read from
+their *difference*, where the picture cancels.
+
+Alignment must not follow the noise: flow is taken from textured neighbourhoods (a flat block's own
+flow fits its grain and would read up to 10 % low), rounded to 1/8 pixel, and what the
+interpolation takes from the noise is put back coefficient by coefficient.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from vdenoise.motion.flow import estimate, working_scale
+from vdenoise.noise.profile import SPECTRUM as SIZE
+from vdenoise.transform import dct_matrix
+
+MOST_BLOCKS = 1200  # per plane and pair of frames
+KEPT_SPECTRA = 96  # blocks per plane and pair whose coefficients are kept
+
+_CELL = 16  # px: motion is averaged over cells of this size
+_STEPS = 8  # motion is rounded to 1 / _STEPS pixel
+_BLUR = 2.0  # px, before motion is estimated
+_IMPULSE_SIGMAS = 7.0  # a difference beyond this many robust sigmas is an impulse ...
+_IMPULSE_LEAST = 20 / 255  # ... and at least this strong
+
+
+@dataclass(frozen=True, eq=False)
+class PlaneBlocks:
+    """What one plane of one pair of frames says. n blocks, m <= n of them with coefficients.
+
+    Energies are mean squares per coefficient without the mean (DC), scaled so that pure noise of
+    variance v reads v, in full-scale units squared.
+    """
+
+    level: Tensor  # (n,) mean luma of the block
+    even: Tensor  # (n,) energy of the sum: picture and noise
+    odd: Tensor | None  # (n,) energy of the difference: noise and misalignment; None: one frame
+    impulses: Tensor  # (n,) share of impulses
+    chosen: Tensor  # (m,) positions of the flattest blocks, from all levels
+    even_spectrum: Tensor  # (m, 16, 16) squared coefficients of the sum
+    odd_spectrum: Tensor | None  # (m, 16, 16) of the difference
+
+
+@dataclass(frozen=True, eq=False)
+class Shift:
+    """Smooth motion from a frame to the one before it, on cells of 16 luma pixels."""
+
+    cells: Tensor  # (2, h, w): x, y in luma pixels
+
+    def at(self, y: Tensor, x: Tensor) -> Tensor:
+        """(n, 2) x and y displacement of the cells that luma positions (y, x) lie in."""
+        rows = (y // _CELL).clamp(max=self.cells.shape[1] - 1).long()
+        columns = (x // _CELL).clamp(max=self.cells.shape[2] - 1).long()
+        return self.cells[:, rows, columns].T
+
+
+def motion_between(current: Tensor, previous: Tensor) -> Shift:
+    """Motion of (1, H, W) luma ``current`` to ``previous``, led by texture.
+
+    A cell takes the mean flow of its 3x3 neighbourhood weighted by how much structure is there.
+    """
+    height, width = current.shape[-2:]
+    rows, columns = max(height // _CELL, 1), max(width // _CELL, 1)
+    if min(height, width) < 2 * SIZE:
+        return Shift(torch.zeros(2, rows, columns))
+    a, b = (cv2.GaussianBlur(x[0].numpy(), (0, 0), _BLUR) for x in (current, previous))
+    scale = working_scale(height, width, "fast")
+    flow = estimate(torch.from_numpy(a)[None], torch.from_numpy(b)[None], scale, "fast").numpy()
+    texture = cv2.Sobel(a, cv2.CV_32F, 1, 0) ** 2 + cv2.Sobel(a, cv2.CV_32F, 0, 1) ** 2
+    weight = cv2.resize(texture, (columns, rows), interpolation=cv2.INTER_AREA).reshape(
+        rows, columns
+    )
+    weight = np.maximum(weight - np.quantile(weight, 0.2), 0) + 1e-6
+    total = cv2.GaussianBlur(weight, (3, 3), 0.8)
+    cells = [
+        cv2.GaussianBlur(
+            cv2.resize(f, (columns, rows), interpolation=cv2.INTER_AREA).reshape(rows, columns)
+            * weight,
+            (3, 3),
+            0.8,
+        )
+        / total
+        for f in flow
+    ]
+    return Shift(torch.from_numpy(np.stack(cells)).float())
+
+
+def compare(
+    current: Tensor, previous: Tensor | None, levels: Tensor, shift: Shift, ratio: tuple[int, int]
+) -> PlaneBlocks | None:
+    """Measure one plane.
+
+    Args:
+        current: (H, W) of the plane.
+        previous: (H, W) of the frame before, or None: the sum is then twice the frame itself.
+        levels: (H, W) luma at the plane's resolution.
+        shift: motion from current to previous.
+        ratio: luma pixels per plane pixel, (y, x).
+
+    Returns:
+        None where the plane is smaller than a block or everything moved out of the picture.
+    """
+    y, x = _positions(*current.shape)
+    if len(y) == 0:
+        return None
+    level = _gather(levels, y, x, 0).mean((1, 2))
+    a = _gather(current, y, x, 0)
+    if previous is None:
+        squares = _dct(a).square()
+        return _pack(level, squares, None, torch.zeros_like(level))
+    move = shift.at((y + SIZE // 2) * ratio[0], (x + SIZE // 2) * ratio[1])
+    steps = (move / move.new_tensor([ratio[1], ratio[0]]) * _STEPS).round().long()
+    whole = (steps + _STEPS // 2).div(_STEPS, rounding_mode="floor")
+    part = steps - whole * _STEPS + _STEPS // 2
+    ty, tx = y + whole[:, 1], x + whole[:, 0]
+    height, width = current.shape
+    inside = (ty >= 2) & (tx >= 2) & (ty <= height - SIZE - 2) & (tx <= width - SIZE - 2)
+    still = (ty >= 0) & (tx >= 0) & (ty <= height - SIZE) & (tx <= width - SIZE)
+    inside |= still & (part == _STEPS // 2).all(1)
+    if not inside.any():
+        return None
+    a, level, part, ty, tx = (v[inside] for v in (a, level, part, ty, tx))
+    b, gain = _shifted(previous, ty, tx, part)
+    mask, impulses = _impulses(a, b)
+    both, difference = a + b, a - b
+    kept = 1 - mask.mean((1, 2))
+    flat = both.flatten(1).median(1).values[:, None, None]
+    both = torch.where(mask > 0, flat, both)
+    difference = difference * (1 - mask)
+    scale = (kept[:, None, None] * (1 + gain)).clamp(min=0.1)
+    even, odd = (_dct(v).square() / scale for v in (both, difference))
+    return _pack(level, even, odd, impulses)
+
+
+def _positions(height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Top left corners (y, x) of at most MOST_BLOCKS blocks, evenly spread."""
+    step = SIZE // 2
+    while ((height - SIZE) // step + 1) * ((width - SIZE) // step + 1) > MOST_BLOCKS:
+        step += 2
+    rows, columns = (torch.arange(0, size - SIZE + 1, step) for size in (height, width))
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    return y.flatten(), x.flatten()
+
+
+def _gather(plane: Tensor, y: Tensor, x: Tensor, margin: int) -> Tensor:
+    """(n, 16 + 2 margin, 16 + 2 margin) blocks at (y, x), the border repeated outside."""
+    i = torch.arange(-margin, SIZE + margin)
+    rows = (y[:, None] + i).clamp(0, plane.shape[0] - 1)
+    columns = (x[:, None] + i).clamp(0, plane.shape[1] - 1)
+    return plane[rows[:, :, None], columns[:, None, :]]
+
+
+def _dct(blocks: Tensor) -> Tensor:
+    basis = dct_matrix(SIZE)
+    return basis @ blocks @ basis.T
+
+
+@cache
+def _shifters() -> tuple[Tensor, Tensor]:
+    """Cubic interpolation by -1/2 .. 1/2 pixel, and the share of noise it lets through.
+
+    Returns (9, 16, 20) matrices from 20 samples (margin 2) to 16, and (9, 16): the variance of
+    each DCT coefficient of shifted white noise (Keys 1981, a = -0.5).
+    """
+    matrices = torch.zeros(_STEPS + 1, SIZE, SIZE + 4)
+    for i in range(_STEPS + 1):
+        offset = (i - _STEPS // 2) / _STEPS
+        for tap in range(-2, 3):
+            d = abs(tap - offset)
+            if d < 1:
+                value = 1.5 * d**3 - 2.5 * d**2 + 1
+            elif d < 2:
+                value = -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2
+            else:
+                continue
+            matrices[i, range(SIZE), range(2 + tap, 2 + tap + SIZE)] = value
+    return matrices, (dct_matrix(SIZE) @ matrices).square().sum(-1)
+
+
+def _shifted(plane: Tensor, y: Tensor, x: Tensor, part: Tensor) -> tuple[Tensor, Tensor]:
+    """Blocks at a fractional position: (n, 16, 16), and the noise gain of each coefficient."""
+    matrices, gains = _shifters()
+    blocks = _gather(plane, y, x, 2)
+    px, py = part[:, 0], part[:, 1]
+    shifted = matrices[py] @ blocks @ matrices[px].transpose(1, 2)
+    return shifted, gains[py][:, :, None] * gains[px][:, None, :]
+
+
+def _impulses(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Mask (n, 16, 16) of pixels that differ by far more than the noise; share of them in ``a``."""
+    size = (a - b).abs()
+    robust = size.flatten(1).median(1).values * 1.4826
+    limit = (robust * _IMPULSE_SIGMAS).clamp(min=_IMPULSE_LEAST)[:, None, None]
+    mask = size > limit
+    if not mask.any():
+        return mask.float(), torch.zeros(len(a))
+    window = torch.nn.functional.pad(a[:, None], (1, 1, 1, 1), mode="replicate")
+    window = window.unfold(2, 3, 1).unfold(3, 3, 1).flatten(4)[:, 0]
+    alone = (a - window.median(-1).values).abs() > limit
+    return mask.float(), (mask & alone).float().mean((1, 2))
+
+
+def _pack(level: Tensor, even: Tensor, odd: Tensor | None, impulses: Tensor) -> PlaneBlocks:
+    energy = _energy(even)
+    chosen = _flattest(level, energy)
+    return PlaneBlocks(
+        level=level,
+        even=energy,
+        odd=None if odd is None else _energy(odd),
+        impulses=impulses,
+        chosen=chosen,
+        even_spectrum=even[chosen],
+        odd_spectrum=None if odd is None else odd[chosen],
+    )
+
+
+def _energy(squares: Tensor) -> Tensor:
+    """Mean of the squared coefficients without DC."""
+    return (squares.sum((1, 2)) - squares[:, 0, 0]) / (SIZE * SIZE - 1)
+
+
+def _flattest(level: Tensor, energy: Tensor) -> Tensor:
+    """Positions of the blocks with the least energy, equally many from each quarter of levels."""
+    quarters = level.argsort().chunk(4)
+    return torch.cat([q[energy[q].argsort()[: KEPT_SPECTRA // 4]] for q in quarters])
