@@ -1,0 +1,1 @@
+"""Measurements of vdenoise against its peers. Not installed with it."""

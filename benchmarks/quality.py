@@ -1,0 +1,123 @@
+"""Quality of vdenoise and its peers on clips whose clean version is known.
+
+``python -m benchmarks.quality --data FOLDER`` runs everything and rewrites ``results/quality.json``
+and ``docs/quality.md``; ``--clips``, ``--kinds``, ``--competitors`` and ``--frames`` do a part and
+merge it. Peers search for their best setting unless ``--keep-settings`` takes the ones on file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from benchmarks import clips, results
+from benchmarks.clips import Clip
+from benchmarks.peers import PEERS, best_setting, timed, versions
+from vdenoise.quality.metrics import flicker, luma, psnr, ssim
+
+OURS = {"vdenoise": (), "vdenoise --speed fast": ("--speed", "fast")}
+
+
+def main() -> None:
+    """Run the chosen part, merge it into the results and write the table again."""
+    chosen = _arguments()
+    file = results.load(results.QUALITY)
+    known = {results.key(row): row for row in file.get("rows", [])}
+    for name in chosen.clips:
+        clean = clips.load_clean(chosen.data, name, chosen.frames)
+        for kind in chosen.kinds:
+            with tempfile.TemporaryDirectory(prefix="vdenoise-quality-") as folder:
+                clip = clips.make(clean, name, kind, Path(folder))
+                for competitor in chosen.competitors:
+                    old = known.get((name, kind, competitor))
+                    row = measure(clip, competitor, old if chosen.keep_settings else None)
+                    known[results.key(row)] = row
+                    print(results.line(row), flush=True)
+                    results.save(
+                        results.QUALITY,
+                        {
+                            "schema": results.SCHEMA,
+                            "machine": results.machine() | versions(),
+                            "seed": clips.SEED,
+                            "rows": sorted(known.values(), key=results.order),
+                        },
+                    )
+    results.write_quality_page()
+
+
+def measure(clip: Clip, competitor: str, old: dict[str, Any] | None) -> dict[str, Any]:
+    """One row: run a competitor on a clip and compare with the clean frames."""
+    setting: dict[str, Any] = {}
+    tried = 0
+    if competitor == "noisy":
+        frames, seconds = clips.decode(clip.noisy, clip.layout), 0.0
+    elif competitor in OURS:
+        frames, seconds = _ours(clip, OURS[competitor])
+    else:
+        peer = PEERS[competitor]
+        if old is None:
+            setting, tried = best_setting(peer, clip)
+        else:
+            setting, tried = old["setting"], old["tried"]
+        frames, seconds = timed(peer, clip, setting)
+    clean = clip.reference
+    return {
+        "clip": clip.name,
+        "kind": clip.kind,
+        "competitor": competitor,
+        "frames": clip.frames,
+        "size": list(clip.size),
+        "setting": setting,
+        "tried": tried,
+        "psnr": round(psnr(clean, frames), 3),
+        "psnr_y": round(psnr(luma(clean), luma(frames)), 3),
+        "ssim": round(ssim(clean, frames), 4),
+        "flicker": round(flicker(clean, frames), 3),
+        "seconds": round(seconds, 2),
+    }
+
+
+def _ours(clip: Clip, options: tuple[str, ...]) -> tuple[Tensor, float]:
+    """The installed command as a user would call it; only the encoder is lossless."""
+    output = clip.noisy.with_name("vdenoise.mkv")
+    command = [sys.executable, "-m", "vdenoise", "run", str(clip.noisy), "-o", str(output)]
+    command += ["--codec", "ffv1", "--overwrite", *options]
+    begin = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - begin
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}\n{done.stderr}")
+    return clips.decode(output, clip.layout), seconds
+
+
+def _arguments() -> argparse.Namespace:
+    everyone = ["noisy", *OURS, *PEERS]
+
+    def listed(allowed: list[str]) -> Any:
+        def parse(text: str) -> list[str]:
+            words = text.split(",")
+            if unknown := [w for w in words if w not in allowed]:
+                raise argparse.ArgumentTypeError(f"{unknown[0]}: choose from {', '.join(allowed)}")
+            return words
+
+        return parse
+
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the clean clips")
+    parser.add_argument("--clips", type=listed(list(clips.CLEAN)), default=list(clips.CLEAN))
+    parser.add_argument("--kinds", type=listed(list(clips.KINDS)), default=list(clips.KINDS))
+    parser.add_argument("--competitors", type=listed(everyone), default=everyone)
+    parser.add_argument("--frames", type=int, default=24, help="first frames of each clip")
+    parser.add_argument("--keep-settings", action="store_true", help="peers: no new search")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

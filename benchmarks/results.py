@@ -1,0 +1,208 @@
+"""Result files: their schema, merging, and the pages made from them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import av
+import torch
+
+SCHEMA = 1
+FOLDER = Path(__file__).with_name("results")
+QUALITY = FOLDER / "quality.json"
+SPEED = FOLDER / "speed.json"
+PAGE = Path(__file__).parents[1] / "docs" / "quality.md"
+
+OURS = "vdenoise"
+FFMPEG = (
+    "hqdn3d",
+    "nlmeans",
+    "atadenoise",
+    "atadenoise+nlmeans",
+    "fftdnoiz",
+    "vaguedenoiser",
+    "bm3d",
+)
+FFMPEG_ALL = (*FFMPEG, "dctdnoiz")  # the last is seldom used on video: it works in RGB24
+ORDER = (
+    "noisy",
+    OURS,
+    "vdenoise --speed fast",
+    *FFMPEG_ALL,
+    "mc_degrain",
+    "mc_degrain+BM3D",
+    "mc_degrain+V-BM3D",
+)
+KINDS = ("gaussian-10", "gaussian-20", "gaussian-40", "sensor", "film", "compressed")
+
+Row = dict[str, Any]
+
+
+def load(path: Path) -> dict[str, Any]:
+    """A result file, empty where there is none."""
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Write a result file so that a diff shows one line per row."""
+    path.parent.mkdir(exist_ok=True)
+    rows = content["rows"]
+    head = json.dumps({k: v for k, v in content.items() if k != "rows"}, indent=1)
+    body = ",\n".join(f"  {json.dumps(row)}" for row in rows)
+    path.write_text(f'{head[:-2]},\n "rows": [\n{body}\n ]\n}}\n')
+
+
+def key(row: Row) -> tuple[str, str, str]:
+    """What makes a quality row the same row."""
+    return row["clip"], row["kind"], row["competitor"]
+
+
+def order(row: Row) -> tuple[str, int, int]:
+    """Clips by name, kinds and competitors as listed above."""
+    return row["clip"], KINDS.index(row["kind"]), ORDER.index(row["competitor"])
+
+
+def line(row: Row) -> str:
+    """A row for the eye."""
+    return (
+        f"{row['clip']:<11}{row['kind']:<12}{row['competitor']:<22}{row['psnr']:6.2f} dB "
+        f"{row['psnr_y']:6.2f} dB  SSIM {row['ssim']:.4f}  flicker {row['flicker']:5.2f}  "
+        f"{row['seconds']:6.1f} s  {row['setting'] or ''}"
+    )
+
+
+def machine() -> dict[str, Any]:
+    """Where the numbers were taken."""
+    info = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    model = next((x.split(":")[1].strip() for x in info if x.startswith("model name")), "unknown")
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "pyav": av.__version__,
+        "commit": commit.stdout.strip(),
+    }
+
+
+def mean(values: Iterable[float]) -> float:
+    """Arithmetic mean."""
+    found = list(values)
+    return sum(found) / len(found)
+
+
+def write_quality_page() -> None:
+    """Make ``docs/quality.md`` from the result files."""
+    PAGE.write_text(quality_page(load(QUALITY), load(SPEED)))
+
+
+def quality_page(quality: dict[str, Any], speed: dict[str, Any]) -> str:
+    """Markdown: the summary, a table for each kind of noise, speed, and where it was measured."""
+    rows: list[Row] = quality["rows"]
+    kinds = [k for k in KINDS if any(r["kind"] == k for r in rows)]
+    where = quality["machine"]
+    parts = [
+        "# Quality and speed, measured",
+        "<!-- Made by `python -m benchmarks.results` from benchmarks/results/*.json. -->",
+        "How it was measured, and what is unfair to whom: `benchmarks/README.md`. vdenoise runs "
+        "its defaults from its own measurement; every peer is at the best setting of a search against "
+        "the clean clip. PSNR and SSIM over R'G'B', flicker in 8-bit codes (lower is steadier); "
+        "means over the clips.",
+        "## In short",
+        _summary(rows, kinds),
+    ]
+    parts += [f"## {kind}\n\n{_table([r for r in rows if r['kind'] == kind])}" for kind in kinds]
+    if speed:
+        parts += ["## Speed and memory", _speed_table(speed)]
+    parts += [
+        "## Where",
+        f"{where['cores']} cores of {where['cpu']}, {where['memory_gib']} GiB; Python "
+        f"{where['python']}, torch {where['torch']}, PyAV {where['pyav']}, ffmpeg program "
+        f"{where['ffmpeg']}, {where.get('vapoursynth', 'no VapourSynth')}; vdenoise commit "
+        f"{where['commit']}; noise seed {quality['seed']}.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def gains(rows: list[Row], peers: tuple[str, ...]) -> dict[tuple[str, str], float]:
+    """For each clip and kind: our PSNR less that of the best of ``peers`` there."""
+    table = {key(r): r["psnr"] for r in rows}
+    found = {}
+    for clip, kind in sorted({(r["clip"], r["kind"]) for r in rows if r["competitor"] == OURS}):
+        others = [table[clip, kind, p] for p in peers if (clip, kind, p) in table]
+        if others:
+            found[clip, kind] = table[clip, kind, OURS] - max(others)
+    return found
+
+
+def _summary(rows: list[Row], kinds: list[str]) -> str:
+    head = f"| PSNR, dB | {' | '.join(kinds)} | mean |\n|---|{'---:|' * (len(kinds) + 1)}"
+    lines = [head]
+    for competitor in ORDER:
+        own = [r for r in rows if r["competitor"] == competitor]
+        if {r["kind"] for r in own} != set(kinds):
+            continue
+        values = [mean(r["psnr"] for r in own if r["kind"] == kind) for kind in kinds]
+        cells = [f"{v:.2f}" for v in [*values, mean(values)]]
+        if competitor == OURS:
+            cells = [f"**{c}**" for c in cells]
+        lines.append(f"| {competitor} | {' | '.join(cells)} |")
+    for label, peers in (
+        ("the best of FFmpeg's video denoisers on each clip", FFMPEG),
+        ("the best of these and dctdnoiz", FFMPEG_ALL),
+        ("mc_degrain + BM3D", ("mc_degrain+BM3D",)),
+        ("mc_degrain + V-BM3D", ("mc_degrain+V-BM3D",)),
+    ):
+        found = gains(rows, peers)
+        if found:
+            each = [mean(v for (_, k), v in found.items() if k == kind) for kind in kinds]
+            cells = [f"{v:+.2f}" for v in [*each, mean(found.values())]]
+            lines.append(f"| *vdenoise less {label}* | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _table(rows: list[Row]) -> str:
+    lines = ["| | PSNR | PSNR Y | SSIM | flicker | frames/s |", "|---|---:|---:|---:|---:|---:|"]
+    for competitor in ORDER:
+        own = [r for r in rows if r["competitor"] == competitor]
+        if not own:
+            continue
+        seconds = sum(r["seconds"] for r in own)
+        speed = f"{sum(r['frames'] for r in own) / seconds:.1f}" if seconds else ""
+        cells = [f"{mean(r[name] for r in own):.2f}" for name in ("psnr", "psnr_y")]
+        cells += [f"{mean(r['ssim'] for r in own):.3f}", f"{mean(r['flicker'] for r in own):.2f}"]
+        lines.append(f"| {competitor} | {' | '.join([*cells, speed])} |")
+    return "\n".join(lines)
+
+
+def _speed_table(speed: dict[str, Any]) -> str:
+    lines = ["| | size | frames | frames/s | peak memory, MB |", "|---|---|---:|---:|---:|"]
+    for row in speed["rows"]:
+        size = "x".join(map(str, row["size"]))
+        lines.append(
+            f"| `{row['competitor']}` | {size} | {row['frames']} | {row['fps']:.2f} "
+            f"| {row['peak_mb']:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    argparse.ArgumentParser(description=write_quality_page.__doc__).parse_args()
+    write_quality_page()
