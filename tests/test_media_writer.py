@@ -350,3 +350,20 @@ def test_dnxhr_tells_the_matrix(code: int, name: str, tmp_path: Path) -> None:
     info = probe(write(clip, tmp_path))
     copy(info, tmp_path / "out.mov", choose(info, tmp_path / "out.mov", codec="dnxhr"))
     assert probe(tmp_path / "out.mov").matrix == info.matrix == name
+
+
+@pytest.mark.parametrize(
+    ("target", "coded"), [("out.mov", "uyvy422"), ("out.avi", "uyvy422"), ("out.nut", "yuv422p")]
+)
+def test_uncompressed_video_gets_a_layout_the_container_names(
+    target: str, coded: str, tmp_path: Path
+) -> None:
+    clip = Clip("in.mkv", codec="ffv1", format="yuv422p", frames=3, time_base=Fraction(1, 1000))
+    info = probe(write(clip, tmp_path))
+    settings = choose(info, tmp_path / target, codec="rawvideo")
+    assert settings.coded_format == coded
+    copy(info, tmp_path / target, settings)
+    with Reader(probe(tmp_path / target)) as reader:
+        for frame in reader:
+            for plane, wanted in zip(frame.planes, picture(clip, frame.index), strict=True):
+                assert torch.equal(plane, torch.from_numpy(wanted))

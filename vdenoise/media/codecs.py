@@ -91,6 +91,7 @@ CODECS: dict[str, Codec] = {
         ),
         Codec("v210", "v210", "v210", lossless=True),
         Codec("rawvideo", "rawvideo", "rawvideo", lossless=True),
+        Codec("qtrle", "qtrle", "qtrle", lossless=True),
         Codec("utvideo", "utvideo", "utvideo", lossless=True),
         Codec("magicyuv", "magicyuv", "magicyuv", lossless=True),
         Codec("huffyuv", "huffyuv", "huffyuv", lossless=True),
@@ -127,6 +128,18 @@ KEEPS: dict[str, frozenset[str]] = {
     "nut": frozenset({"chapters", "languages"}),
     "yuv4mpegpipe": frozenset(),
 }
+
+# Uncompressed layouts that come back as they were: others get a tag that means something else.
+RAW_FORMATS: dict[str, tuple[str, ...]] = {
+    "mov": (
+        "uyvy422", "yuyv422", "rgb24", "bgr24", "argb", "bgra", "rgba", "abgr", "gray16be",
+        "rgb48be",
+    ),
+    "avi": (
+        "uyvy422", "yuyv422", "bgr24", "bgra", "rgba", "gray", "yuv420p", "yuv422p", "yuv411p",
+    ),
+    "matroska": ("uyvy422", "yuyv422", "rgba", "gray", "yuv420p", "yuv422p", "yuv411p"),
+}  # fmt: skip
 
 CONTAINERS: dict[str, str] = {
     ".mov": "mov",

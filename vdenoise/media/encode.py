@@ -21,6 +21,7 @@ from vdenoise.media.codecs import (
     CONTAINERS,
     FALLBACK,
     NAMED,
+    RAW_FORMATS,
     Codec,
     keeps,
     profile_options,
@@ -188,7 +189,7 @@ def _settled(
         raise _Unfit(f"{kind} cannot be told the sample aspect ratio {info.sample_aspect_ratio}")
     reason: _Unfit | None = None
     quality = codec.crf if crf is None else crf
-    for fmt, coded in _formats(codec, info.format, bit_depth, asked):
+    for fmt, coded in _formats(codec, kind, info.format, bit_depth, asked):
         settings = EncodeSettings(
             container=kind,
             codec=codec.name,
@@ -219,7 +220,7 @@ def _settled(
 
 
 def _formats(
-    codec: Codec, source: PixelFormat, bit_depth: int | None, asked: bool
+    codec: Codec, kind: str, source: PixelFormat, bit_depth: int | None, asked: bool
 ) -> Iterator[tuple[PixelFormat, str]]:
     """Pixel formats of an encoder that keep what the source has, the closest first.
 
@@ -229,7 +230,10 @@ def _formats(
     when a codec was asked for by name; thinner chroma, or no alpha, never.
     """
     described = av.Codec(codec.encoder, "w").video_formats
-    offered = [source.name] if described is None else [fmt.name for fmt in described]
+    if described is not None:
+        offered = [fmt.name for fmt in described]
+    else:  # uncompressed
+        offered = list(RAW_FORMATS.get(kind, (source.name,)))
     found = []
     for name in offered:
         fmt = planar_format(name)

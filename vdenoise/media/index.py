@@ -20,6 +20,11 @@ from av.video.stream import VideoStream
 
 from vdenoise.media.source import local, open_input, prepare_decoder, video_of
 
+_COMMON_RATES = tuple(
+    Fraction(rate * 1000, unit)
+    for rate in (24, 25, 30, 48, 50, 60, 100, 120)
+    for unit in (1001, 1000)
+)
 _PEEK = 4  # frames decoded to see that packets and frames are one to one
 
 
@@ -238,7 +243,7 @@ def _clock(pts: list[int], base: Fraction, rates: list[Fraction]) -> tuple[Fract
     mean = rates[0]
     if len(pts) > 1 and pts[-1] > pts[0]:
         mean = (len(pts) - 1) / ((pts[-1] - pts[0]) * base)
-    for rate in (*rates, mean):
+    for rate in (*rates, *_COMMON_RATES, mean):
         if np.abs(ticks - number * float(1 / (rate * base))).max() <= 1.0:
             return rate, False
     return mean, True

@@ -7,6 +7,7 @@ before the start.
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -121,9 +122,10 @@ def _accepts(container: str, stream: Any) -> bool:
             dummy.width, dummy.height, dummy.pix_fmt = 64, 64, "yuv422p"
         add_copy(output, stream)
         output.start_encoding()
-        output.close()
     except (av.FFmpegError, ValueError):
         return False
+    with contextlib.suppress(av.FFmpegError):
+        output.close()  # MXF cannot end without a frame
     return True
 
 

@@ -19,7 +19,7 @@ from typing import Self
 import av
 from torch import Tensor
 
-from vdenoise.errors import OutputError, UsageError, VerifyError
+from vdenoise.errors import InputError, OutputError, UsageError, VerifyError
 from vdenoise.frame import ClipInfo, SourceFrame
 from vdenoise.media.clock import Clock, output_clock
 from vdenoise.media.encode import choose
@@ -226,20 +226,7 @@ class Writer:
         report = Report(checked=(), findings=(), notes=("not checked",))
         try:
             if check:
-                report = verify(
-                    self.info,
-                    self._temporary,
-                    settings=self.settings,
-                    first=self.first,
-                    last=self.last,
-                    copied=self._copy_from is not None,
-                )
-                if report.findings:
-                    raise VerifyError(
-                        f"{self.target} would not keep what it must: {report.findings[0]}.",
-                        "Write it in another container or codec, and report this as a bug.",
-                        number=1,
-                    )
+                report = self._verified(self._temporary)
             with _writing(self.target):
                 _sync(self._temporary)
                 if not self._overwrite and self.target.exists():
@@ -250,6 +237,27 @@ class Writer:
         except BaseException:
             self.abort()
             raise
+        return report
+
+    def _verified(self, written: Path) -> Report:
+        hint = "Write it in another container or codec, and report this as a bug."
+        try:
+            report = verify(
+                self.info,
+                written,
+                settings=self.settings,
+                first=self.first,
+                last=self.last,
+                copied=self._copy_from is not None,
+            )
+        except InputError as error:
+            raise VerifyError(
+                f"What was written for {self.target} cannot be read: {error.what}", hint, number=2
+            ) from error
+        if report.findings:
+            raise VerifyError(
+                f"{self.target} would not keep what it must: {report.findings[0]}.", hint, number=1
+            )
         return report
 
 
