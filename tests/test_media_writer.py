@@ -353,7 +353,7 @@ def test_dnxhr_tells_the_matrix(code: int, name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "coded"), [("out.mov", "uyvy422"), ("out.avi", "uyvy422"), ("out.nut", "yuv422p")]
+    ("target", "coded"), [("out.mov", "uyvy422"), ("out.avi", "yuv422p"), ("out.nut", "yuv422p")]
 )
 def test_uncompressed_video_gets_a_layout_the_container_names(
     target: str, coded: str, tmp_path: Path
