@@ -11,6 +11,7 @@ from vdenoise.color import lift
 from vdenoise.errors import UsageError
 from vdenoise.frame import ClipInfo
 from vdenoise.media.reader import OnBadFrame, Reader
+from vdenoise.noise import estimate
 from vdenoise.noise.estimate import Analysis, Analyzer
 from vdenoise.noise.profile import NoiseProfile, ShotNoise
 from vdenoise.run import Clock, Progress
@@ -18,6 +19,8 @@ from vdenoise.stream import Ahead
 
 CLEAN_CODES = 0.7  # sigma in 8-bit codes below which a clip counts as clean
 READ_AHEAD = 2
+SMALLEST_REGION = 32  # pixels each way: 16 in 4:2:0 chroma
+REGION_FRAMES = 8
 
 
 @dataclass(frozen=True)
@@ -35,17 +38,26 @@ def measure(
     info: ClipInfo,
     progress: Progress,
     *,
+    cuts: Sequence[int] | None = None,
     threads: int | None = None,
     on_bad_frame: OnBadFrame = "fail",
     deinterlace: bool = False,
 ) -> Analysis:
     """Measure a whole clip: any part of it is denoised by the same numbers.
 
+    Args:
+        info: the clip.
+        progress: told of every frame.
+        cuts: first frames of new shots where they are known; None finds them.
+        threads: decoder threads, None for one per core.
+        on_bad_frame: ``fail`` or ``repeat``.
+        deinterlace: as the run will.
+
     Raises:
         InputError: it cannot be read, as from the reader.
     """
     clock = Clock()
-    analyzer = Analyzer()
+    analyzer = Analyzer(cuts, str(info.path))
     reader = Reader(info, threads=threads, on_bad_frame=on_bad_frame, deinterlace=deinterlace)
     with reader, Ahead(clock.reading(reader, "decode"), READ_AHEAD, "decode") as ahead:
         progress.start("measure", reader.frames)
@@ -58,44 +70,24 @@ def measure(
 
 
 def measure_region(info: ClipInfo, region: Region) -> NoiseProfile:
-    """Noise of a flat rectangle of one frame, the same at every level.
-
-    The rectangle should show one even surface: what varies slowly (a linear ramp over 16x16
-    pixels) is not counted.
+    """Noise of a rectangle that shows nothing else, from its frame and the few that follow.
 
     Raises:
-        UsageError: the frame has no such rectangle, or it is too small.
+        UsageError: the clip has no such frame or rectangle, or it is too small.
     """
-    fy, fx = 1 << info.format.sub_h, 1 << info.format.sub_w
     inside = region.x + region.width <= info.width and region.y + region.height <= info.height
-    if not inside or min(region.width // fx, region.height // fy) < 16:
+    if not inside or min(region.width, region.height) < SMALLEST_REGION:
         raise UsageError(
             f"The region {region.x},{region.y},{region.width},{region.height} does not fit: it "
-            f"must lie in {info.width}x{info.height} and hold 16 pixels of every plane each way.",
+            f"must lie in {info.width}x{info.height} and be {SMALLEST_REGION} pixels or more each "
+            "way.",
             "Give an even area as --region x,y,w,h@FRAME, for example 100,80,64,64@0.",
             number=55,
         )
-    with Reader(info, first=region.frame, last=region.frame) as reader:
-        source = next(iter(reader))
-    luma, chroma = lift(source.planes, info.format, info.full_range)
-    sigma = [_flat_sigma(luma[0], region, (1, 1))]
-    if chroma is not None:
-        like = (luma.shape[-2] / chroma.shape[-2], luma.shape[-1] / chroma.shape[-1])
-        steps = (round(like[0]), round(like[1]))
-        sigma += [_flat_sigma(plane, region, steps) for plane in chroma]
-    return NoiseProfile.white(*sigma)
-
-
-def _flat_sigma(plane: torch.Tensor, region: Region, step: tuple[int, int]) -> float:
-    """Median over 16x16 blocks of the deviation from each block's plane of best fit."""
-    top, left = region.y // step[0], region.x // step[1]
-    area = plane[top : top + region.height // step[0], left : left + region.width // step[1]]
-    blocks = area.unfold(0, 16, 16).unfold(1, 16, 16).reshape(-1, 256).double()
-    y, x = torch.meshgrid(*(torch.linspace(-1, 1, 16, dtype=torch.float64),) * 2, indexing="ij")
-    basis = torch.stack([torch.ones(256, dtype=torch.float64), y.flatten(), x.flatten()])
-    basis = basis / basis.norm(dim=1, keepdim=True)  # orthogonal on a symmetric grid
-    rest = blocks.square().sum(1) - (blocks @ basis.T).square().sum(1)
-    return float((rest / (256 - 3)).clamp(min=0).median().sqrt())
+    last = max(region.frame, min(region.frame + REGION_FRAMES, info.frames or 0) - 1)
+    with Reader(info, first=region.frame, last=last) as reader:
+        frames = [lift(frame.planes, info.format, info.full_range) for frame in reader]
+    return estimate.measure_region(frames, (region.x, region.y, region.width, region.height))
 
 
 def profile_from_sigma(codes: Sequence[float], info: ClipInfo) -> NoiseProfile:
@@ -204,7 +196,7 @@ def propose(profile: NoiseProfile, info: ClipInfo) -> Proposal:
             "noise does that went through a codec"
         )
         return Proposal("compression", tuple(reasons))
-    if noise.coarseness > 0.2 and noise.chroma_codes < noise.luma_codes:
+    if noise.luma_codes >= 2 and noise.coarseness > 0.2 and noise.chroma_codes < noise.luma_codes:
         return Proposal("film-scan", (*reasons, "it is coarse and mostly luma, like film grain"))
     if noise.impulse_rate > 0.002:
         reasons.append(

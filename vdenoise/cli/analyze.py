@@ -52,7 +52,7 @@ def analyze(
                 "clip": clip_facts(info),
                 "noise": vars(summary),
                 "cuts": list(found.cuts),
-                "repeats": found.repeats if isinstance(found.repeats, int) else list(found.repeats),
+                "repeats": list(found.repeats),
                 "notes": list(found.notes),
                 "proposal": {"preset": proposal.preset, "reasons": list(proposal.reasons)},
                 "profile": found.profile.model_dump(mode="json"),

@@ -188,13 +188,14 @@ def _measure(
         found = analyze.measure(
             info,
             reporter,
+            cuts=cuts,
             threads=options["threads"],
             on_bad_frame=options["on_bad_frame"],
             deinterlace=plan.interlaced == "deinterlace",
         )
         for text in found.notes:
             reporter.note(text)
-        cuts = found.cuts if cuts is None else cuts
+        cuts = found.cuts
         if profile is None:
             profile = found.profile
             proposal = analyze.propose(profile, info)
