@@ -68,7 +68,7 @@ def open_input(path: Path) -> InputContainer:
         if file.is_dir():
             raise InputError(
                 f"{name} is a folder, not a clip.",
-                "Name one file; for all clips of a folder use: vdenoise batch",
+                "Name one file in it; make a clip of single images first.",
                 number=2,
             )
         if size == 0:
