@@ -122,7 +122,7 @@ def quality_page(quality: dict[str, Any], speed: dict[str, Any]) -> str:
         "# Quality and speed, measured",
         "<!-- Made by `python -m benchmarks.results` from benchmarks/results/*.json. -->",
         "How it was measured, and what is unfair to whom: `benchmarks/README.md`. vdenoise runs "
-        "its defaults from its own measurement; every peer is at the best setting of a search against "
+        "its defaults from its own measurement; every peer is at the best of a search against "
         "the clean clip. PSNR and SSIM over R'G'B', flicker in 8-bit codes (lower is steadier); "
         "means over the clips.",
         "## In short",
