@@ -392,3 +392,11 @@ def test_sound_pixels_are_left_alone_by_the_median() -> None:
 def test_the_median_uses_its_halo_in_one_round() -> None:
     stage = stage_class("spatial.median").model_validate({"passes": 1})
     assert influence(stage, -1) == {"luma": stage.halo, "chroma": stage.halo}
+
+
+@pytest.mark.parametrize("block", [8, 16])
+def test_the_wiener_filter_uses_its_halo_at_a_fixed_block(block: int) -> None:
+    cls = stage_class("spatial.wiener")
+    stage = cls(block=block)  # type: ignore[call-arg]
+    assert stage.halo == 2 * (block - 1)
+    assert cls().halo == cls(block=16).halo  # type: ignore[call-arg]

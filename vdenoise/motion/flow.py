@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from vdenoise.motion.parallel import each
 from vdenoise.motion.warp import cpu_maps, remap
-from vdenoise.noise.profile import NoiseTable
+from vdenoise.noise.profile import COARSE_GRAIN, NoiseTable
 from vdenoise.transform import dct_denoise, spectrum_for
 
 Accuracy = Literal["fast", "better"]
@@ -30,9 +30,6 @@ Accuracy = Literal["fast", "better"]
 # Frames larger than this are matched at half size (and so on): above it pictures are oversampled
 # and the flow gains nothing.
 FULL_SIZE_PIXELS = {"fast": 300_000, "better": 1_000_000}
-
-# Grain that covers more pixels than this needs 16x16 blocks to be told from the picture.
-COARSE_GRAIN = 1.5
 
 _GUIDE_BLUR = 1.2  # px: sigma of the Gaussian that makes the fast guide
 

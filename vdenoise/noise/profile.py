@@ -21,6 +21,9 @@ from vdenoise.errors import UsageError
 
 SCHEMA = 1
 LEVELS = 17  # luma levels 0, 1/16 .. 1 at which sigma is tabulated
+# Grain that covers more pixels than this needs 16x16 blocks to be told from the picture.
+COARSE_GRAIN = 1.5
+
 _FINE = 64  # look-up steps between two levels: finer than 10-bit codes, and fast
 SPECTRUM = 16  # size of the DCT blocks the spectrum is given on
 

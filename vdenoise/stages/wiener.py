@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vdenoise.frame import Signal
-from vdenoise.noise.profile import NoiseTable
+from vdenoise.noise.profile import COARSE_GRAIN, NoiseTable
 from vdenoise.stages.base import SpatialStage, param
 from vdenoise.transform import THRESHOLD, dct_denoise, spectrum_for
 
@@ -30,8 +30,15 @@ class Wiener(SpatialStage):
         "veryslow": {"effort": 5},
     }
 
-    block: Literal[8, 16] = param(
-        8, "Size of the transform blocks: 8 keeps fine detail, 16 reaches coarser noise.", unit="px"
+    exempt: ClassVar[dict[str, str]] = {
+        "halo is used": "the block, and with it the halo, is chosen per shot from the measured grain",
+    }
+
+    block: Literal["auto", 8, 16] = param(
+        "auto",
+        "Size of the transform blocks: 8 keeps fine detail, 16 reaches coarser noise; "
+        "auto takes 16 for coarse grain.",
+        unit="px",
     )
     effort: int = param(
         3,
@@ -43,10 +50,9 @@ class Wiener(SpatialStage):
         THRESHOLD, "First-pass threshold, in sigma; higher is smoother.", low=0.5, high=6
     )
 
-    @property
-    def offsets(self) -> tuple[int, int]:
+    def offsets(self, block: int) -> tuple[int, int]:
         """Block positions averaged in the first and in the second pass."""
-        half, whole, double = self.block // 2, self.block, 2 * self.block
+        half, whole, double = block // 2, block, 2 * block
         return {
             1: (half, 0),
             2: (half, half),
@@ -58,24 +64,26 @@ class Wiener(SpatialStage):
     @property
     def halo(self) -> int:
         """A pass reaches one block less a pixel; two passes twice that."""
-        return (2 if self.offsets[1] else 1) * (self.block - 1)
+        return (1 if self.effort == 1 else 2) * (self.multiple - 1)
 
     @property
     def multiple(self) -> int:
-        """Tiles must lie on the block grid."""
-        return self.block
+        """Tiles must lie on the block grid: on that of 16 px they do for both sizes."""
+        return 16 if self.block == "auto" else self.block
 
     def filter(self, signal: Signal, noise: NoiseTable, luma: Tensor) -> Signal:
         """Denoise each frame and plane by itself."""
-        spectrum = spectrum_for(noise.spectrum, self.block).to(signal.pixels)
+        coarse = noise.grain_area > COARSE_GRAIN
+        block = (16 if coarse else 8) if self.block == "auto" else self.block
+        spectrum = spectrum_for(noise.spectrum, block).to(signal.pixels)
         sigma = noise.sigma_at(luma) * signal.left * self.strength
         frames = [
             dct_denoise(
                 pixels,
                 variance,
                 spectrum,
-                block=self.block,
-                offsets=self.offsets,
+                block=block,
+                offsets=self.offsets(block),
                 threshold=self.threshold,
             )
             for pixels, variance in zip(signal.pixels, sigma.square(), strict=True)
