@@ -31,7 +31,7 @@ class Wiener(SpatialStage):
     }
 
     exempt: ClassVar[dict[str, str]] = {
-        "halo is used": "the block, and with it the halo, is chosen per shot from the measured grain",
+        "halo is used": "the block, and with it the halo, follows the measured grain of the shot",
     }
 
     block: Literal["auto", 8, 16] = param(
