@@ -3,20 +3,27 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint docs install clean
+.PHONY: demo test lint docs install benchmark clean
 
 install: $(VENV)/installed
 
 # torch comes first and pinned: an unpinned one pulls gigabytes of CUDA packages.
 $(VENV)/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch==2.13.0
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(PIP) torch==2.13.0
+	$(PIP) --editable '.[dev]'
 	touch $@
 
 demo: install
-	$(BIN)/python samples/demo.py
+	mkdir -p out
+	$(BIN)/vdenoise run samples/scene_sensor.mp4 -o out/scene.mp4 --overwrite
+	@$(BIN)/python samples/sheet.py samples/scene_sensor.mp4 out/scene.mp4 out/scene-before-after.png
+	@echo
+	@echo "noisy:            samples/scene_sensor.mp4"
+	@echo "clean:            out/scene.mp4"
+	@echo "before and after: out/scene-before-after.png"
 
 test: install
 	$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -28,6 +35,13 @@ lint: install
 
 docs: install
 	$(BIN)/python -m vdenoise.docs
+	$(BIN)/python -m benchmarks.results
+
+# The whole comparison, hours on two cores: make benchmark DATA=FOLDER (see benchmarks/README.md).
+benchmark: install
+	@test -n "$(DATA)" || { echo "make benchmark DATA=FOLDER, the folder of clean clips"; exit 2; }
+	$(BIN)/python -m benchmarks.quality --data $(DATA)
+	$(BIN)/python -m benchmarks.speed
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) out build dist *.egg-info

@@ -43,8 +43,11 @@ class Peer:
     rgb_dials: Mapping[str, tuple[str, ...]] | None = None  # further dials on RGB clips
 
 
-def best_setting(peer: Peer, clip: Clip) -> tuple[Setting, int]:
-    """The setting with the highest PSNR that the search finds, and how many it tried."""
+def best_setting(peer: Peer, clip: Clip, begin: Setting | None = None) -> tuple[Setting, int]:
+    """The setting with the highest PSNR that the search finds, and how many it tried.
+
+    The search begins at ``begin``, by default at the peer's own start.
+    """
     part = shortened(clip, peer.search_frames)
     dials = dict(peer.dials)
     if clip.layout == "gbrp":
@@ -57,7 +60,7 @@ def best_setting(peer: Peer, clip: Clip) -> tuple[Setting, int]:
             tried[key] = psnr(part.reference, peer.run(part, setting))
         return tried[key]
 
-    setting = {k: v for k, v in peer.start.items() if k in dials}
+    setting = {k: v for k, v in (begin or peer.start).items() if k in dials}
     improved = True
     while improved:
         improved = False
@@ -122,7 +125,7 @@ PEERS = {
                 "temporal": (0.5, 1.5, 3, 4.5, 6, 9, 12, 16, 22, 30),
             },
             {"spatial": 6, "temporal": 9},
-            search_frames=24,
+            search_frames=16,
         ),
         Peer(
             "nlmeans",
@@ -133,6 +136,7 @@ PEERS = {
             },
             {"s": 7, "shape": "p=5:r=11", "layout": "yuv444p"},
             rgb_dials=LAYOUTS,
+            search_frames=2,
         ),
         Peer(
             "atadenoise",
@@ -143,8 +147,8 @@ PEERS = {
                 "s": (5, 9, 15, 25),
             },
             {"a": 0.06, "b": 0.32, "s": 9, "layout": "yuv444p"},
-            search_frames=24,
             rgb_dials=LAYOUTS,
+            search_frames=16,
         ),
         Peer(
             "atadenoise+nlmeans",
@@ -169,6 +173,7 @@ PEERS = {
             },
             {"sigma": 20, "around": 0, "layout": "yuv444p"},
             rgb_dials=LAYOUTS,
+            search_frames=4,
         ),
         Peer(
             "vaguedenoiser",
@@ -180,6 +185,7 @@ PEERS = {
             },
             {"threshold": 8, "method": "garrote", "steps": 4, "layout": "yuv444p"},
             rgb_dials=LAYOUTS,
+            search_frames=2,
         ),
         Peer(
             "bm3d",
@@ -197,7 +203,7 @@ PEERS = {
             _filter("dctdnoiz=sigma={sigma}:n={n}"),
             {"sigma": (1, 2, 3, 4, 6, 8, 10, 12, 15, 18, 22, 27, 33, 40, 50), "n": (3, 4)},
             {"sigma": 12, "n": 3},
-            search_frames=4,
+            search_frames=2,
         ),
         Peer(
             "mc_degrain",

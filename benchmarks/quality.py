@@ -28,32 +28,47 @@ OURS = {"vdenoise": (), "vdenoise --speed fast": ("--speed", "fast")}
 def main() -> None:
     """Run the chosen part, merge it into the results and write the table again."""
     chosen = _arguments()
-    file = results.load(results.QUALITY)
-    known = {results.key(row): row for row in file.get("rows", [])}
     for name in chosen.clips:
         clean = clips.load_clean(chosen.data, name, chosen.frames)
         for kind in chosen.kinds:
             with tempfile.TemporaryDirectory(prefix="vdenoise-quality-") as folder:
                 clip = clips.make(clean, name, kind, Path(folder))
                 for competitor in chosen.competitors:
+                    known = _known()
                     old = known.get((name, kind, competitor))
-                    row = measure(clip, competitor, old if chosen.keep_settings else None)
-                    known[results.key(row)] = row
+                    if old and chosen.missing:
+                        continue
+                    hints = [r for r in known.values() if r["kind"] == kind]
+                    row = measure(clip, competitor, old if chosen.keep_settings else None, hints)
                     print(results.line(row), flush=True)
-                    results.save(
-                        results.QUALITY,
-                        {
-                            "schema": results.SCHEMA,
-                            "machine": results.machine() | versions(),
-                            "seed": clips.SEED,
-                            "rows": sorted(known.values(), key=results.order),
-                        },
-                    )
+                    _merge(row)
     results.write_quality_page()
 
 
-def measure(clip: Clip, competitor: str, old: dict[str, Any] | None) -> dict[str, Any]:
-    """One row: run a competitor on a clip and compare with the clean frames."""
+def _known() -> dict[tuple[str, str, str], dict[str, Any]]:
+    """The rows on file now: other parts may be running at the same time."""
+    return {results.key(row): row for row in results.load(results.QUALITY).get("rows", [])}
+
+
+def _merge(row: dict[str, Any]) -> None:
+    rows = _known() | {results.key(row): row}
+    content = {
+        "schema": results.SCHEMA,
+        "machine": results.machine() | versions(),
+        "seed": clips.SEED,
+        "rows": sorted(rows.values(), key=results.order),
+    }
+    results.save(results.QUALITY, content)
+
+
+def measure(
+    clip: Clip, competitor: str, old: dict[str, Any] | None, hints: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """One row: run a competitor on a clip and compare with the clean frames.
+
+    ``old`` is its row on file, whose setting is taken; without it the search begins at the
+    competitor's setting in ``hints``, rows of the same kind of noise on other clips.
+    """
     setting: dict[str, Any] = {}
     tried = 0
     if competitor == "noisy":
@@ -63,7 +78,8 @@ def measure(clip: Clip, competitor: str, old: dict[str, Any] | None) -> dict[str
     else:
         peer = PEERS[competitor]
         if old is None:
-            setting, tried = best_setting(peer, clip)
+            begin = next((r["setting"] for r in hints if r["competitor"] == competitor), None)
+            setting, tried = best_setting(peer, clip, begin)
         else:
             setting, tried = old["setting"], old["tried"]
         frames, seconds = timed(peer, clip, setting)
@@ -116,6 +132,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--competitors", type=listed(everyone), default=everyone)
     parser.add_argument("--frames", type=int, default=24, help="first frames of each clip")
     parser.add_argument("--keep-settings", action="store_true", help="peers: no new search")
+    parser.add_argument("--missing", action="store_true", help="only rows that are not on file")
     return parser.parse_args()
 
 

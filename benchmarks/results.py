@@ -57,7 +57,9 @@ def save(path: Path, content: dict[str, Any]) -> None:
     rows = content["rows"]
     head = json.dumps({k: v for k, v in content.items() if k != "rows"}, indent=1)
     body = ",\n".join(f"  {json.dumps(row)}" for row in rows)
-    path.write_text(f'{head[:-2]},\n "rows": [\n{body}\n ]\n}}\n')
+    fresh = path.with_suffix(".new")  # whoever reads meanwhile finds a whole file
+    fresh.write_text(f'{head[:-2]},\n "rows": [\n{body}\n ]\n}}\n')
+    fresh.replace(path)
 
 
 def key(row: Row) -> tuple[str, str, str]:

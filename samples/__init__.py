@@ -1,0 +1,1 @@
+"""Sample clips and how they are made."""
