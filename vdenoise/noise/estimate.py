@@ -77,7 +77,8 @@ class Analyzer:
         else:
             assert index == self._previous[0] + 1, "frames arrive in order"
             self._changes[index] = _change(luma, self._previous[1])
-            if jump >= SUSPECT or (self.cuts is not None and index in self.cuts):
+            fresh = index - self._since > EARLY[-1]  # a picture of noise alone always jumps
+            if (jump >= SUSPECT and fresh) or (self.cuts is not None and index in self.cuts):
                 self._since = self._next = index
                 self._still(index, luma, chroma)
             if self._wanted(index):

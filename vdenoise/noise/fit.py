@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
 
-from vdenoise.noise.levels import flat_variance, floor, look_up, variance_by_level
-from vdenoise.noise.pairs import PlaneBlocks
-from vdenoise.noise.profile import LEVELS, SPECTRUM, PlaneNoise, ShotNoise
+from vdenoise.noise.levels import look_up, variance_by_level
+from vdenoise.noise.pairs import BANDS, PlaneBlocks, band_members, band_sizes
+from vdenoise.noise.profile import SPECTRUM, PlaneNoise, ShotNoise
 
-_FEW = 60  # blocks: with fewer the reading is uncertain by 5 % or more
-_TINY = 1e-12
-_MOVED = 0.85  # sum / difference in flat blocks below which motion was not followed
-_FROZEN = 1.2  # and above which noise may stand still
+_FEW = 100  # blocks: with fewer the reading is uncertain by 5 % or more
+_TINY = 1e-14
+_STANDING = 1.3  # sum / difference in the flattest blocks above which noise may stand still ...
+_ALIKE = 0.4  # ... if at least this share of the blocks is alike: texture would differ
+_FLATTEST = 0.2  # share of the blocks that "flattest" means
+_QUIET = 2.0  # times the noise's energy: below it a block's band tells the noise's spectrum
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +60,8 @@ def fit_shot(
     # A chroma plane smaller than a block: nothing is known of it, nothing is taken away.
     zero = PlaneNoise.white(0.0)
     planes = [zero if f is None else f.noise for f in fits]
-    impulses = torch.cat([b.impulses for s in samples if (b := s.planes[0]) is not None])
+    seen = [b for s in samples if (b := s.planes[0]) is not None]
+    impulses = torch.cat([b.impulses[b.chosen] for b in seen])
     reasons = list(luma.reasons)
     if not pairs:
         reasons.append("no two different frames to compare: read from flat areas of single frames")
@@ -81,64 +85,68 @@ def fit_shot(
 def _fit(blocks: Sequence[PlaneBlocks], *, single: bool) -> PlaneFit:
     level = torch.cat([b.level for b in blocks])
     even = torch.cat([b.even for b in blocks])
+    odd = even if single else torch.cat([b.odd for b in blocks if b.odd is not None])
+    curve, bands, used = variance_by_level(level, even, odd)
+
+    starts = [0, *accumulate(len(b.level) for b in blocks)]
+    chosen = torch.cat([b.chosen + start for b, start in zip(blocks, starts, strict=False)])
+    kept = [b.even_spectrum if single else b.odd_spectrum for b in blocks]
+    squares = torch.cat([k for k in kept if k is not None])
+    here = look_up(curve, level[chosen]).clamp(min=_TINY)
+    spectrum = _spectrum(squares / here[:, None, None], odd[chosen] / here[:, None], bands)
+
+    variance = curve * spectrum.mean()
     reasons: list[str] = []
-    correlation = 0.0
-    if single:
-        spectrum = _spectrum([(b.even_spectrum, b.even[b.chosen]) for b in blocks])
-        value = flat_variance(even, _freedom(spectrum))
-        variance = torch.full((LEVELS,), value)
-        count = 0.1 * len(level)
-    else:
-        odd = torch.cat([b.odd for b in blocks if b.odd is not None])
-        variance, support = variance_by_level(level, even, odd)
-        count = support.sum().item()
-        least, alike = floor(level, even, odd, variance)
-        if least < _MOVED:
-            variance = variance * least
-            reasons.append("motion could not be followed everywhere")
-        elif least > _FROZEN and alike > 0.3:
-            correlation = (least - 1) / (least + 1)
-            variance = variance * (least + 1) / 2
-            reasons.append("part of the noise stands still")
-        spectrum = _spectrum(
-            [
-                (b.odd_spectrum, b.even[b.chosen] / look_up(variance, b.level[b.chosen]))
-                for b in blocks
-                if b.odd_spectrum is not None
-            ]
-        )
-    # The energies leave DC out; sigma is of all coefficients.
-    whole = spectrum.mean() / ((spectrum.sum() - spectrum[0, 0]) / (SPECTRUM**2 - 1))
-    variance = variance * whole
-    sigma = variance.clamp(min=0).sqrt()
+    correlation = 0.0 if single else _standing(level, even, odd, variance)
+    if correlation > 0:
+        variance = variance / (1 - correlation)
+        reasons.append("part of the noise stands still from frame to frame")
     noise = PlaneNoise(
-        sigma=tuple(sigma.tolist()),
+        sigma=tuple(variance.clamp(min=0).sqrt().tolist()),
         mean_sigma=look_up(variance, level).mean().clamp(min=0).sqrt().item(),
-        spectrum=tuple(tuple(row) for row in (spectrum / spectrum.mean()).tolist()),
+        spectrum=_rows(spectrum),
     )
-    return PlaneFit(noise, correlation, count, tuple(reasons))
+    return PlaneFit(noise, correlation, used.float().mean().item() * len(level), tuple(reasons))
 
 
-def _spectrum(parts: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """Mean normalised spectrum of the flattest of the kept blocks: (16, 16), mean about 1.
+def _standing(level: Tensor, even: Tensor, odd: Tensor, variance: Tensor) -> float:
+    """Lag-1 correlation r of the noise, 0 where it cannot be told from texture.
+
+    In flat blocks the sum's energy is (1 + r) and the difference's (1 - r) times the noise's.
+    Texture raises the sum as well, but differently in each block.
+    """
+    sizes = band_sizes() / band_sizes().sum()
+    total = even @ sizes
+    relative = total / look_up(variance, level).clamp(min=_TINY)
+    flat = relative <= relative.quantile(_FLATTEST)
+    ratio = (total[flat].mean() / (odd @ sizes)[flat].mean().clamp(min=_TINY)).item()
+    alike = (relative < 1.5 * relative[flat].mean()).float().mean().item()
+    if ratio < _STANDING or alike < _ALIKE:
+        return 0.0
+    return (ratio - 1) / (ratio + 1)
+
+
+def _spectrum(squares: Tensor, odd: Tensor, bands: Tensor) -> Tensor:
+    """(16, 16) of mean about that of ``bands``: their energies, and inside each its own shape.
 
     Args:
-        parts: squared coefficients (m, 16, 16) and how textured each block is (m,).
+        squares: (m, 16, 16) squared coefficients relative to the level's variance.
+        odd: (m, BANDS) energies of the same blocks, relative as well.
+        bands: (BANDS,) the noise's.
     """
-    squares = torch.cat([p[0] for p in parts])
-    texture = torch.cat([p[1] for p in parts])
-    squares = squares[texture <= texture.quantile(0.5)]
-    energy = squares.mean((1, 2))
-    limit = energy.median() * 4
-    squares, energy = squares[energy <= limit], energy[energy <= limit]
-    total = squares.mean(0)
-    if total.mean() < _TINY:
-        return torch.ones(SPECTRUM, SPECTRUM)
-    # DC also holds flicker: noise has no more of it than of the next coefficients.
-    total[0, 0] = torch.minimum(total[0, 0], 1.2 * torch.maximum(total[0, 1], total[1, 0]))
-    return total / total.mean()
+    spectrum = torch.zeros(SPECTRUM, SPECTRUM)
+    for band, members in zip(range(BANDS), band_members(), strict=True):
+        quiet = odd[:, band] < _QUIET * bands[band]
+        shape = squares[quiet][:, members].mean(0) if quiet.sum() >= _FEW else torch.ones(1)
+        spectrum[members] = bands[band] * shape / shape.mean().clamp(min=_TINY)
+    # DC holds flicker as well: noise has about as much of it as of the next coefficients.
+    spectrum[0, 0] = (spectrum[0, 1] + spectrum[1, 0]) / 2
+    return spectrum
 
 
-def _freedom(spectrum: Tensor) -> float:
-    """Number of independent coefficients that a block of this noise amounts to."""
-    return (spectrum.sum().square() / spectrum.square().sum()).item()
+def _rows(spectrum: Tensor) -> tuple[tuple[float, ...], ...]:
+    """Mean 1; white where there is no noise at all."""
+    mean = spectrum.mean()
+    if mean <= _TINY:
+        return PlaneNoise.white(0.0).spectrum
+    return tuple(tuple(row) for row in (spectrum / mean).tolist())

@@ -1,118 +1,126 @@
-"""Noise variance as a function of luma level, from the energies of many blocks."""
+"""Noise variance as a function of luma level and frequency band, from the energies of many blocks.
+
+A difference holds the noise and, where blocks were not aligned well or something moved, leftovers
+of the picture: never less than the noise. So the noise is read from the *lower tail* of the
+differences, corrected for what a tail of pure noise would read. How wide the noise's own
+distribution is (wide for compressed clips, whose noise comes and goes) is taken from the tail too.
+"""
 
 from __future__ import annotations
+
+import math
+from statistics import NormalDist
 
 import torch
 from torch import Tensor
 
 from vdenoise.noise.profile import LEVELS
 
-_FLAT_SHARE = 0.35  # of the blocks of a level, the flattest: these are always used
-_TEXTURE_LIMIT = 6.0  # others up to this many times the noise's variance
-_SMOOTH = 2.0  # how many blocks the wish for a smooth curve counts as
+_FLATTER = 0.5  # share of each level's blocks, those with the least energy in the sum, that is used
+_LOW, _HIGH = 0.1, 0.4  # quantiles of the clean blocks that describe their distribution
+_CLEAN = 0.6  # first guess of the share of blocks whose difference is all noise
+_ENOUGH = 0.9  # share from which the mean itself can be trusted ...
+_OUTLIER = 2.5  # ... of what lies less than this many spreads above the middle
+_WIDEST = 0.7  # of the noise's log-normal spread
+_FEWEST = 12  # blocks of a level that are worth a quantile
+_SMOOTH = 0.5  # wish for a smooth curve: as much weight as this share of all blocks at one level
+_ABOVE = 0.15  # weight of readings above the curve: there may be nothing but picture at a level
+_QUANTILE = 0.2  # of the differences at one level and band, by which levels are compared
 _ROUNDS = 8
-_TINY = 1e-12
+_TINY = 1e-14
 
 
-def variance_by_level(level: Tensor, even: Tensor, odd: Tensor) -> tuple[Tensor, Tensor]:
-    """Fit odd = v(level) + slope * (even - v(level)), robustly, and give v.
-
-    A textured block's difference holds the picture's misalignment, which grows with the texture:
-    the line is followed back to no texture at all, where sum and difference have equal energy.
+def variance_by_level(level: Tensor, even: Tensor, odd: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Noise variance v(level) * s(band), v over the table's levels, s of mean 1 over all bands.
 
     Args:
         level: (n,) of the blocks, nominally [0, 1].
-        even: (n,) energy of the sums.
-        odd: (n,) energy of the differences.
+        even: (n, BANDS) energy of the sums; only decides which blocks are used.
+        odd: (n, BANDS) energy of the differences.
 
     Returns:
-        (17,) variance at the table's levels, and (17,) the number of blocks behind each.
+        (17,) v up to a factor; (BANDS,) the variance of each band where v is 1; (n, BANDS) bool:
+        what was used.
     """
-    hats = _hats(level)
-    use = _flat(level, even)
-    scale = odd[use].median().clamp(min=_TINY)
-    use |= even < _TEXTURE_LIMIT * scale
-    hats, even, odd = hats[use].double(), even[use].double(), odd[use].double()
-    scale = scale.double()
-    predicted = scale.expand(len(odd)).clone()
-    keep = torch.ones_like(odd)
-    slope = True
-    variance = scale.expand(LEVELS).clone()
+    used = _flatter(level, even)
+    nearest = (level.clamp(0, 1) * (LEVELS - 1)).round().long()
+    reading = torch.zeros(LEVELS, odd.shape[1], dtype=torch.float64)
+    weight = torch.zeros_like(reading)
+    for i in range(LEVELS):
+        for band in range(odd.shape[1]):
+            here = odd[(nearest == i) & used[:, band], band]
+            if len(here) >= min(_FEWEST, len(level) // 4):
+                reading[i, band] = here.double().quantile(_QUANTILE).clamp(min=_TINY).log()
+                weight[i, band] = len(here)
+    curve = _factorize(reading, weight)
+    relative = odd.double() / (hat_weights(level).double() @ curve)[:, None]
+    found = [tail_mean(relative[used[:, b], b]) for b in range(odd.shape[1])]
+    return curve.float(), torch.tensor(found), used
+
+
+def _flatter(level: Tensor, even: Tensor) -> Tensor:
+    """(n, BANDS) mask: for each band the blocks with less energy than others of like level."""
+    order = level.argsort()
+    mask = torch.zeros_like(even, dtype=torch.bool)
+    for group in order.chunk(max(1, len(order) // 40)):
+        mask[group] = even[group] <= even[group].quantile(_FLATTER, dim=0)
+    return mask
+
+
+def _factorize(reading: Tensor, weight: Tensor) -> Tensor:
+    """The curve (17,), smooth over levels, in exp(reading) = curve * bands.
+
+    Readings above the fit count less: too high is what picture does, too low nothing does.
+    """
+    total = weight.sum(0, keepdim=True)
+    bands = (reading * weight).sum(0) / total.squeeze(0).clamp(min=_TINY)
+    curve = torch.zeros(LEVELS, dtype=torch.float64)
+    stiff = _SMOOTH * total.mean() * _smoothness()
     for _ in range(_ROUNDS):
-        design = torch.cat([hats, even[:, None]], 1) if slope else hats
-        weight = keep / predicted.square()
-        normal = design.T @ (design * weight[:, None])
-        normal[:LEVELS, :LEVELS] += _smoothness(variance)
-        right = design.T @ (odd * weight)
-        found = torch.linalg.solve(normal + _TINY * torch.eye(len(normal)).double(), right)
-        b = found[LEVELS].item() if slope else 0.0
-        if not 0 <= b < 0.8:
-            slope = False
-            continue
-        variance = (found[:LEVELS] / (1 - b)).clamp(min=scale * 1e-3)
-        predicted = (design @ found).clamp(min=scale * 1e-3)
-        ratio = odd / predicted
-        middle = ratio.median()
-        spread = 1.4826 * (ratio - middle).abs().median()
-        keep = (ratio < middle + 5 * spread.clamp(min=0.05)).double()
-    return variance.float(), (hats * keep[:, None]).sum(0).float()
+        off = reading - curve[:, None] - bands
+        trusted = weight * torch.where(off > 0.02, _ABOVE, 1.0)
+        bands = ((reading - curve[:, None]) * trusted).sum(0) / trusted.sum(0).clamp(min=_TINY)
+        right = ((reading - bands) * trusted).mean(1)
+        curve = torch.linalg.solve(torch.diag(trusted.mean(1)) + stiff, right)
+    return curve.exp()
 
 
-def floor(level: Tensor, even: Tensor, odd: Tensor, variance: Tensor) -> tuple[float, float]:
-    """How the sum compares with the difference in the flattest fifth of the blocks.
+def tail_mean(energy: Tensor) -> float:
+    """Mean of the noise's part of some energies; picture may have been added to the upper part.
 
-    Returns:
-        Energy of the sum over that of the difference: 1 for noise that is new in each frame,
-        below 1 where motion was not followed, above 1 for noise that stands still *or* texture
-        everywhere; and the share of the blocks that are about as flat as these.
+    The noise's energies are taken as log-normal; how many are clean is found from how many lie
+    where those should, and the quantiles of the clean ones give the middle and the spread.
     """
-    ratio = even / look_up(variance, level).clamp(min=_TINY)
-    limit = ratio.quantile(0.2)
-    flat = ratio <= limit
-    least = even[flat].mean() / odd[flat].mean().clamp(min=_TINY)
-    alike = (ratio < 1.3 * ratio[flat].mean()).float().mean()
-    return least.item(), alike.item()
-
-
-def flat_variance(even: Tensor, freedom: float) -> float:
-    """Variance of the flattest blocks of single frames, corrected for their being the flattest.
-
-    Args:
-        even: (n,) energies.
-        freedom: how many independent coefficients a block of this noise has.
-    """
-    share = 0.1
-    z = -1.2816  # normal quantile of the share; Wilson and Hilferty, 1931
-    factor = (1 - 2 / (9 * freedom) + z * (2 / (9 * freedom)) ** 0.5) ** 3
-    return float(even.quantile(share).item() / factor)
+    if len(energy) == 0:
+        return 0.0
+    log = energy.double().clamp(min=_TINY).log()
+    normal = NormalDist()
+    low_z, high_z = normal.inv_cdf(_LOW), normal.inv_cdf(_HIGH)
+    clean = _CLEAN
+    for _ in range(_ROUNDS):
+        low, high = (log.quantile(q * clean).item() for q in (_LOW, _HIGH))
+        spread = min((high - low) / (high_z - low_z), _WIDEST)
+        middle = high - high_z * spread
+        below = (log < middle + spread).double().mean().item()
+        clean = min(1.0, max(0.2, below / normal.cdf(1)))
+    if clean >= _ENOUGH:
+        return log[log <= middle + _OUTLIER * spread].exp().mean().item()
+    return math.exp(middle + spread**2 / 2)
 
 
 def look_up(table: Tensor, level: Tensor) -> Tensor:
     """Linear interpolation of a (17,) table."""
-    return _hats(level) @ table
+    return hat_weights(level) @ table
 
 
-def _hats(level: Tensor) -> Tensor:
+def hat_weights(level: Tensor) -> Tensor:
     """(n, 17) linear interpolation weights of the table's entries."""
     x = level.clamp(0, 1)[:, None] * (LEVELS - 1)
     return (1 - (x - torch.arange(LEVELS)).abs()).clamp(min=0)
 
 
-def _flat(level: Tensor, even: Tensor) -> Tensor:
-    """Mask of the flattest blocks of each level."""
-    mask = torch.zeros_like(level, dtype=torch.bool)
-    nearest = (level.clamp(0, 1) * (LEVELS - 1)).round()
-    for value in range(LEVELS):
-        here = nearest == value
-        if here.any():
-            mask |= here & (even <= even[here].quantile(_FLAT_SHARE))
-    return mask
-
-
-def _smoothness(variance: Tensor) -> Tensor:
-    """Penalty on relative steps and bends of the curve: it bridges levels nobody has seen."""
+def _smoothness() -> Tensor:
+    """Penalty on steps and bends of the curve: it bridges levels nobody has seen."""
     step = torch.diff(torch.eye(LEVELS).double(), dim=0)
     bend = torch.diff(step, dim=0)
-    inverse = 1 / variance.clamp(min=_TINY)
-    step, bend = step * inverse[1:, None], bend * inverse[1:-1, None]
-    return 0.2 * step.T @ step + _SMOOTH * bend.T @ bend
+    return 0.02 * step.T @ step + bend.T @ bend

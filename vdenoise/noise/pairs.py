@@ -6,14 +6,16 @@ weighted and binned by their *sum* (level, texture) without biasing the noise th
 their *difference*, where the picture cancels.
 
 Alignment must not follow the noise: flow is taken from textured neighbourhoods (a flat block's own
-flow fits its grain and would read up to 10 % low), rounded to 1/8 pixel, and what the
-interpolation takes from the noise is put back coefficient by coefficient.
+flow fits its grain and would read up to 10 % low). The part of a shift below a pixel is split
+between the two frames, half to each side, so that interpolation treats their noise alike (else sum
+and difference were no longer independent); what it takes is put back coefficient by coefficient.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -25,10 +27,14 @@ from vdenoise.noise.profile import SPECTRUM as SIZE
 from vdenoise.transform import dct_matrix
 
 MOST_BLOCKS = 1200  # per plane and pair of frames
-KEPT_SPECTRA = 96  # blocks per plane and pair whose coefficients are kept
+KEPT_SPECTRA = 320  # blocks per plane and pair whose coefficients are kept
+
+BANDS = 6  # radial frequency bands, from coarse to fine; the mean (DC) is in none
+_EDGES = (0.5, 2.5, 4.5, 7.5, 10.5, 14.5, 99.0)  # of the bands: radius in DCT coefficients
 
 _CELL = 16  # px: motion is averaged over cells of this size
 _STEPS = 8  # motion is rounded to 1 / _STEPS pixel
+_TRUST = 3.0  # gradients this many times those of noise make a cell trust its own flow
 _BLUR = 2.0  # px, before motion is estimated
 _IMPULSE_SIGMAS = 7.0  # a difference beyond this many robust sigmas is an impulse ...
 _IMPULSE_LEAST = 20 / 255  # ... and at least this strong
@@ -38,15 +44,15 @@ _IMPULSE_LEAST = 20 / 255  # ... and at least this strong
 class PlaneBlocks:
     """What one plane of one pair of frames says. n blocks, m <= n of them with coefficients.
 
-    Energies are mean squares per coefficient without the mean (DC), scaled so that pure noise of
-    variance v reads v, in full-scale units squared.
+    Energies are mean squares of the coefficients in each of the bands of `band_of`, scaled so
+    that white noise of variance v reads v, in full-scale units squared.
     """
 
     level: Tensor  # (n,) mean luma of the block
-    even: Tensor  # (n,) energy of the sum: picture and noise
-    odd: Tensor | None  # (n,) energy of the difference: noise and misalignment; None: one frame
+    even: Tensor  # (n, BANDS) energy of the sum: picture and noise
+    odd: Tensor | None  # (n, BANDS) of the difference: noise and misalignment; None: one frame
     impulses: Tensor  # (n,) share of impulses
-    chosen: Tensor  # (m,) positions of the flattest blocks, from all levels
+    chosen: Tensor  # (m,) positions of the flattest blocks, overall and from all levels
     even_spectrum: Tensor  # (m, 16, 16) squared coefficients of the sum
     odd_spectrum: Tensor | None  # (m, 16, 16) of the difference
 
@@ -67,7 +73,7 @@ class Shift:
 def motion_between(current: Tensor, previous: Tensor) -> Shift:
     """Motion of (1, H, W) luma ``current`` to ``previous``, led by texture.
 
-    A cell takes the mean flow of its 3x3 neighbourhood weighted by how much structure is there.
+    A cell with little structure takes the mean flow of its neighbourhood, weighted by structure.
     """
     height, width = current.shape[-2:]
     rows, columns = max(height // _CELL, 1), max(width // _CELL, 1)
@@ -80,18 +86,16 @@ def motion_between(current: Tensor, previous: Tensor) -> Shift:
     weight = cv2.resize(texture, (columns, rows), interpolation=cv2.INTER_AREA).reshape(
         rows, columns
     )
-    weight = np.maximum(weight - np.quantile(weight, 0.2), 0) + 1e-6
-    total = cv2.GaussianBlur(weight, (3, 3), 0.8)
-    cells = [
-        cv2.GaussianBlur(
-            cv2.resize(f, (columns, rows), interpolation=cv2.INTER_AREA).reshape(rows, columns)
-            * weight,
-            (3, 3),
-            0.8,
-        )
-        / total
-        for f in flow
-    ]
+    # A cell without structure has the gradients of noise alone, and a flow that follows it.
+    noise = np.quantile(weight, 0.1)
+    own = np.clip(1 - _TRUST * noise / np.maximum(weight, 1e-12), 0, 1)
+    weight = weight * own + 1e-9
+    total = cv2.GaussianBlur(weight, (5, 5), 1.0)
+    cells = []
+    for f in flow:
+        cell = cv2.resize(f, (columns, rows), interpolation=cv2.INTER_AREA).reshape(rows, columns)
+        around = cv2.GaussianBlur(cell * weight, (5, 5), 1.0) / total
+        cells.append(own * cell + (1 - own) * around)
     return Shift(torch.from_numpy(np.stack(cells)).float())
 
 
@@ -114,9 +118,8 @@ def compare(
     if len(y) == 0:
         return None
     level = _gather(levels, y, x, 0).mean((1, 2))
-    a = _gather(current, y, x, 0)
     if previous is None:
-        squares = _dct(a).square()
+        squares = _dct(_gather(current, y, x, 0)).square()
         return _pack(level, squares, None, torch.zeros_like(level))
     move = shift.at((y + SIZE // 2) * ratio[0], (x + SIZE // 2) * ratio[1])
     steps = (move / move.new_tensor([ratio[1], ratio[0]]) * _STEPS).round().long()
@@ -129,15 +132,16 @@ def compare(
     inside |= still & (part == _STEPS // 2).all(1)
     if not inside.any():
         return None
-    a, level, part, ty, tx = (v[inside] for v in (a, level, part, ty, tx))
-    b, gain = _shifted(previous, ty, tx, part)
+    level, part, y, x, ty, tx = (v[inside] for v in (level, part, y, x, ty, tx))
+    a, gain = _shifted(current, y, x, _STEPS - part)
+    b, _ = _shifted(previous, ty, tx, part)
     mask, impulses = _impulses(a, b)
     both, difference = a + b, a - b
     kept = 1 - mask.mean((1, 2))
     flat = both.flatten(1).median(1).values[:, None, None]
     both = torch.where(mask > 0, flat, both)
     difference = difference * (1 - mask)
-    scale = (kept[:, None, None] * (1 + gain)).clamp(min=0.1)
+    scale = kept.clamp(min=0.1)[:, None, None] * 2 * gain
     even, odd = (_dct(v).square() / scale for v in (both, difference))
     return _pack(level, even, odd, impulses)
 
@@ -167,14 +171,14 @@ def _dct(blocks: Tensor) -> Tensor:
 
 @cache
 def _shifters() -> tuple[Tensor, Tensor]:
-    """Cubic interpolation by -1/2 .. 1/2 pixel, and the share of noise it lets through.
+    """Cubic interpolation by -1/4 .. 1/4 pixel, and the share of noise it lets through.
 
     Returns (9, 16, 20) matrices from 20 samples (margin 2) to 16, and (9, 16): the variance of
     each DCT coefficient of shifted white noise (Keys 1981, a = -0.5).
     """
     matrices = torch.zeros(_STEPS + 1, SIZE, SIZE + 4)
     for i in range(_STEPS + 1):
-        offset = (i - _STEPS // 2) / _STEPS
+        offset = (i - _STEPS // 2) / (2 * _STEPS)
         for tap in range(-2, 3):
             d = abs(tap - offset)
             if d < 1:
@@ -188,7 +192,7 @@ def _shifters() -> tuple[Tensor, Tensor]:
 
 
 def _shifted(plane: Tensor, y: Tensor, x: Tensor, part: Tensor) -> tuple[Tensor, Tensor]:
-    """Blocks at a fractional position: (n, 16, 16), and the noise gain of each coefficient."""
+    """Blocks moved by half of ``part``: (n, 16, 16), and the noise gain of each coefficient."""
     matrices, gains = _shifters()
     blocks = _gather(plane, y, x, 2)
     px, py = part[:, 0], part[:, 1]
@@ -211,12 +215,12 @@ def _impulses(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _pack(level: Tensor, even: Tensor, odd: Tensor | None, impulses: Tensor) -> PlaneBlocks:
-    energy = _energy(even)
-    chosen = _flattest(level, energy)
+    energy = by_band(even)
+    chosen = _flattest(level, energy @ band_sizes())
     return PlaneBlocks(
         level=level,
         even=energy,
-        odd=None if odd is None else _energy(odd),
+        odd=None if odd is None else by_band(odd),
         impulses=impulses,
         chosen=chosen,
         even_spectrum=even[chosen],
@@ -224,12 +228,31 @@ def _pack(level: Tensor, even: Tensor, odd: Tensor | None, impulses: Tensor) -> 
     )
 
 
-def _energy(squares: Tensor) -> Tensor:
-    """Mean of the squared coefficients without DC."""
-    return (squares.sum((1, 2)) - squares[:, 0, 0]) / (SIZE * SIZE - 1)
+@cache
+def _bands() -> Tensor:
+    """(256, BANDS): 1 where a coefficient is in a band."""
+    k = torch.arange(SIZE).double()
+    radius = (k[:, None].square() + k.square()).sqrt().flatten()
+    return torch.stack([(radius > a) & (radius <= b) for a, b in pairwise(_EDGES)], 1).float()
+
+
+def band_sizes() -> Tensor:
+    """(BANDS,) number of coefficients in each band."""
+    return _bands().sum(0)
+
+
+def band_members() -> list[Tensor]:
+    """For each band a (16, 16) mask of its coefficients."""
+    return [m.view(SIZE, SIZE) > 0 for m in _bands().T]
+
+
+def by_band(squares: Tensor) -> Tensor:
+    """Mean of (..., 16, 16) over each band: (..., BANDS)."""
+    return squares.flatten(-2) @ (_bands() / band_sizes())
 
 
 def _flattest(level: Tensor, energy: Tensor) -> Tensor:
-    """Positions of the blocks with the least energy, equally many from each quarter of levels."""
+    """Positions of the blocks with the least energy: overall, and in each quarter of levels."""
+    overall = energy.argsort()[: KEPT_SPECTRA // 2]
     quarters = level.argsort().chunk(4)
-    return torch.cat([q[energy[q].argsort()[: KEPT_SPECTRA // 4]] for q in quarters])
+    return torch.cat([overall, *(q[energy[q].argsort()[: KEPT_SPECTRA // 8]] for q in quarters)])
