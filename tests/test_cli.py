@@ -327,7 +327,7 @@ def test_help_loads_nothing_heavy(args: str) -> None:
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A run that has begun to write."""
-    clip = write(Clip("in.mkv", codec="ffv1", frames=2000, size=(160, 120)), tmp_path)
+    clip = write(Clip("in.mkv", codec="ffv1", frames=500, size=(160, 120)), tmp_path)
     process = program(
         *("run", clip, "-o", tmp_path / "out.mkv", "--sigma", "8", "--cuts", "off"),
         *("--progress", "json", "--noise-out", tmp_path / "noise.mkv"),

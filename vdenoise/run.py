@@ -200,10 +200,15 @@ def _compute(
 
 
 def _stacked(signals: list[Signal]) -> Signal | None:
-    """The frames of a block as one signal; a single frame is not copied."""
+    """The frames of a block as one signal; a single frame is not copied, nor are maps of ones."""
     if len(signals) <= 1:
         return signals[0] if signals else None
-    return Signal(torch.cat([s.pixels for s in signals]), torch.cat([s.left for s in signals]))
+    left = [signal.left for signal in signals]
+    untouched = all(map.untyped_storage().nbytes() == map.element_size() for map in left)
+    return Signal(
+        torch.cat([signal.pixels for signal in signals]),
+        left[0].expand(len(left), -1, -1, -1) if untouched else torch.cat(left),
+    )
 
 
 def _half(signal: Signal) -> Signal:
