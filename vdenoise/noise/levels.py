@@ -9,6 +9,7 @@ distribution is (wide for compressed clips, whose noise comes and goes) is taken
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from statistics import NormalDist
 
 import torch
@@ -25,6 +26,9 @@ _WIDEST = 0.7  # of the noise's log-normal spread
 _FEWEST = 12  # blocks of a level that are worth a quantile
 _SMOOTH = 0.5  # wish for a smooth curve: as much weight as this share of all blocks at one level
 _ABOVE = 0.15  # weight of readings above the curve: there may be nothing but picture at a level
+_GROUPS = (0.0, 0.25, 0.6)  # shares of the blocks, flattest first, whose texture is compared
+_TEXTURED = 1.3  # sum / difference from which even the flattest blocks are textured
+_LEAST = 0.45  # most that is taken off for texture: compressed noise may only look textured
 _QUANTILE = 0.2  # of the differences at one level and band, by which levels are compared
 _ROUNDS = 8
 _TINY = 1e-14
@@ -53,9 +57,30 @@ def variance_by_level(level: Tensor, even: Tensor, odd: Tensor) -> tuple[Tensor,
                 reading[i, band] = here.double().quantile(_QUANTILE).clamp(min=_TINY).log()
                 weight[i, band] = len(here)
     curve = _factorize(reading, weight)
-    relative = odd.double() / (hat_weights(level).double() @ curve)[:, None]
-    found = [tail_mean(relative[used[:, b], b]) for b in range(odd.shape[1])]
+    here = (hat_weights(level).double() @ curve)[:, None]
+    even, odd = even.double() / here, odd.double() / here
+    found = [_without_texture(even[:, b], odd[:, b], used[:, b]) for b in range(odd.shape[1])]
     return curve.float(), torch.tensor(found), used
+
+
+def _without_texture(even: Tensor, odd: Tensor, used: Tensor) -> float:
+    """One band's noise, (n,) energies: where odd falls to as even falls to the same value.
+
+    Even the flattest blocks of a textured clip hold texture, and some of it stays in their
+    difference: the line through flat and less flat blocks is followed to where there is none.
+    """
+    plain = tail_mean(odd[used])
+    order = even.argsort()
+    groups = [order[int(a * len(order)) : int(b * len(order))] for a, b in pairwise(_GROUPS)]
+    if min(len(g) for g in groups) < _FEWEST:
+        return plain
+    (odd_1, even_1), (odd_2, even_2) = (
+        (tail_mean(odd[g]), even[g].median().item()) for g in groups
+    )
+    if even_1 < _TEXTURED * odd_1 or even_2 <= even_1:
+        return plain
+    slope = min(max((odd_2 - odd_1) / (even_2 - even_1), 0.0), 0.5)
+    return min(plain, max((odd_1 - slope * even_1) / (1 - slope), _LEAST * plain))
 
 
 def _flatter(level: Tensor, even: Tensor) -> Tensor:
