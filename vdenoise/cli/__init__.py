@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import click
 
-from vdenoise import __version__
+from vdenoise import __version__, process
 from vdenoise.cli.analyze import analyze
 from vdenoise.cli.doctor import doctor
 from vdenoise.cli.presets import presets
@@ -60,6 +60,7 @@ for command in (run, analyze, profile, presets, stages, doctor):
 
 def main() -> NoReturn:
     """Entry point: runs the command and exits with its status."""
+    process.prepare()
     sys.exit(status(sys.argv[1:]))
 
 

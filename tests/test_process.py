@@ -1,0 +1,48 @@
+"""Process settings: made where nobody made them, and only there."""
+
+import ctypes
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from vdenoise.process import prepare
+
+Calls = list[tuple[int, int]]
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """What the C library is told, on a Linux with a clean environment."""
+    told: Calls = []
+    library = SimpleNamespace(mallopt=lambda name, value: told.append((name, value)))
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: library)
+    monkeypatch.setattr("sys.platform", "linux")
+    for name in [k for k in os.environ if k.startswith("MALLOC_")] + ["OMP_WAIT_POLICY"]:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "unset")
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    return told
+
+
+def test_threads_sleep_while_they_wait_and_freed_memory_is_kept(calls: Calls) -> None:
+    prepare()
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert dict(calls)[-1] >= 256 << 20  # M_TRIM_THRESHOLD
+    assert dict(calls)[-3] <= 32 << 20  # M_MMAP_THRESHOLD: glibc refuses more
+
+
+def test_an_environment_that_says_otherwise_is_left_alone(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
+    prepare()
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+    assert not calls
+
+
+def test_other_systems_are_left_alone(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "darwin")
+    prepare()
+    assert not calls
