@@ -196,7 +196,8 @@ def propose(profile: NoiseProfile, info: ClipInfo) -> Proposal:
             "noise does that went through a codec"
         )
         return Proposal("compression", tuple(reasons))
-    if noise.luma_codes >= 2 and noise.coarseness > 0.2 and noise.chroma_codes < noise.luma_codes:
+    mostly_luma = noise.chroma_codes < 0.45 * noise.luma_codes  # demosaicing leaves more in chroma
+    if noise.luma_codes >= 2 and noise.coarseness > 0.2 and mostly_luma:
         return Proposal("film-scan", (*reasons, "it is coarse and mostly luma, like film grain"))
     if noise.impulse_rate > 0.002:
         reasons.append(
