@@ -200,6 +200,26 @@ def make(
     )
 
 
+def with_chain(plan: Plan, chain: Chain) -> Plan:
+    """The same plan for another chain: what ``auto`` does once it has measured.
+
+    Raises:
+        MemoryShort: not even the smallest tile fits.
+    """
+    return make(
+        plan.info,
+        chain,
+        plan.output,
+        plan.encode,
+        frames=(plan.first, plan.last),
+        device=plan.device,
+        interlaced=plan.interlaced,
+        seed=plan.seed,
+        noise_out=plan.noise_out,
+        noise_encode=plan.noise_encode,
+    )
+
+
 def check_interlaced(info: ClipInfo, interlaced: Interlaced) -> None:
     """Refuse fields unless told what to do with them.
 

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -33,11 +34,11 @@ class _Group(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
-            raise UsageError(
-                f"There is no command {name!r}.{did_you_mean(name, self.commands)}",
-                f"Commands are {', '.join(self.commands)}.",
-                number=2,
-            )
+            hint = f"Commands are {', '.join(self.commands)}."
+            if Path(name).exists():
+                hint = f"To denoise it: vdenoise run {name} -o OUTPUT"
+            guess = did_you_mean(name, self.commands)
+            raise UsageError(f"There is no command {name!r}.{guess}", hint, number=2)
         return super().resolve_command(ctx, args)
 
 

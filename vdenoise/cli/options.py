@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -98,13 +98,13 @@ def _help(target: str) -> str:
     return f"{facts['help']}  [{facts['rule']}; default: {facts['default']}]"
 
 
-def chain_from(ctx: click.Context) -> Chain:
-    """Resolve preset, speed, environment and command line.
+def chain_from(ctx: click.Context, measured: Mapping[str, str] | None = None) -> Chain:
+    """Resolve preset, measurement, speed, environment and command line.
 
     Raises:
         UsageError: a name or value is not accepted.
     """
-    layers = []
+    layers = [Layer("measurement", measured)] if measured else []
     for origin, source in (
         ("environment", ParameterSource.ENVIRONMENT),
         ("command line", ParameterSource.COMMANDLINE),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +88,7 @@ def run(ctx: click.Context, /, **options: Any) -> None:
         if options["dry_run"]:
             _show(plan, as_json=options["progress"] == "json")
             return
-        _carry_out(plan, options, reporter)
+        _carry_out(ctx, plan, options, reporter)
 
 
 def _plan(chain: Any, options: dict[str, Any]) -> Plan:
@@ -136,11 +137,14 @@ def _plan(chain: Any, options: dict[str, Any]) -> Plan:
     return made
 
 
-def _carry_out(plan: Plan, options: dict[str, Any], reporter: Reporter) -> None:
+def _carry_out(ctx: click.Context, plan: Plan, options: dict[str, Any], reporter: Reporter) -> None:
     from vdenoise import recipe, run
     from vdenoise.media.source import is_pipe
+    from vdenoise.plan import with_chain
 
-    profile, cuts = _measure(plan, options, reporter)
+    profile, cuts, values = _measure(plan, options, reporter)
+    if values:
+        plan = with_chain(plan, chain_from(ctx, values))
     reporter.note(f"denoise: {plan.chain.text}, {plan.bit_path}, {plan.encode.label}")
     result = run.run(
         plan,
@@ -171,13 +175,15 @@ def _carry_out(plan: Plan, options: dict[str, Any], reporter: Reporter) -> None:
 
 def _measure(
     plan: Plan, options: dict[str, Any], reporter: Reporter
-) -> tuple[NoiseProfile, tuple[int, ...]]:
-    """Noise and cuts: as given, else measured in one pass over the clip."""
+) -> tuple[NoiseProfile, tuple[int, ...], Mapping[str, str]]:
+    """Noise and cuts, as given, else measured in one pass over the clip; and what ``auto`` does
+    differently for that noise."""
     from vdenoise import analyze
     from vdenoise.motion.cuts import read_cuts, write_cuts
 
     info = plan.info
     profile = _given_profile(info, options)
+    values: Mapping[str, str] = {}
     cuts: tuple[int, ...] | None = None
     if options["cuts"] == "off":
         cuts = ()
@@ -200,11 +206,13 @@ def _measure(
             profile = found.profile
             proposal = analyze.propose(profile, info)
             reporter.note(f"measured: {'; '.join(proposal.reasons)}")
-            if options["preset"] == "auto" and proposal.preset != "auto":
-                reporter.note(f"another choice for such footage: --preset {proposal.preset}")
+            if options["preset"] == "auto":
+                values = proposal.values
+                if proposal.preset != "auto":
+                    reporter.note(f"another choice for such footage: --preset {proposal.preset}")
     if options["write_cuts"] is not None:
         write_cuts(options["write_cuts"], cuts)
-    return profile, cuts
+    return profile, cuts, values
 
 
 def _given_profile(info: ClipInfo, options: dict[str, Any]) -> NoiseProfile | None:
