@@ -183,7 +183,7 @@ def test_the_facts_that_help_shows_are_those_of_the_stages(
 ) -> None:
     assert call("stages", "--json") == 0
     assert capsys.readouterr().out == STAGES_FILE.read_text(encoding="utf-8"), (
-        "update it with: vdenoise stages --json > vdenoise/cli/stages.json"
+        "update it with: make docs"
     )
 
 
