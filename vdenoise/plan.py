@@ -26,8 +26,9 @@ from vdenoise.tile import round_up, tile_unit
 Interlaced = Literal["refuse", "ignore", "deinterlace"]
 
 MIB = 1 << 20
-BASE_BYTES = {"cpu": 450 * MIB, "cuda": 2500 * MIB}  # Python, torch, FFmpeg, OpenCV (and CUDA)
+BASE_BYTES = {"cpu": 550 * MIB, "cuda": 2500 * MIB}  # Python, torch, FFmpeg, OpenCV (and CUDA)
 CODEC_FRAMES = 60  # source frames held by decoder and encoder (threads, x264's look-ahead)
+MOTION_MEMORY = 1.5  # guides and flows of a frame, in copies of its signals
 SCRATCH_BYTES = 640 * MIB  # for one block and a stage's work on it, on a CPU
 CUDA_SHARE = 0.5  # of the free memory of a card
 LONGEST_BLOCK = 8
@@ -333,7 +334,7 @@ def _estimate(steps: Sequence[Step], info: ClipInfo, device: str) -> int:
             side = step.tile + 2 * stage.halo * max(subsampling(info.format))
             share = min(side, info.width) * min(side, info.height) / (info.width * info.height)
         own = (2 * stage.reach + step.block) + stage.memory * step.block * share
-        motion = 0.5 * (2 * stage.reach + step.block) if stage.needs_motion else 0.0
+        motion = MOTION_MEMORY * (2 * stage.reach + step.block) if stage.needs_motion else 0.0
         work = max(work, (own + motion) * unit * (0.5 if step.half else 1))
     codecs = (CODEC_FRAMES + 2 * QUEUE_FRAMES) * source
     return int(BASE_BYTES[torch.device(device).type] + held + work + codecs)
