@@ -24,7 +24,7 @@ REACH = 5  # frames before and after a cut that its decision looks at
 
 _WIDTH = 64  # of a thumbnail, pixels
 _CELL = 8  # thumbnail pixels: what is matched on its own
-_SEARCH = 4  # thumbnail pixels: how far a cell may move
+_SEARCH = 3  # thumbnail pixels: how far a cell may move
 _FLASH = 4  # frames: pictures that come back this soon were interrupted, not cut
 _LEAST = 0.25  # mismatch below which nothing is a cut (0: same picture, about 1: unrelated)
 _OUTSTANDING = 2.5  # times the median mismatch of the neighbours
@@ -50,7 +50,7 @@ def mismatch(a: Thumbnail, b: Thumbnail) -> float:
     """
     height, width = b.shape
     padded = torch.from_numpy(np.pad(a, _SEARCH, mode="edge"))
-    moved = padded.unfold(0, height, 1).unfold(1, width, 1)  # (9, 9, height, width)
+    moved = padded.unfold(0, height, 1).unfold(1, width, 1)  # (7, 7, height, width)
     error = (moved - torch.from_numpy(b)).abs().flatten(0, 1)
     cells = torch.nn.functional.avg_pool2d(
         error[:, None], (min(_CELL, height), min(_CELL, width)), ceil_mode=True

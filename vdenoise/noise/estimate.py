@@ -21,7 +21,7 @@ from vdenoise.noise.pairs import PlaneBlocks, Shift, compare, motion_between
 from vdenoise.noise.profile import NoiseProfile, PlaneNoise, ShotNoise
 
 EARLY = (1, 2, 4, 6)  # frames after a (suspected) cut at which noise is measured ...
-EVERY = 12  # ... and then at least this many frames apart,
+EVERY = 24  # ... and then at least this many frames apart,
 GROWTH = 8  # or an eighth of the shot so far, so that long shots stay affordable
 SUSPECT = 0.2  # thumbnail mismatch after which the early frames are sampled again
 _REPEAT_SHARE = 0.2  # of the usual change between frames: less is a repeat ...

@@ -15,9 +15,12 @@ from vdenoise.noise.profile import SPECTRUM, PlaneNoise, ShotNoise
 
 _FEW = 100  # blocks: with fewer the reading is uncertain by 5 % or more
 _TINY = 1e-14
-_STANDING = 1.3  # sum / difference in the flattest blocks above which noise may stand still ...
-_ALIKE = 0.4  # ... if at least this share of the blocks is alike: texture would differ
-_FLATTEST = 0.2  # share of the blocks that "flattest" means
+_VISIBLE = 0.6 / 255  # standing noise below this is rounding
+_STEEPEST = 1.3  # growth of a single frame's noise from one band to the next coarser
+_MANY = 300  # blocks that it takes to tell standing noise from texture
+_STANDING = 1.3  # sum / difference in flat blocks above which noise may stand still
+_FLATTEST = (0.05, 0.25)  # quantiles of the sums' energies ...
+_ALIKE = 1.6  # ... and the largest ratio of the two for noise: texture differs more
 _QUIET = 2.0  # times the noise's energy: below it a block's band tells the noise's spectrum
 
 
@@ -87,6 +90,8 @@ def _fit(blocks: Sequence[PlaneBlocks], *, single: bool) -> PlaneFit:
     even = torch.cat([b.even for b in blocks])
     odd = even if single else torch.cat([b.odd for b in blocks if b.odd is not None])
     curve, bands, used = variance_by_level(level, even, odd)
+    if single:
+        bands = _plausible(bands)
 
     starts = [0, *accumulate(len(b.level) for b in blocks)]
     chosen = torch.cat([b.chosen + start for b, start in zip(blocks, starts, strict=False)])
@@ -97,7 +102,7 @@ def _fit(blocks: Sequence[PlaneBlocks], *, single: bool) -> PlaneFit:
 
     variance = curve * spectrum.mean()
     reasons: list[str] = []
-    correlation = 0.0 if single else _standing(level, even, odd, variance)
+    correlation = 0.0 if single else _standing(even, odd)
     if correlation > 0:
         variance = variance / (1 - correlation)
         reasons.append("part of the noise stands still from frame to frame")
@@ -109,21 +114,30 @@ def _fit(blocks: Sequence[PlaneBlocks], *, single: bool) -> PlaneFit:
     return PlaneFit(noise, correlation, used.float().mean().item() * len(level), tuple(reasons))
 
 
-def _standing(level: Tensor, even: Tensor, odd: Tensor, variance: Tensor) -> float:
+def _plausible(bands: Tensor) -> Tensor:
+    """Bands of a single frame without what can only be texture: noise hardly grows so fast."""
+    bands = bands.clone()
+    for band in reversed(range(BANDS - 1)):
+        bands[band] = torch.minimum(bands[band], _STEEPEST * bands[band + 1])
+    return bands
+
+
+def _standing(even: Tensor, odd: Tensor) -> float:
     """Lag-1 correlation r of the noise, 0 where it cannot be told from texture.
 
     In flat blocks the sum's energy is (1 + r) and the difference's (1 - r) times the noise's.
     Texture raises the sum as well, but differently in each block.
     """
-    sizes = band_sizes() / band_sizes().sum()
-    total = even @ sizes
-    relative = total / look_up(variance, level).clamp(min=_TINY)
-    flat = relative <= relative.quantile(_FLATTEST)
-    ratio = (total[flat].mean() / (odd @ sizes)[flat].mean().clamp(min=_TINY)).item()
-    alike = (relative < 1.5 * relative[flat].mean()).float().mean().item()
-    if ratio < _STANDING or alike < _ALIKE:
+    sizes = band_sizes()
+    sizes[0] = 0  # smooth shading is in the coarsest band
+    total = even @ sizes / sizes.sum()
+    flattest, flat = total.quantile(torch.tensor(_FLATTEST))
+    if len(total) < _MANY or flattest < _VISIBLE**2 or flat > _ALIKE * flattest:
         return 0.0
-    return (ratio - 1) / (ratio + 1)
+    chosen = total <= _ALIKE * flattest
+    changing = (odd[chosen] @ sizes / sizes.sum()).mean().clamp(min=_TINY)
+    ratio = (total[chosen].mean() / changing).item()
+    return (ratio - 1) / (ratio + 1) if ratio > _STANDING else 0.0
 
 
 def _spectrum(squares: Tensor, odd: Tensor, bands: Tensor) -> Tensor:

@@ -53,7 +53,7 @@ def variance_by_level(level: Tensor, even: Tensor, odd: Tensor) -> tuple[Tensor,
     for i in range(LEVELS):
         for band in range(odd.shape[1]):
             here = odd[(nearest == i) & used[:, band], band]
-            if len(here) >= min(_FEWEST, len(level) // 4):
+            if len(here) >= max(1, min(_FEWEST, len(level) // 8)):
                 reading[i, band] = here.double().quantile(_QUANTILE).clamp(min=_TINY).log()
                 weight[i, band] = len(here)
     curve = _factorize(reading, weight)

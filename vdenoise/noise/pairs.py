@@ -20,21 +20,25 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vdenoise.motion.flow import estimate, working_scale
 from vdenoise.noise.profile import SPECTRUM as SIZE
 from vdenoise.transform import dct_matrix
 
-MOST_BLOCKS = 1200  # per plane and pair of frames
+MOST_BLOCKS = 800  # per plane and pair of frames
 KEPT_SPECTRA = 320  # blocks per plane and pair whose coefficients are kept
 
 BANDS = 6  # radial frequency bands, from coarse to fine; the mean (DC) is in none
 _EDGES = (0.5, 2.5, 4.5, 7.5, 10.5, 14.5, 99.0)  # of the bands: radius in DCT coefficients
 
+_MARGIN = 2  # pixels around a block that interpolation reaches
 _CELL = 16  # px: motion is averaged over cells of this size
 _STEPS = 8  # motion is rounded to 1 / _STEPS pixel
 _TRUST = 3.0  # gradients this many times those of noise make a cell trust its own flow
+_SLOW = 0.5  # px: median motion below which the camera may as well stand still ...
+_CLEARLY = 0.9  # ... unless following it takes this much of the difference away
 _BLUR = 2.0  # px, before motion is estimated
 _IMPULSE_SIGMAS = 7.0  # a difference beyond this many robust sigmas is an impulse ...
 _IMPULSE_LEAST = 20 / 255  # ... and at least this strong
@@ -79,7 +83,10 @@ def motion_between(current: Tensor, previous: Tensor) -> Shift:
     rows, columns = max(height // _CELL, 1), max(width // _CELL, 1)
     if min(height, width) < 2 * SIZE:
         return Shift(torch.zeros(2, rows, columns))
-    a, b = (cv2.GaussianBlur(x[0].numpy(), (0, 0), _BLUR) for x in (current, previous))
+    a, b = (
+        np.asarray(cv2.GaussianBlur(x[0].numpy(), (0, 0), _BLUR), np.float32)
+        for x in (current, previous)
+    )
     scale = working_scale(height, width, "fast")
     flow = estimate(torch.from_numpy(a)[None], torch.from_numpy(b)[None], scale, "fast").numpy()
     texture = cv2.Sobel(a, cv2.CV_32F, 1, 0) ** 2 + cv2.Sobel(a, cv2.CV_32F, 0, 1) ** 2
@@ -96,7 +103,24 @@ def motion_between(current: Tensor, previous: Tensor) -> Shift:
         cell = cv2.resize(f, (columns, rows), interpolation=cv2.INTER_AREA).reshape(rows, columns)
         around = cv2.GaussianBlur(cell * weight, (5, 5), 1.0) / total
         cells.append(own * cell + (1 - own) * around)
-    return Shift(torch.from_numpy(np.stack(cells)).float())
+    moved = np.stack(cells).astype(np.float32)
+    if np.median(np.hypot(*moved)) < _SLOW and not _helps(a, b, moved):
+        moved = np.zeros_like(moved)
+    return Shift(torch.from_numpy(moved))
+
+
+def _helps(a: NDArray[np.float32], b: NDArray[np.float32], moved: NDArray[np.float32]) -> bool:
+    """Whether (H, W) ``b`` moved back is clearly more like ``a`` than ``b`` as it is.
+
+    Asked of the whole picture: the little motion that is found on a tripod is the noise's doing.
+    """
+    height, width = a.shape
+    x, y = (cv2.resize(m, (width, height)) for m in moved)
+    columns, rows = np.meshgrid(
+        np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    )
+    back = cv2.remap(b, columns + x, rows + y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return bool(np.abs(a - back).mean() < _CLEARLY * np.abs(a - b).mean())
 
 
 def compare(
@@ -133,22 +157,18 @@ def compare(
     if not inside.any():
         return None
     level, part, y, x, ty, tx = (v[inside] for v in (level, part, y, x, ty, tx))
-    a, gain = _shifted(current, y, x, _STEPS - part)
-    b, _ = _shifted(previous, ty, tx, part)
-    mask, impulses = _impulses(a, b)
-    both, difference = a + b, a - b
-    kept = 1 - mask.mean((1, 2))
-    flat = both.flatten(1).median(1).values[:, None, None]
-    both = torch.where(mask > 0, flat, both)
-    difference = difference * (1 - mask)
-    scale = kept.clamp(min=0.1)[:, None, None] * 2 * gain
-    even, odd = (_dct(v).square() / scale for v in (both, difference))
+    a, b = _gather(current, y, x, _MARGIN), _gather(previous, ty, tx, _MARGIN)
+    a, b, impulses = _without_impulses(a, b)
+    (a, gain), (b, _) = _shifted(a, _STEPS - part), _shifted(b, part)
+    even, odd = (_dct(v).square() / (2 * gain) for v in (a + b, a - b))
     return _pack(level, even, odd, impulses)
 
 
 def _positions(height: int, width: int) -> tuple[Tensor, Tensor]:
     """Top left corners (y, x) of at most MOST_BLOCKS blocks, evenly spread."""
-    step = SIZE // 2
+    if min(height, width) < SIZE:
+        return torch.zeros(0).long(), torch.zeros(0).long()
+    step = SIZE // 2 if min(height, width) > 4 * SIZE else SIZE // 4
     while ((height - SIZE) // step + 1) * ((width - SIZE) // step + 1) > MOST_BLOCKS:
         step += 2
     rows, columns = (torch.arange(0, size - SIZE + 1, step) for size in (height, width))
@@ -191,27 +211,41 @@ def _shifters() -> tuple[Tensor, Tensor]:
     return matrices, (dct_matrix(SIZE) @ matrices).square().sum(-1)
 
 
-def _shifted(plane: Tensor, y: Tensor, x: Tensor, part: Tensor) -> tuple[Tensor, Tensor]:
-    """Blocks moved by half of ``part``: (n, 16, 16), and the noise gain of each coefficient."""
+def _shifted(blocks: Tensor, part: Tensor) -> tuple[Tensor, Tensor]:
+    """(n, 20, 20) moved by half of ``part``: (n, 16, 16), and each coefficient's noise gain."""
     matrices, gains = _shifters()
-    blocks = _gather(plane, y, x, 2)
     px, py = part[:, 0], part[:, 1]
     shifted = matrices[py] @ blocks @ matrices[px].transpose(1, 2)
     return shifted, gains[py][:, :, None] * gains[px][:, None, :]
 
 
-def _impulses(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Mask (n, 16, 16) of pixels that differ by far more than the noise; share of them in ``a``."""
+def _without_impulses(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Replace pixels that stick out of their own frame and differ from the other by far too much.
+
+    Returns:
+        Both stacks of blocks, impulses replaced by the median around them, and the share of
+        impulses in each block.
+    """
     size = (a - b).abs()
-    robust = size.flatten(1).median(1).values * 1.4826
-    limit = (robust * _IMPULSE_SIGMAS).clamp(min=_IMPULSE_LEAST)[:, None, None]
-    mask = size > limit
-    if not mask.any():
-        return mask.float(), torch.zeros(len(a))
-    window = torch.nn.functional.pad(a[:, None], (1, 1, 1, 1), mode="replicate")
-    window = window.unfold(2, 3, 1).unfold(3, 3, 1).flatten(4)[:, 0]
-    alone = (a - window.median(-1).values).abs() > limit
-    return mask.float(), (mask & alone).float().mean((1, 2))
+    limit = (size.flatten(1).median(1).values * 1.4826 * _IMPULSE_SIGMAS).clamp(min=_IMPULSE_LEAST)
+    beyond = size > limit[:, None, None]
+    impulses = torch.zeros(len(a))
+    found = beyond.flatten(1).any(1).nonzero()[:, 0]
+    if len(found) == 0:
+        return a, b, impulses
+    a, b = a.clone(), b.clone()
+    for blocks in (a, b):
+        part = blocks[found]
+        around = torch.from_numpy(_median(part.numpy()))
+        alone = beyond[found] & ((part - around).abs() > limit[found, None, None])
+        blocks[found] = torch.where(alone, around, part)
+        impulses[found] += alone.float().mean((1, 2)) / 2
+    return a, b, impulses
+
+
+def _median(blocks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """3x3 median of each block of (n, h, w)."""
+    return np.stack([cv2.medianBlur(block, 3) for block in blocks])
 
 
 def _pack(level: Tensor, even: Tensor, odd: Tensor | None, impulses: Tensor) -> PlaneBlocks:
