@@ -155,11 +155,13 @@ def gains(rows: list[Row], peers: tuple[str, ...]) -> dict[tuple[str, str], floa
 
 
 def _summary(rows: list[Row], kinds: list[str]) -> str:
+    """Means of PSNR by kind; competitors that miss a clip or a kind are left out."""
     head = f"| PSNR, dB | {' | '.join(kinds)} | mean |\n|---|{'---:|' * (len(kinds) + 1)}"
     lines = [head]
+    pairs = {key(r)[:2] for r in rows}
     for competitor in ORDER:
         own = [r for r in rows if r["competitor"] == competitor]
-        if {r["kind"] for r in own} != set(kinds):
+        if {key(r)[:2] for r in own} != pairs:
             continue
         values = [mean(r["psnr"] for r in own if r["kind"] == kind) for kind in kinds]
         cells = [f"{v:.2f}" for v in [*values, mean(values)]]
@@ -173,7 +175,7 @@ def _summary(rows: list[Row], kinds: list[str]) -> str:
         ("mc_degrain + V-BM3D", ("mc_degrain+V-BM3D",)),
     ):
         found = gains(rows, peers)
-        if found:
+        if {kind for _, kind in found} == set(kinds):
             each = [mean(v for (_, k), v in found.items() if k == kind) for kind in kinds]
             cells = [f"{v:+.2f}" for v in [*each, mean(found.values())]]
             lines.append(f"| *vdenoise less {label}* | {' | '.join(cells)} |")
@@ -181,16 +183,20 @@ def _summary(rows: list[Row], kinds: list[str]) -> str:
 
 
 def _table(rows: list[Row]) -> str:
+    """All measures; a competitor that ran on some clips only says on which."""
     lines = ["| | PSNR | PSNR Y | SSIM | flicker | frames/s |", "|---|---:|---:|---:|---:|---:|"]
+    everything = {r["clip"] for r in rows}
     for competitor in ORDER:
         own = [r for r in rows if r["competitor"] == competitor]
         if not own:
             continue
+        seen = {r["clip"] for r in own}
+        where = "" if seen == everything else f" ({', '.join(sorted(seen))} only)"
         seconds = sum(r["seconds"] for r in own)
         speed = f"{sum(r['frames'] for r in own) / seconds:.1f}" if seconds else ""
         cells = [f"{mean(r[name] for r in own):.2f}" for name in ("psnr", "psnr_y")]
         cells += [f"{mean(r['ssim'] for r in own):.3f}", f"{mean(r['flicker'] for r in own):.2f}"]
-        lines.append(f"| {competitor} | {' | '.join([*cells, speed])} |")
+        lines.append(f"| {competitor}{where} | {' | '.join([*cells, speed])} |")
     return "\n".join(lines)
 
 

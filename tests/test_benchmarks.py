@@ -1,0 +1,121 @@
+"""Committed measurements keep their schema, and the page is made from them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from benchmarks import clips, results
+from benchmarks.peers import PEERS, Peer, best_setting
+
+QUALITY = results.load(results.QUALITY)
+SPEED = results.load(results.SPEED)
+MACHINE = {"cpu", "cores", "memory_gib", "system", "python", "torch", "pyav", "commit"}
+ROW: dict[str, type | tuple[type, ...]] = {
+    "clip": str,
+    "kind": str,
+    "competitor": str,
+    "frames": int,
+    "size": list,
+    "setting": dict,
+    "tried": int,
+    "psnr": (int, float),
+    "psnr_y": (int, float),
+    "ssim": (int, float),
+    "flicker": (int, float),
+    "seconds": (int, float),
+}
+
+
+def test_quality_file_keeps_the_schema():
+    assert QUALITY["schema"] == results.SCHEMA
+    assert set(QUALITY["machine"]) >= MACHINE | {"ffmpeg"}
+    assert QUALITY["seed"] == clips.SEED
+    rows = QUALITY["rows"]
+    assert rows == sorted(rows, key=results.order)
+    assert len({results.key(r) for r in rows}) == len(rows)
+    for row in rows:
+        assert set(row) == set(ROW)
+        assert all(isinstance(row[name], kind) for name, kind in ROW.items()), row
+        assert row["clip"] in clips.CLEAN and row["kind"] in clips.KINDS
+        assert 0 < row["psnr"] < 100 and -1 <= row["ssim"] <= 1 and row["flicker"] >= 0
+        assert (row["tried"] > 0) == (row["competitor"] in PEERS)
+
+
+def test_every_clip_and_kind_has_the_noisy_row_and_ours():
+    seen: dict[tuple[str, str], set[str]] = {}
+    for row in QUALITY["rows"]:
+        seen.setdefault((row["clip"], row["kind"]), set()).add(row["competitor"])
+    assert seen
+    assert all({"noisy", results.OURS} <= competitors for competitors in seen.values())
+
+
+def test_ours_is_never_worse_in_ssim_than_the_input():
+    ssim = {results.key(r): r["ssim"] for r in QUALITY["rows"]}
+    worse = [k for k in ssim if k[2] == results.OURS and ssim[k] < ssim[*k[:2], "noisy"]]
+    assert worse == []
+
+
+def test_quality_page_is_made_from_the_files():
+    made = results.quality_page(QUALITY, SPEED)
+    assert results.PAGE.read_text(encoding="utf-8") == made, "run: python -m benchmarks.results"
+
+
+def test_speed_file_keeps_the_schema():
+    assert SPEED["schema"] == results.SCHEMA
+    assert set(SPEED["machine"]) >= MACHINE
+    for row in SPEED["rows"]:
+        assert set(row) == {"competitor", "size", "frames", "seconds", "fps", "peak_mb"}
+        assert math.isclose(row["fps"], row["frames"] / row["seconds"], rel_tol=0.02)
+
+
+def test_saving_and_loading_gives_the_same(tmp_path: Path):
+    content = {"schema": 1, "machine": {"cpu": "x"}, "rows": [{"a": 1}, {"a": "é"}]}
+    results.save(tmp_path / "r.json", content)
+    assert results.load(tmp_path / "r.json") == content
+    assert (tmp_path / "r.json").read_text().count("\n") == 10
+
+
+def test_gain_is_over_the_best_peer_of_each_clip():
+    def row(clip: str, competitor: str, psnr: float) -> dict[str, Any]:
+        return {"clip": clip, "kind": "film", "competitor": competitor, "psnr": psnr}
+
+    rows = [row("a", "vdenoise", 32), row("a", "nlmeans", 30), row("a", "bm3d", 31)]
+    rows += [row("b", "vdenoise", 33), row("b", "nlmeans", 32), row("b", "bm3d", 30)]
+    found = results.gains(rows, ("nlmeans", "bm3d"))
+    assert found == {("a", "film"): 1, ("b", "film"): 1}
+
+
+def test_the_search_finds_the_best_of_its_dials():
+    clean = torch.full((2, 3, 16, 16), 0.5)
+    clip = clips.Clip("tennis", "film", Path("unread"), "yuv420p", clean)
+
+    def run(given: clips.Clip, setting: dict[str, Any]) -> torch.Tensor:
+        error = 0.01 + abs(setting["s"] - 7) / 50 + (setting["mode"] == "bad") / 5
+        return given.reference + error
+
+    peer = Peer("p", run, {"s": tuple(range(12)), "mode": ("bad", "good")}, {"s": 2, "mode": "bad"})
+    setting, tried = best_setting(peer, clip)
+    assert setting == {"s": 7, "mode": "good"}
+    assert 7 <= tried <= 14
+
+
+@pytest.mark.parametrize("peer", PEERS.values(), ids=PEERS)
+def test_searches_begin_on_their_dials(peer: Peer):
+    dials = dict(peer.dials) | dict(peer.rgb_dials or {})
+    assert set(peer.start) == set(dials)
+    assert all(peer.start[name] in values for name, values in dials.items())
+    assert peer.name in results.ORDER
+
+
+def test_yuv_decoding_is_bt709():
+    """White, and pure red at the limits of the range: Rec. ITU-R BT.709-6, item 3."""
+    white, red = (235, 128, 128), (63, 102, 240)
+    for (y, cb, cr), rgb in ((white, (1, 1, 1)), (red, (1, 0, 0))):
+        raw = bytes([y] * 16 + [cb] * 4 + [cr] * 4)
+        frames = clips.to_rgb(raw, "yuv420p", 4, 4)
+        assert torch.allclose(frames[0, :, 1, 1], torch.tensor(rgb).float(), atol=0.006)
