@@ -25,6 +25,7 @@ STRONG_CODES = 10.0
 IMPULSES, IMPULSES_CODES = 0.0015, 6.0
 REPEATING = 0.4  # lag-1 correlation; textured moving clips read up to 0.3 by mistake
 COARSE = 0.2  # share of the lowest quarter band: white noise 0.06, film grain 0.44 and more
+FILM_CHROMA = 0.45  # of the luma sigma: film grain has less, a demosaiced sensor more
 READ_AHEAD = 2
 SMALLEST_REGION = 32  # pixels each way: 16 in 4:2:0 chroma
 REGION_FRAMES = 8
@@ -208,7 +209,7 @@ def propose(profile: NoiseProfile, info: ClipInfo) -> Proposal:
         )
         return Proposal("compression", tuple(reasons))
     coarse = noise.luma_codes >= 2 and noise.coarseness > COARSE
-    if coarse and noise.chroma_codes < noise.luma_codes:
+    if coarse and noise.chroma_codes < FILM_CHROMA * noise.luma_codes:
         return Proposal("film-scan", (*reasons, "it is coarse and mostly luma, like film grain"))
     if strongest >= STRONG_CODES:
         return Proposal("high-iso", (*reasons, "it is strong"))
