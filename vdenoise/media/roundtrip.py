@@ -39,7 +39,7 @@ def compress(
     Raises:
         UsageError: unknown codec.
     """
-    planes = [_to_planes(x) for x in frames.detach().float().cpu().clamp(0, 1)]
+    planes = [to_planes(x) for x in frames.detach().float().cpu().clamp(0, 1)]
     decoded = compress_planes(planes, codec, crf, preset=preset)
     return torch.stack([_to_rgb(p) for p in decoded])
 
@@ -94,7 +94,7 @@ def _planes(frame: av.VideoFrame) -> Planes:
     return y, cb, cr
 
 
-def _to_planes(rgb: Tensor) -> Planes:
+def to_planes(rgb: Tensor) -> Planes:
     """(3, H, W) to 8-bit limited-range 4:2:0; chroma is the mean over 2x2 pixels."""
     height, width = rgb.shape[-2:]
     luma = KR * rgb[0] + KG * rgb[1] + KB * rgb[2]
@@ -106,7 +106,7 @@ def _to_planes(rgb: Tensor) -> Planes:
 
 
 def _to_rgb(planes: Planes) -> Tensor:
-    """The reverse of ``_to_planes``, chroma repeated over 2x2 pixels, clipped to [0, 1]."""
+    """The reverse of ``to_planes``, chroma repeated over 2x2 pixels, clipped to [0, 1]."""
     y, cb, cr = (torch.from_numpy(p).float() for p in planes)
     height, width = y.shape
     luma = (y - 16) / 219
