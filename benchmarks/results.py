@@ -208,6 +208,8 @@ def _speed_table(speed: dict[str, Any]) -> str:
             f"| `{row['competitor']}` | {size} | {row['frames']} | {row['fps']:.2f} "
             f"| {row['peak_mb']:.0f} |"
         )
+    if speed.get("note"):
+        lines += ["", speed["note"]]
     return "\n".join(lines)
 
 
