@@ -40,6 +40,7 @@ ORDER = (
     "mc_degrain+BM3D",
     "mc_degrain+V-BM3D",
 )
+LEADERS = ("nlmeans", "fftdnoiz", "bm3d", "dctdnoiz", "mc_degrain+BM3D", "mc_degrain+V-BM3D")
 KINDS = ("gaussian-10", "gaussian-20", "gaussian-40", "sensor", "film", "compressed")
 
 Row = dict[str, Any]
@@ -144,12 +145,16 @@ def quality_page(quality: dict[str, Any], speed: dict[str, Any]) -> str:
 
 
 def gains(rows: list[Row], peers: tuple[str, ...]) -> dict[tuple[str, str], float]:
-    """For each clip and kind: our PSNR less that of the best of ``peers`` there."""
+    """For each clip and kind: our PSNR less that of the best of ``peers`` there.
+
+    Left out where a peer that leads elsewhere was not run: the best of the rest is no best.
+    """
     table = {key(r): r["psnr"] for r in rows}
     found = {}
     for clip, kind in sorted({(r["clip"], r["kind"]) for r in rows if r["competitor"] == OURS}):
         others = [table[clip, kind, p] for p in peers if (clip, kind, p) in table]
-        if others:
+        needed = [p for p in peers if p in LEADERS]
+        if others and all((clip, kind, p) in table for p in needed):
             found[clip, kind] = table[clip, kind, OURS] - max(others)
     return found
 
