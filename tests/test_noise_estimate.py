@@ -224,3 +224,17 @@ def test_an_absolute_first_frame_does_not_change_the_reading():
     base = analyze(frames).profile.shots[0]
     assert (shot.first, shot.last) == (100, 107)
     assert shot.planes == base.planes
+
+
+def test_the_profile_does_not_depend_on_the_number_of_threads():
+    frames = working(synth.gaussian(clean(4), 10 / 255, seed=1))
+    before = torch.get_num_threads()
+    profiles = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            profiles.append(analyze(frames).profile)
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert profiles[0] == profiles[1]

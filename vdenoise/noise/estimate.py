@@ -7,7 +7,8 @@ when the clip has ended each shot's samples are put together (`vdenoise.noise.le
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vdenoise.motion.cuts import CutFinder
+from vdenoise.motion.parallel import each
 from vdenoise.noise.fit import Sample, fit_shot
 from vdenoise.noise.pairs import PlaneBlocks, Shift, compare, motion_between
 from vdenoise.noise.profile import NoiseProfile, PlaneNoise, ShotNoise
@@ -69,7 +71,10 @@ class Analyzer:
             luma: (1, H, W) in the working representation, any device.
             chroma: (2, h, w) or None.
         """
-        luma = luma.float().cpu()
+        with _one_thread():
+            self._push(index, luma.float().cpu(), chroma)
+
+    def _push(self, index: int, luma: Tensor, chroma: Tensor | None) -> None:
         jump = self._finder.push(index, luma)
         if self._previous is None:
             self._first = self._since = self._next = index
@@ -88,6 +93,10 @@ class Analyzer:
 
     def finish(self) -> Analysis:
         """Put together what was seen; at least one frame must have been pushed."""
+        with _one_thread():
+            return self._finish()
+
+    def _finish(self) -> Analysis:
         assert self._previous is not None, "an analysis needs a frame"
         found = self._finder.finish()
         cuts = found if self.cuts is None else tuple(self.cuts)
@@ -131,6 +140,20 @@ class Analyzer:
         return [i for i, c in changes.items() if c <= limit]
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep torch on one thread: small matrices gain nothing from more, and lose on a busy machine.
+
+    Sums are then taken in one order, so that a profile does not depend on the number of cores.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def sample(
     index: int,
     luma: Tensor,
@@ -139,8 +162,10 @@ def sample(
     chroma_before: Tensor | None,
 ) -> Sample:
     """Measure a frame against the one before, or alone where that is None."""
-    shift = None if luma_before is None else motion_between(luma, luma_before)
-    shift = shift or Shift(torch.zeros(2, 1, 1))
+    shift = Shift(torch.zeros(2, 1, 1))
+    if luma_before is not None:
+        # In the pool OpenCV keeps to one thread: its flow depends on their number.
+        shift = each(lambda before: motion_between(luma, before), [luma_before])[0]
     before = None if luma_before is None else luma_before[0]
     planes: list[PlaneBlocks | None] = [compare(luma[0], before, luma[0], shift, (1, 1))]
     if chroma is not None:
