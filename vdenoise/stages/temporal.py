@@ -39,7 +39,7 @@ class TemporalMean(Stage):
     memory: ClassVar[float] = 16.0
     speeds: ClassVar[dict[str, dict[str, Any]]] = {
         "veryfast": {"radius": 1, "motion_est": "fast"},
-        "fast": {"radius": 2, "motion_est": "fast"},
+        "fast": {"radius": 1, "motion_est": "fast"},
         "base": {"radius": 3, "motion_est": "better"},
         "slow": {"radius": 5, "motion_est": "better"},
         "veryslow": {"radius": 8, "motion_est": "better"},
