@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -125,6 +126,22 @@ class Signal:
 
     def __repr__(self) -> str:
         return f"Signal({tuple(self.pixels.shape)}, {self.pixels.dtype}, {self.pixels.device})"
+
+
+def joined(signals: Sequence[Signal]) -> Signal | None:
+    """Signals of consecutive frames as one, None for none (a clip without chroma).
+
+    A single one is not copied, nor are the maps of frames that no stage has touched yet, which
+    are one expanded number.
+    """
+    if len(signals) <= 1:
+        return signals[0] if signals else None
+    left = [signal.left for signal in signals]
+    untouched = all(map.untyped_storage().nbytes() == map.element_size() for map in left)
+    return Signal(
+        torch.cat([signal.pixels for signal in signals]),
+        left[0].expand(len(left), -1, -1, -1) if untouched else torch.cat(left),
+    )
 
 
 class Motion(Protocol):

@@ -14,7 +14,7 @@ def prepare() -> None:
     """Let freed memory be used again at once, and let waiting threads sleep.
 
     A frame's temporaries are megabytes each; by default the C library hands them back to the
-    system when they are freed and takes every page anew, which costs a sixth of the run. And
+    system when they are freed and takes every page anew. And
     OpenMP's threads spin while they wait, which takes the cores from decoder and encoder.
 
     An environment that sets ``OMP_WAIT_POLICY`` or ``MALLOC_*`` itself is left as it is. Only

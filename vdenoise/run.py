@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vdenoise.color import apply_correction, lift
 from vdenoise.errors import MemoryShort
-from vdenoise.frame import Block, Motion, Signal, SourceFrame
+from vdenoise.frame import Block, Motion, Signal, SourceFrame, joined
 from vdenoise.media.reader import OnBadFrame, Reader
 from vdenoise.media.verify import Report
 from vdenoise.media.writer import Writer
@@ -168,8 +168,8 @@ def _compute(
     """Luma and chroma of a group's core after ``step``, in float32."""
     frames, stage = group.frames, step.stage
     noise = profile.at(group.shot[0]).table(plan.device, scale=plan.chain.sigma_scale)
-    luma = _stacked([frame.luma for frame in frames])
-    chroma = _stacked([frame.chroma for frame in frames if frame.chroma is not None])
+    luma = joined([frame.luma for frame in frames])
+    chroma = joined([frame.chroma for frame in frames if frame.chroma is not None])
     motion: Motion | None = None
     if stage.needs_motion:
         shared = motions.setdefault(
@@ -196,18 +196,6 @@ def _compute(
         None
         if chroma is None or block.chroma is None or done.chroma is None
         else _refined(chroma[core], block.chroma[core], done.chroma),
-    )
-
-
-def _stacked(signals: list[Signal]) -> Signal | None:
-    """The frames of a block as one signal; a single frame is not copied, nor are maps of ones."""
-    if len(signals) <= 1:
-        return signals[0] if signals else None
-    left = [signal.left for signal in signals]
-    untouched = all(map.untyped_storage().nbytes() == map.element_size() for map in left)
-    return Signal(
-        torch.cat([signal.pixels for signal in signals]),
-        left[0].expand(len(left), -1, -1, -1) if untouched else torch.cat(left),
     )
 
 
@@ -267,9 +255,9 @@ def _frame_by_frame(step: Step, block: Block, tile: int | None, factors: tuple[i
         apply_tiled(step.stage, replace(block, core=slice(t, t + 1)), tile, factors)
         for t in range(*block.core.indices(block.frames))
     ]
-    luma = _stacked([part.luma for part in parts])
+    luma = joined([part.luma for part in parts])
     assert luma is not None
-    return block.with_signals(luma, _stacked([p.chroma for p in parts if p.chroma is not None]))
+    return block.with_signals(luma, joined([p.chroma for p in parts if p.chroma is not None]))
 
 
 def _corrected(frame: Frame, plan: Plan) -> tuple[Tensor, ...]:

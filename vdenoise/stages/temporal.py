@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from vdenoise.frame import Block, Signal, window
+from vdenoise.frame import Block, Signal, joined, window
 from vdenoise.motion.parallel import each
 from vdenoise.motion.warp import box_mean, resize, warp
 from vdenoise.noise.profile import NoiseTable
@@ -83,9 +83,9 @@ class TemporalMean(Stage):
             return block.with_signals(block.luma[block.core], chroma)
         assert block.motion is not None, "this stage needs motion"
         merged = [self._frame(block, t) for t in range(*block.core.indices(block.frames))]
-        luma = _stack([luma for luma, _ in merged])
-        chroma_frames = [chroma for _, chroma in merged if chroma is not None]
-        return block.with_signals(luma, _stack(chroma_frames) if chroma_frames else None)
+        luma = joined([luma for luma, _ in merged])
+        assert luma is not None, "a block has a core"
+        return block.with_signals(luma, joined([c for _, c in merged if c is not None]))
 
     def _frame(self, block: Block, t: int) -> tuple[Signal, Signal | None]:
         """The average for block frame ``t``."""
@@ -182,10 +182,6 @@ class _Mean:
         variance = self.power / self.weight.square() * ((1 + rho) / (1 - rho))
         share = variance.clamp_(max=1).sqrt_()
         return Signal((self.total / self.weight)[None], (left * share)[None])
-
-
-def _stack(frames: list[Signal]) -> Signal:
-    return Signal(torch.cat([f.pixels for f in frames]), torch.cat([f.left for f in frames]))
 
 
 def _in_turn(work: Any, items: list[int]) -> list[Any]:

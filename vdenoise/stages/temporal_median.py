@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from vdenoise.frame import Block, Signal, window
+from vdenoise.frame import Block, Signal, joined, window
 from vdenoise.motion.warp import resize, warp
 from vdenoise.stages.base import Stage, param, resize_to, subsampling
 from vdenoise.stages.local import pad, shifted
@@ -58,9 +58,9 @@ class TemporalMedian(Stage):
     def denoise(self, block: Block) -> Block:
         """Search and repair luma; chroma is repaired there and where it stands out itself."""
         results = [self._frame(block, p) for p in range(*block.core.indices(block.frames))]
-        luma = _stack([r[0] for r in results])
-        chroma = None if block.chroma is None else _stack([r[1] for r in results if r[1]])
-        return block.with_signals(luma, chroma)
+        luma = joined([luma for luma, _ in results])
+        assert luma is not None, "a block has a core"
+        return block.with_signals(luma, joined([c for _, c in results if c is not None]))
 
     def _frame(self, block: Block, position: int) -> tuple[Signal, Signal | None]:
         """Luma and chroma of one core frame."""
@@ -134,7 +134,3 @@ def _repair(signal: Signal, share: Tensor, median: Tensor, count: int) -> Signal
     return Signal(
         signal.pixels + (median - signal.pixels) * share, signal.left * (1 - share * (1 - kept))
     )
-
-
-def _stack(frames: list[Signal]) -> Signal:
-    return Signal(torch.cat([f.pixels for f in frames]), torch.cat([f.left for f in frames]))

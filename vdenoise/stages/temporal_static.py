@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from vdenoise.frame import Block, Signal, window
+from vdenoise.frame import Block, Signal, joined, window
 from vdenoise.stages.base import Stage, param, resize_to
 from vdenoise.stages.local import TINY, box, smooth
 
@@ -53,9 +53,9 @@ class TemporalStatic(Stage):
         """Average luma, then chroma where luma agrees too."""
         core = range(*block.core.indices(block.frames))
         results = [self._frame(block, position) for position in core]
-        luma = _stack([r[0] for r in results])
-        chroma = None if block.chroma is None else _stack([r[1] for r in results if r[1]])
-        return block.with_signals(luma, chroma)
+        luma = joined([luma for luma, _ in results])
+        assert luma is not None, "a block has a core"
+        return block.with_signals(luma, joined([c for _, c in results if c is not None]))
 
     def _frame(self, block: Block, position: int) -> tuple[Signal, Signal | None]:
         """Luma and chroma of one core frame."""
@@ -135,7 +135,3 @@ class TemporalStatic(Stage):
             before += noisy
         left = (square.sqrt() / total).clamp(max=1)
         return Signal(own + moved / total, left)
-
-
-def _stack(frames: list[Signal]) -> Signal:
-    return Signal(torch.cat([f.pixels for f in frames]), torch.cat([f.left for f in frames]))
