@@ -35,12 +35,16 @@ ALLOWED: dict[str, set[str]] = {
     },
     "analyze": {"errors", "frame", "color", "media", "noise", "run", "stream"},
     "recipe": {"errors", "media", "noise.profile", "plan", "run"},
+    "farm": {
+        *("errors", "frame", "media", "noise.profile", "stages", "preset", "stream", "plan"),
+        *("run", "analyze", "recipe"),
+    },
     "quality": {"errors", "frame", "color", "transform", "motion"},
     "docs": {"preset", "stages"},
     "ui": {"errors"},
     "cli": {
         *("errors", "frame", "media", "motion.cuts", "noise.profile", "stages", "preset"),
-        *("plan", "run", "analyze", "recipe", "ui", "process"),
+        *("plan", "run", "analyze", "recipe", "farm", "ui", "process"),
     },
     "__main__": {"cli"},
     "": set(),

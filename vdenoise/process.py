@@ -10,6 +10,22 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # glibc, malloc.h
 _MIB = 1 << 20
 
 
+# Where schedulers say how many cores a task has (OpenCue, Slurm, Grid Engine, PBS).
+_GRANTS = ("CUE_THREADS", "SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE", "NSLOTS", "NCPUS")
+
+
+def granted_threads() -> int | None:
+    """Cores that a scheduler grants, no more than the affinity mask; None where none says.
+
+    Without a word from one, libraries follow the mask by themselves.
+    """
+    for name in _GRANTS:
+        text = os.environ.get(name, "")
+        if text.isdecimal() and int(text) > 0:
+            return min(int(text), len(os.sched_getaffinity(0)))
+    return None
+
+
 def prepare() -> None:
     """Let freed memory be used again at once, and let waiting threads sleep.
 

@@ -297,6 +297,7 @@ def run(
     on_bad_frame: OnBadFrame = "fail",
     overwrite: bool = False,
     threads: int | None = None,
+    segment: bool = False,
 ) -> Result:
     """Denoise a clip: read, compute, write, check, rename.
 
@@ -311,6 +312,7 @@ def run(
         on_bad_frame: ``fail`` or ``repeat``.
         overwrite: replace existing outputs.
         threads: decoder threads, None for one per core.
+        segment: write a segment: the picture alone, which is checked when segments are joined.
     """
     started = time.perf_counter()
     shots = Shots(plan.info.frames or 0, cuts)
@@ -333,7 +335,7 @@ def run(
                     reader.info,
                     plan.output,
                     plan.encode,
-                    source=plan.info.path,
+                    source=None if segment else plan.info.path,
                     first=plan.first,
                     last=plan.last,
                     overwrite=overwrite,
@@ -380,7 +382,7 @@ def run(
                 del done
                 progress.advance(_busy(clock))
     try:
-        report = [writer.commit() for writer in reversed(writers)][-1]
+        report = [writer.commit(check=not segment) for writer in reversed(writers)][-1]
     except BaseException:
         for writer in writers:
             writer.abort()

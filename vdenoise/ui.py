@@ -1,12 +1,14 @@
 """Everything printed: results on stdout, messages on stderr.
 
 Progress is a bar on a terminal, plain lines elsewhere (at most one in 2 seconds and in 1 percent),
-or one JSON object a line. ``NO_COLOR`` and ``TERM=dumb`` are honored by rich.
+the lines of Open Job Description under it, or one JSON object a line. ``NO_COLOR`` and
+``TERM=dumb`` are honored by rich.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 import traceback
@@ -19,13 +21,14 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from vdenoise.errors import VdenoiseError
+from vdenoise.errors import Interrupted, VdenoiseError
 
-Style = Literal["auto", "bar", "plain", "json", "none"]
+Style = Literal["auto", "bar", "plain", "json", "openjd", "none"]
 
 _PIPE_COLUMNS = 120  # width of tables where no terminal tells its own
 _LINE_SECONDS = 2.0
 _LINE_SHARE = 0.01
+_OPENJD = "OPENJD_SESSION_WORKING_DIR"  # set by the runtime of Open Job Description
 
 
 def _stdout() -> Console:
@@ -71,7 +74,7 @@ def facts(title: str, values: Mapping[str, str]) -> None:
 
 def error(problem: VdenoiseError, status: int, *, as_json: bool = False) -> None:
     """Say what happened and what to do; the last line is stable for log searches."""
-    what, hint = " ".join(problem.what.split()), " ".join(problem.hint.split())
+    what, hint = (_one_line(text) for text in (problem.what, problem.hint))
     if as_json:
         event = {"event": "error", "code": problem.code, "exit": status, "what": what, "hint": hint}
         sys.stderr.write(json.dumps(event, ensure_ascii=False) + "\n")
@@ -82,6 +85,12 @@ def error(problem: VdenoiseError, status: int, *, as_json: bool = False) -> None
         f"[bold red]vdenoise: error[/bold red] {problem.code} {escape(f'[exit {status}]')} "
         f"{escape(what)}"
     )
+
+
+def _one_line(text: str) -> str:
+    """A text that cannot begin another line: farms read commands from what stands at its start."""
+    spaced = " ".join(text.split())
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in spaced)
 
 
 def bug(problem: BaseException) -> None:
@@ -96,12 +105,15 @@ class Reporter:
     """Notes, warnings and progress of one command. A context manager."""
 
     def __init__(self, style: Style = "auto") -> None:
-        if style == "auto":
+        if style == "auto" and _OPENJD in os.environ:
+            style = "openjd"
+        elif style == "auto":
             style = "bar" if sys.stderr.isatty() else "plain"
         self.style = style
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._phase, self._frames, self._done = "", 0, 0
+        self._name, self._whole, self._earlier = "", 0, 0
         self._started = self._last_time = 0.0
         self._last_done = 0
 
@@ -115,6 +127,26 @@ class Reporter:
         trace: TracebackType | None,
     ) -> None:
         self._stop_bar()
+        if isinstance(problem, VdenoiseError):
+            self._fail(problem)
+
+    def _fail(self, problem: VdenoiseError) -> None:
+        what, hint = (_one_line(text) for text in (problem.what, problem.hint))
+        code = problem.status if isinstance(problem, Interrupted) else problem.exit_code
+        self.event("error", code=problem.code, exit=code, what=what, hint=hint)
+        if self.style == "openjd":
+            sys.stderr.write(f"openjd_fail: {problem.code} [exit {code}] {what}\n")
+            sys.stderr.flush()
+
+    def expect(self, frames: int) -> None:
+        """Several passes over ``frames`` frames in all follow: they count as one."""
+        self._whole, self._earlier, self._done = frames, 0, 0
+        self._started = self._last_time = time.monotonic()
+        self._last_done = 0
+
+    def name(self, text: str) -> None:
+        """What the next passes are about, such as ``segment 3``."""
+        self._name = text
 
     def note(self, text: str) -> None:
         """Something good to know."""
@@ -134,10 +166,16 @@ class Reporter:
     def start(self, phase: str, frames: int) -> None:
         """A pass over ``frames`` frames begins."""
         self._stop_bar()
-        self._phase, self._frames, self._done = phase, frames, 0
-        self._started = self._last_time = time.monotonic()
-        self._last_done = 0
-        self.event("start", phase=phase, frames=frames)
+        if self._whole:
+            self._earlier += self._done
+        else:
+            self._started = self._last_time = time.monotonic()
+            self._last_done = 0
+        self._phase = f"{self._name}: {phase}" if self._name else phase
+        self._frames, self._done = frames, 0
+        self.event("start", phase=self._phase, frames=frames)
+        if self.style == "openjd":
+            self._line(f"openjd_status: {self._phase}, {frames} frames")
         if self.style == "bar":
             self._bar = Progress(
                 TextColumn("{task.description}"),
@@ -147,7 +185,7 @@ class Reporter:
                 TextColumn("{task.fields[extra]}"),
                 console=_stderr(),
             )
-            self._task = self._bar.add_task(phase, total=frames, extra="")
+            self._task = self._bar.add_task(self._phase, total=frames, extra="")
             self._bar.start()
 
     def advance(self, busy: dict[str, float]) -> None:
@@ -155,51 +193,60 @@ class Reporter:
         self._done += 1
         if self.style == "none":
             return
+        done, total = self._earlier + self._done, self._whole or self._frames
         now = time.monotonic()
         elapsed = max(now - self._started, 1e-6)
-        fps = self._done / elapsed
-        shares = {kind: seconds / elapsed for kind, seconds in busy.items()}
+        fps = done / elapsed
+        shares = {} if self._whole else {kind: value / elapsed for kind, value in busy.items()}
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=self._done, extra=_pace(fps, shares))
             return
-        last = self._done == self._frames
-        steps = self._done - self._last_done
-        if not last and (
-            now - self._last_time < _LINE_SECONDS or steps < _LINE_SHARE * self._frames
-        ):
+        steps = done - self._last_done
+        if done != total and (now - self._last_time < _LINE_SECONDS or steps < _LINE_SHARE * total):
             return
-        self._last_time, self._last_done = now, self._done
-        eta = (self._frames - self._done) / fps
+        self._last_time, self._last_done = now, done
+        eta = (total - done) / fps
         self.event(
             "progress",
             phase=self._phase,
-            done=self._done,
-            total=self._frames,
+            done=done,
+            total=total,
             fps=round(fps, 2),
             eta_s=round(eta, 1),
             busy={kind: round(share, 2) for kind, share in shares.items()},
         )
+        percent = 100 * done / total
+        if self.style == "openjd":
+            self._line(f"openjd_progress: {percent:.1f}")
+            self._line(f"openjd_status: {self._phase}, {_pace(fps, shares)}, {eta:.0f} s left")
         if self.style == "plain":
-            percent = 100 * self._done / self._frames
-            sys.stderr.write(
-                f"{self._phase}: {percent:.0f}% ({self._done}/{self._frames}), "
-                f"{_pace(fps, shares)}, {eta:.0f} s left\n"
+            self._line(
+                f"{self._phase}: {percent:.0f}% ({done}/{total}), "
+                f"{_pace(fps, shares)}, {eta:.0f} s left"
             )
-            sys.stderr.flush()
+
+    def _line(self, text: str) -> None:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
 
     def finish(self, text: str, **values: Any) -> None:
         """The last words of a command that went well."""
         self._stop_bar()
         self.event("done", **values)
         if self.style not in ("json", "none"):
-            _stderr().print(escape(text))
+            _stderr().print(self._mark + escape(_one_line(text)))
 
     def _say(self, event: str, text: str, mark: str) -> None:
         self.event(event, text=text)
         if self.style == "json" or (self.style == "none" and event == "note"):
             return
         console = self._bar.console if self._bar is not None else _stderr()
-        console.print(mark + escape(text))
+        console.print(self._mark + mark + escape(_one_line(text)))
+
+    @property
+    def _mark(self) -> str:
+        """Keeps a text from being taken for a command of Open Job Description."""
+        return "vdenoise: " if self.style == "openjd" else ""
 
     def _stop_bar(self) -> None:
         if self._bar is not None:

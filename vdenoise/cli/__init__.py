@@ -18,6 +18,8 @@ import click
 from vdenoise import __version__, process
 from vdenoise.cli.analyze import analyze
 from vdenoise.cli.doctor import doctor
+from vdenoise.cli.farm import farm
+from vdenoise.cli.plan import plan
 from vdenoise.cli.presets import presets
 from vdenoise.cli.profile import profile
 from vdenoise.cli.run import run
@@ -55,7 +57,7 @@ def cli(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-for command in (run, analyze, profile, presets, stages, doctor):
+for command in (run, plan, farm, analyze, profile, presets, stages, doctor):
     cli.add_command(command)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from vdenoise import process
 from vdenoise.preset import DIALS, OFF, Chain, Layer, load, parse_assignments, resolve
 from vdenoise.stages import SLOTS, methods
 
@@ -98,13 +99,13 @@ def _help(target: str) -> str:
     return f"{facts['help']}  [{facts['rule']}; default: {facts['default']}]"
 
 
-def chain_from(ctx: click.Context, measured: Mapping[str, str] | None = None) -> Chain:
-    """Resolve preset, measurement, speed, environment and command line.
+def layers_from(ctx: click.Context) -> list[Layer]:
+    """What the environment and the command line say of the chain.
 
     Raises:
-        UsageError: a name or value is not accepted.
+        UsageError: an assignment has another form.
     """
-    layers = [Layer("measurement", measured)] if measured else []
+    layers = []
     for origin, source in (
         ("environment", ParameterSource.ENVIRONMENT),
         ("command line", ParameterSource.COMMANDLINE),
@@ -118,6 +119,17 @@ def chain_from(ctx: click.Context, measured: Mapping[str, str] | None = None) ->
             values |= parse_assignments(ctx.params["assignments"])
         if values:
             layers.append(Layer(origin, values))
+    return layers
+
+
+def chain_from(ctx: click.Context, measured: Mapping[str, str] | None = None) -> Chain:
+    """Resolve preset, measurement, speed, environment and command line.
+
+    Raises:
+        UsageError: a name or value is not accepted.
+    """
+    layers = [Layer("measurement", measured)] if measured else []
+    layers += layers_from(ctx)
     return resolve(load(ctx.params["preset"]), layers, speed=ctx.params["speed"])
 
 
@@ -125,10 +137,11 @@ def progress_option(command: Command) -> Command:
     """Add ``--progress``."""
     return option(
         "--progress",
-        type=click.Choice(("auto", "bar", "plain", "json", "none")),
+        type=click.Choice(("auto", "bar", "plain", "json", "openjd", "none")),
         default="auto",
         show_default=True,
-        help="A bar, plain lines, one JSON object a line, or nothing; on stderr.",
+        help="A bar, plain lines, one JSON object a line, Open Job Description's lines, or "
+        "nothing; on stderr.",
     )(command)
 
 
@@ -152,8 +165,57 @@ def reading_options(command: Command) -> Command:
     return option(
         "--threads",
         type=click.IntRange(min=1),
-        help="Threads for decoding and computing.  [default: one per core]",
+        help="Threads for decoding and computing.  [default: one per core granted]",
     )(command)
+
+
+def clip_options(command: Command) -> Command:
+    """Add what decides a result beside the chain: frames, measured noise, cuts, encoding."""
+    path = click.Path(path_type=Path)
+    for decorate in reversed(
+        (
+            option(
+                "--frames",
+                type=FrameRange(),
+                help="Only these frames, counted from 0, both included.",
+            ),
+            option(
+                "--profile",
+                type=path,
+                metavar="FILE",
+                help="Noise measured before, instead of measuring.",
+            ),
+            option(
+                "--sigma",
+                type=Numbers("Y[,U,V]"),
+                help="Noise by hand, in 8-bit codes, instead of measuring.",
+            ),
+            option(
+                "--cuts",
+                default="auto",
+                show_default=True,
+                metavar="auto|off|FILE",
+                help="Where shots begin.",
+            ),
+            option(
+                "--codec",
+                metavar="NAME",
+                help="prores, dnxhr, ffv1, x264, x265, svt-av1.  [default: the source's]",
+            ),
+            option("--crf", type=int, help="Quality, less is better, for codecs that have it."),
+            option("--bit-depth", type=int, help="Bits per sample.  [default: the source's]"),
+            option(
+                "--seed",
+                type=click.IntRange(min=0),
+                default=0,
+                show_default=True,
+                help="Of the dither.",
+            ),
+            option("--strict", is_flag=True, help="Treat what cannot be kept as an error."),
+        )
+    ):
+        command = decorate(command)
+    return command
 
 
 class FrameRange(click.ParamType[tuple[int, int]]):
@@ -194,14 +256,17 @@ class Numbers(click.ParamType[tuple[float, ...]]):
         return numbers
 
 
-def set_threads(threads: int | None) -> None:
-    """Limit torch and OpenCV as decoding is limited."""
+def set_threads(threads: int | None) -> int | None:
+    """Limit torch and OpenCV as decoding is limited: to what was typed, else to what a scheduler
+    grants. Returns the number, None for no limit."""
+    threads = threads or process.granted_threads()
     if threads is not None:
         import cv2
         import torch
 
         torch.set_num_threads(threads)
         cv2.setNumThreads(threads)
+    return threads
 
 
 def as_style(text: str) -> Style:

@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vdenoise.cli.options import (
-    FrameRange,
-    Numbers,
     chain_from,
     chain_options,
+    clip_options,
     option,
     progress_option,
     reading_options,
     set_threads,
 )
+from vdenoise.cli.segments import run_segments, segment_options
 
 if TYPE_CHECKING:
     from vdenoise.frame import ClipInfo
     from vdenoise.noise.profile import NoiseProfile
     from vdenoise.plan import Plan
+    from vdenoise.preset import Chain
     from vdenoise.ui import Reporter
 
 PATH = click.Path(path_type=Path, allow_dash=True)
@@ -34,33 +35,17 @@ PATH = click.Path(path_type=Path, allow_dash=True)
     "The command line wins. '-' reads standard input (kept in a temporary file, because "
     "measuring and denoising each read it) and writes standard output."
 )
-@click.argument("input", type=PATH)
-@option("-o", "--output", type=PATH, required=True, help="Where the clean clip goes.")
+@click.argument("input", type=PATH, required=False)
+@option("-o", "--output", type=PATH, help="Where the clean clip goes.")
 @chain_options
-@option("--frames", type=FrameRange(), help="Only these frames, counted from 0, both included.")
+@clip_options
 @option(
     "--noise-out",
     type=PATH,
     metavar="FILE.mkv",
     help="Keep what was removed: clean + noise = source.",
 )
-@option("--profile", type=PATH, metavar="FILE", help="Noise measured before, instead of measuring.")
-@option(
-    "--sigma",
-    type=Numbers("Y[,U,V]"),
-    help="Noise by hand, in 8-bit codes, instead of measuring.",
-)
-@option(
-    "--cuts", default="auto", show_default=True, metavar="auto|off|FILE", help="Where shots begin."
-)
 @option("--write-cuts", type=PATH, metavar="FILE", help="Keep the cuts found, for --cuts FILE.")
-@option(
-    "--codec",
-    metavar="NAME",
-    help="prores, dnxhr, ffv1, x264, x265, svt-av1.  [default: the source's]",
-)
-@option("--crf", type=int, help="Quality, less is better, for codecs that have it.")
-@option("--bit-depth", type=int, help="Bits per sample.  [default: the source's]")
 @option(
     "--device",
     default="auto",
@@ -69,20 +54,26 @@ PATH = click.Path(path_type=Path, allow_dash=True)
     help="Where to compute.",
 )
 @reading_options
-@option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the dither.")
 @option("--overwrite", is_flag=True, help="Replace outputs that exist.")
-@option("--strict", is_flag=True, help="Treat what cannot be kept as an error.")
 @option("--dry-run", is_flag=True, help="Say what would be done, and stop.")
+@segment_options
 @progress_option
 @click.pass_context
 def run(ctx: click.Context, /, **options: Any) -> None:
     """Remove the noise of INPUT and change nothing else."""
     from vdenoise import ui
 
+    if options["plan"] is not None:
+        run_segments(ctx, options)
+        return
+    if options["input"] is None:
+        raise click.UsageError("Missing argument 'INPUT'.", ctx)
+    if options["output"] is None:
+        raise click.UsageError("Missing option '-o' / '--output'.", ctx)
     chain = chain_from(ctx)
     with ui.Reporter(options["progress"]) as reporter:
-        set_threads(options["threads"])
-        plan = _plan(chain, options)
+        options["threads"] = set_threads(options["threads"])
+        plan = plan_clip(chain, options)
         for warning in plan.warnings:
             reporter.warn(warning)
         if options["dry_run"]:
@@ -91,7 +82,7 @@ def run(ctx: click.Context, /, **options: Any) -> None:
         _carry_out(ctx, plan, options, reporter)
 
 
-def _plan(chain: Any, options: dict[str, Any]) -> Plan:
+def plan_clip(chain: Chain, options: dict[str, Any]) -> Plan:
     """Everything that can be checked before the first frame."""
     from vdenoise import plan
     from vdenoise.errors import OutputError, UsageError
@@ -179,17 +170,12 @@ def _measure(
     """Noise and cuts, as given, else measured in one pass over the clip; and what ``auto`` does
     differently for that noise."""
     from vdenoise import analyze
-    from vdenoise.motion.cuts import read_cuts, write_cuts
+    from vdenoise.motion.cuts import write_cuts
 
     info = plan.info
-    profile = _given_profile(info, options)
+    profile = given_profile(info, options)
     values: Mapping[str, str] = {}
-    cuts: tuple[int, ...] | None = None
-    if options["cuts"] == "off":
-        cuts = ()
-    elif options["cuts"] != "auto":
-        cuts = read_cuts(Path(options["cuts"]))
-        analyze.check_cuts(cuts, info)
+    cuts = given_cuts(info, options)
     if profile is None or cuts is None:
         found = analyze.measure(
             info,
@@ -215,7 +201,22 @@ def _measure(
     return profile, cuts, values
 
 
-def _given_profile(info: ClipInfo, options: dict[str, Any]) -> NoiseProfile | None:
+def given_cuts(info: ClipInfo, options: dict[str, Any]) -> tuple[int, ...] | None:
+    """Where shots begin, if that was said; None is to find out."""
+    from vdenoise import analyze
+    from vdenoise.motion.cuts import read_cuts
+
+    if options["cuts"] == "auto":
+        return None
+    if options["cuts"] == "off":
+        return ()
+    cuts = read_cuts(Path(options["cuts"]))
+    analyze.check_cuts(cuts, info)
+    return cuts
+
+
+def given_profile(info: ClipInfo, options: dict[str, Any]) -> NoiseProfile | None:
+    """The noise, if that was given; None is to measure it."""
     from vdenoise import analyze
     from vdenoise.errors import UsageError
     from vdenoise.noise.profile import NoiseProfile

@@ -27,6 +27,7 @@ class Codec:
     carries_aspect: bool = False  # the bitstream itself tells the sample aspect ratio
     carries_tags: bool = False  # and the color tags
     b_frames: bool = False
+    intra: bool = False  # each frame is coded alone: packets do not depend on where a run begins
 
 
 def _options(**options: str) -> MappingProxyType[str, str]:
@@ -37,15 +38,16 @@ def _options(**options: str) -> MappingProxyType[str, str]:
 CODECS: dict[str, Codec] = {
     codec.name: codec
     for codec in (
-        Codec("prores", "prores_ks", "prores", options=_options(vendor="apl0")),
-        Codec("dnxhr", "dnxhd", "dnxhd", interlaced=False),
+        Codec("prores", "prores_ks", "prores", options=_options(vendor="apl0"), intra=True),
+        Codec("dnxhr", "dnxhd", "dnxhd", interlaced=False, intra=True),
         Codec(
             "ffv1",
             "ffv1",
             "ffv1",
-            options=_options(level="3", slicecrc="1"),
+            options=_options(level="3", slicecrc="1", g="1"),
             lossless=True,
             carries_aspect=True,
+            intra=True,
         ),
         Codec(
             "x264",
@@ -53,7 +55,7 @@ CODECS: dict[str, Codec] = {
             "h264",
             14,
             (0, 51),
-            _options(preset="medium"),
+            _options(preset="medium", threads="8"),  # a number: its output depends on it
             carries_aspect=True,
             carries_tags=True,
             b_frames=True,
@@ -64,7 +66,7 @@ CODECS: dict[str, Codec] = {
             "hevc",
             14,
             (0, 51),
-            _options(preset="medium"),
+            _options(preset="medium", **{"x265-params": "frame-threads=3"}),  # as with x264
             interlaced=False,
             carries_aspect=True,
             carries_tags=True,
@@ -89,16 +91,16 @@ CODECS: dict[str, Codec] = {
             _options(b="0", deadline="good", **{"cpu-used": "2", "row-mt": "1"}),
             False,
         ),
-        Codec("v210", "v210", "v210", lossless=True),
-        Codec("rawvideo", "rawvideo", "rawvideo", lossless=True),
+        Codec("v210", "v210", "v210", lossless=True, intra=True),
+        Codec("rawvideo", "rawvideo", "rawvideo", lossless=True, intra=True),
         Codec("qtrle", "qtrle", "qtrle", lossless=True),
-        Codec("utvideo", "utvideo", "utvideo", lossless=True),
-        Codec("magicyuv", "magicyuv", "magicyuv", lossless=True),
-        Codec("huffyuv", "huffyuv", "huffyuv", lossless=True),
-        Codec("ffvhuff", "ffvhuff", "ffvhuff", lossless=True),
+        Codec("utvideo", "utvideo", "utvideo", lossless=True, intra=True),
+        Codec("magicyuv", "magicyuv", "magicyuv", lossless=True, intra=True),
+        Codec("huffyuv", "huffyuv", "huffyuv", lossless=True, intra=True),
+        Codec("ffvhuff", "ffvhuff", "ffvhuff", lossless=True, intra=True),
         Codec("cfhd", "cfhd", "cfhd"),
         Codec("y4m", "wrapped_avframe", "wrapped_avframe", lossless=True),
-        Codec("png", "png", "png", lossless=True),
+        Codec("png", "png", "png", lossless=True, intra=True),
     )
 }
 NAMED = ("prores", "dnxhr", "ffv1", "x264", "x265", "svt-av1")

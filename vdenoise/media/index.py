@@ -57,7 +57,20 @@ def scan(path: Path) -> FrameIndex:
         InputError: the clip cannot be opened.
     """
     state = local(path).stat()
-    return _scan(path, state.st_mtime_ns, state.st_size)
+    key = (path, state.st_mtime_ns, state.st_size)
+    return _adopted[key] if key in _adopted else _scan(*key)
+
+
+def adopt(path: Path, index: FrameIndex) -> None:
+    """Take an index of the file that was made before: a farm task does not read all of a clip.
+
+    It holds until the file changes.
+    """
+    state = local(path).stat()
+    _adopted[path, state.st_mtime_ns, state.st_size] = index
+
+
+_adopted: dict[tuple[Path, int, int], FrameIndex] = {}
 
 
 @dataclass

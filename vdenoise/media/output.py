@@ -107,21 +107,36 @@ class Output:
         if frame is None:
             self._copier.advance(None)
 
+    @property
+    def extradata(self) -> bytes | None:
+        """What the header says of the codec."""
+        return self._encoder.extradata
+
+    def copy(self, packet: Any, pts: int, duration: int) -> None:
+        """Write one packet of a frame that was coded alone, by the same settings."""
+        packet.stream = self._video
+        packet.pts = packet.dts = pts
+        packet.duration, packet.time_base = duration, self._clock.time_base
+        self._copier.advance(pts * self._clock.time_base)
+        self._output.mux(packet)
+
     def close(self) -> None:
         """Finish the file."""
         self._source.close()
         self._output.close()
 
     def _muxer_options(self, metadata: bool) -> dict[str, str]:
+        # Segments: no random identifiers, so that one done twice has the same bytes.
+        plain = {} if metadata else {"fflags": "+bitexact"}
         if self._settings.container not in ("mov", "mp4"):
-            return {}
+            return plain
         flags = ["faststart"] if self._settings.container == "mp4" else []
         if metadata and container_metadata(self._source).keys() - _QUICKTIME_KEYS:
             flags.append("use_metadata_tags")
         scale = self._clock.time_base.denominator  # or starts are rounded to milliseconds
         while scale < 1000:
             scale *= 10
-        options = {"movie_timescale": str(min(scale, 2**31 - 1))}
+        options = {"movie_timescale": str(min(scale, 2**31 - 1)), **plain}
         return options | ({"movflags": "+" + "+".join(flags)} if flags else {})
 
     def _add_video(

@@ -11,7 +11,7 @@ import errno
 import os
 import secrets
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,6 +26,7 @@ from vdenoise.media.encode import choose
 from vdenoise.media.encoder import EncodeSettings
 from vdenoise.media.index import scan
 from vdenoise.media.output import Output
+from vdenoise.media.parts import packets
 from vdenoise.media.pixels import FrameMaker
 from vdenoise.media.source import is_pipe
 from vdenoise.media.verify import Report, verify
@@ -186,19 +187,45 @@ class Writer:
         assert frame.index == self._position, f"frame {frame.index} is not {self._position}"
         self._position += 1
         with _writing(self.target):
-            if self._output is None:
-                self._output = Output(
-                    sys.stdout.buffer if self._temporary is None else self._temporary,
-                    self.info,
-                    self.settings,
-                    self.clock,
-                    like=frame.handle,
-                    copy_from=self._copy_from,
-                )
+            output = self._opened(frame)
             made = self._maker.make(frame.handle, planes)
             made.pts, made.duration = self.clock.at(frame.index)
             made.time_base = self.clock.time_base
-            self._output.encode(made)
+            output.encode(made)
+
+    def copy(self, first: SourceFrame, segments: Iterable[Path]) -> Iterator[int]:
+        """Take all frames from segments that were encoded by the same settings, frame by frame.
+
+        Args:
+            first: the source frame that the first one comes from.
+            segments: one after the other.
+
+        Yields:
+            The number of each frame once it is written.
+
+        Raises:
+            VerifyError: a segment was coded in another way.
+        """
+        with _writing(self.target):
+            output = self._opened(first)
+        for path in segments:
+            for packet in packets(path, output.extradata):
+                with _writing(self.target):
+                    output.copy(packet, *self.clock.at(self._position))
+                self._position += 1
+                yield self._position - 1
+
+    def _opened(self, like: SourceFrame) -> Output:
+        if self._output is None:
+            self._output = Output(
+                sys.stdout.buffer if self._temporary is None else self._temporary,
+                self.info,
+                self.settings,
+                self.clock,
+                like=like.handle,
+                copy_from=self._copy_from,
+            )
+        return self._output
 
     def finish(self) -> None:
         """Write what is still under way and close the file, under its temporary name."""

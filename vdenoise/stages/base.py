@@ -78,6 +78,12 @@ class Stage(BaseModel):
         return 1
 
     @property
+    def fingerprint(self) -> str | None:
+        """SHA-256 of what it computes with beside its parameters, such as a model file; None for
+        nothing. A farm plan records it, and a task with another one refuses to start."""
+        return None
+
+    @property
     def needs_motion(self) -> bool:
         """Whether the block must carry motion."""
         return False

@@ -1,0 +1,202 @@
+"""``vdenoise farm``: the steps of a job beside the segments, and jobs for the farms there are."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vdenoise.cli.options import option, progress_option, set_threads
+from vdenoise.cli.segments import job_options, open_from
+from vdenoise.errors import DeviceError, OutputError, TryAgain
+
+if TYPE_CHECKING:
+    from vdenoise.farm.assemble import Assembled
+    from vdenoise.farm.job import Job
+
+PATH = click.Path(path_type=Path)
+ENGINES = ("openjd", "slurm", "opencue", "deadline10", "flamenco", "cmdlist")
+
+
+@click.group()
+def farm() -> None:
+    """Carry a plan out on many machines. See docs/farm.md."""
+
+
+def _plan_option(command: Any) -> Any:
+    return click.option("--plan", type=PATH, required=True, metavar="FILE", help="The plan.")(
+        job_options(command)
+    )
+
+
+@farm.command()
+@_plan_option
+@option("--threads", type=click.IntRange(min=1), help="Threads.  [default: one per core granted]")
+@progress_option
+def analyze(threads: int | None, progress: Any, **options: Any) -> None:
+    """Measure the clip of a plan that was made with --analyze later."""
+    from vdenoise import ui
+    from vdenoise.farm.job import ANALYSIS, analyze_job
+
+    with ui.Reporter(progress) as reporter:
+        threads = set_threads(threads)
+        job = open_from(options)
+        found, kept = analyze_job(job, reporter, threads)
+        for note in found.notes:
+            reporter.note(note)
+        reporter.finish("already measured" if kept else f"measured: {job.work / ANALYSIS}")
+
+
+@farm.command()
+@_plan_option
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def status(as_json: bool, **options: Any) -> None:
+    """Say which segments are done, sound and fit the plan."""
+    from vdenoise import ui
+    from vdenoise.farm.job import analysis_of, work_id
+    from vdenoise.farm.segments import finished
+    from vdenoise.farm.split import as_text
+
+    job = open_from(options)
+    wanted = work_id(job, analysis_of(job))
+    reports = {n: finished(job, n, wanted) for n in range(len(job.file.segments))}
+    done = tuple(n for n, report in reports.items() if report is not None)
+    missing = tuple(n for n in reports if n not in done)
+    seconds = sum(report.seconds for report in reports.values() if report is not None)
+    if as_json:
+        facts = {"plan_id": job.file.plan_id, "done": done, "missing": missing, "seconds": seconds}
+        ui.result_json(facts)
+        return
+    ui.facts(
+        "",
+        {
+            "plan": f"{options['plan']}, id {job.file.plan_id[:12]}",
+            "done": f"{len(done)} of {len(reports)} segments, {seconds:.0f} s of work",
+            "missing": as_text(missing) or "none",
+        },
+    )
+
+
+@farm.command()
+@_plan_option
+@click.option("-o", "--output", type=PATH, help="The clean clip.  [default: as the plan says]")
+@click.option("--verify", is_flag=True, help="Decode the joined clip and compare every frame.")
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=0,
+    metavar="SECONDS",
+    help="Wait this long for segments that a shared folder does not show yet.",
+)
+@click.option("--allow-mixed", is_flag=True, help="Join segments of different kinds of machine.")
+@click.option("--resume", is_flag=True, help="Leave an output that this job has made before.")
+@click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
+@option("--threads", type=click.IntRange(min=1), help="Threads.  [default: one per core granted]")
+@progress_option
+def assemble(progress: Any, **options: Any) -> None:
+    """Join the segments of a plan to the clean clip, and check it."""
+    from vdenoise import ui
+    from vdenoise.farm import assemble as joining
+    from vdenoise.farm.recipe import is_done, save
+
+    with ui.Reporter(progress) as reporter:
+        threads = set_threads(options["threads"])
+        job = open_from(options)
+        output = options["output"] or Path(job.file.output)
+        if options["resume"] and is_done(job, output):
+            reporter.finish(f"{output}: already there", output=str(output))
+            return
+        reports = joining.collect(job, options["wait"])
+        for text in joining.check_engines(reports, allow_mixed=options["allow_mixed"]):
+            reporter.warn(f"mixed: {text}")
+        made = joining.assemble(
+            job,
+            output,
+            reports,
+            reporter,
+            verify=options["verify"],
+            overwrite=options["overwrite"],
+            threads=threads,
+        )
+        save(job, made, ["vdenoise", *sys.argv[1:]])
+        joining.remove_old_parts(job.work)
+        _finish(reporter, job, made)
+
+
+def _finish(reporter: Any, job: Job, made: Assembled) -> None:
+    reporter.finish(
+        f"{made.plan.output}: {made.plan.frames} frames of {len(job.file.segments)} segments, "
+        f"checked, {made.seconds:.1f} s",
+        output=str(made.plan.output),
+        frames=made.plan.frames,
+        seconds=round(made.seconds, 2),
+    )
+
+
+@farm.command()
+@_plan_option
+@click.option("--engine", type=click.Choice(ENGINES), required=True, help="Which farm.")
+@click.option("-o", "--output", type=PATH, required=True, metavar="FOLDER", help="For its files.")
+@click.option("--name", help="Of the job.  [default: the clip's]")
+@click.option(
+    "--executable", default="vdenoise", show_default=True, help="The program on the farm's nodes."
+)
+@click.option("--cpus", type=click.IntRange(min=1), default=4, show_default=True, help="Per task.")
+@click.option("--gpus", type=click.IntRange(min=0), default=0, show_default=True, help="Per task.")
+@click.option("--memory", type=click.IntRange(min=1), help="MiB per task.  [default: the plan's]")
+@click.option("--at-once", type=click.IntRange(min=1), help="Most tasks at once, where it has one.")
+@click.option("--per-task", type=click.IntRange(min=1), default=1, help="Segments of one task.")
+@click.option("--submit", is_flag=True, help="Run submit.sh of the folder.")
+def export(
+    engine: str, output: Path, submit: bool, name: str | None, memory: int | None, **options: Any
+) -> None:
+    """Write the job of a plan for a farm: texts to read, and submit.sh."""
+    from vdenoise import ui
+    from vdenoise.farm.export import Export, files_of
+
+    job = open_from(options)
+    made = files_of(
+        engine,
+        Export.of(
+            job,
+            name=name,
+            executable=options["executable"],
+            cpus=options["cpus"],
+            gpus=options["gpus"],
+            memory_mib=memory,
+            at_once=options["at_once"],
+            per_task=options["per_task"],
+        ),
+    )
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        for file, text in made.items():
+            (output / file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write to {output}: {error.strerror}.", "Name another folder.", number=9
+        ) from error
+    for file in made:
+        ui.result(str(output / file))
+    if submit:
+        _submit(output)
+
+
+def _submit(folder: Path) -> None:
+    import subprocess
+
+    done = subprocess.run(["sh", "submit.sh"], cwd=folder, check=False)
+    if done.returncode == 127:
+        raise DeviceError(
+            "The farm's own commands are not on this machine.",
+            f"Run {folder / 'submit.sh'} where they are.",
+            number=4,
+        )
+    if done.returncode != 0:
+        raise TryAgain(
+            f"submit.sh ended with exit {done.returncode}.",
+            f"See what it says above, then run {folder / 'submit.sh'} again.",
+            number=3,
+        )

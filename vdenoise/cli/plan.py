@@ -1,0 +1,127 @@
+"""``vdenoise plan``: freeze everything that decides a result, for many machines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vdenoise.cli.options import (
+    chain_from,
+    chain_options,
+    clip_options,
+    layers_from,
+    option,
+    progress_option,
+    reading_options,
+    set_threads,
+)
+from vdenoise.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from vdenoise.farm.planfile import PlanFile
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command(
+    epilog="Then: vdenoise run --plan plan.json, on one machine or, with --segments, on many; and "
+    "vdenoise farm assemble --plan plan.json. vdenoise farm export writes the jobs of a farm."
+)
+@click.argument("input", type=PATH)
+@option("-o", "--output", type=PATH, required=True, metavar="PLAN", help="The plan, a .json file.")
+@option(
+    "--to",
+    type=PATH,
+    metavar="CLIP",
+    help="Where the clean clip will go.  [default: beside the plan, INPUT's name with _dn]",
+)
+@chain_options
+@clip_options
+@option(
+    "--segment-frames",
+    type=click.IntRange(min=1),
+    help="Length of a segment.  [default: about ten minutes of work]",
+)
+@option(
+    "--analyze",
+    "when",
+    type=click.Choice(("now", "later")),
+    default="now",
+    show_default=True,
+    help="Measure the noise now, or as a step of the farm's job.",
+)
+@reading_options
+@option("--overwrite", is_flag=True, help="Replace the plan if it exists.")
+@progress_option
+@click.pass_context
+def plan(ctx: click.Context, /, **options: Any) -> None:
+    """Make the plan of INPUT: frames, noise, shots, parameters, encoding and segments."""
+    from vdenoise import ui
+    from vdenoise.cli.run import given_cuts, given_profile, plan_clip
+    from vdenoise.farm.job import add_analysis, make_plan
+    from vdenoise.farm.planfile import Request, write_record
+    from vdenoise.media.writer import check_target
+    from vdenoise.preset import load
+
+    if options["on_bad_frame"] != "fail":
+        raise UsageError(
+            "A plan cannot repeat damaged frames: a segment may begin with one.",
+            "Repair the clip first, for example with: vdenoise run --luma 0 --chroma 0 "
+            "--on-bad-frame repeat",
+            number=78,
+        )
+    source, target = options["input"], options["output"]
+    clip = options["to"] or target.with_name(f"{source.stem}_dn{source.suffix}")
+    with ui.Reporter(options["progress"]) as reporter:
+        threads = set_threads(options["threads"])
+        made = plan_clip(
+            chain_from(ctx),
+            {**options, "output": clip, "noise_out": None, "overwrite": True, "device": "cpu"},
+        )
+        if target.exists() and not options["overwrite"]:
+            raise OutputError(
+                f"{target} exists already.", "Choose another name or add --overwrite.", number=1
+            )
+        check_target(made.info, target, overwrite=True)
+        for warning in made.warnings:
+            reporter.warn(warning)
+        file = make_plan(
+            made,
+            Request.of(load(options["preset"]), layers_from(ctx), options["speed"]),
+            profile=given_profile(made.info, options),
+            cuts=given_cuts(made.info, options),
+            segment_frames=options["segment_frames"],
+        )
+        if options["when"] == "now":
+            found = add_analysis(file, made.info, reporter, threads)
+            for note in found.notes:
+                reporter.note(note)
+            file = file.model_copy(update={"analysis": found})
+        file = file.sealed()
+        write_record(file, target)
+    _show(file, target)
+
+
+def _show(file: PlanFile, target: Path) -> None:
+    from vdenoise import ui
+
+    lengths = [last - first + 1 for first, last in file.segments]
+    chain = file.analysis.chain.chain() if file.analysis is not None else file.request.chain()
+    ui.facts(
+        "",
+        {
+            "plan": f"{target}, id {file.plan_id[:12]}",
+            "source": file.source.path,
+            "output": f"{file.output}, {file.encode.label}",
+            "removes": chain.text,
+            "frames": f"{file.frames[0]}-{file.frames[1]}",
+            "segments": f"{len(lengths)}, of {min(lengths)} to {max(lengths)} frames",
+            "joined by": "copying their packets"
+            if file.join == "copy"
+            else "encoding their lossless frames once",
+            "noise": "measured" if file.analysis is not None else "to be measured by the farm",
+            "memory": f"about {file.memory_mib} MiB for a task",
+        },
+    )

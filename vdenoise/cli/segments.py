@@ -1,0 +1,177 @@
+"""``vdenoise run --plan``: a share of a plan, the way a farm's task does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from vdenoise.cli.options import set_threads
+from vdenoise.errors import Interrupted, UsageError
+
+if TYPE_CHECKING:
+    from vdenoise.farm.job import Job
+    from vdenoise.ui import Reporter
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+PATH = click.Path(path_type=Path)
+
+# With a plan nothing else is read: all that could change a pixel is in it.
+_WITH_PLAN = {
+    *("plan", "segments", "resume", "overwrite", "source", "work", "allow_version_skew"),
+    *("device", "devices", "threads", "progress"),
+}
+
+
+def job_options(command: Command) -> Command:
+    """Add what says which plan to work on, and where its files are."""
+    for decorate in reversed(
+        (
+            click.option(
+                "--source", type=PATH, metavar="FILE", help="The clip, where it was moved."
+            ),
+            click.option(
+                "--work",
+                type=PATH,
+                metavar="FOLDER",
+                help="Where segments go.  [default: the plan's name with .work]",
+            ),
+            click.option(
+                "--allow-version-skew",
+                is_flag=True,
+                help="Work on the plan of another version of vdenoise.",
+            ),
+        )
+    ):
+        command = decorate(command)
+    return command
+
+
+def segment_options(command: Command) -> Command:
+    """Add the options of ``run --plan``."""
+    command = click.option(
+        "--devices", metavar="cuda:0,cuda:1", help="With --plan: one process on each."
+    )(command)
+    command = click.option(
+        "--resume", is_flag=True, help="With --plan: leave segments that are done and sound."
+    )(command)
+    command = click.option(
+        "--segments", metavar="A-B,C", help="With --plan: only these.  [default: all]"
+    )(command)
+    command = job_options(command)
+    return click.option(
+        "--plan",
+        type=PATH,
+        metavar="FILE",
+        help="Do segments of a plan instead of a clip. See: vdenoise plan.",
+    )(command)
+
+
+def open_from(options: dict[str, Any]) -> Job:
+    """The job that the options name."""
+    from vdenoise.farm.job import open_job
+
+    return open_job(
+        options["plan"],
+        source=options["source"],
+        work=options["work"],
+        allow_version_skew=options["allow_version_skew"],
+    )
+
+
+def run_segments(ctx: click.Context, options: dict[str, Any]) -> None:
+    """Do the segments named, or all."""
+    from vdenoise import ui
+    from vdenoise.farm.split import parse_numbers
+
+    for name in options:
+        typed = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if typed and name not in _WITH_PLAN:
+            raise UsageError(
+                f"{name.replace('_', '-')} cannot be said with --plan: the plan decides it.",
+                "Make another plan with: vdenoise plan",
+                number=77,
+            )
+    with ui.Reporter(options["progress"]) as reporter:
+        threads = set_threads(options["threads"])
+        job = open_from(options)
+        count = len(job.file.segments)
+        numbers = tuple(range(count))
+        if options["segments"] is not None:
+            numbers = parse_numbers(options["segments"], count)
+        if options["devices"] is not None:
+            _on_devices(job, numbers, options, reporter)
+        else:
+            _one_after_the_other(job, numbers, options, threads, reporter)
+
+
+def _one_after_the_other(
+    job: Job,
+    numbers: tuple[int, ...],
+    options: dict[str, Any],
+    threads: int | None,
+    reporter: Reporter,
+) -> None:
+    from vdenoise.farm.job import analysis_of
+    from vdenoise.farm.segments import run_segment, to_do
+    from vdenoise.farm.split import as_text
+
+    analysis = analysis_of(job)
+    todo = to_do(job, numbers, resume=options["resume"], overwrite=options["overwrite"])
+    done = tuple(n for n in numbers if n not in todo)
+    if done:
+        reporter.note(f"already done: segment {as_text(done)}")
+    lengths = {n: job.file.segments[n][1] - job.file.segments[n][0] + 1 for n in todo}
+    reporter.expect(sum(lengths.values()))
+    for place, number in enumerate(todo):
+        reporter.name(f"segment {number}")
+        try:
+            report = run_segment(
+                job,
+                number,
+                reporter,
+                device=options["device"],
+                analysis=analysis,
+                overwrite=options["overwrite"] or options["resume"],
+                threads=threads,
+            )
+        except Interrupted as stop:
+            raise Interrupted(
+                f"Stopped in segment {number}: {place} of {len(todo)} were finished and stay.",
+                "Run the same command with --resume to go on.",
+                signal_number=stop.signal_number,
+            ) from stop
+        reporter.event(
+            "segment",
+            segment=number,
+            frames=list(report.frames),
+            bytes=report.bytes,
+            sha256=report.sha256,
+            seconds=report.seconds,
+        )
+    reporter.finish(
+        f"segment {as_text(numbers)} of {len(job.file.segments)} in {job.work}: "
+        f"{len(todo)} done now, {len(done)} before",
+        done=list(todo),
+        kept=list(done),
+    )
+
+
+def _on_devices(
+    job: Job, numbers: tuple[int, ...], options: dict[str, Any], reporter: Reporter
+) -> None:
+    from vdenoise.farm.devices import run_on
+
+    flags = [flag for flag in ("resume", "overwrite", "allow_version_skew") if options[flag]]
+    run_on(
+        options["devices"].split(","),
+        job,
+        numbers,
+        [f"--{flag.replace('_', '-')}" for flag in flags],
+        threads=options["threads"],
+    )
+    reporter.finish(f"{len(numbers)} segments in {job.work}")

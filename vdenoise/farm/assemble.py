@@ -1,0 +1,228 @@
+"""Joining the segments of a plan: the clip that a single pass would have written.
+
+Where each frame is coded alone, the segments' packets go into the output as they are, with the
+plan's timestamps. Other codecs are encoded once, here, from the lossless segments: an encoder that
+looks ahead gives other bits where its input begins elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vdenoise.errors import ConflictError, TryAgain, VerifyError
+from vdenoise.farm.job import Job, analysis_of, run_plan, work_id
+from vdenoise.farm.segments import (
+    SegmentReport,
+    finished,
+    frame_hash,
+    frame_hashes,
+    place_of,
+)
+from vdenoise.farm.split import as_text
+from vdenoise.media.probe import probe
+from vdenoise.media.reader import Reader
+from vdenoise.media.verify import Report
+from vdenoise.media.writer import Writer
+from vdenoise.plan import Plan
+from vdenoise.run import Progress
+
+POLL_SECONDS = 2.0
+OLD_SECONDS = 24 * 3600.0  # a temporary file of this age belongs to a task that was killed
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """What was joined."""
+
+    plan: Plan
+    reports: tuple[SegmentReport, ...]
+    report: Report
+    seconds: float
+
+
+def collect(job: Job, wait_seconds: float = 0.0) -> tuple[SegmentReport, ...]:
+    """The reports of all segments, each compared with its file's bytes.
+
+    Args:
+        job: the job.
+        wait_seconds: how long to wait for segments that are not there: the last ones of another
+            machine may show late in a shared folder.
+
+    Raises:
+        TryAgain: segments are missing or damaged.
+        ConflictError: segments were made for another plan.
+    """
+    wanted = work_id(job, analysis_of(job))
+    until = time.monotonic() + wait_seconds
+    found: dict[int, SegmentReport] = {}
+    while True:
+        with contextlib.suppress(FileNotFoundError):
+            list(job.work.iterdir())  # on NFS this, and not a look at one file, asks the server
+        for number in range(len(job.file.segments)):
+            if number not in found and (report := finished(job, number, wanted)) is not None:
+                found[number] = report
+        missing = tuple(n for n in range(len(job.file.segments)) if n not in found)
+        if not missing:
+            return tuple(found[n] for n in sorted(found))
+        if time.monotonic() >= until:
+            raise TryAgain(
+                f"{len(missing)} of {len(job.file.segments)} segments are missing or damaged: "
+                f"{as_text(missing)}.",
+                f"Do them with: vdenoise run --plan {job.plan_path} --segments {as_text(missing)} "
+                "--resume",
+                number=2,
+            )
+        time.sleep(min(POLL_SECONDS, max(until - time.monotonic(), 0.01)))
+
+
+def check_engines(reports: Sequence[SegmentReport], *, allow_mixed: bool) -> tuple[str, ...]:
+    """See that one engine made all segments; returns what differs, where that is allowed.
+
+    Raises:
+        ConflictError: engines differ.
+    """
+    engines: dict[tuple[tuple[str, str], ...], list[int]] = {}
+    for report in reports:
+        engines.setdefault(tuple(sorted(report.engine.items())), []).append(report.segment)
+    if len(engines) == 1:
+        return ()
+    keys = sorted({key for engine in engines for key, _ in engine})
+    differing = [key for key in keys if len({dict(engine).get(key) for engine in engines}) > 1]
+    texts = tuple(
+        f"segments {as_text(tuple(numbers))}: "
+        + ", ".join(f"{key} {dict(engine).get(key)}" for key in differing)
+        for engine, numbers in engines.items()
+    )
+    if not allow_mixed:
+        raise ConflictError(
+            f"The segments come from {len(engines)} kinds of machine: {'; '.join(texts)}.",
+            "Do those of one kind again with --overwrite, or say --allow-mixed: their pixels may "
+            "differ by a code.",
+            number=9,
+        )
+    return texts
+
+
+def assemble(
+    job: Job,
+    output: Path,
+    reports: Sequence[SegmentReport],
+    progress: Progress,
+    *,
+    verify: bool = False,
+    overwrite: bool = False,
+    threads: int | None = None,
+) -> Assembled:
+    """Join the segments; the clip gets its name when it was compared with the source.
+
+    Args:
+        job: the job.
+        output: the finished clip.
+        reports: of all segments (`collect`).
+        progress: told of every frame.
+        verify: decode the finished clip and compare every frame with its segment's, too.
+        overwrite: replace the output if it exists.
+        threads: decoder threads, None for one per core.
+
+    Raises:
+        VerifyError: a frame is not the one its segment was made with, or the clip does not keep
+            what it must.
+        OutputError: it exists or cannot be written.
+    """
+    started = time.perf_counter()
+    analysis = analysis_of(job)
+    frames = job.file.frames
+    plan = run_plan(
+        job, analysis, frames=frames, output=output, encode=job.file.encode, device="cpu"
+    )
+    copied = job.file.join == "copy"
+    with Reader(
+        job.info,
+        first=frames[0],
+        last=frames[0] if copied else frames[1],
+        threads=threads,
+        deinterlace=plan.interlaced == "deinterlace",
+    ) as reader:
+        with Writer(
+            reader.info,
+            output,
+            plan.encode,
+            source=job.source,
+            first=frames[0],
+            last=frames[1],
+            overwrite=overwrite,
+        ) as writer:
+            progress.start("join", plan.frames)
+            written = (
+                writer.copy(next(iter(reader)), [place_of(job, r.segment).clip for r in reports])
+                if copied
+                else _encoded(job, reader, writer, reports)
+            )
+            for _ in written:
+                progress.advance({})
+        try:
+            if verify and copied and writer.temporary is not None:
+                _compare(writer.temporary, reports, progress, threads)
+            report = writer.commit()
+        except BaseException:
+            writer.abort()
+            raise
+    return Assembled(plan, tuple(reports), report, time.perf_counter() - started)
+
+
+def _encoded(
+    job: Job, reader: Reader, writer: Writer, reports: Sequence[SegmentReport]
+) -> Iterator[int]:
+    """Encode the segments' samples. Everything else of a frame (captions, field flags) is its
+    source's, so that is decoded once more."""
+    sources = iter(reader)
+    for report in reports:
+        clip = place_of(job, report.segment).clip
+        with Reader(probe(clip)) as segment:
+            for text, made, source in zip(report.frame_hashes, segment, sources, strict=False):
+                if frame_hash(made.planes) != text:
+                    raise _other_frame(source.index)
+                writer.write(source, made.planes)
+                yield source.index
+
+
+def _compare(
+    written: Path, reports: Sequence[SegmentReport], progress: Progress, threads: int | None
+) -> None:
+    wanted = [text for report in reports for text in report.frame_hashes]
+    progress.start("verify", len(wanted))
+    found = 0
+    for number, text in enumerate(frame_hashes(written, threads)):
+        if number >= len(wanted) or text != wanted[number]:
+            raise _other_frame(reports[0].frames[0] + number)
+        found += 1
+        progress.advance({})
+    if found != len(wanted):
+        raise VerifyError(
+            f"The joined clip holds {found} frames that can be decoded, not {len(wanted)}.",
+            "Join it again; if it stays, report this as a bug.",
+            number=7,
+        )
+
+
+def _other_frame(number: int) -> VerifyError:
+    return VerifyError(
+        f"Frame {number} of the joined clip is not the one that its segment was made with.",
+        "Do the segment again with --overwrite, and report this as a bug if it stays.",
+        number=6,
+    )
+
+
+def remove_old_parts(work: Path) -> int:
+    """Remove what killed tasks left behind a day ago; returns how many files."""
+    removed = 0
+    for path in work.glob(".*.partial"):
+        with contextlib.suppress(OSError):  # another assemble may be faster
+            if time.time() - path.stat().st_mtime > OLD_SECONDS:
+                path.unlink()
+                removed += 1
+    return removed

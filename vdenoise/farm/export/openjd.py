@@ -1,0 +1,117 @@
+"""Open Job Description 2023-09: ``openjd run`` on one machine, AWS Deadline Cloud as it is.
+
+Segments are an INT task parameter, so that no extension of the specification is needed. All paths
+are PATH parameters: a farm that moves files rewrites them.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from vdenoise.farm.export import Export
+
+_GRACE_SECONDS = 120
+
+
+def files(job: Export) -> dict[str, str]:
+    """``template.json``, its parameters for both programs, and ``submit.sh``."""
+    values = {
+        "JobName": job.name,
+        "Plan": job.plan,
+        "Source": job.source,
+        "Work": job.work,
+        "Output": job.output,
+        "LastTask": job.tasks - 1,
+        "Vdenoise": job.executable,
+    }
+    listed = {"parameterValues": [{"name": k, "value": v} for k, v in values.items()]}
+    return {
+        "template.json": _json(template(job)),
+        "parameters.json": _json(values),
+        "parameter_values.json": _json(listed),  # AWS Deadline Cloud's name and form
+        "submit.sh": (
+            "#!/bin/sh\n"
+            "# On this machine, one task after the other, with the reference runner (pip install\n"
+            "# openjd-cli). On AWS Deadline Cloud instead: deadline bundle submit .\n"
+            'cd "$(dirname "$0")" || exit\n'
+            "exec openjd run template.json --step Assemble --run-dependencies "
+            "--job-param file://parameters.json\n"
+        ),
+    }
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def template(job: Export) -> dict[str, Any]:
+    """The job template."""
+    places = ["--plan={{Param.Plan}}", "--source={{Param.Source}}", "--work={{Param.Work}}"]
+    segments, space = _segments(job)
+    steps = [
+        _step(job, "Analyze", ["farm", "analyze", *places], None),
+        _step(job, "Denoise", ["run", *places, *segments, "--resume"], "Analyze") | space,
+        _step(
+            job,
+            "Assemble",
+            [
+                *("farm", "assemble", *places, "--output={{Param.Output}}"),
+                *("--verify", "--resume", "--wait=60"),
+            ],
+            "Denoise",
+        ),
+    ]
+    if not job.analyze:
+        del steps[0], steps[0]["dependencies"]
+    return {
+        "specificationVersion": "jobtemplate-2023-09",
+        "name": "vdenoise {{Param.JobName}}",
+        "parameterDefinitions": [
+            {"name": "JobName", "type": "STRING"},
+            {"name": "Plan", "type": "PATH", "objectType": "FILE", "dataFlow": "IN"},
+            {"name": "Source", "type": "PATH", "objectType": "FILE", "dataFlow": "IN"},
+            {"name": "Work", "type": "PATH", "objectType": "DIRECTORY", "dataFlow": "INOUT"},
+            {"name": "Output", "type": "PATH", "objectType": "FILE", "dataFlow": "OUT"},
+            {"name": "LastTask", "type": "INT", "minValue": 0},
+            {"name": "Vdenoise", "type": "STRING"},
+        ],
+        "steps": steps,
+    }
+
+
+def _segments(job: Export) -> tuple[list[str], dict[str, Any]]:
+    """The argument that names a task's segments, and the parameter space it comes from."""
+    parameter: dict[str, Any] = {"name": "Task", "type": "INT", "range": "0-{{Param.LastTask}}"}
+    argument = "{{Task.Param.Task}}"
+    if job.per_task > 1:  # a range cannot be computed in a template: name each
+        texts = [job.of_task(task) for task in range(job.tasks)]
+        parameter = {"name": "Task", "type": "STRING", "range": texts}
+    space = {"parameterSpace": {"taskParameterDefinitions": [parameter]}}
+    return [f"--segments={argument}"], space
+
+
+def _step(job: Export, name: str, arguments: list[str], after: str | None) -> dict[str, Any]:
+    amounts: list[dict[str, Any]] = [
+        {"name": "amount.worker.vcpu", "min": job.cpus},
+        {"name": "amount.worker.memory", "min": job.memory_mib},
+    ]
+    if name == "Denoise" and job.gpus:
+        amounts.append({"name": "amount.worker.gpu", "min": job.gpus})
+    step: dict[str, Any] = {
+        "name": name,
+        "hostRequirements": {"amounts": amounts},
+        "script": {
+            "actions": {
+                "onRun": {
+                    "command": "{{Param.Vdenoise}}",
+                    "args": arguments,
+                    "cancelation": {
+                        "mode": "NOTIFY_THEN_TERMINATE",
+                        "notifyPeriodInSeconds": _GRACE_SECONDS,
+                    },
+                }
+            }
+        },
+    }
+    return step if after is None else step | {"dependencies": [{"dependsOn": after}]}
