@@ -1,9 +1,13 @@
 """How near is the measured noise to the noise that was added?
 
-    python -m benchmarks.noise FOLDER_OR_VIDEO... --out benchmarks/results/noise.json
+    python -m benchmarks.noise FOLDER_OR_VIDEO... --stills PICTURE... --out results/noise.json
 
-Each clip (a folder of pictures, or a video file) gets each kind of noise and is stored as 8-bit
-4:2:0, x264 where the kind says so. ``vdenoise.noise.estimate`` reads it. Sigmas in 8-bit codes:
+Each clip (a folder of pictures, a video file, or a still set in motion) gets each kind of noise and
+is stored as 8-bit 4:2:0, x264 where the kind says so. ``vdenoise.noise.estimate`` reads it.
+
+Stills are the clips whose truth is exact: one picture, halved, that drifts, turns and grows by
+fractions of a pixel has no noise in time but what is added (and rounding to 8 bits). Footage has
+noise of its own, and things that move in ways no estimate follows. Sigmas in 8-bit codes:
 
 * ``true``: RMS difference of the stored noisy planes from the stored clean ones, clipping
   included;
@@ -12,7 +16,10 @@ Each clip (a folder of pictures, or a video file) gets each kind of noise and is
   judged against this;
 * ``own``: what the same clip reads with no noise added. Footage has noise of its own (the DAVIS
   clips are JPEG video); ``error`` is of the whole reading, ``error_added`` of
-  sqrt(reading^2 - own^2).
+  sqrt(reading^2 - own^2). Own is a reading too: where it is texture that changes from frame to
+  frame and no noise (water, fur), error_added forgives it; ``error`` does not.
+* ``bands``: the root of measured over true energy of luma in the profile's six radial bands of
+  the spectrum, from coarse to fine.
 """
 
 from __future__ import annotations
@@ -37,6 +44,9 @@ from vdenoise.frame import PixelFormat
 from vdenoise.media.roundtrip import compress_planes, to_planes
 from vdenoise.noise import synth
 from vdenoise.noise.estimate import Analyzer
+from vdenoise.noise.pairs import BANDS, by_band
+from vdenoise.noise.profile import SPECTRUM, ShotNoise
+from vdenoise.transform import dct_matrix
 
 SEED = 20261121
 CROP = (216, 384)  # rows and columns
@@ -77,6 +87,32 @@ def load(path: Path, frames: int, half: bool) -> Tensor:
     return stack[..., : stack.shape[-2] // 2 * 2, : stack.shape[-1] // 2 * 2]
 
 
+def set_in_motion(path: Path, frames: int, seed: int) -> Tensor:
+    """A still that drifts, turns and grows a little: (T, 3, H, W) R'G'B' of half its size."""
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR).astype(np.float32) / 255
+    rng = np.random.default_rng(seed)
+    drift = rng.uniform(-5, 5, 2)  # all of it before halving
+    turn = np.deg2rad(rng.uniform(-0.15, 0.15))
+    growth = 1 + rng.uniform(-0.003, 0.003)
+    rows, columns = (2 * size for size in CROP)
+    middle = np.array([picture.shape[1] / 2, picture.shape[0] / 2])
+    result = []
+    for t in range(frames):
+        since = t - frames / 2
+        cos, sin = (growth**since * f(turn * since) for f in (np.cos, np.sin))
+        linear = np.array([[cos, -sin], [sin, cos]])
+        origin = middle + drift * since - linear @ np.array([columns / 2, rows / 2])
+        moved = cv2.warpAffine(
+            picture,
+            np.column_stack([linear, origin]),
+            (columns, rows),
+            flags=cv2.INTER_LANCZOS4 | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REFLECT,
+        )
+        result.append(cv2.resize(moved, CROP[::-1], interpolation=cv2.INTER_AREA)[..., ::-1].copy())
+    return torch.from_numpy(np.stack(result)).permute(0, 3, 1, 2).clamp(0, 1)
+
+
 def _pictures(path: Path, frames: int) -> Iterator[Any]:
     if path.is_dir():
         files = sorted(f for f in path.iterdir() if f.suffix in (".jpg", ".png"))
@@ -100,7 +136,7 @@ def stored(rgb: Tensor, crf: int | None) -> Planes:
     return [(luma, chroma) for luma, chroma in lifted if chroma is not None]
 
 
-def read(frames: Planes) -> tuple[list[float], Any]:
+def read(frames: Planes) -> tuple[list[float], ShotNoise]:
     """Measured sigma of Y, Cb, Cr in codes, and the profile's first shot."""
     analyzer = Analyzer(cuts=())
     for index, (luma, chroma) in enumerate(frames):
@@ -130,27 +166,45 @@ def true_sigma(noisy: Planes, clean: Planes, flat: bool) -> list[float]:
     return result
 
 
-def measure(path: Path, frames: int, half: bool) -> list[dict[str, Any]]:
-    """All kinds of noise on one clip."""
-    clean_rgb = load(path, frames, half)
+def true_bands(noisy: Planes, clean: Planes) -> Tensor:
+    """(BANDS,) variance of the luma noise in each band, codes squared."""
+    difference = torch.stack([a[0][0] - b[0][0] for a, b in zip(noisy, clean, strict=True)])
+    rows, columns = (size // SPECTRUM * SPECTRUM for size in difference.shape[-2:])
+    blocks = difference[:, :rows, :columns]
+    for axis in (1, 2):
+        blocks = blocks.unfold(axis, SPECTRUM, SPECTRUM)
+    basis = dct_matrix(SPECTRUM)
+    return by_band((basis @ blocks @ basis.T).square().flatten(0, 2).mean(0)) * 255**2
+
+
+def bands_read(shot: ShotNoise, true: Tensor) -> list[float]:
+    """Measured over true amplitude of luma noise in each band."""
+    read = by_band(torch.tensor(shot.y.spectrum)) * shot.y.codes**2
+    return [round(ratio, 3) for ratio in (read / true).sqrt().tolist()]
+
+
+def measure(name: str, clean_rgb: Tensor) -> list[dict[str, Any]]:
+    """All kinds of noise on one clip of (T, 3, H, W)."""
     clean = stored(clean_rgb, None)
-    name = path.stem + (" halved" if half else "")
     size = [clean_rgb.shape[-1], clean_rgb.shape[-2]]
     own, _ = read(clean)
     rows = [_row(name, size, "none", own, [0.0] * 3, [0.0] * 3, own)]
     for kind, (make, crf) in KINDS.items():
         noisy = stored(make(clean_rgb), crf)
+        measured, shot = read(noisy)
         rows.append(
             _row(
                 name,
                 size,
                 kind,
-                read(noisy)[0],
+                measured,
                 true_sigma(noisy, clean, False),
                 true_sigma(noisy, clean, True),
                 own,
             )
         )
+        rows[-1]["bands"] = bands_read(shot, true_bands(noisy, clean))
+        rows[-1]["temporal_correlation"] = round(shot.temporal_correlation, 3)
         print(rows[-1], flush=True)
     return rows
 
@@ -180,8 +234,13 @@ def _row(
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Median of the absolute errors and share within 10 and 20 percent, per kind."""
+    """Per kind: median absolute error, clips within 10 and 20 percent, median of each band.
+
+    ``none``: the highest reading of a clip without added noise.
+    """
     result: dict[str, Any] = {}
+    clean = [r for r in rows if r["kind"] == "none"]
+    result["none"] = {p: max(r[p]["measured"] for r in clean) for p in ("y", "cb", "cr")}
     for kind in KINDS:
         here = [r for r in rows if r["kind"] == kind]
         result[kind] = {
@@ -196,26 +255,35 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
             }
             for plane in ("y", "cb", "cr")
         }
+        by_clip = [r["bands"] for r in here]
+        result[kind]["bands"] = [round(median(b[i] for b in by_clip), 3) for i in range(BANDS)]
     return result
 
 
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("clips", type=Path, nargs="+")
+    parser.add_argument("clips", type=Path, nargs="*")
+    parser.add_argument("--stills", type=Path, nargs="*", default=[], help="set in motion")
     parser.add_argument("--halved", type=Path, nargs="*", default=[], help="averaged 2x2 first")
     parser.add_argument("--frames", type=int, default=10)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    rows = [r for path in given.clips for r in measure(path, given.frames, False)]
-    rows += [r for path in given.halved for r in measure(path, given.frames, True)]
+    stills = [
+        r
+        for seed, path in enumerate(given.stills)
+        for r in measure(f"still {path.stem[:8]}", set_in_motion(path, given.frames, seed))
+    ]
+    rows = [r for path in given.clips for r in measure(path.stem, load(path, given.frames, False))]
+    for path in given.halved:
+        rows += measure(f"{path.stem} halved", load(path, given.frames, True))
     content = {
         "benchmark": "noise",
         "machine": machine(),
         "seed": SEED,
         "frames": given.frames,
-        "summary": summary(rows),
-        "rows": rows,
+        "summary": {name: summary(r) for name, r in (("stills", stills), ("footage", rows)) if r},
+        "rows": stills + rows,
     }
     save(given.out, json.loads(json.dumps(content)))
 

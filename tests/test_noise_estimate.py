@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from vdenoise.noise import synth
 from vdenoise.noise.estimate import Analysis, Analyzer, measure_region
+from vdenoise.noise.pairs import BANDS, _without_drift
 from vdenoise.noise.profile import NoiseProfile
 
 WIDTH, HEIGHT = 192, 128
@@ -238,3 +239,75 @@ def test_the_profile_does_not_depend_on_the_number_of_threads():
     finally:
         torch.set_num_threads(before)
     assert profiles[0] == profiles[1]
+
+
+def wobbling(frames: int = 8) -> torch.Tensor:
+    """A picture full of texture that turns, grows and drifts by fractions of a pixel.
+
+    Half of it is dark and textured all over, so that no flat block tells the noise there.
+    """
+    rng = torch.Generator().manual_seed(4)
+    y, x = torch.meshgrid(
+        torch.arange(HEIGHT) - HEIGHT / 2, torch.arange(WIDTH) - WIDTH / 2, indexing="ij"
+    )
+    waves = torch.rand(40, 4, generator=rng)
+    pictures = []
+    for t in range(frames):
+        turn, zoom = 0.004 * t, 1 + 0.003 * t
+        u = zoom * (x * math.cos(turn) - y * math.sin(turn)) + 0.9 * t
+        v = zoom * (x * math.sin(turn) + y * math.cos(turn)) + 0.55 * t
+        dark = torch.sigmoid((u + 20) / 4)
+        strength = 0.2 + 0.8 * dark
+        luma = 0.75 - 0.45 * dark
+        for a, b, c, d in waves.tolist():
+            luma += (
+                0.035
+                * strength
+                * torch.sin(u * (0.2 + a) + v * (b - 0.5) * 2 + 6.28 * c)
+                * (d + 0.3)
+            )
+        pictures.append(luma.expand(3, -1, -1))
+    return torch.stack(pictures).clamp(0.02, 0.98)
+
+
+@pytest.mark.parametrize("sigma", [3, 8])
+def test_texture_that_motion_does_not_quite_hold_is_not_read_as_noise(sigma):
+    rgb = wobbling()
+    noisy, exact = working(synth.gaussian(rgb, sigma / 255, seed=1)), working(rgb)
+    shot = analyze(noisy).profile.shots[0]
+    true = truth(noisy, exact)[0]
+    assert shot.y.mean_sigma == pytest.approx(true, rel=0.1)
+    for level in (5, 12):  # as much noise where all is texture as where it is not
+        assert shot.y.sigma[level] == pytest.approx(true, rel=0.12)
+
+
+def test_texture_that_is_alike_everywhere_is_not_called_standing_noise():
+    rng = torch.Generator().manual_seed(2)
+    ground = torch.randn(1, 1, HEIGHT, WIDTH + 32, generator=rng)
+    ground = functional.avg_pool2d(functional.avg_pool2d(ground, 3, 1, 1), 3, 1, 1)
+    ground = 0.5 + 0.05 * ground / ground.std()
+    rgb = torch.cat([ground[..., 2 * t : 2 * t + WIDTH] for t in range(8)]).expand(-1, 3, -1, -1)
+    frames = working(synth.gaussian(rgb, 10 / 255, seed=1))
+    shot = analyze(frames).profile.shots[0]
+    assert shot.temporal_correlation == 0
+    assert shot.y.mean_sigma == pytest.approx(truth(frames, working(rgb))[0], rel=0.1)
+
+
+def test_steep_changes_of_noise_over_levels_are_followed():
+    ramp = torch.linspace(0.04, 0.9, WIDTH).expand(3, HEIGHT, WIDTH)
+    rgb = torch.stack([ramp] * 8)
+    exact, noisy = working(rgb), working(synth.sensor(rgb, 1e-3, 1e-5, seed=1))
+    shot = analyze(noisy).profile.shots[0]
+    luma = torch.stack([a[0] for a in exact])
+    error = torch.stack([a[0] for a in noisy]) - luma
+    for level in range(2, 14):
+        true = error[(luma * 16).round() == level].square().mean().sqrt().item()
+        assert shot.y.sigma[level] == pytest.approx(true, rel=0.1)
+
+
+def test_a_small_shift_is_taken_out_of_a_difference_and_none_of_the_noise():
+    rng = torch.Generator().manual_seed(1)
+    picture, across = torch.randn(2, 600, 16, 16, generator=rng)
+    noise = 0.1 * torch.randn(600, 16, 16, generator=rng)
+    energy = _without_drift(noise + 0.3 * picture - 0.2 * across, picture, across)
+    assert energy.mean(0).tolist() == pytest.approx([0.01] * BANDS, rel=0.05)

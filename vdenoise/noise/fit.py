@@ -89,7 +89,7 @@ def _fit(blocks: Sequence[PlaneBlocks], *, single: bool) -> PlaneFit:
     level = torch.cat([b.level for b in blocks])
     even = torch.cat([b.even for b in blocks])
     odd = even if single else torch.cat([b.odd for b in blocks if b.odd is not None])
-    curve, bands, used = variance_by_level(level, even, odd)
+    curve, bands, used = variance_by_level(level, even, odd, single=single)
     if single:
         bands = _plausible(bands)
 
@@ -126,7 +126,8 @@ def _standing(even: Tensor, odd: Tensor) -> float:
     """Lag-1 correlation r of the noise, 0 where it cannot be told from texture.
 
     In flat blocks the sum's energy is (1 + r) and the difference's (1 - r) times the noise's.
-    Texture raises the sum as well, but differently in each block.
+    Texture raises the sum as well, but differently in each block, and less in fine bands than in
+    coarse ones: the band that shows the least of it counts.
     """
     sizes = band_sizes()
     sizes[0] = 0  # smooth shading is in the coarsest band
@@ -135,8 +136,8 @@ def _standing(even: Tensor, odd: Tensor) -> float:
     if len(total) < _MANY or flattest < _VISIBLE**2 or flat > _ALIKE * flattest:
         return 0.0
     chosen = total <= _ALIKE * flattest
-    changing = (odd[chosen] @ sizes / sizes.sum()).mean().clamp(min=_TINY)
-    ratio = (total[chosen].mean() / changing).item()
+    standing, changing = even[chosen].mean(0), odd[chosen].mean(0).clamp(min=_TINY)
+    ratio = (standing / changing)[1:].min().item()
     return (ratio - 1) / (ratio + 1) if ratio > _STANDING else 0.0
 
 

@@ -1,86 +1,120 @@
 """Noise variance as a function of luma level and frequency band, from the energies of many blocks.
 
 A difference holds the noise and, where blocks were not aligned well or something moved, leftovers
-of the picture: never less than the noise. So the noise is read from the *lower tail* of the
-differences, corrected for what a tail of pure noise would read. How wide the noise's own
-distribution is (wide for compressed clips, whose noise comes and goes) is taken from the tail too.
+of the picture: never less than the noise. What alignment leaves is a share of the texture, and the
+texture is known from the sum: in each band a line through blocks of more and less texture says how
+large that share is, and it is taken off. What is left of heavily textured blocks is not used at
+all. Things that moved on their own are no such share: they lie in the upper tail, so the noise is
+read from the *lower tail* of the differences, corrected for what a tail of pure noise would read.
+How wide the noise's own distribution is (wide for compressed clips, whose noise comes and goes) is
+taken from the tail too.
 """
 
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 from statistics import NormalDist
 
 import torch
 from torch import Tensor
 
+from vdenoise.noise.pairs import band_sizes
 from vdenoise.noise.profile import LEVELS
 
-_FLATTER = 0.5  # share of each level's blocks, those with the least energy in the sum, that is used
+_FLATTER = 0.5  # single frames: share of each level's blocks, the flattest, that is used
 _LOW, _HIGH = 0.1, 0.4  # quantiles of the clean blocks that describe their distribution
 _CLEAN = 0.6  # first guess of the share of blocks whose difference is all noise
 _ENOUGH = 0.9  # share from which the mean itself can be trusted ...
 _OUTLIER = 2.5  # ... of what lies less than this many spreads above the middle
 _WIDEST = 0.7  # of the noise's log-normal spread
 _FEWEST = 12  # blocks of a level that are worth a quantile
-_SMOOTH = 0.5  # wish for a smooth curve: as much weight as this share of all blocks at one level
+_GROUPS = 10  # of blocks, from flat to textured, that the line of the leak goes through
+_LIKE_NOISE = 1.5  # a sum with less than this many times the noise's energy holds no texture
+_STEEPEST = 0.3  # most of a texture's energy that alignment leaves in the difference
+_LEAST = 0.45  # of the flattest blocks' energy is noise: compressed noise may only look textured
+_LEAK = 0.5  # of the noise's energy: blocks with more of the picture in the difference are left out
+_FLATTEST = 0.05  # ... but this share of the blocks is always used
+_QUANTILE = 0.3  # of the differences at one level and band, by which levels are compared
+_SURE = 0.1  # error of such a reading (log variance) however many the blocks
+_BEND = 0.2  # usual change of the curve's slope from one level to the next (log variance) ...
+_SLOPE = 0.05  # ... and how much less a slope itself counts: it bridges levels nobody has seen
 _ABOVE = 0.15  # weight of readings above the curve: there may be nothing but picture at a level
-_GROUPS = (0.0, 0.25, 0.6)  # shares of the blocks, flattest first, whose texture is compared
-_TEXTURED = 1.3  # sum / difference from which even the flattest blocks are textured
-_LEAST = 0.45  # most that is taken off for texture: compressed noise may only look textured
-_QUANTILE = 0.2  # of the differences at one level and band, by which levels are compared
 _ROUNDS = 8
+_REFITS = 3  # of curve and leak, each of which needs the other
+_NOTHING = (0.15 / 255) ** 2  # variance below which there is no noise to tell from the picture
 _TINY = 1e-14
 
 
-def variance_by_level(level: Tensor, even: Tensor, odd: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def variance_by_level(
+    level: Tensor, even: Tensor, odd: Tensor, *, single: bool = False
+) -> tuple[Tensor, Tensor, Tensor]:
     """Noise variance v(level) * s(band), v over the table's levels, s of mean 1 over all bands.
 
     Args:
         level: (n,) of the blocks, nominally [0, 1].
-        even: (n, BANDS) energy of the sums; only decides which blocks are used.
+        even: (n, BANDS) energy of the sums: how much texture there is.
         odd: (n, BANDS) energy of the differences.
+        single: there are only single frames, and ``odd`` is ``even``.
 
     Returns:
         (17,) v up to a factor; (BANDS,) the variance of each band where v is 1; (n, BANDS) bool:
         what was used.
     """
-    used = _flatter(level, even)
-    nearest = (level.clamp(0, 1) * (LEVELS - 1)).round().long()
-    reading = torch.zeros(LEVELS, odd.shape[1], dtype=torch.float64)
-    weight = torch.zeros_like(reading)
-    for i in range(LEVELS):
-        for band in range(odd.shape[1]):
-            here = odd[(nearest == i) & used[:, band], band]
-            if len(here) >= max(1, min(_FEWEST, len(level) // 8)):
-                reading[i, band] = here.double().quantile(_QUANTILE).clamp(min=_TINY).log()
-                weight[i, band] = len(here)
-    curve = _factorize(reading, weight)
-    here = (hat_weights(level).double() @ curve)[:, None]
-    even, odd = even.double() / here, odd.double() / here
-    found = [_without_texture(even[:, b], odd[:, b], used[:, b]) for b in range(odd.shape[1])]
+    even, odd = even.double(), odd.double()
+    hats = hat_weights(level).double()
+    flatter = _flatter(level, even) if single else None
+    curve = torch.ones(LEVELS, dtype=torch.float64)
+    for rounds_left in reversed(range(_REFITS + 1)):
+        here = (hats @ curve)[:, None]
+        if flatter is None:
+            noise, used = _without_texture(even / here, odd / here)
+        else:
+            noise, used = odd / here, flatter
+        if rounds_left:
+            curve = _curve(level, noise * here, used)
+    found = [tail_mean(noise[used[:, b], b]) for b in range(odd.shape[1])]
     return curve.float(), torch.tensor(found), used
 
 
-def _without_texture(even: Tensor, odd: Tensor, used: Tensor) -> float:
-    """One band's noise, (n,) energies: where odd falls to as even falls to the same value.
+def _without_texture(even: Tensor, odd: Tensor) -> tuple[Tensor, Tensor]:
+    """(n, BANDS) differences less their share of the texture; and which of them are to be used."""
+    noise, used = torch.empty_like(odd), torch.empty_like(odd, dtype=torch.bool)
+    fewest = min(len(odd), max(4 * _FEWEST, int(_FLATTEST * len(odd))))
+    for band, size in enumerate(band_sizes().tolist()):
+        floor, slope = _leak(even[:, band], odd[:, band], size)
+        leak = slope / floor * (even[:, band] - _LIKE_NOISE * floor).clamp(min=0)
+        noise[:, band] = odd[:, band] / (1 + leak)
+        used[:, band] = leak <= max(_LEAK, leak.kthvalue(fewest).values.item())
+    return noise, used
 
-    Even the flattest blocks of a textured clip hold texture, and some of it stays in their
-    difference: the line through flat and less flat blocks is followed to where there is none.
+
+def _leak(even: Tensor, odd: Tensor, size: float) -> tuple[float, float]:
+    """One band's noise and the share of texture in the difference: odd = noise + share * texture.
+
+    A line through the medians of groups from flat to textured, by least squares of relative errors.
+    Sums up to `_LIKE_NOISE` times the noise count as flat: where noise is uneven, sum and
+    difference grow together, and that must not be taken for texture.
+
+    Args:
+        even, odd: (n,) energies of the band.
+        size: number of its coefficients.
     """
-    plain = tail_mean(odd[used])
-    order = even.argsort()
-    groups = [order[int(a * len(order)) : int(b * len(order))] for a, b in pairwise(_GROUPS)]
-    if min(len(g) for g in groups) < _FEWEST:
-        return plain
-    (odd_1, even_1), (odd_2, even_2) = (
-        (tail_mean(odd[g]), even[g].median().item()) for g in groups
-    )
-    if even_1 < _TEXTURED * odd_1 or even_2 <= even_1:
-        return plain
-    slope = min(max((odd_2 - odd_1) / (even_2 - even_1), 0.0), 0.5)
-    return min(plain, max((odd_1 - slope * even_1) / (1 - slope), _LEAST * plain))
+    groups = even.argsort().chunk(_GROUPS)
+    median_of_mean = (1 - 2 / (9 * size)) ** 3  # chi-squared, by Wilson and Hilferty
+    y = torch.stack([odd[g].median() for g in groups]) / median_of_mean
+    energy = torch.stack([even[g].mean() for g in groups])
+    count = torch.tensor([len(g) for g in groups], dtype=torch.float64)
+    flattest = max(y[0].item(), _NOTHING)
+    noise, slope = flattest, 0.0
+    for _ in range(_ROUNDS):
+        x = (energy - _LIKE_NOISE * noise).clamp(min=0)
+        weight = count / (noise + slope * x).square()
+        w, wx, wy = weight.sum(), (weight * x).sum(), (weight * y).sum()
+        wxx = (weight * x * x).sum() + 1e-3 * w * noise**2  # no texture at all: no slope either
+        slope = ((w * (weight * x * y).sum() - wx * wy) / (w * wxx - wx * wx)).item()
+        slope = min(max(slope, 0.0), _STEEPEST)
+        noise = min(max(((wy - slope * wx) / w).item(), _LEAST * flattest, _NOTHING), flattest)
+    return noise, slope
 
 
 def _flatter(level: Tensor, even: Tensor) -> Tensor:
@@ -92,21 +126,37 @@ def _flatter(level: Tensor, even: Tensor) -> Tensor:
     return mask
 
 
+def _curve(level: Tensor, noise: Tensor, used: Tensor) -> Tensor:
+    """(17,) the noise's variance over levels up to a factor, from (n, BANDS) energies."""
+    nearest = (level.clamp(0, 1) * (LEVELS - 1)).round().long()
+    reading = torch.zeros(LEVELS, noise.shape[1], dtype=torch.float64)
+    weight = torch.zeros_like(reading)
+    fewest = max(1, min(_FEWEST, len(level) // 8))
+    for i in range(LEVELS):
+        at_level = nearest == i
+        for band, size in enumerate(band_sizes().tolist()):
+            here = noise[at_level & used[:, band], band]
+            if len(here) >= fewest:
+                reading[i, band] = here.quantile(_QUANTILE).clamp(min=_NOTHING).log()
+                # A block's band has size / 2 degrees of freedom, and blocks overlap by half.
+                weight[i, band] = 1 / (_SURE**2 + 8 / (len(here) * size))
+    return _factorize(reading, weight)
+
+
 def _factorize(reading: Tensor, weight: Tensor) -> Tensor:
     """The curve (17,), smooth over levels, in exp(reading) = curve * bands.
 
     Readings above the fit count less: too high is what picture does, too low nothing does.
     """
-    total = weight.sum(0, keepdim=True)
-    bands = (reading * weight).sum(0) / total.squeeze(0).clamp(min=_TINY)
+    bands = (reading * weight).sum(0) / weight.sum(0).clamp(min=_TINY)
     curve = torch.zeros(LEVELS, dtype=torch.float64)
-    stiff = _SMOOTH * total.mean() * _smoothness()
+    stiff = _smoothness() / _BEND**2 + 1e-6 * torch.eye(LEVELS)  # no readings: no slope
     for _ in range(_ROUNDS):
         off = reading - curve[:, None] - bands
         trusted = weight * torch.where(off > 0.02, _ABOVE, 1.0)
         bands = ((reading - curve[:, None]) * trusted).sum(0) / trusted.sum(0).clamp(min=_TINY)
-        right = ((reading - bands) * trusted).mean(1)
-        curve = torch.linalg.solve(torch.diag(trusted.mean(1)) + stiff, right)
+        right = ((reading - bands) * trusted).sum(1)
+        curve = torch.linalg.solve(torch.diag(trusted.sum(1)) + stiff, right)
     return curve.exp()
 
 
@@ -145,7 +195,7 @@ def hat_weights(level: Tensor) -> Tensor:
 
 
 def _smoothness() -> Tensor:
-    """Penalty on steps and bends of the curve: it bridges levels nobody has seen."""
+    """Penalty on steps and bends of the curve."""
     step = torch.diff(torch.eye(LEVELS).double(), dim=0)
     bend = torch.diff(step, dim=0)
-    return 0.02 * step.T @ step + bend.T @ bend
+    return _SLOPE * step.T @ step + bend.T @ bend

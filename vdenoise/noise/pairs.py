@@ -33,9 +33,9 @@ KEPT_SPECTRA = 320  # blocks per plane and pair whose coefficients are kept
 BANDS = 6  # radial frequency bands, from coarse to fine; the mean (DC) is in none
 _EDGES = (0.5, 2.5, 4.5, 7.5, 10.5, 14.5, 99.0)  # of the bands: radius in DCT coefficients
 
-_MARGIN = 2  # pixels around a block that interpolation reaches
+_REACH = 2  # pixels around a block that interpolation and gradients reach, each
 _CELL = 16  # px: motion is averaged over cells of this size
-_STEPS = 8  # motion is rounded to 1 / _STEPS pixel
+_STEPS = 16  # motion is rounded to 1 / _STEPS pixel
 _TRUST = 3.0  # gradients this many times those of noise make a cell trust its own flow
 _SLOW = 0.5  # px: median motion below which the camera may as well stand still ...
 _CLEARLY = 0.9  # ... unless following it takes this much of the difference away
@@ -144,7 +144,7 @@ def compare(
     level = _gather(levels, y, x, 0).mean((1, 2))
     if previous is None:
         squares = _dct(_gather(current, y, x, 0)).square()
-        return _pack(level, squares, None, torch.zeros_like(level))
+        return _pack(level, squares, None, torch.zeros_like(level), None)
     move = shift.at((y + SIZE // 2) * ratio[0], (x + SIZE // 2) * ratio[1])
     steps = (move / move.new_tensor([ratio[1], ratio[0]]) * _STEPS).round().long()
     whole = (steps + _STEPS // 2).div(_STEPS, rounding_mode="floor")
@@ -157,11 +157,46 @@ def compare(
     if not inside.any():
         return None
     level, part, y, x, ty, tx = (v[inside] for v in (level, part, y, x, ty, tx))
-    a, b = _gather(current, y, x, _MARGIN), _gather(previous, ty, tx, _MARGIN)
+    a, b = _gather(current, y, x, 2 * _REACH), _gather(previous, ty, tx, 2 * _REACH)
     a, b, impulses = _without_impulses(a, b)
     (a, gain), (b, _) = _shifted(a, _STEPS - part), _shifted(b, part)
-    even, odd = (_dct(v).square() / (2 * gain) for v in (a + b, a - b))
-    return _pack(level, even, odd, impulses)
+    total, inner = a + b, slice(_REACH, -_REACH)
+    scale = (2 * gain).sqrt()
+    even = _dct(total[:, inner, inner]).div(scale).square()
+    difference = _dct((a - b)[:, inner, inner]) / scale
+    along_x, along_y = (_dct(g) / scale for g in _gradients(total))
+    energy = _without_drift(difference, along_x, along_y)
+    return _pack(level, even, difference.square(), impulses, energy)
+
+
+def _gradients(blocks: Tensor) -> tuple[Tensor, Tensor]:
+    """Derivatives of (n, 20, 20) along x and y, by five points: (n, 16, 16) each."""
+    inner = slice(_REACH, -_REACH)
+
+    def along(v: Tensor) -> Tensor:
+        return 8 * (v[..., 3:-1] - v[..., 1:-3]) - (v[..., 4:] - v[..., :-4])
+
+    turned = along(blocks[..., inner].transpose(1, 2)).transpose(1, 2)
+    return along(blocks[:, inner]), turned
+
+
+def _without_drift(difference: Tensor, along_x: Tensor, along_y: Tensor) -> Tensor:
+    """Energy by band of (n, 16, 16) coefficients, without what a small shift would explain.
+
+    Where motion is off by a fraction of a pixel, the difference holds some of the picture's
+    gradients. In each band it is projected onto what is orthogonal to the two of them. They come
+    from the sum, which is independent of the difference's noise: they take exactly two of the
+    band's degrees of freedom from it, wherever they point.
+
+    Returns:
+        (n, BANDS) mean squares.
+    """
+    d, x, y = (v.flatten(1) for v in (difference, along_x, along_y))
+    dx, dy, xx, xy, yy = (v @ _bands() for v in (d * x, d * y, x * x, x * y, y * y))
+    ridge = 1e-4 * (xx + yy) + 1e-20
+    xx, yy = xx + ridge, yy + ridge
+    explained = (dx.square() * yy - 2 * dx * dy * xy + dy.square() * xx) / (xx * yy - xy.square())
+    return (d.square() @ _bands() - explained).clamp(min=0) / (band_sizes() - 2)
 
 
 def _positions(height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -196,7 +231,8 @@ def _shifters() -> tuple[Tensor, Tensor]:
     Returns (9, 16, 20) matrices from 20 samples (margin 2) to 16, and (9, 16): the variance of
     each DCT coefficient of shifted white noise (Keys 1981, a = -0.5).
     """
-    matrices = torch.zeros(_STEPS + 1, SIZE, SIZE + 4)
+    size = SIZE + 2 * _REACH
+    matrices = torch.zeros(_STEPS + 1, size, size + 2 * _REACH)
     for i in range(_STEPS + 1):
         offset = (i - _STEPS // 2) / (2 * _STEPS)
         for tap in range(-2, 3):
@@ -207,8 +243,8 @@ def _shifters() -> tuple[Tensor, Tensor]:
                 value = -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2
             else:
                 continue
-            matrices[i, range(SIZE), range(2 + tap, 2 + tap + SIZE)] = value
-    return matrices, (dct_matrix(SIZE) @ matrices).square().sum(-1)
+            matrices[i, range(size), range(2 + tap, 2 + tap + size)] = value
+    return matrices, (dct_matrix(SIZE) @ matrices[:, _REACH:-_REACH]).square().sum(-1)
 
 
 def _shifted(blocks: Tensor, part: Tensor) -> tuple[Tensor, Tensor]:
@@ -248,13 +284,15 @@ def _median(blocks: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.stack([cv2.medianBlur(block, 3) for block in blocks])
 
 
-def _pack(level: Tensor, even: Tensor, odd: Tensor | None, impulses: Tensor) -> PlaneBlocks:
+def _pack(
+    level: Tensor, even: Tensor, odd: Tensor | None, impulses: Tensor, odd_energy: Tensor | None
+) -> PlaneBlocks:
     energy = by_band(even)
     chosen = _flattest(level, energy @ band_sizes())
     return PlaneBlocks(
         level=level,
         even=energy,
-        odd=None if odd is None else by_band(odd),
+        odd=odd_energy,
         impulses=impulses,
         chosen=chosen,
         even_spectrum=even[chosen],
