@@ -9,6 +9,7 @@ Alignment must not follow the noise: flow is taken from textured neighbourhoods 
 flow fits its grain and would read up to 10 % low). The part of a shift below a pixel is split
 between the two frames, half to each side, so that interpolation treats their noise alike (else sum
 and difference were no longer independent); what it takes is put back coefficient by coefficient.
+What the motion is still off by is projected out of the difference (`_without_drift`).
 """
 
 from __future__ import annotations
@@ -193,7 +194,7 @@ def _without_drift(difference: Tensor, along_x: Tensor, along_y: Tensor) -> Tens
     """
     d, x, y = (v.flatten(1) for v in (difference, along_x, along_y))
     dx, dy, xx, xy, yy = (v @ _bands() for v in (d * x, d * y, x * x, x * y, y * y))
-    ridge = 1e-4 * (xx + yy) + 1e-20
+    ridge = 1e-4 * (xx + yy) + 1e-12  # gradients that are parallel, or none at all
     xx, yy = xx + ridge, yy + ridge
     explained = (dx.square() * yy - 2 * dx * dy * xy + dy.square() * xx) / (xx * yy - xy.square())
     return (d.square() @ _bands() - explained).clamp(min=0) / (band_sizes() - 2)
@@ -228,8 +229,8 @@ def _dct(blocks: Tensor) -> Tensor:
 def _shifters() -> tuple[Tensor, Tensor]:
     """Cubic interpolation by -1/4 .. 1/4 pixel, and the share of noise it lets through.
 
-    Returns (9, 16, 20) matrices from 20 samples (margin 2) to 16, and (9, 16): the variance of
-    each DCT coefficient of shifted white noise (Keys 1981, a = -0.5).
+    Returns (17, 20, 24) matrices from 24 samples (margin 2) to 20, and (17, 16): the variance of
+    each DCT coefficient of the middle 16, for shifted white noise (Keys 1981, a = -0.5).
     """
     size = SIZE + 2 * _REACH
     matrices = torch.zeros(_STEPS + 1, size, size + 2 * _REACH)
@@ -248,7 +249,7 @@ def _shifters() -> tuple[Tensor, Tensor]:
 
 
 def _shifted(blocks: Tensor, part: Tensor) -> tuple[Tensor, Tensor]:
-    """(n, 20, 20) moved by half of ``part``: (n, 16, 16), and each coefficient's noise gain."""
+    """(n, 24, 24) moved by half of ``part``: (n, 20, 20), and each coefficient's noise gain."""
     matrices, gains = _shifters()
     px, py = part[:, 0], part[:, 1]
     shifted = matrices[py] @ blocks @ matrices[px].transpose(1, 2)
