@@ -270,7 +270,7 @@ def test_each_mistake_gets_one_sentence_a_hint_and_its_exit_code(
 def test_a_bug_shows_where_it_is(
     clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(path: Path) -> None:
+    def broken(path: Path, **_options: object) -> None:
         raise ZeroDivisionError("oops")
 
     monkeypatch.setattr("vdenoise.media.probe.probe", broken)

@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
         *("plan", "stream", "tile"),
     },
     "analyze": {"errors", "frame", "color", "media", "noise", "run", "stream"},
-    "recipe": {"errors", "media", "noise.profile", "plan", "run"},
+    "recipe": {"errors", "frame", "media", "noise.profile", "plan", "run"},
     "farm": {
         *("errors", "frame", "media", "noise.profile", "stages", "preset", "stream", "plan"),
         *("run", "analyze", "recipe"),
@@ -51,7 +51,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 
 # Packages of others that only one place may know.
-OWNERS = {"av": "media", "click": "cli", "rich": "ui"}
+OWNERS = {"av": "media", "OpenImageIO": "media", "click": "cli", "rich": "ui"}
 
 
 def name_of(path: Path) -> str:

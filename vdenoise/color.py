@@ -10,17 +10,20 @@ Everything here is pure and works on any device.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vdenoise.frame import PixelFormat
+from vdenoise.frame import Curve, PixelFormat
 
 # Rec. ITU-R BT.709-6, item 3.2 and 3.3
 KR, KG, KB = 0.2126, 0.7152, 0.0722
 CB_SCALE, CR_SCALE = 1.8556, 1.5748
+
+_FILL = 7  # side of the neighborhood that stands in for a sample that is no finite number
 
 
 def quantisation(fmt: PixelFormat, full_range: bool, *, chroma: bool) -> tuple[float, float]:
@@ -36,8 +39,30 @@ def quantisation(fmt: PixelFormat, full_range: bool, *, chroma: bool) -> tuple[f
     return (224 * step, 128 * step) if chroma else (219 * step, 16 * step)
 
 
+def bent(x: Tensor, curve: Curve) -> Tensor:
+    """Scene-linear samples behind the curve: 2 (sqrt(gain x + read^2) - read) / gain above zero,
+    the straight line of the same slope below, over the value of ``curve.white``.
+
+    Raises no error for any finite input; written so that a gain of 0 gives that line throughout.
+    """
+    above = x.clamp(min=0)
+    rise = (above * curve.gain + curve.read**2).sqrt_().add_(curve.read)
+    return (2 * above / rise + (x - above) / curve.read).mul_(1 / _height(curve))
+
+
+def straight(v: Tensor, curve: Curve) -> Tensor:
+    """The inverse of :func:`bent`: read v + gain v^2 / 4 above zero."""
+    v = v * _height(curve)
+    return v * curve.read + v.clamp(min=0).square_().mul_(curve.gain / 4)
+
+
+def _height(curve: Curve) -> float:
+    rise = math.sqrt(curve.gain * curve.white + curve.read**2) + curve.read
+    return 2 * curve.white / rise
+
+
 def lift(
-    planes: Sequence[Tensor], fmt: PixelFormat, full_range: bool
+    planes: Sequence[Tensor], fmt: PixelFormat, full_range: bool, curve: Curve | None = None
 ) -> tuple[Tensor, Tensor | None]:
     """Decoded planes to float32 working planes.
 
@@ -46,6 +71,9 @@ def lift(
             order G, B, R.
         fmt: their layout.
         full_range: whether codes fill the whole range.
+        curve: bends each sample first; for scene-linear RGB and gray.
+
+    NaN and infinity become the mean of the finite samples around them.
 
     Returns:
         Luma (1, H, W), nominally in [0, 1], and chroma (2, h, w) at its own resolution, nominally
@@ -53,13 +81,13 @@ def lift(
     """
     if fmt.family == "rgb":
         scale, zero = quantisation(fmt, full_range, chroma=False)
-        g, b, r = (_to_float(p, fmt).sub_(zero).mul_(1 / scale) for p in planes[:3])
+        g, b, r = (_to_unit(p, fmt, scale, zero, curve) for p in planes[:3])
         luma = g.mul_(KG).add_(b, alpha=KB).add_(r, alpha=KR)
         cb = b.sub_(luma).mul_(1 / CB_SCALE)
         cr = r.sub_(luma).mul_(1 / CR_SCALE)
         return luma.unsqueeze(0), torch.stack((cb, cr))
     scale, zero = quantisation(fmt, full_range, chroma=False)
-    luma = _to_float(planes[0], fmt).sub_(zero).mul_(1 / scale).unsqueeze(0)
+    luma = _to_unit(planes[0], fmt, scale, zero, curve).unsqueeze(0)
     if fmt.family == "gray":
         return luma, None
     scale, zero = quantisation(fmt, full_range, chroma=True)
@@ -79,11 +107,12 @@ def apply_correction(
     out: PixelFormat | None = None,
     dither_seed: tuple[int, int] | None = None,
     chroma_location: str = "left",
+    curve: Curve | None = None,
 ) -> tuple[Tensor, ...]:
     """Source samples plus a correction, rounded once and clamped to the codes that exist.
 
     Where the correction is 0 the source sample comes back exactly; a plane without a correction
-    is handed on as it is. Alpha passes through.
+    is handed on as it is. Alpha passes through, and so do NaN and infinity.
 
     Args:
         planes: the decoded planes, as for :func:`lift`; never changed.
@@ -95,6 +124,7 @@ def apply_correction(
             4:4:4), which is interpolated.
         dither_seed: (seed, frame index) of the dither where bits are dropped; None rounds.
         chroma_location: where 4:2:0 chroma sits ("left", "center" or "topleft"), for denser chroma.
+        curve: as for :func:`lift`; the correction is one of bent samples.
 
     Returns:
         One tensor for each plane of ``out``.
@@ -114,16 +144,62 @@ def apply_correction(
         if correction is None and out.bits == fmt.bits and not denser:
             result.append(plane)
             continue
+        if correction is not None and curve is not None:
+            curved = bent(_filled(_to_float(plane, fmt)), curve)
+            correction = straight(curved + correction, curve).sub_(straight(curved, curve))
         exact = _corrected(plane, correction, fmt, out, full_range, chroma=chroma)
         if denser:
             like = planes[0].shape
             exact = _interpolate_chroma(exact, fmt, out, (like[0], like[1]), chroma_location)
         if out.bits < fmt.bits and dither_seed is not None:
             exact.add_(tpdf(exact.shape, (*dither_seed, number), device=exact.device))
-        result.append(_to_codes(exact, out, plane.dtype))
+        result.append(_to_codes(exact, out, plane))
     if fmt.alpha:
         result.append(_rescaled_alpha(planes[-1], fmt, out))
     return tuple(result)
+
+
+# Luma coefficients of red and blue (Rec. ITU-T H.273 table 4).
+_MATRICES = {
+    "bt709": (KR, KB),
+    "bt470bg": (0.299, 0.114),
+    "smpte170m": (0.299, 0.114),
+    "fcc": (0.30, 0.11),
+    "smpte240m": (0.212, 0.087),
+    "bt2020nc": (0.2627, 0.0593),
+}
+
+
+def has_rgb(matrix: str) -> bool:
+    """Whether :func:`to_rgb` knows a matrix."""
+    return matrix in _MATRICES
+
+
+def to_rgb(
+    planes: Sequence[Tensor], fmt: PixelFormat, full_range: bool, matrix: str, out: PixelFormat
+) -> tuple[Tensor, ...]:
+    """Planes as images hold them: RGB or gray, full range, integers or floating point.
+
+    Args:
+        planes: one (H, W) tensor for each plane of ``fmt``, chroma at full size.
+        fmt: their layout.
+        full_range: whether their codes fill the whole range.
+        matrix: of YUV, by its name in H.273.
+        out: RGB or gray, with alpha where ``fmt`` has it. Integers are rounded and clamped.
+    """
+    scale, zero = quantisation(fmt, full_range, chroma=False)
+    color = [_to_float(p, fmt).sub_(zero).mul_(1 / scale) for p in planes[: fmt.color_planes]]
+    if fmt.family == "yuv":
+        kr, kb = _MATRICES[matrix]
+        scale, zero = quantisation(fmt, full_range, chroma=True)
+        y = color[0]
+        cb, cr = (_to_float(p, fmt).sub_(zero).mul_(1 / scale) for p in planes[1:3])
+        r, b = y + cr * (2 * (1 - kr)), y + cb * (2 * (1 - kb))
+        color = [(y - kr * r - kb * b) / (1 - kr - kb), b, r]
+    if fmt.alpha:
+        color.append(_to_float(planes[-1], fmt).mul_(1 / ((1 << fmt.bits) - 1)))
+    most = 1 if out.floating else (1 << out.bits) - 1
+    return tuple(_to_codes(plane.mul_(most), out, plane) for plane in color)
 
 
 def tpdf(
@@ -170,6 +246,30 @@ def _to_float(plane: Tensor, fmt: PixelFormat) -> Tensor:
     return _quick(plane, fmt).to(torch.float32, copy=True)
 
 
+def _to_unit(
+    plane: Tensor, fmt: PixelFormat, scale: float, zero: float, curve: Curve | None
+) -> Tensor:
+    """Samples in working units, behind the curve."""
+    unit = _to_float(plane, fmt)
+    if fmt.floating:
+        unit = _filled(unit)
+    else:
+        unit.sub_(zero).mul_(1 / scale)
+    return unit if curve is None else bent(unit, curve)
+
+
+def _filled(plane: Tensor) -> Tensor:
+    """NaN and infinity replaced by the mean of the finite samples around them (0 without any)."""
+    finite = plane.isfinite()
+    if bool(finite.all()):
+        return plane
+    known = torch.where(finite, plane, 0.0)[None, None]
+    there = finite.to(plane.dtype)[None, None]
+    total = functional.avg_pool2d(known, _FILL, 1, _FILL // 2)
+    share = functional.avg_pool2d(there, _FILL, 1, _FILL // 2)
+    return torch.where(finite, plane, (total / share.clamp(min=1e-6))[0, 0])
+
+
 def _rgb_corrections(d_luma: Tensor | None, d_chroma: Tensor | None) -> list[Tensor | None]:
     """Corrections of G, B, R from those of luma and chroma (BT.709 inverse matrix)."""
     if d_chroma is None:
@@ -205,11 +305,16 @@ def _corrected(
     return exact
 
 
-def _to_codes(exact: Tensor, out: PixelFormat, dtype: torch.dtype) -> Tensor:
-    """Round and clamp to existing codes; floating-point samples are left as they are."""
-    assert bool(exact.sum().isfinite()), "a correction is not a finite number"
+def _to_codes(exact: Tensor, out: PixelFormat, source: Tensor) -> Tensor:
+    """Round and clamp to existing codes. Floating-point samples round to their own precision;
+    where ``source`` is no finite number it stays what it is."""
     if out.floating:
-        return exact.to(dtype)
+        dtype = torch.float16 if out.bits == 16 else torch.float32
+        most = torch.finfo(dtype).max
+        kept = source.isfinite()
+        assert bool(exact[kept].isfinite().all()), "a correction is not a finite number"
+        return torch.where(kept, exact.clamp_(-most, most).to(dtype), source.to(dtype))
+    assert bool(exact.sum().isfinite()), "a correction is not a finite number"
     exact.round_().clamp_(0, (1 << out.bits) - 1)
     if out.bits == 8:
         return exact.to(torch.int16).to(torch.uint8)  # several times faster than in one step
@@ -220,8 +325,8 @@ def _rescaled_alpha(plane: Tensor, fmt: PixelFormat, out: PixelFormat) -> Tensor
     """Alpha at another depth: always full range, never dithered (opaque must stay opaque)."""
     if out.bits == fmt.bits:
         return plane
-    ratio = ((1 << out.bits) - 1) / ((1 << fmt.bits) - 1)
-    return _to_codes(_to_float(plane, fmt).mul_(ratio), out, plane.dtype)
+    ratio = 1.0 if fmt.floating else ((1 << out.bits) - 1) / ((1 << fmt.bits) - 1)
+    return _to_codes(_to_float(plane, fmt).mul_(ratio), out, plane)
 
 
 def _interpolate_chroma(

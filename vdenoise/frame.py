@@ -55,6 +55,47 @@ class PixelFormat:
 
 
 @dataclass(frozen=True)
+class ImageSequence:
+    """The files of a clip kept as images: one a frame, each under its own number."""
+
+    folder: Path
+    prefix: str
+    suffix: str  # with the extension
+    padding: int | None  # digits, filled up with zeros; None: a single image without a number
+    numbers: tuple[int, ...]  # of the frames, ascending
+    held: tuple[int, ...] = ()  # numbers without a file: the one before is shown again
+
+    @property
+    def pattern(self) -> Path:
+        """``folder/plate.####.exr``, or the single image."""
+        return self.folder / f"{self.prefix}{'#' * (self.padding or 0)}{self.suffix}"
+
+    def path(self, number: int) -> Path:
+        """The file of the frame with this number, whether it exists or not."""
+        digits = "" if self.padding is None else f"{number:0{self.padding}d}"
+        return self.folder / f"{self.prefix}{digits}{self.suffix}"
+
+    def source(self, position: int) -> Path:
+        """The file that is read for the frame at ``position``, counted from 0."""
+        while self.numbers[position] in self.held:
+            position -= 1
+        return self.path(self.numbers[position])
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A reversible curve behind which noise of variance ``gain * x + read ** 2`` is even.
+
+    The generalised Anscombe transform without its offset, straight below zero, and scaled so that
+    ``white`` comes to 1: see `vdenoise.color.bent`.
+    """
+
+    gain: float  # variance per unit of light
+    read: float  # sigma in the dark, above 0
+    white: float  # the level that becomes 1
+
+
+@dataclass(frozen=True)
 class ClipInfo:
     """What is known of a clip before its first frame is denoised."""
 
@@ -85,6 +126,8 @@ class ClipInfo:
     streams: tuple[str, ...] = ()  # one line for each stream, for people
     metadata: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    sequence: ImageSequence | None = None  # for a clip of images; None for a movie
+    curve: Curve | None = None  # that scene-linear samples are denoised behind
 
     @property
     def interlaced(self) -> bool:
@@ -101,7 +144,7 @@ class SourceFrame:
     time_base: Fraction
     duration: int
     planes: tuple[Tensor, ...]
-    handle: Any  # the decoder's own frame: only ``vdenoise.media`` looks inside
+    handle: Any  # the decoder's own frame or image: only ``vdenoise.media`` looks inside
     corrupt: bool = False
 
     def __repr__(self) -> str:

@@ -17,7 +17,8 @@ import torch
 from vdenoise.errors import DeviceError, MemoryShort, UsageError
 from vdenoise.frame import ClipInfo, PixelFormat
 from vdenoise.media.encode import choose
-from vdenoise.media.encoder import EncodeSettings
+from vdenoise.media.encoder import IMAGES, EncodeSettings
+from vdenoise.media.sequence import is_image
 from vdenoise.preset import Chain
 from vdenoise.stages.base import Stage
 from vdenoise.stream import Shots
@@ -33,6 +34,7 @@ SCRATCH_BYTES = 640 * MIB  # for one block and a stage's work on it, on a CPU
 CUDA_SHARE = 0.5  # of the free memory of a card
 LONGEST_BLOCK = 8
 SMALLEST_TILE = 128
+_FLOATS = ("f16le", "f32le")  # how FFmpeg's names of floating-point formats end
 QUEUE_FRAMES = 2  # decoded and denoised frames waiting between the threads
 
 
@@ -75,10 +77,16 @@ class Plan:
     noise_out: Path | None = None
     noise_encode: EncodeSettings | None = None
     warnings: tuple[str, ...] = ()
+    chosen: tuple[int, ...] | None = None  # the frames to write, if not all of first..last
+
+    @property
+    def positions(self) -> Sequence[int]:
+        """Absolute numbers of the frames to write."""
+        return range(self.first, self.last + 1) if self.chosen is None else self.chosen
 
     @property
     def frames(self) -> int:
-        """Number of frames to write."""
+        """Number of frames to denoise."""
         return self.last - self.first + 1
 
     @property
@@ -101,6 +109,7 @@ class Plan:
             "output": str(self.output),
             "noise_out": None if self.noise_out is None else str(self.noise_out),
             "frames": [self.first, self.last],
+            "chosen": None if self.chosen is None else list(self.chosen),
             "size": [self.info.width, self.info.height],
             "preset": self.chain.preset,
             "speed": self.chain.speed,
@@ -135,6 +144,7 @@ def make(
     encode: EncodeSettings,
     *,
     frames: tuple[int, int] | None = None,
+    chosen: Sequence[int] | None = None,
     device: str = "auto",
     interlaced: Interlaced = "refuse",
     seed: int = 0,
@@ -149,6 +159,7 @@ def make(
         output: where the result goes.
         encode: how it is written.
         frames: first and last frame wanted, None for all.
+        chosen: the frames wanted where they are not all between two; ``frames`` is then ignored.
         device: ``auto``, ``cpu`` or ``cuda:N``.
         interlaced: what to do if the clip holds fields.
         seed: of the dither.
@@ -163,6 +174,15 @@ def make(
     check_interlaced(info, interlaced)
     count = info.frames or 0
     first, last = (0, count - 1) if frames is None else frames
+    if chosen is not None:
+        first, last = chosen[0], chosen[-1]
+        if encode.container != IMAGES and len(chosen) <= last - first:
+            raise UsageError(
+                "A movie holds every frame between its first and its last.",
+                "Give --frames one range without a step, or write images.",
+                number=88,
+            )
+        chosen = None if len(chosen) > last - first else tuple(chosen)
     if not 0 <= first <= last < count:
         raise UsageError(
             f"The clip has the frames 0-{count - 1}, not {first}-{last}.",
@@ -198,6 +218,7 @@ def make(
         noise_out=noise_out,
         noise_encode=noise_encode,
         warnings=tuple(dict.fromkeys(warnings)),
+        chosen=None if chosen is None else tuple(chosen),
     )
 
 
@@ -213,6 +234,7 @@ def with_chain(plan: Plan, chain: Chain) -> Plan:
         plan.output,
         plan.encode,
         frames=(plan.first, plan.last),
+        chosen=plan.chosen,
         device=plan.device,
         interlaced=plan.interlaced,
         seed=plan.seed,
@@ -242,19 +264,25 @@ def progressive(info: ClipInfo) -> ClipInfo:
 
 
 def noise_settings(info: ClipInfo, encode: EncodeSettings, target: Path) -> EncodeSettings:
-    """How the removed noise is written: lossless FFV1, with a bit more than the source has.
+    """How the removed noise is written: lossless FFV1 with a bit more than the source has, or
+    images with 16; floating point with 32.
 
     Raises:
         UsageError: clean + noise = source cannot hold, or FFV1 does not fit the target.
     """
     fmt = info.format
-    if fmt.floating or encode.pixel_format != fmt:
+    if encode.pixel_format != fmt or fmt.floating != encode.coded_format.endswith(_FLOATS):
         raise UsageError(
             f"clean + noise = source cannot hold when {fmt.label} is written as "
             f"{encode.pixel_format.label}.",
             "Leave --noise-out away, or keep the source's own samples (--bit-depth, --codec ffv1).",
             number=54,
         )
+    images = is_image(target)
+    if fmt.floating:
+        return choose(info, target, codec=None if images else "ffv1", bit_depth=32)
+    if images:
+        return choose(info, target, bit_depth=16)
     deeper = [bits for bits in (9, 10, 12, 14, 16) if bits > fmt.bits] or [16]
     for bits in deeper[:-1]:
         try:

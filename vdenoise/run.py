@@ -20,7 +20,7 @@ from vdenoise.errors import MemoryShort
 from vdenoise.frame import Block, Motion, Signal, SourceFrame, joined
 from vdenoise.media.reader import OnBadFrame, Reader
 from vdenoise.media.verify import Report
-from vdenoise.media.writer import Writer
+from vdenoise.media.writer import ClipWriter, open_writer
 from vdenoise.motion.flow import Accuracy, SharedMotion
 from vdenoise.noise.profile import NoiseProfile
 from vdenoise.noise.removed import removed_noise
@@ -124,7 +124,7 @@ def denoise(
 def _lifted(source: SourceFrame, plan: Plan) -> Frame:
     with torch.inference_mode():
         planes = [plane.to(plan.device) for plane in source.planes]
-        luma, chroma = lift(planes, plan.info.format, plan.info.full_range)
+        luma, chroma = lift(planes, plan.info.format, plan.info.full_range, plan.info.curve)
         luma = luma[None]
         chroma = None if chroma is None else chroma[None]
         return Frame(
@@ -276,6 +276,7 @@ def _corrected(frame: Frame, plan: Plan) -> tuple[Tensor, ...]:
         out=plan.encode.pixel_format,
         dither_seed=(plan.seed, frame.index) if plan.encode.dithers(info) else None,
         chroma_location=info.chroma_location,
+        curve=info.curve,
     )
     return tuple(plane.cpu() for plane in planes)
 
@@ -329,15 +330,14 @@ def run(
                 deinterlace=plan.interlaced == "deinterlace",
             )
         )
-        writers = [
+        writers: list[ClipWriter] = [
             outputs.enter_context(
-                Writer(
+                open_writer(
                     reader.info,
                     plan.output,
                     plan.encode,
                     source=None if segment else plan.info.path,
-                    first=plan.first,
-                    last=plan.last,
+                    positions=plan.positions,
                     overwrite=overwrite,
                 )
             )
@@ -345,12 +345,11 @@ def run(
         if plan.noise_out is not None and plan.noise_encode is not None:
             writers.append(
                 outputs.enter_context(
-                    Writer(
+                    open_writer(
                         reader.info,
                         plan.noise_out,
                         plan.noise_encode,
-                        first=plan.first,
-                        last=plan.last,
+                        positions=plan.positions,
                         overwrite=overwrite,
                     )
                 )
@@ -388,7 +387,7 @@ def run(
             writer.abort()
         raise
     return Result(
-        frames=plan.frames,
+        frames=len(plan.positions),
         seconds=time.perf_counter() - started,
         busy=_busy(clock),
         bad_frames=tuple(reader.bad),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vdenoise.cli.options import progress_option, reading_options, set_threads
+from vdenoise.cli.options import probed, progress_option, reading_options, set_threads
 
 if TYPE_CHECKING:
     from vdenoise.frame import ClipInfo
@@ -23,17 +23,18 @@ def analyze(
     as_json: bool,
     threads: int | None,
     on_bad_frame: Any,
+    on_missing: Any,
+    fps: float | None,
     interlaced: Any,
     progress: Any,
 ) -> None:
     """Measure the noise of INPUT and propose a preset. Changes nothing."""
     from vdenoise import analyze as measuring
     from vdenoise import ui
-    from vdenoise.media.probe import probe
     from vdenoise.plan import check_interlaced
 
     set_threads(threads)
-    info = probe(input)
+    info = probed(input, on_missing, fps)
     check_interlaced(info, interlaced)
     with ui.Reporter(progress) as reporter:
         found = measuring.measure(

@@ -17,6 +17,7 @@ from vdenoise.preset import DIALS, OFF, Chain, Layer, load, parse_assignments, r
 from vdenoise.stages import SLOTS, methods
 
 if TYPE_CHECKING:
+    from vdenoise.frame import ClipInfo
     from vdenoise.ui import Style
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -147,7 +148,17 @@ def progress_option(command: Command) -> Command:
 
 def reading_options(command: Command) -> Command:
     """Add what says how a clip is read."""
+    command = option(
+        "--fps",
+        type=click.FloatRange(min=0, min_open=True, max=1000),
+        help="Frames per second of a sequence of images.  [default: what they say, else 24]",
+    )(command)
     for name, words, text in (
+        (
+            "--on-missing",
+            ("refuse", "skip", "hold"),
+            "At a gap in a sequence of images stop, leave it out, or show the frame before.",
+        ),
         (
             "--on-bad-frame",
             ("fail", "repeat"),
@@ -177,7 +188,7 @@ def clip_options(command: Command) -> Command:
             option(
                 "--frames",
                 type=FrameRange(),
-                help="Only these frames, counted from 0, both included.",
+                help="Only these frames, both included: counted from 0, or as images are numbered.",
             ),
             option(
                 "--profile",
@@ -218,21 +229,28 @@ def clip_options(command: Command) -> Command:
     return command
 
 
-class FrameRange(click.ParamType[tuple[int, int]]):
-    """``A-B``, both included, or one frame ``A``."""
+class FrameRange(click.ParamType[tuple[tuple[int, int, int], ...]]):
+    """``A-B``, ``A-BxS`` or ``A-B:S`` (every S-th frame), ``A``; several with commas."""
 
-    name = "A-B"
+    name = "A-B[xS]"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
-        """To numbers."""
+    ) -> tuple[tuple[int, int, int], ...]:
+        """To (first, last, step), both included."""
         if isinstance(value, tuple):
             return value
-        found = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", value)
-        if found is None or int(found[2] or found[1]) < int(found[1]):
-            self.fail(f"{value!r} is not a range of frames such as 100-250.", param, ctx)
-        return int(found[1]), int(found[2] or found[1])
+        parts = []
+        for text in value.split(","):
+            found = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*(?:[x:]\s*([1-9]\d*)\s*)?)?", text)
+            if found is None or int(found[2] or found[1]) < int(found[1]):
+                self.fail(
+                    f"{value!r} is not a range of frames such as 100-250 or 1001-1100x2.",
+                    param,
+                    ctx,
+                )
+            parts.append((int(found[1]), int(found[2] or found[1]), int(found[3] or 1)))
+        return tuple(parts)
 
 
 class Numbers(click.ParamType[tuple[float, ...]]):
@@ -254,6 +272,21 @@ class Numbers(click.ParamType[tuple[float, ...]]):
         if not numbers or not all(0 <= number <= 255 for number in numbers):
             self.fail(f"{value!r} is not of the form {self.name}, from 0 to 255.", param, ctx)
         return numbers
+
+
+def probed(path: Path, on_missing: Any, fps: float | None) -> ClipInfo:
+    """The clip that was named, read as the options say."""
+    from fractions import Fraction
+
+    from vdenoise.media.index import COMMON_RATES
+    from vdenoise.media.probe import probe
+
+    if fps is None:
+        return probe(path, on_missing=on_missing)
+    rate = Fraction(fps).limit_denominator(1001)
+    near = min(COMMON_RATES, key=lambda common: abs(common - rate))  # 23.976 is 24000/1001
+    close = abs(near - rate) < Fraction(1, 1000)
+    return probe(path, on_missing=on_missing, rate=near if close else rate)
 
 
 def set_threads(threads: int | None) -> int | None:

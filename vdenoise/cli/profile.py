@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vdenoise.cli.options import progress_option, reading_options, set_threads
+from vdenoise.cli.options import probed, progress_option, reading_options, set_threads
 
 if TYPE_CHECKING:
     from vdenoise.analyze import Region
@@ -51,18 +51,19 @@ def build(
     overwrite: bool,
     threads: int | None,
     on_bad_frame: Any,
+    on_missing: Any,
+    fps: float | None,
     interlaced: Any,
     progress: Any,
 ) -> None:
     """Measure the noise of INPUT, all of it or one even area of a frame."""
     from vdenoise import analyze, ui
     from vdenoise.errors import OutputError
-    from vdenoise.media.probe import probe
     from vdenoise.media.writer import check_target
     from vdenoise.plan import check_interlaced
 
     set_threads(threads)
-    info = probe(input)
+    info = probed(input, on_missing, fps)
     check_target(info, output, overwrite=overwrite)
     check_interlaced(info, interlaced)
     if region is not None:

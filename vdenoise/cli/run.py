@@ -14,6 +14,7 @@ from vdenoise.cli.options import (
     chain_options,
     clip_options,
     option,
+    probed,
     progress_option,
     reading_options,
     set_threads,
@@ -87,15 +88,16 @@ def plan_clip(chain: Chain, options: dict[str, Any]) -> Plan:
     from vdenoise import plan
     from vdenoise.errors import OutputError, UsageError
     from vdenoise.media.encode import choose
-    from vdenoise.media.probe import probe
+    from vdenoise.media.sequence import selected
     from vdenoise.media.writer import check_target
 
-    info = probe(options["input"])
+    info = probed(options["input"], options["on_missing"], options["fps"])
+    chosen = None if options["frames"] is None else selected(info, options["frames"])
     output, noise_out = options["output"], options["noise_out"]
     plan.check_interlaced(info, options["interlaced"])
     source = info if options["interlaced"] != "deinterlace" else plan.progressive(info)
     for target in filter(None, (output, noise_out)):
-        check_target(info, target, overwrite=options["overwrite"])
+        check_target(info, target, overwrite=options["overwrite"], positions=chosen)
     if noise_out is not None and noise_out.absolute() == output.absolute():
         raise UsageError(
             "--noise-out names the output itself.", "Give the noise another name.", number=52
@@ -112,7 +114,7 @@ def plan_clip(chain: Chain, options: dict[str, Any]) -> Plan:
         chain,
         output,
         encode,
-        frames=options["frames"],
+        chosen=chosen,
         device=options["device"],
         interlaced=options["interlaced"],
         seed=options["seed"],
@@ -151,6 +153,8 @@ def _carry_out(ctx: click.Context, plan: Plan, options: dict[str, Any], reporter
             f"{len(result.bad_frames)} damaged frames were replaced by the ones before: "
             f"{', '.join(map(str, result.bad_frames[:10]))}"
         )
+    for note in result.report.notes:
+        reporter.note(note)
     if not is_pipe(plan.output):
         made = recipe.make_recipe(plan, profile, cuts, result, ["vdenoise", *sys.argv[1:]])
         recipe.save_recipe(made, plan.output)
@@ -234,6 +238,13 @@ def given_profile(info: ClipInfo, options: dict[str, Any]) -> NoiseProfile | Non
     return None
 
 
+def _frames(plan: Plan) -> str:
+    """``1001-1100 (100)``, in the numbers people see."""
+    own = plan.info.sequence
+    first, last = (n if own is None else own.numbers[n] for n in (plan.first, plan.last))
+    return f"{first}-{last} ({len(plan.positions)})"
+
+
 def _show(plan: Plan, *, as_json: bool) -> None:
     from vdenoise import ui
 
@@ -245,7 +256,7 @@ def _show(plan: Plan, *, as_json: bool) -> None:
         "input": f"{info.path}, {info.width}x{info.height}, {float(info.rate):.6g} fps"
         + (", variable" if info.variable_rate else ""),
         "output": f"{plan.output}, {plan.encode.label}",
-        "frames": f"{plan.first}-{plan.last} ({plan.frames})",
+        "frames": _frames(plan),
         "preset": f"{chain.preset}, speed {chain.speed}",
         "removes": f"{chain.luma:g} % of the luma noise, {chain.chroma:g} % of the chroma noise",
         "bit path": plan.bit_path,

@@ -28,7 +28,9 @@ from vdenoise.media.codecs import (
 )
 from vdenoise.media.encoder import EncodeSettings, add_video, open_output
 from vdenoise.media.pixels import planar_format
+from vdenoise.media.sequence import KINDS, is_image
 from vdenoise.media.source import is_pipe, open_input, video_of
+from vdenoise.media.stills import choose_images
 from vdenoise.media.streams import NullFile, plan_copies
 
 
@@ -56,7 +58,7 @@ def container_of(target: Path, info: ClipInfo, container: str | None = None) -> 
     if found is None:
         raise UsageError(
             f"{target.name} has no extension that vdenoise writes.",
-            f"Use one of: {', '.join(CONTAINERS)}.",
+            f"Use one of: {', '.join((*CONTAINERS, *KINDS))}.",
             number=21,
         )
     return found
@@ -87,6 +89,14 @@ def choose(
     Raises:
         UsageError: this cannot work; the hint names what would.
     """
+    if is_image(target):
+        if codec is not None or crf is not None:
+            raise UsageError(
+                f"{target.name} is an image: it has no codec and no CRF to choose.",
+                "Leave --codec and --crf away, or name a movie.",
+                number=86,
+            )
+        return choose_images(info, target, bit_depth=bit_depth)
     kind = container_of(target, info, container)
     if codec is not None and codec not in CODECS:
         raise UsageError(
@@ -123,6 +133,8 @@ def choose(
 
 def _source_facts(info: ClipInfo, kind: str) -> tuple[str | None, bool, tuple[str, ...]]:
     """The source's codec profile, whether it has chapters, which streams cannot be kept."""
+    if info.sequence is not None:
+        return None, False, ()
     with open_input(info.path) as container:
         stream = video_of(container, info.path)
         notes = plan_copies(container, stream, kind).notes

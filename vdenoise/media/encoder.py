@@ -18,9 +18,11 @@ from vdenoise.media import hdr
 from vdenoise.media.clock import CONSTANT_RATE_CONTAINERS
 from vdenoise.media.codecs import CODECS
 from vdenoise.media.hdr_template import template
+from vdenoise.media.pixels import planar_format
 
 os.environ.setdefault("SVT_LOG", "1")  # errors only: SVT-AV1 has no other way to be quiet
 
+IMAGES = "images"  # the container of a clip kept as image files
 _DNXHR_COLOR = 0x2C  # byte of the frame header whose bits 1 and 2 tell the matrix
 
 
@@ -33,7 +35,8 @@ class EncodeSettings(BaseModel):
     codec: str  # our name, e.g. "prores"
     encoder: str  # FFmpeg's name
     pixel_format: PixelFormat  # planar layout the writer is given
-    coded_format: str  # FFmpeg pixel format the encoder gets: the same samples, perhaps packed
+    # FFmpeg pixel format the encoder gets: the same samples, perhaps packed (images: as RGB).
+    coded_format: str
     crf: int | None = None
     lossless: bool = False
     options: dict[str, str] = {}
@@ -41,7 +44,8 @@ class EncodeSettings(BaseModel):
 
     def dithers(self, info: ClipInfo) -> bool:
         """Whether bits are dropped, and the writer's caller should dither."""
-        return self.pixel_format.bits < info.format.bits
+        narrower = self.pixel_format.bits < info.format.bits
+        return narrower and not self.pixel_format.floating
 
     @property
     def label(self) -> str:
@@ -49,6 +53,11 @@ class EncodeSettings(BaseModel):
         quality = "" if self.crf is None else f" crf {self.crf}"
         if "profile" in self.options:
             quality += f" {self.options['profile']}"
+        if "compression" in self.options:
+            quality += f" {self.options['compression']}"
+        if self.container == IMAGES:
+            coded = planar_format(self.coded_format) or self.pixel_format
+            return f"{self.codec}{quality} images, {coded.label}"
         return f"{self.codec}{quality}, {self.pixel_format.label}, {self.container}"
 
 

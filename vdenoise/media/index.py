@@ -18,9 +18,10 @@ import av
 import numpy as np
 from av.video.stream import VideoStream
 
+from vdenoise.frame import ClipInfo
 from vdenoise.media.source import local, open_input, prepare_decoder, video_of
 
-_COMMON_RATES = tuple(
+COMMON_RATES = tuple(
     Fraction(rate * 1000, unit)
     for rate in (24, 25, 30, 48, 50, 60, 100, 120)
     for unit in (1001, 1000)
@@ -48,6 +49,26 @@ class FrameIndex:
     def end(self) -> int:
         """Tick at which the last frame ends."""
         return self.pts[-1] + self.durations[-1]
+
+
+def index_of(info: ClipInfo) -> FrameIndex:
+    """The index of a probed clip: of a movie scanned, of images one tick for each.
+
+    Raises:
+        InputError: the clip cannot be opened.
+    """
+    if info.sequence is None:
+        return scan(info.path)
+    count = len(info.sequence.numbers)
+    return FrameIndex(
+        pts=tuple(range(count)),
+        durations=(1,) * count,
+        keys=tuple(range(count)),
+        time_base=1 / info.rate,
+        rate=info.rate,
+        variable_rate=False,
+        counted=False,
+    )
 
 
 def scan(path: Path) -> FrameIndex:
@@ -256,7 +277,7 @@ def _clock(pts: list[int], base: Fraction, rates: list[Fraction]) -> tuple[Fract
     mean = rates[0]
     if len(pts) > 1 and pts[-1] > pts[0]:
         mean = (len(pts) - 1) / ((pts[-1] - pts[0]) * base)
-    for rate in (*rates, *_COMMON_RATES, mean):
+    for rate in (*rates, *COMMON_RATES, mean):
         if np.abs(ticks - number * float(1 / (rate * base))).max() <= 1.0:
             return rate, False
     return mean, True

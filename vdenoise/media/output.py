@@ -66,11 +66,19 @@ class Output:
     ) -> None:
         self._info, self._settings, self._clock = info, settings, clock
         with contextlib.ExitStack() as stack:
+            self._source: InputContainer | None = None
+            self._copier: Copier | None = None
+            target = str(place) if isinstance(place, Path) else place
+            if info.sequence is not None:  # images: there is nothing beside the picture
+                self._output = open_output(target, settings, **self._muxer_options(False))
+                self._video, self._encoder = self._add_video(None, like)
+                self._output.start_encoding()
+                stack.pop_all()
+                return
             self._source = stack.enter_context(open_input(copy_from or info.path))
             video = video_of(self._source, info.path)
             plan = plan_copies(self._source, video, settings.container)
             options = self._muxer_options(copy_from is not None)
-            target = str(place) if isinstance(place, Path) else place
             self._output = open_output(target, settings, **options)
             streams: dict[int, Any] = {}
             for stream in self._source.streams:
@@ -101,10 +109,10 @@ class Output:
             packet.stream = self._video
             if self._settings.codec == "dnxhr":
                 tag_dnxhr(packet, self._info)
-            if packet.dts is not None:
+            if packet.dts is not None and self._copier is not None:
                 self._copier.advance(packet.dts * packet.time_base)
             self._output.mux(packet)
-        if frame is None:
+        if frame is None and self._copier is not None:
             self._copier.advance(None)
 
     @property
@@ -117,12 +125,14 @@ class Output:
         packet.stream = self._video
         packet.pts = packet.dts = pts
         packet.duration, packet.time_base = duration, self._clock.time_base
-        self._copier.advance(pts * self._clock.time_base)
+        if self._copier is not None:
+            self._copier.advance(pts * self._clock.time_base)
         self._output.mux(packet)
 
     def close(self) -> None:
         """Finish the file."""
-        self._source.close()
+        if self._source is not None:
+            self._source.close()
         self._output.close()
 
     def _muxer_options(self, metadata: bool) -> dict[str, str]:
@@ -131,7 +141,8 @@ class Output:
         if self._settings.container not in ("mov", "mp4"):
             return plain
         flags = ["faststart"] if self._settings.container == "mp4" else []
-        if metadata and container_metadata(self._source).keys() - _QUICKTIME_KEYS:
+        known = {} if self._source is None else container_metadata(self._source)
+        if metadata and known.keys() - _QUICKTIME_KEYS:
             flags.append("use_metadata_tags")
         scale = self._clock.time_base.denominator  # or starts are rounded to milliseconds
         while scale < 1000:
@@ -140,7 +151,7 @@ class Output:
         return options | ({"movflags": "+" + "+".join(flags)} if flags else {})
 
     def _add_video(
-        self, video: VideoStream, like: av.VideoFrame
+        self, video: VideoStream | None, like: av.VideoFrame
     ) -> tuple[VideoStream, VideoCodecContext]:
         output, info, settings = self._output, self._info, self._settings
         if info.hdr and hdr.beside(settings.container, settings.encoder):
@@ -155,8 +166,9 @@ class Output:
         matrix = display_matrix(side_data_of(like))
         if matrix is not None:
             stream.set_display_matrix(matrix)
-        stream.metadata.update(stream_metadata(video, settings.container))
-        stream.disposition = video.disposition
+        if video is not None:
+            stream.metadata.update(stream_metadata(video, settings.container))
+            stream.disposition = video.disposition
         if info.timecode is not None:
             timecode = advanced_timecode(info.timecode, self._clock.first, info.rate)
             stream.metadata["timecode"] = timecode

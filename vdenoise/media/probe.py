@@ -15,13 +15,15 @@ from av.container import InputContainer
 from av.filter import Graph
 from av.video.stream import VideoStream
 
-from vdenoise.errors import InputError
+from vdenoise.errors import InputError, UsageError
 from vdenoise.frame import ClipInfo, PixelFormat
 from vdenoise.media import hdr
 from vdenoise.media.h273 import MATRICES, PRIMARIES, TRANSFERS, UNKNOWN
 from vdenoise.media.index import FrameIndex, scan
 from vdenoise.media.pixels import planar_format
+from vdenoise.media.sequence import OnMissing, is_image
 from vdenoise.media.source import display, open_input, prepare_decoder, video_of
+from vdenoise.media.stills import probe_images
 
 # What re-encoding loses whatever we do: side data names, and the words for people.
 _LOST = {
@@ -50,13 +52,29 @@ class _Peek:
     aspect: Fraction
 
 
-def probe(path: Path) -> ClipInfo:
+def probe(
+    path: Path, *, on_missing: OnMissing = "refuse", rate: Fraction | None = None
+) -> ClipInfo:
     """Read what there is to know of a clip, or of standard input for ``-``.
+
+    Args:
+        path: a movie, an image, or a pattern of images (``plate.####.exr``).
+        on_missing: what to do about gaps in a sequence of images.
+        rate: frames per second of a sequence of images; None takes what they say, else 24.
 
     Raises:
         InputError: it is missing, empty, damaged, holds no video or samples we cannot treat.
+        UsageError: a rate was given for a movie, or a pattern cannot be understood.
     """
     path = Path(path)
+    if is_image(path) and not path.is_dir():
+        return probe_images(path, on_missing=on_missing, rate=rate)
+    if rate is not None:
+        raise UsageError(
+            f"{display(path)} has a frame rate of its own.",
+            "--fps is for sequences of images.",
+            number=85,
+        )
     with open_input(path) as container:
         stream = video_of(container, path)
         index = scan(path)

@@ -21,9 +21,11 @@ from vdenoise.errors import InputError, UsageError
 from vdenoise.frame import ClipInfo, SourceFrame
 from vdenoise.media.deinterlace import deinterlaced
 from vdenoise.media.ffv1 import Checksums, present
-from vdenoise.media.index import FrameIndex, scan
+from vdenoise.media.image import set_threads
+from vdenoise.media.index import FrameIndex, index_of
 from vdenoise.media.pixels import normalized, planes_of
 from vdenoise.media.source import display, open_input, prepare_decoder, release, video_of
+from vdenoise.media.stills import pictures
 
 OnBadFrame = Literal["fail", "repeat"]
 
@@ -33,7 +35,7 @@ class Reader:
 
     Args:
         info: the probed clip.
-        first: absolute number of the first frame wanted.
+        first: absolute number of the first frame wanted (of images: its position, from 0).
         last: absolute number of the last frame wanted, None for the clip's last.
         threads: decoder threads, None for one per core.
         on_bad_frame: ``fail`` stops at the first frame that is missing or damaged; ``repeat``
@@ -56,7 +58,7 @@ class Reader:
         on_bad_frame: OnBadFrame = "fail",
         deinterlace: bool = False,
     ) -> None:
-        self.index: FrameIndex = scan(info.path)
+        self.index: FrameIndex = index_of(info)
         final = len(self.index) - 1
         self.first, self.last = first, final if last is None else last
         if not 0 <= self.first <= self.last <= final:
@@ -103,6 +105,11 @@ class Reader:
             self._opened = None
 
     def __iter__(self) -> Iterator[SourceFrame]:
+        if self.info.sequence is not None:
+            set_threads(self._threads)
+            info, first, last = self.info, self.first, self.last
+            yield from pictures(info, first, last, self.bad, repeat=self._repeat)
+            return
         if not self._deinterlace:
             yield from self._frames(self.first, self.last)
             return

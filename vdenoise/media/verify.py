@@ -13,7 +13,7 @@ from vdenoise.media import hdr
 from vdenoise.media.clock import CONSTANT_RATE_CONTAINERS, advanced_timecode, output_clock
 from vdenoise.media.codecs import CODECS, keeps
 from vdenoise.media.encoder import EncodeSettings
-from vdenoise.media.index import scan
+from vdenoise.media.index import index_of, scan
 from vdenoise.media.metadata import language_in
 from vdenoise.media.probe import probe
 from vdenoise.media.source import open_input, video_of
@@ -97,7 +97,7 @@ def _muxer(out: ClipInfo) -> str:
 def _compare_timing(
     found: _Comparison, info: ClipInfo, output: Path, container: str, first: int, last: int
 ) -> None:
-    clock = output_clock(scan(info.path), container, first, last)
+    clock = output_clock(index_of(info), container, first, last)
     index = scan(output)
     found.same("frames", len(clock.pts), len(index))
     if len(clock.pts) != len(index):

@@ -7,14 +7,13 @@ streams were compared with the source's and its bytes are on the disk.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import secrets
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import av
 from torch import Tensor
@@ -23,19 +22,34 @@ from vdenoise.errors import InputError, OutputError, UsageError, VerifyError
 from vdenoise.frame import ClipInfo, SourceFrame
 from vdenoise.media.clock import Clock, output_clock
 from vdenoise.media.encode import choose
-from vdenoise.media.encoder import EncodeSettings
-from vdenoise.media.index import scan
+from vdenoise.media.encoder import IMAGES, EncodeSettings
+from vdenoise.media.image_writer import ImageWriter, check_images
+from vdenoise.media.index import index_of
 from vdenoise.media.output import Output
 from vdenoise.media.parts import packets
 from vdenoise.media.pixels import FrameMaker
+from vdenoise.media.place import check_folder, sync, writing
+from vdenoise.media.sequence import is_image
 from vdenoise.media.source import is_pipe
 from vdenoise.media.verify import Report, verify
 
-__all__ = ["EncodeSettings", "Writer", "check_target", "choose"]
+__all__ = ["ClipWriter", "EncodeSettings", "Writer", "check_target", "choose", "open_writer"]
 
 
-def check_target(info: ClipInfo, target: Path, *, overwrite: bool = False) -> None:
+def check_target(
+    info: ClipInfo,
+    target: Path,
+    *,
+    overwrite: bool = False,
+    positions: Sequence[int] | None = None,
+) -> None:
     """See early that an output can be written where it is wanted.
+
+    Args:
+        info: the source.
+        target: file, ``-``, or a pattern of images.
+        overwrite: it may exist.
+        positions: absolute numbers of the frames that will be written; None for all.
 
     Raises:
         UsageError: it is the input itself.
@@ -43,15 +57,17 @@ def check_target(info: ClipInfo, target: Path, *, overwrite: bool = False) -> No
     """
     if is_pipe(target):
         return
-    folder = target.parent
-    if not folder.is_dir():
-        raise OutputError(
-            f"The folder {folder} does not exist.", f"Make it with: mkdir -p {folder}", number=2
-        )
+    if is_image(target):
+        if positions is None:
+            positions = range(info.frames or 0)
+        check_images(info, target, positions, overwrite=overwrite)
+        return
+    check_folder(target)
     if target.is_dir():
         raise OutputError(f"{target} is a folder.", "Name a file in it.", number=3)
     if target.exists():
-        if not is_pipe(info.path) and target.samefile(info.path):
+        own = info.path if info.sequence is None else info.sequence.source(0)
+        if not is_pipe(own) and target.samefile(own):
             raise UsageError(
                 f"{target} is the input itself.", "Give the output another name.", number=25
             )
@@ -59,36 +75,64 @@ def check_target(info: ClipInfo, target: Path, *, overwrite: bool = False) -> No
             raise OutputError(
                 f"{target} exists already.", "Choose another name or add --overwrite.", number=1
             )
-    if not os.access(folder, os.W_OK):
-        raise OutputError(
-            f"The folder {folder} may not be written.", "Choose another folder.", number=4
-        )
 
 
-@contextlib.contextmanager
-def _writing(target: Path) -> Iterator[None]:
-    """Turn failures of writing into an OutputError that says why."""
-    try:
-        yield
-    except (OSError, av.FFmpegError) as error:
-        code = getattr(error, "errno", None)
-        if code in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
-            raise OutputError(
-                f"The disk is full: {target} cannot be finished.",
-                f"Free some room in {target.parent} and run the same command again.",
-                number=5,
-            ) from error
-        if code == errno.EPIPE:
-            raise OutputError(
-                "The program that reads standard output has closed it.",
-                "See what it says.",
-                number=6,
-            ) from error
-        raise OutputError(
-            f"{target} cannot be written: {getattr(error, 'strerror', None) or error}.",
-            "Check the disk, or write in another place or container.",
-            number=7,
-        ) from error
+class ClipWriter(Protocol):
+    """What writes a clip, as a movie or as images. See :class:`Writer`."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def write(self, frame: SourceFrame, planes: Sequence[Tensor]) -> None:
+        """Write one frame."""
+        ...
+
+    def commit(self, *, check: bool = True) -> Report:
+        """Check what was written and make it final."""
+        ...
+
+    def abort(self) -> None:
+        """Stop and leave nothing unfinished behind."""
+        ...
+
+
+def open_writer(
+    info: ClipInfo,
+    target: Path,
+    settings: EncodeSettings,
+    *,
+    source: Path | None = None,
+    positions: Sequence[int],
+    overwrite: bool = False,
+) -> ClipWriter:
+    """The writer for a target: images one by one, or a movie.
+
+    Args:
+        info: the source.
+        target: file, ``-``, or a pattern of images.
+        settings: from :func:`choose`.
+        source: clip to copy the other streams of a movie from.
+        positions: absolute numbers of the frames to write, ascending; a movie takes all between
+            the first and the last.
+        overwrite: replace what exists.
+    """
+    if settings.container == IMAGES:
+        return ImageWriter(info, target, settings, positions=positions, overwrite=overwrite)
+    return Writer(
+        info,
+        target,
+        settings,
+        source=source if info.sequence is None else None,
+        first=positions[0],
+        last=positions[-1],
+        overwrite=overwrite,
+    )
 
 
 class Writer:
@@ -126,7 +170,7 @@ class Writer:
         self.info, self.target, self.settings = info, Path(target), settings
         self._copy_from = source
         self._overwrite = overwrite
-        index = scan(info.path)
+        index = index_of(info)
         self.first, self.last = first, len(index) - 1 if last is None else last
         self.clock: Clock = output_clock(index, settings.container, self.first, self.last)
         self._maker = FrameMaker(
@@ -146,7 +190,7 @@ class Writer:
         check_target(self.info, self.target, overwrite=self._overwrite)
         if not is_pipe(self.target):
             name = f".{self.target.name}.{os.getpid()}.{secrets.token_hex(3)}.partial"
-            with _writing(self.target):
+            with writing(self.target):
                 self._temporary = self.target.with_name(name)
                 self._temporary.touch(exist_ok=False)
         return self
@@ -186,9 +230,9 @@ class Writer:
         """
         assert frame.index == self._position, f"frame {frame.index} is not {self._position}"
         self._position += 1
-        with _writing(self.target):
+        with writing(self.target):
             output = self._opened(frame)
-            made = self._maker.make(frame.handle, planes)
+            made = self._maker.make(self._handle(frame), planes)
             made.pts, made.duration = self.clock.at(frame.index)
             made.time_base = self.clock.time_base
             output.encode(made)
@@ -206,11 +250,11 @@ class Writer:
         Raises:
             VerifyError: a segment was coded in another way.
         """
-        with _writing(self.target):
+        with writing(self.target):
             output = self._opened(first)
         for path in segments:
             for packet in packets(path, output.extradata):
-                with _writing(self.target):
+                with writing(self.target):
                     output.copy(packet, *self.clock.at(self._position))
                 self._position += 1
                 yield self._position - 1
@@ -222,10 +266,21 @@ class Writer:
                 self.info,
                 self.settings,
                 self.clock,
-                like=like.handle,
+                like=self._handle(like),
                 copy_from=self._copy_from,
             )
         return self._output
+
+    def _handle(self, frame: SourceFrame) -> av.VideoFrame:
+        """The decoder's frame; for an image a fresh one."""
+        if isinstance(frame.handle, av.VideoFrame):
+            return frame.handle
+        made = av.VideoFrame(self.info.width, self.info.height, self.settings.pixel_format.name)
+        made.color_range = 2  # full, as images are
+        if self.info.transfer == "linear":
+            made.color_trc = 8
+        made.time_base = frame.time_base
+        return made
 
     def finish(self) -> None:
         """Write what is still under way and close the file, under its temporary name."""
@@ -235,7 +290,7 @@ class Writer:
             f"{self._position - self.first} of {self.last + 1 - self.first} frames were written"
         )
         assert self._output is not None
-        with _writing(self.target):
+        with writing(self.target):
             self._output.encode(None)
             self._output.close()
         self._finished = True
@@ -254,13 +309,13 @@ class Writer:
         try:
             if check:
                 report = self._verified(self._temporary)
-            with _writing(self.target):
-                _sync(self._temporary)
+            with writing(self.target):
+                sync(self._temporary)
                 if not self._overwrite and self.target.exists():
                     check_target(self.info, self.target)
                 self._temporary.replace(self.target)
                 self._temporary = None
-                _sync(self.target.parent)
+                sync(self.target.parent)
         except BaseException:
             self.abort()
             raise
@@ -286,12 +341,3 @@ class Writer:
                 f"{self.target} would not keep what it must: {report.findings[0]}.", hint, number=1
             )
         return report
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file or folder is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

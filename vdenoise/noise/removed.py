@@ -4,6 +4,10 @@ A noise file holds ``source - clean + middle`` for every color sample, ``middle 
 the noise file's own bit depth, which has at least one bit more than the source so that nothing
 clips: 8-bit clips get 9 or 10 bits, 16-bit clips, for which there is no more, wrap around modulo
 2^16 (the sum is taken modulo 2^16 as well, and exact). Alpha is no noise: it is all zeros.
+
+Floating-point clips get ``source - clean`` in 32 bits, 0 where the source is no finite number.
+Adding it to half floats gives the source again, to the bit; 32-bit floats come within the rounding
+of one addition.
 """
 
 from __future__ import annotations
@@ -27,6 +31,12 @@ def removed_noise(
         fmt: layout of both.
         out: layout of the noise file: as ``fmt``, but deeper.
     """
+    if fmt.floating:
+        found = [
+            torch.where(a.isfinite(), a.float() - b.float(), 0.0)
+            for a, b in zip(source[: fmt.color_planes], clean[: fmt.color_planes], strict=True)
+        ]
+        return (*found, *((torch.zeros_like(found[0]),) if fmt.alpha else ()))
     dtype = torch.uint8 if out.bits == 8 else torch.uint16
     middle, wrap = 1 << (out.bits - 1), (1 << out.bits) - 1
     planes = [
@@ -49,6 +59,11 @@ def restored(
         fmt: layout of the clean planes.
         noise_format: layout of the noise file.
     """
+    if fmt.floating:
+        return tuple(
+            torch.where(a.isfinite(), (a.float() + b).to(a.dtype), a)
+            for a, b in zip(clean[: fmt.color_planes], noise[: fmt.color_planes], strict=True)
+        )
     middle, wrap = 1 << (noise_format.bits - 1), (1 << fmt.bits) - 1
     return tuple(
         ((a.to(torch.int32) + b.to(torch.int32) - middle) & wrap).to(a.dtype)

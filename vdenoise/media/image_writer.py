@@ -1,0 +1,222 @@
+"""Writing a clip as images: every frame under a temporary name, read back, and then renamed.
+
+A frame that is there is whole, whatever happened to the rest: an interrupted run leaves finished
+frames and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from vdenoise.color import to_rgb
+from vdenoise.errors import InputError, OutputError, UsageError, VerifyError
+from vdenoise.frame import ClipInfo, PixelFormat, SourceFrame
+from vdenoise.media import image
+from vdenoise.media.encoder import EncodeSettings
+from vdenoise.media.pixels import planar_format
+from vdenoise.media.place import check_folder, sync, writing
+from vdenoise.media.sequence import target_of
+from vdenoise.media.stills import Picture
+from vdenoise.media.verify import Report
+
+_CHECKED = ("frames", "samples", "size", "channels", "data window", "compression", "attributes")
+
+
+def check_images(
+    info: ClipInfo, target: Path, positions: Sequence[int], *, overwrite: bool = False
+) -> None:
+    """See early that the frames at some positions can be written under a pattern.
+
+    Raises:
+        UsageError: they are the input itself, or one file is to hold several frames.
+        OutputError: one exists, or the folder is missing or not writable.
+    """
+    files = target_of(info, target)
+    if files.padding is None and len(positions) > 1:
+        raise UsageError(
+            f"{target.name} is one image, and the clip has {len(positions)} frames to write.",
+            f"Name a pattern, such as {target.stem}.####{target.suffix}.",
+            number=74,
+        )
+    check_folder(target)
+    there = {entry.name for entry in os.scandir(target.parent)}
+    for position in positions:
+        path = files.path(files.numbers[position])
+        if path.name not in there:
+            continue
+        if info.sequence is not None and path.samefile(info.sequence.source(position)):
+            raise UsageError(
+                f"{path} is the input itself.", "Give the output another name.", number=25
+            )
+        if not overwrite:
+            raise OutputError(
+                f"{path} exists already.", "Choose another name or add --overwrite.", number=1
+            )
+
+
+class ImageWriter:
+    """A context manager that takes the frames of a clip in order and writes each as it comes.
+
+    Args:
+        info: the source.
+        target: pattern, or the name of a single image.
+        settings: from `vdenoise.media.stills.choose_images`.
+        positions: absolute numbers of the frames to write; others are passed over.
+        overwrite: replace existing files.
+
+    Raises:
+        OutputError: a frame cannot be written.
+        VerifyError: a frame does not read back as it was written; it is removed.
+        UsageError: it is the input itself.
+    """
+
+    def __init__(
+        self,
+        info: ClipInfo,
+        target: Path,
+        settings: EncodeSettings,
+        *,
+        positions: Sequence[int],
+        overwrite: bool = False,
+    ) -> None:
+        self.info, self.target, self.settings = info, target, settings
+        self._positions = frozenset(positions)
+        self._order = tuple(positions)
+        self._overwrite = overwrite
+        self._files = target_of(info, target)
+        coded = planar_format(settings.coded_format)
+        assert coded is not None
+        self._coded: PixelFormat = coded
+        self._written = 0
+        self._strange: list[int] = []  # numbers of frames with NaN or infinity
+        self.temporary: Path | None = None
+
+    def __enter__(self) -> Self:
+        check_images(self.info, self.target, self._order, overwrite=self._overwrite)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self.abort()
+            return
+        self.finish()
+
+    def abort(self) -> None:
+        """Remove what is not finished; finished frames stay."""
+        if self.temporary is not None:
+            self.temporary.unlink(missing_ok=True)
+            self.temporary = None
+
+    def write(self, frame: SourceFrame, planes: Sequence[Tensor]) -> None:
+        """Write, check and rename one frame.
+
+        Args:
+            frame: the source frame it comes from.
+            planes: its samples in ``settings.pixel_format``.
+        """
+        if frame.index not in self._positions:
+            return
+        number = self._files.numbers[frame.index]
+        path = self._files.path(number)
+        name = f".{path.name}.{os.getpid()}.{secrets.token_hex(3)}.partial"
+        self.temporary = path.with_name(name)
+        made = self._converted(planes)
+        if self._coded.floating and not all(bool(p.isfinite().all()) for p in made):
+            self._strange.append(number)
+        with writing(path):
+            source, compression = frame.handle, self.settings.options.get("compression", "")
+            copied = isinstance(source, Picture) and self._fits(source)
+            if copied:
+                image.write_copy(self.temporary, source.path, source.layout, made, compression)
+            else:
+                image.write_new(
+                    self.temporary,
+                    self.settings.codec,
+                    self._coded,
+                    made,
+                    compression,
+                    like=source.path if isinstance(source, Picture) else None,
+                    rate=float(self.info.rate),
+                    aspect=float(self.info.sample_aspect_ratio or 1),
+                )
+        self._check(path, made, source if copied else None)
+        with writing(path):
+            sync(self.temporary)
+            self.temporary.replace(path)
+        self.temporary = None
+        self._written += 1
+
+    def finish(self) -> None:
+        """See that every frame came."""
+        assert self._written == len(self._positions), (
+            f"{self._written} of {len(self._positions)} frames were written"
+        )
+
+    def commit(self, *, check: bool = True) -> Report:
+        """Say what was checked: each frame was, before it got its name."""
+        with writing(self.target):
+            sync(self.target.parent)
+        notes: tuple[str, ...] = ()
+        if self._strange:
+            shown = ", ".join(map(str, self._strange[:5]))
+            notes = (f"NaN or infinity was kept in {len(self._strange)} frames: {shown}",)
+        return Report(checked=_CHECKED, findings=(), notes=notes)
+
+    def _fits(self, source: Picture) -> bool:
+        """Whether the file is like the source's but for the samples."""
+        return source.layout.kind == self.settings.codec and source.layout.format == self._coded
+
+    def _converted(self, planes: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """The samples as the file holds them."""
+        given = self.settings.pixel_format
+        if given == self._coded:
+            return tuple(planes)
+        return to_rgb(planes, given, self.info.full_range, self.info.matrix, self._coded)
+
+    def _check(self, path: Path, made: Sequence[Tensor], like: Picture | None) -> None:
+        assert self.temporary is not None
+        trouble = ""
+        try:
+            found, planes = image.read_planes(self.temporary)
+        except InputError as error:
+            trouble = f"cannot be read: {error.what}"
+        else:
+            if like is not None and found != like.layout:
+                trouble = "would not keep its size, data window, channels or depth"
+            elif not all(_same(a, b) for a, b in zip(planes, made, strict=True)):
+                trouble = "would not hold the samples it was given"
+            elif like is not None:
+                before, after = image.attributes(like.path), image.attributes(self.temporary)
+                lost = [name for name, value in before.items() if after.get(name) != value]
+                if lost:
+                    trouble = f"would not keep the attribute {lost[0].partition(':')[2]}"
+        if trouble:
+            self.abort()
+            raise VerifyError(
+                f"{path} {trouble}.",
+                "Write another kind of image, and report this as a bug.",
+                number=3,
+            )
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    """Whether two planes are equal to the bit, NaN included."""
+    if a.dtype != b.dtype or a.shape != b.shape:
+        return False
+    raw = {torch.float16: torch.int16, torch.float32: torch.int32}.get(a.dtype)
+    if raw is not None:
+        a, b = a.contiguous().view(raw), b.contiguous().view(raw)
+    return bool(torch.equal(a, b))

@@ -1,0 +1,65 @@
+"""Where an output goes: can it be written there, and what to say when it cannot."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+
+from vdenoise.errors import OutputError
+
+
+def check_folder(target: Path) -> None:
+    """See that a file could be made in the folder of ``target``.
+
+    Raises:
+        OutputError: the folder is missing or not writable.
+    """
+    folder = target.parent
+    if not folder.is_dir():
+        raise OutputError(
+            f"The folder {folder} does not exist.", f"Make it with: mkdir -p {folder}", number=2
+        )
+    if not os.access(folder, os.W_OK):
+        raise OutputError(
+            f"The folder {folder} may not be written.", "Choose another folder.", number=4
+        )
+
+
+@contextlib.contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Turn failures of writing into an OutputError that says why."""
+    try:
+        yield
+    except (OSError, av.FFmpegError) as error:
+        code = getattr(error, "errno", None)
+        if code in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+            raise OutputError(
+                f"The disk is full: {target} cannot be finished.",
+                f"Free some room in {target.parent} and run the same command again.",
+                number=5,
+            ) from error
+        if code == errno.EPIPE:
+            raise OutputError(
+                "The program that reads standard output has closed it.",
+                "See what it says.",
+                number=6,
+            ) from error
+        raise OutputError(
+            f"{target} cannot be written: {getattr(error, 'strerror', None) or error}.",
+            "Check the disk, or write in another place or container.",
+            number=7,
+        ) from error
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
