@@ -24,7 +24,8 @@ ALLOWED: dict[str, set[str]] = {
     "motion": {"errors", "frame", "transform", "noise.profile"},
     "noise.synth": {"errors", "frame", "color", "media.roundtrip"},
     "media": {"errors", "frame", "color"},
-    "stages": {"errors", "frame", "transform", "noise.profile", "motion"},
+    "nets": {"errors", "noise.profile"},
+    "stages": {"errors", "frame", "transform", "noise.profile", "motion", "nets"},
     "preset": {"errors", "stages"},
     "stream": {"frame"},
     "tile": {"frame", "stages.base"},
@@ -40,6 +41,10 @@ ALLOWED: dict[str, set[str]] = {
         *("run", "analyze", "recipe"),
     },
     "quality": {"errors", "frame", "color", "transform", "motion"},
+    "training": {
+        *("errors", "frame", "color", "transform", "media", "motion", "noise", "nets", "stages"),
+        "plan",
+    },
     "docs": {"preset", "stages"},
     "ui": {"errors"},
     "cli": {

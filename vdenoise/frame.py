@@ -237,6 +237,16 @@ class Block:
     noise: NoiseTable  # measured noise of this shot, on the signals' device
     motion: Motion | None = None  # None where no stage asked for motion
     shot: tuple[int, int] | None = None  # absolute first and last frame; None: the block itself
+    # Luma and chroma of the same frames before any stage; None: the block's own pixels
+    source: tuple[Tensor, Tensor | None] | None = None
+    compute: torch.dtype = torch.float32  # what a network's convolutions run in
+
+    @property
+    def before(self) -> tuple[Tensor, Tensor | None]:
+        """Luma (T, 1, H, W) and chroma before any stage."""
+        if self.source is not None:
+            return self.source
+        return self.luma.pixels, None if self.chroma is None else self.chroma.pixels
 
     @property
     def shot_first(self) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ from vdenoise.stages.base import Stage
 from vdenoise.stream import Shots
 from vdenoise.tile import round_up, tile_unit
 
+Precision = Literal["float32", "float16", "bfloat16"]
 Interlaced = Literal["refuse", "ignore", "deinterlace"]
 
 MIB = 1 << 20
@@ -43,9 +45,14 @@ class Step:
     """A stage and how it is run."""
 
     stage: Stage
-    half: bool  # float16, else float32
+    precision: Precision
     block: int  # frames computed at once
     tile: int | None  # side in luma pixels; None takes whole frames
+
+    @property
+    def half(self) -> bool:
+        """Whether the stage itself is given float16 pixels; a mixed one gets float32."""
+        return self.precision == "float16" and not self.stage.mixed
 
     def to_json(self) -> dict[str, Any]:
         """For ``--dry-run`` and the recipe."""
@@ -53,7 +60,7 @@ class Step:
             "stage": self.stage.name,
             "parameters": self.stage.model_dump(mode="json"),
             "reach": self.stage.reach,
-            "precision": "float16" if self.half else "float32",
+            "precision": self.precision,
             "block": self.block,
             "tile": self.tile,
         }
@@ -92,9 +99,8 @@ class Plan:
     @property
     def bit_path(self) -> str:
         """For people: ``10-bit 4:2:2 > float32 > 8-bit 4:2:2, dithered``."""
-        middle = (
-            [] if not self.steps else ["float16" if any(s.half for s in self.steps) else "float32"]
-        )
+        used = {step.precision for step in self.steps}
+        middle = [word for word in ("float16", "bfloat16", "float32") if word in used][:1]
         path = " > ".join([self.info.format.label, *middle, self.encode.pixel_format.label])
         return path + (", dithered" if self.encode.dithers(self.info) else "")
 
@@ -330,12 +336,13 @@ def signal_bytes(width: int, height: int, fmt: PixelFormat) -> int:
 
 def _step(stage: Stage, info: ClipInfo, device: str, scratch: int) -> Step:
     """The longest block that fits, else the largest tile that does."""
-    half = stage.half and device != "cpu"
+    precision = _precision(stage, device)
+    half = precision == "float16" and not stage.mixed
     unit = signal_bytes(info.width, info.height, info.format) // (2 if half else 1)
     context = 2 * stage.reach * unit
     fits = int((scratch - context) / (unit * (1 + stage.memory)))
     if fits >= 1 or not stage.tileable:
-        return Step(stage, half, max(1, min(fits, LONGEST_BLOCK)), None)
+        return Step(stage, precision, max(1, min(fits, LONGEST_BLOCK)), None)
     grid = tile_unit(stage, subsampling(info.format))
     halo = round_up(stage.halo, stage.multiple) * max(subsampling(info.format))
     tile = round_up(max(info.width, info.height), grid)
@@ -345,7 +352,23 @@ def _step(stage: Stage, info: ClipInfo, device: str, scratch: int) -> Step:
         share = min(side, info.width) * min(side, info.height) / (info.width * info.height)
         if stage.memory * unit * share <= scratch / 2:
             break
-    return Step(stage, half, 1, tile)
+    return Step(stage, precision, 1, tile)
+
+
+def _precision(stage: Stage, device: str) -> Precision:
+    """What a stage computes in: float16 where it may on CUDA; networks in bfloat16 on processors
+    that multiply it in hardware (elsewhere it is many times slower), never float16 there."""
+    if device != "cpu":
+        return "float16" if stage.half or stage.mixed else "float32"
+    return "bfloat16" if stage.mixed and fast_bfloat16() else "float32"
+
+
+@cache
+def fast_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 in hardware."""
+    flags = Path("/proc/cpuinfo")
+    text = flags.read_text() if flags.exists() else ""
+    return "avx512_bf16" in text or "amx_bf16" in text
 
 
 def _estimate(steps: Sequence[Step], info: ClipInfo, device: str) -> int:

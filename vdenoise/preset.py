@@ -223,7 +223,8 @@ def resolve(preset: Preset, layers: Sequence[Layer] = (), *, speed: str | None =
     stages = [
         stage
         for slot in SLOTS
-        if (stage := _stage(slot, preset, layers, speed, origin)) is not None
+        if not (slot == "spatial" and _left_to_network(layers))
+        and (stage := _stage(slot, preset, layers, speed, origin)) is not None
     ]
     return Chain(
         preset=preset.name,
@@ -234,6 +235,17 @@ def resolve(preset: Preset, layers: Sequence[Layer] = (), *, speed: str | None =
         stages=tuple(stages),
         origin=origin,
     )
+
+
+def _left_to_network(layers: Sequence[Layer]) -> bool:
+    """Whether a network was asked for on top of the preset, and no spatial method was with it or
+    later: a network does what that stage does, and finds less to go by after it."""
+    for layer in reversed(layers):
+        if _in_slot(layer.values, "spatial"):
+            return False
+        if asked := _in_slot(layer.values, "net"):
+            return OFF not in (asked.get("model"), asked.get("method"))
+    return False
 
 
 def _stage(
@@ -277,6 +289,8 @@ def _stage(
             values[name] = value
             origin[f"{slot}.{name}"] = layer.origin
     if str(values.get("radius")) == "0" and slot == "temporal":  # 0 is off, whatever the method
+        return None
+    if slot == "net" and values.get("model") == OFF:
         return None
     stage = build(cls, values)
     return None if stage.strength == 0 else stage

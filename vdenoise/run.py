@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -186,6 +186,8 @@ def _compute(
         noise=noise,
         motion=motion,
         shot=group.shot,
+        source=_sources(frames) if stage.needs_source else None,
+        compute=getattr(torch, step.precision),
     )
     done = _apply(step, block, subsampling(plan.info.format))
     if not step.half:
@@ -197,6 +199,12 @@ def _compute(
         if chroma is None or block.chroma is None or done.chroma is None
         else _refined(chroma[core], block.chroma[core], done.chroma),
     )
+
+
+def _sources(frames: Sequence[Frame]) -> tuple[Tensor, Tensor | None]:
+    """Luma and chroma of consecutive frames before any stage."""
+    chroma = [frame.lifted[1] for frame in frames if frame.lifted[1] is not None]
+    return torch.cat([frame.lifted[0] for frame in frames]), torch.cat(chroma) if chroma else None
 
 
 def _half(signal: Signal) -> Signal:

@@ -8,7 +8,7 @@ pixels and every transform window its place.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -116,7 +116,10 @@ def _crop(block: Block, area: Area, factors: tuple[int, int]) -> Block:
     chroma = block.chroma
     if chroma is not None:
         chroma = Signal(area.of(chroma.pixels), area.of(chroma.left))
-    return block.with_signals(luma, chroma)
+    source = block.source
+    if source is not None:
+        source = (fine.of(source[0]), None if source[1] is None else area.of(source[1]))
+    return replace(block, luma=luma, chroma=chroma, source=source)
 
 
 def _paste(

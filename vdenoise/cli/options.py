@@ -32,6 +32,7 @@ CHAIN_OPTIONS: dict[str, str] = {
     "--temporal-radius": "temporal.radius",
     "--motion-threshold": "temporal.motion_threshold",
     "--spatial": "spatial.method",
+    "--model": "net.model",
 }
 ENVIRONMENT = "VDENOISE_"
 STAGES_FILE = Path(__file__).with_name("stages.json")
@@ -84,6 +85,8 @@ def chain_options(command: Command) -> Command:
 
 def _metavar(target: str) -> str:
     slot, _, key = target.partition(".")
+    if key == "model":
+        return "NAME|FILE"
     return "METHOD" if key == "method" and slot in SLOTS else "NUMBER"
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Denoise before anything that sharpens or adds: sharpening first would turn noise into detail,
 # and averaging over time first leaves the spatial filter the least to do.
-SLOTS: tuple[str, ...] = ("temporal", "spatial")
+SLOTS: tuple[str, ...] = ("temporal", "spatial", "net")
 
 STAGES: dict[str, str] = {
     "temporal.mean": "temporal:TemporalMean",
@@ -31,6 +31,7 @@ STAGES: dict[str, str] = {
     "spatial.median": "median:Median",
     "spatial.gaussian": "gaussian:Gaussian",
     "spatial.mean": "mean:Mean",
+    "net.cnn": "cnn:Cnn",
 }
 
 

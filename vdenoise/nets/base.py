@@ -1,0 +1,136 @@
+"""What every network states about itself, and what it is given: one stage runs them all.
+
+Pixels are in the working representation (`vdenoise.frame`): Y'CbCr in the clip's own curve, luma
+nominally in [0, 1], chroma centred at 0; chroma is repeated to luma's size where the clip has less
+of it. Sigma is in full-scale units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vdenoise.noise.profile import SPECTRUM
+
+Input = Literal["noisy", "average", "neighbors", "sigma", "left", "bands"]
+
+# Edges, in cycles a pixel, of the bands in which a network is told the noise's color: octaves
+# below Nyquist, as codecs and grain differ by octaves.
+BAND_EDGES = (0.0, 0.0625, 0.125, 0.25, 0.75)
+BANDS = len(BAND_EDGES) - 1
+
+
+@dataclass(frozen=True, eq=False)
+class NetInput:
+    """What N output frames are computed from."""
+
+    noisy: Tensor  # (N, 3, H, W) before any stage
+    average: Tensor  # (N, 3, H, W) after the stages before; the noisy frame where there were none
+    sigma: Tensor  # (N, 3, H, W) of the noise to remove in ``noisy``
+    left: Tensor  # (N, 3, H, W) in [0, 1]: the share of it that ``average`` still carries
+    bands: Tensor  # (N, 2 * BANDS) color of the noise in luma and in chroma, see `noise_bands`
+    neighbors: Tensor | None = None  # (N, 2 * reach, 3, H, W), where a network asks for them
+
+    def cropped(self, rows: slice, columns: slice) -> NetInput:
+        """A rectangle of everything."""
+        return self.mapped(lambda t: t[..., rows, columns])
+
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> NetInput:
+        """The same done to every picture."""
+        return NetInput(
+            noisy=change(self.noisy),
+            average=change(self.average),
+            sigma=change(self.sigma),
+            left=change(self.left),
+            bands=self.bands,
+            neighbors=None if self.neighbors is None else change(self.neighbors),
+        )
+
+
+class Network(nn.Module):
+    """A denoiser: given a `NetInput`, it says what to add to the average."""
+
+    inputs: ClassVar[tuple[Input, ...]] = ("noisy", "sigma")
+    reach: int = 0  # neighbors wanted on each side, unaligned
+    half_ok: ClassVar[bool] = True  # float16 and bfloat16 are within 0.02 dB of float32
+
+    @property
+    def halo(self) -> int:
+        """Pixels around an output pixel that can influence it, each way."""
+        raise NotImplementedError
+
+    @property
+    def multiple(self) -> int:
+        """Sides that are a multiple of this need no padding."""
+        return 1
+
+    def correction(self, x: NetInput) -> Tensor:
+        """(N, 3, H, W) float32, to be added to ``x.average``; sides a multiple of `multiple`."""
+        raise NotImplementedError
+
+    def forward(self, x: NetInput) -> Tensor:
+        """The correction for a picture of any size: padded by repeating its edge, and cut."""
+        height, width = x.noisy.shape[-2:]
+        down, right = -height % self.multiple, -width % self.multiple
+        if down == right == 0:
+            return self.correction(x)
+
+        def padded(t: Tensor) -> Tensor:
+            flat = t.reshape(-1, 1, height, width)
+            flat = functional.pad(flat, (0, right, 0, down), mode="replicate")
+            return flat.reshape(*t.shape[:-2], height + down, width + right)
+
+        return self.correction(x.mapped(padded))[..., :height, :width]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """In which the convolutions compute."""
+        return next(self.parameters()).dtype
+
+
+def parameters(net: nn.Module) -> int:
+    """Number of parameters."""
+    return sum(p.numel() for p in net.parameters())
+
+
+def macs_per_pixel(net: Network) -> float:
+    """Multiply-accumulates of one output frame for each of its pixels, counted by running it."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    side = round_up(64, net.multiple)
+    picture = torch.zeros(1, 3, side, side)
+    neighbors = torch.zeros(1, 2 * net.reach, 3, side, side) if "neighbors" in net.inputs else None
+    x = NetInput(picture, picture, picture, picture, torch.zeros(1, 2 * BANDS), neighbors)
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        net.float().correction(x)
+    return counter.get_total_flops() / 2 / side**2
+
+
+def round_up(value: int, multiple: int) -> int:
+    """The next multiple that is not below ``value``."""
+    return -(-value // multiple) * multiple
+
+
+def noise_bands(spectrum: Tensor) -> Tensor:
+    """The color of the noise in a few numbers.
+
+    Args:
+        spectrum: (P, 16, 16) as in a profile: mean square DCT coefficients, mean 1.
+
+    Returns:
+        (2 * BANDS,): for luma and for chroma, the square root of the mean power in each band of
+        radial frequency (white noise: 1), at most 4. Gray clips repeat luma.
+    """
+    place = torch.arange(SPECTRUM, device=spectrum.device) / (2 * SPECTRUM)  # cycles a pixel
+    radius = torch.hypot(place[:, None], place)
+    found = []
+    for plane in (spectrum[0], spectrum[1:].mean(0) if len(spectrum) > 1 else spectrum[0]):
+        for low, high in zip(BAND_EDGES[:-1], BAND_EDGES[1:], strict=True):
+            found.append(plane[(radius >= low) & (radius < high)].mean())
+    return torch.stack(found).clamp(0, 16).sqrt()

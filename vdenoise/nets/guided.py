@@ -1,0 +1,131 @@
+"""Our own family: a small U-Net at half resolution that is guided by the temporal stage.
+
+It sees the flow-aligned average, what the noisy frame differs from it by, how strong the noise was
+and what is left of it, and the noise's color; it says what to add to the average. Plain 3x3
+convolutions and ReLU, because they are what processors do best; no normalisation and no pooling
+over the picture, because tiles must agree with the whole.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vdenoise.nets.base import BANDS, Input, NetInput, Network
+
+# Differences and sigmas are some hundredths; the pictures beside them are around a half.
+_GAIN = 4.0
+# Planes at full size: the average, what the noisy frame differs from it by.
+_FULL = 6
+# Planes at half size: sigma, sigma that is left, color of the noise.
+_MAPS = 6 + 2 * BANDS
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(relu(conv(x)))."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        with torch.no_grad():  # deep sums of residuals start small
+            self.second.weight.mul_(0.3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to the same."""
+        change: Tensor = self.second(functional.relu(self.first(x)))
+        return x + change
+
+
+class Guided(Network):
+    """Pixel-unshuffle, U-Net of residual blocks, pixel-shuffle."""
+
+    inputs: ClassVar[tuple[Input, ...]] = ("noisy", "average", "sigma", "left", "bands")
+
+    def __init__(self, widths: tuple[int, ...], blocks: tuple[int, ...]) -> None:
+        """Build with random weights; the last convolution is 0, so the average comes back.
+
+        Args:
+            widths: channels at 1/2, 1/4 ... of the size.
+            blocks: residual blocks at each of these levels (the upper ones once going down and
+                once going up).
+        """
+        super().__init__()
+        assert len(widths) == len(blocks)
+        self.widths, self.blocks = tuple(widths), tuple(blocks)
+        self.head = nn.Conv2d(4 * _FULL + _MAPS, widths[0], 3, padding=1)
+        self.encoder = nn.ModuleList(
+            _blocks(w, n) for w, n in zip(widths[:-1], blocks[:-1], strict=True)
+        )
+        pairs = list(pairwise(widths))
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairs)
+        self.middle = _blocks(widths[-1], blocks[-1])
+        self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairs)
+        self.decoder = nn.ModuleList(
+            _blocks(w, n) for w, n in zip(widths[:-1], blocks[:-1], strict=True)
+        )
+        self.tail = nn.Conv2d(widths[0], 12, 3, padding=1)
+        nn.init.zeros_(self.tail.weight)
+        assert self.tail.bias is not None
+        nn.init.zeros_(self.tail.bias)
+
+    @property
+    def multiple(self) -> int:
+        """Cells of the coarsest level."""
+        return 1 << len(self.widths)
+
+    @property
+    def halo(self) -> int:
+        """Convolutions one after the other, times the size of a cell at their level."""
+        reach = 2 * 2 + self.multiple * 2 * self.blocks[-1]
+        reach += sum((4 << (i + 1)) * n for i, n in enumerate(self.blocks[:-1]))
+        return reach + self.multiple
+
+    def correction(self, x: NetInput) -> Tensor:
+        """(N, 3, H, W) float32; the convolutions run in the weights' own precision."""
+        dtype = self.dtype
+        # The difference is small, so float16 and bfloat16 keep it well; the picture itself only
+        # guides, and what is added to it is added in float32.
+        full = torch.cat([x.average - 0.5 * _luma_only(x), (x.noisy - x.average) * _GAIN], 1)
+        maps = functional.avg_pool2d(torch.cat([x.sigma, x.sigma * x.left], 1) * _GAIN, 2)
+        bands = x.bands[:, :, None, None].expand(-1, -1, *maps.shape[-2:])
+        packed = torch.cat([functional.pixel_unshuffle(full, 2), maps, bands], 1).to(dtype)
+        features = self.head(packed.contiguous(memory_format=torch.channels_last))
+        kept = []
+        for blocks, down in zip(self.encoder, self.down, strict=True):
+            features = blocks(features)
+            kept.append(features)
+            features = down(features)
+        features = self.middle(features)
+        for blocks, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
+            features = blocks(up(features) + kept.pop())
+        out: Tensor = self.tail(features)
+        return functional.pixel_shuffle(out.float(), 2) / _GAIN
+
+
+def _luma_only(x: NetInput) -> Tensor:
+    """1 for luma and 0 for chroma: what is to be centred."""
+    return x.average.new_tensor([1.0, 0.0, 0.0])[:, None, None]
+
+
+def _blocks(width: int, count: int) -> nn.Sequential:
+    return nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
+
+
+def small() -> Guided:
+    """S: for live use and plain processors."""
+    return Guided((32, 64), (1, 2))
+
+
+def medium() -> Guided:
+    """M: the default on CUDA."""
+    return Guided((48, 96, 160), (1, 2, 3))
+
+
+def large() -> Guided:
+    """L: for the best picture."""
+    return Guided((64, 112, 192), (3, 4, 5))

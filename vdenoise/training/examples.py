@@ -1,0 +1,239 @@
+"""Examples to learn from: a clean clip, the same with noise, and what the temporal stage makes of
+it, with the noise profile a run would have measured.
+
+An example is a function of (recipe, sources, seed, number) alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from torch.nn import functional
+
+from vdenoise.frame import Block, Signal
+from vdenoise.media.roundtrip import compress
+from vdenoise.motion.flow import SharedMotion
+from vdenoise.noise import synth
+from vdenoise.noise.profile import LEVELS, SPECTRUM, NoiseTable
+from vdenoise.stages.temporal import TemporalMean
+from vdenoise.training.sources import Source, from_rgb, sequence
+from vdenoise.transform import dct_matrix
+
+Kind = Literal["gaussian", "sensor", "film", "compressed", "impulses", "speckle", "clean"]
+
+T = TypeVar("T")
+
+_MARGIN = 16  # pixels cut off on each side: motion from outside is unknown there
+
+
+class Recipe(BaseModel):
+    """What examples are made of."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: int = Field(default=256, ge=64, multiple_of=4, description="Side of an example, pixels.")
+    frames: int = Field(default=4, ge=1, description="Frames computed by the temporal stage.")
+    stills: float = Field(
+        default=0.45, ge=0, le=1, description="Share made of stills set in motion."
+    )
+    kinds: dict[Kind, float] = Field(
+        default={
+            "gaussian": 0.42,
+            "sensor": 0.18,
+            "film": 0.14,
+            "compressed": 0.16,
+            "impulses": 0.03,
+            "speckle": 0.03,
+            "clean": 0.04,
+        },
+        description="Share of each kind of noise.",
+    )
+    radii: dict[int, float] = Field(
+        default={0: 0.06, 1: 0.2, 2: 0.12, 3: 0.5, 5: 0.12},
+        description="Share of each radius of the temporal stage.",
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One example; chroma is repeated to luma's size for 4:2:0."""
+
+    planes: Tensor  # (T, 11, H, W): clean, noisy and average Y'CbCr, left of luma and chroma
+    noise: NoiseTable
+    subsampled: bool  # chroma came from 4:2:0
+    kind: Kind
+
+
+def make(
+    recipe: Recipe, clips: list[Source], stills: list[Source], seed: int, number: int
+) -> Example:
+    """Example ``number`` of a seed, on one thread."""
+    rng = np.random.Generator(np.random.Philox(key=[seed, number]))
+    kind = _drawn(rng, recipe.kinds)
+    radius = _drawn(rng, recipe.radii)
+    total = recipe.frames + 2 * radius
+    use_still = not clips or (bool(stills) and rng.random() < recipe.stills)
+    source = (stills if use_still else clips)[rng.integers(len(stills if use_still else clips))]
+    reduce = float(rng.uniform(0.4, 1.0) if use_still else rng.choice([1.0, rng.uniform(0.5, 1)]))
+    clean = sequence(source, total, recipe.size + 2 * _MARGIN, rng, reduce=reduce)
+    clean = _graded(clean, rng)
+    noisy, told = _degraded(clean, kind, rng)
+    half = 0.3 if kind == "gaussian" else 0.7
+    subsampled = kind == "compressed" or bool(rng.random() < half)
+    luma, chroma = from_rgb(noisy, subsampled)
+    clean_luma, clean_chroma = from_rgb(clean, subsampled)
+    if kind != "gaussian" or rng.random() < 0.4:  # a file rounds and clips
+        luma, chroma = (luma * 219).round() / 219, (chroma * 224).round() / 224
+        luma, chroma = luma.clamp(-16 / 219, 239 / 219), chroma.clamp(-128 / 224, 127 / 224)
+    noise = true_noise(*from_rgb(told, subsampled), clean_luma, clean_chroma)
+    core = slice(radius, radius + recipe.frames)
+    if radius and rng.random() < 0.15:  # the end of a shot
+        core = slice(0, recipe.frames)
+    averaged = _averaged(luma, chroma, noise, core, radius)
+    _, left_chroma = averaged.signals
+    planes = torch.cat(
+        [
+            clean_luma[core],
+            _whole(clean_chroma[core], luma),
+            luma[core],
+            _whole(chroma[core], luma),
+            averaged.luma.pixels,
+            _whole(left_chroma.pixels, luma),
+            averaged.luma.left,
+            _whole(left_chroma.left, luma),
+        ],
+        1,
+    )
+    inner = slice(_MARGIN, -_MARGIN)
+    return Example(planes[..., inner, inner].contiguous(), noise, subsampled, kind)
+
+
+def _averaged(luma: Tensor, chroma: Tensor, noise: NoiseTable, core: slice, radius: int) -> Block:
+    """What the real temporal stage makes of it."""
+    block = Block(
+        first=0,
+        core=core,
+        luma=Signal(luma, torch.ones_like(luma)),
+        chroma=Signal(chroma, torch.ones_like(chroma[:, :1])),
+        noise=noise,
+        motion=SharedMotion("better", keep=len(luma)).block(0, luma, noise) if radius else None,
+    )
+    return TemporalMean(radius=radius).apply(block)
+
+
+def _whole(chroma: Tensor, luma: Tensor) -> Tensor:
+    """Chroma repeated to luma's size."""
+    factor = luma.shape[-1] // chroma.shape[-1]
+    return chroma.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
+
+
+def _graded(clean: Tensor, rng: np.random.Generator) -> Tensor:
+    """Darker, flatter or of other color, half of the time: cameras and graders do."""
+    if rng.random() < 0.5:
+        return clean
+    gain = float(np.exp(rng.uniform(-0.9, 0.1)))
+    tint = torch.from_numpy(np.exp(rng.standard_normal(3).astype(np.float32) * 0.05))
+    lift_ = float(rng.uniform(0, 0.06))
+    return (clean * gain * tint[:, None, None] * (1 - lift_) + lift_).clamp(0, 1)
+
+
+def _degraded(clean: Tensor, kind: Kind, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Noisy R'G'B', and the same without impulses, which a profile does not count as noise."""
+    seed = int(rng.integers(2**31))
+    if kind == "impulses":
+        base = synth.gaussian(clean, float(rng.uniform(0, 12)) / 255, seed=seed)
+        rate = float(np.exp(rng.uniform(np.log(0.001), np.log(0.05))))
+        return synth.salt_and_pepper(base, rate, seed=seed + 1), base
+    if kind == "gaussian":
+        noisy = synth.gaussian(clean, float(rng.uniform(0, 55)) / 255, seed=seed)
+    elif kind == "sensor":
+        noisy = _sensor(clean, rng, seed)
+    elif kind == "film":
+        noisy = _film(clean, rng, seed)
+    elif kind == "speckle":
+        noisy = synth.speckle(clean, float(rng.uniform(0.02, 0.25)), seed=seed)
+    elif kind == "clean":
+        noisy = clean
+    else:
+        before = (_sensor, _film, _white)[rng.integers(3)](clean, rng, seed)
+        codec, preset = str(rng.choice(["x264", "x265"])), str(rng.choice(["veryfast", "medium"]))
+        noisy = compress(before, codec, float(rng.uniform(12, 30)), preset=preset)
+    return noisy, noisy
+
+
+def _white(clean: Tensor, rng: np.random.Generator, seed: int) -> Tensor:
+    return synth.gaussian(clean, float(rng.uniform(2, 30)) / 255, seed=seed)
+
+
+def _sensor(clean: Tensor, rng: np.random.Generator, seed: int) -> Tensor:
+    """Magnitudes of Brooks et al. 2019: shot noise log-uniform, read noise follows it."""
+    shot = float(np.exp(rng.uniform(np.log(1e-4), np.log(2e-2))))
+    read = float(np.exp(2.18 * np.log(shot) + 1.20 + 0.26 * rng.standard_normal()))
+    gains = (float(rng.uniform(1.4, 2.4)), 1.0, float(rng.uniform(1.3, 2.2)))
+    return synth.sensor(
+        clean, shot, read, seed=seed, gains=gains, subsample=bool(rng.random() < 0.7)
+    )
+
+
+def _film(clean: Tensor, rng: np.random.Generator, seed: int) -> Tensor:
+    return synth.film_grain(
+        clean,
+        float(rng.uniform(2, 28)) / 255,
+        size=float(rng.uniform(0.5, 1.8)),
+        color=float(rng.uniform(0.05, 0.9)),
+        seed=seed,
+    )
+
+
+def true_noise(
+    luma: Tensor, chroma: Tensor, clean_luma: Tensor, clean_chroma: Tensor
+) -> NoiseTable:
+    """The profile of a difference that is known: sigma by level, spectrum, correlation in time.
+
+    Args:
+        luma, clean_luma: (T, 1, H, W).
+        chroma, clean_chroma: (T, 2, h, w).
+    """
+    level = clean_luma.clamp(0, 1)
+    factor = luma.shape[-1] // chroma.shape[-1]
+    small = functional.avg_pool2d(level, factor)
+    errors = [(luma - clean_luma)[:, 0], *(chroma - clean_chroma).unbind(1)]
+    sigma = [_by_level(errors[0], level[:, 0]), *(_by_level(e, small[:, 0]) for e in errors[1:])]
+    spectrum = torch.stack([_spectrum(e) for e in errors])
+    a, b = errors[0][:-1], errors[0][1:]
+    power = float(errors[0].square().mean())
+    rho = float((a * b).mean()) / power if len(a) and power > 1e-8 else 0.0
+    return NoiseTable(torch.stack(sigma), spectrum, min(max(rho, -1.0), 1.0))
+
+
+def _by_level(error: Tensor, level: Tensor) -> Tensor:
+    """(17,): RMS of the error around each level, drawn to the overall one where there is little."""
+    place = (level.flatten() * (LEVELS - 1)).round().long()
+    square = error.flatten().square()
+    count = torch.bincount(place, minlength=LEVELS).float()
+    total = torch.bincount(place, weights=square, minlength=LEVELS).float()
+    at = torch.arange(LEVELS).float()
+    near = (-0.5 * (at[:, None] - at).square()).exp()
+    prior = 0.002 * len(square)
+    mean = float(square.mean())
+    return ((near @ total + prior * mean) / (near @ count + prior)).sqrt()
+
+
+def _spectrum(error: Tensor) -> Tensor:
+    """(16, 16) mean square DCT coefficients of (T, H, W), mean 1; white where there is nothing."""
+    blocks = error.unfold(1, SPECTRUM, SPECTRUM).unfold(2, SPECTRUM, SPECTRUM)
+    dct = dct_matrix(SPECTRUM)
+    power = (dct @ blocks @ dct.T).square().mean((0, 1, 2))
+    mean = power.mean()
+    return power / mean if float(mean) > 1e-8 else torch.ones(SPECTRUM, SPECTRUM)
+
+
+def _drawn(rng: np.random.Generator, shares: dict[T, float]) -> T:
+    """A key, by its share."""
+    weights = np.array(list(shares.values()))
+    return list(shares)[rng.choice(len(weights), p=weights / weights.sum())]
