@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar, Literal
 
 import torch
@@ -131,6 +132,6 @@ def noise_bands(spectrum: Tensor) -> Tensor:
     radius = torch.hypot(place[:, None], place)
     found = []
     for plane in (spectrum[0], spectrum[1:].mean(0) if len(spectrum) > 1 else spectrum[0]):
-        for low, high in zip(BAND_EDGES[:-1], BAND_EDGES[1:], strict=True):
+        for low, high in pairwise(BAND_EDGES):
             found.append(plane[(radius >= low) & (radius < high)].mean())
     return torch.stack(found).clamp(0, 16).sqrt()
