@@ -2,8 +2,9 @@
 
 It sees the flow-aligned average, what the noisy frame differs from it by, how strong the noise was
 and what is left of it, and the noise's color; it says what to add to the average. Plain 3x3
-convolutions and ReLU, because they are what processors do best; no normalisation and no pooling
-over the picture, because tiles must agree with the whole.
+convolutions, because they are what processors do best; leaky ReLU, because without normalisation
+plain ones died in training (all of the coarsest level's, in the first thousand steps); no
+normalisation and no pooling over the picture, because tiles must agree with the whole.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from vdenoise.nets.base import BANDS, Input, NetInput, Network
 
 # Differences and sigmas are some hundredths; the pictures beside them are around a half.
 _GAIN = 4.0
+_SLOPE = 0.1
 # Planes at full size: the average, what the noisy frame differs from it by.
 _FULL = 6
 # Planes at half size: sigma, sigma that is left, color of the noise.
@@ -26,18 +28,16 @@ _MAPS = 6 + 2 * BANDS
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(relu(conv(x)))."""
+    """x + conv(leaky(conv(x)))."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
-        with torch.no_grad():  # deep sums of residuals start small
-            self.second.weight.mul_(0.3)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same."""
-        change: Tensor = self.second(functional.relu(self.first(x)))
+        change: Tensor = self.second(functional.leaky_relu(self.first(x), _SLOPE))
         return x + change
 
 
@@ -69,9 +69,8 @@ class Guided(Network):
             _blocks(w, n) for w, n in zip(widths[:-1], blocks[:-1], strict=True)
         )
         self.tail = nn.Conv2d(widths[0], 12, 3, padding=1)
+        self.apply(_started)
         nn.init.zeros_(self.tail.weight)
-        assert self.tail.bias is not None
-        nn.init.zeros_(self.tail.bias)
 
     @property
     def multiple(self) -> int:
@@ -105,6 +104,17 @@ class Guided(Network):
             features = blocks(up(features) + kept.pop())
         out: Tensor = self.tail(features)
         return functional.pixel_shuffle(out.float(), 2) / _GAIN
+
+
+def _started(module: nn.Module) -> None:
+    """He et al. 2015; sums of residuals start small."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.kaiming_normal_(module.weight, _SLOPE)
+        assert module.bias is not None
+        nn.init.zeros_(module.bias)
+    if isinstance(module, ResidualBlock):
+        with torch.no_grad():
+            module.second.weight.mul_(0.3)
 
 
 def _luma_only(x: NetInput) -> Tensor:

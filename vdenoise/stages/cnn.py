@@ -66,7 +66,8 @@ class Cnn(Stage):
         """Luma (1, 1, H, W) and chroma (1, 2, h, w) of block frame ``t``."""
         at = slice(t, t + 1)
         luma, noisy = block.luma[at], block.before[0][at]
-        sigma = block.noise.sigma_at(luma.pixels) * self.strength
+        planes = slice(0, 1) if block.chroma is None else slice(0, 3)
+        sigma = block.noise.planes(planes).sigma_at(luma.pixels) * self.strength
         bands = noise_bands(block.noise.spectrum).to(luma.pixels)[None]
         if block.chroma is None:
             zero = torch.zeros_like(luma.pixels).expand(-1, 2, -1, -1)
