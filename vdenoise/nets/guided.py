@@ -21,6 +21,7 @@ from vdenoise.nets.base import BANDS, Input, NetInput, Network
 # Differences and sigmas are some hundredths; the pictures beside them are around a half.
 _GAIN = 4.0
 _SLOPE = 0.1
+_BLIND_SIGMA = 0.1  # unit of the correction where sigma is not told (-1)
 # Planes at full size: the average, what the noisy frame differs from it by.
 _FULL = 6
 # Planes at half size: sigma, sigma that is left, color of the noise.
@@ -103,7 +104,12 @@ class Guided(Network):
         for blocks, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
             features = blocks(up(features) + kept.pop())
         out: Tensor = self.tail(features)
-        return functional.pixel_shuffle(out.float(), 2) / _GAIN
+        return functional.pixel_shuffle(out.float(), 2) * _scale(x)
+
+
+def _scale(x: NetInput) -> Tensor:
+    """Corrections are counted in sigmas that are left: where none is, nothing is done."""
+    return torch.where(x.sigma < 0, _BLIND_SIGMA, x.sigma) * x.left
 
 
 def _started(module: nn.Module) -> None:
