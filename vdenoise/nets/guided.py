@@ -83,7 +83,7 @@ class Guided(Network):
         """Convolutions one after the other, times the size of a cell at their level."""
         reach = 2 * 2 + self.multiple * 2 * self.blocks[-1]
         reach += sum((4 << (i + 1)) * n for i, n in enumerate(self.blocks[:-1]))
-        return reach + self.multiple
+        return reach + self.multiple - 1
 
     def correction(self, x: NetInput) -> Tensor:
         """(N, 3, H, W) float32; the convolutions run in the weights' own precision."""
