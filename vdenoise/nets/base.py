@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from vdenoise.noise.profile import SPECTRUM
 
-Input = Literal["noisy", "average", "neighbors", "sigma", "left", "bands"]
+Input = Literal["noisy", "average", "temporal", "neighbors", "sigma", "left", "bands"]
 
 # Edges, in cycles a pixel, of the bands in which a network is told the noise's color: octaves
 # below Nyquist, as codecs and grain differ by octaves.
@@ -38,6 +38,10 @@ class NetInput:
     left: Tensor  # (N, 3, H, W) in [0, 1]: the share of it that ``average`` still carries
     bands: Tensor  # (N, 2 * BANDS) color of the noise in luma and in chroma, see `noise_bands`
     neighbors: Tensor | None = None  # (N, 2 * reach, 3, H, W), where a network asks for them
+    # The temporal stage's own result and the share of sigma left in it, where a spatial stage came
+    # after it; else None: the same as ``average`` and ``left``.
+    temporal: Tensor | None = None
+    temporal_left: Tensor | None = None
 
     def cropped(self, rows: slice, columns: slice) -> NetInput:
         """A rectangle of everything."""
@@ -50,13 +54,18 @@ class NetInput:
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> NetInput:
         """The same done to every picture."""
+        optional = {
+            name: None if value is None else change(value)
+            for name in ("neighbors", "temporal", "temporal_left")
+            for value in (getattr(self, name),)
+        }
         return NetInput(
             noisy=change(self.noisy),
             average=change(self.average),
             sigma=change(self.sigma),
             left=change(self.left),
             bands=self.bands,
-            neighbors=None if self.neighbors is None else change(self.neighbors),
+            **optional,
         )
 
 

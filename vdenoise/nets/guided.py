@@ -1,7 +1,8 @@
-"""Our own family: a small U-Net at half resolution that is guided by the temporal stage.
+"""Our own family: a small U-Net at half resolution that is guided by the stages before.
 
-It sees the flow-aligned average, what the noisy frame differs from it by, how strong the noise was
-and what is left of it, and the noise's color; it says what to add to the average. Plain 3x3
+It sees what they made of the frame, what the flow-aligned average and the noisy frame differ from
+that by, how strong the noise was, what the average left of it, and the noise's color; it says what
+to add. Plain 3x3
 convolutions, because they are what processors do best; leaky ReLU, because without normalisation
 plain ones died in training (all of the coarsest level's, in the first thousand steps); no
 normalisation and no pooling over the picture, because tiles must agree with the whole.
@@ -22,8 +23,8 @@ from vdenoise.nets.base import BANDS, Input, NetInput, Network
 _GAIN = 4.0
 _SLOPE = 0.1
 _BLIND_SIGMA = 0.1  # unit of the correction where sigma is not told (-1)
-# Planes at full size: the average, what the noisy frame differs from it by.
-_FULL = 6
+# Planes at full size: the estimate, and what average and noisy frame differ by, one from the other.
+_FULL = 9
 # Planes at half size: sigma, sigma that is left, color of the noise.
 _MAPS = 6 + 2 * BANDS
 
@@ -45,10 +46,10 @@ class ResidualBlock(nn.Module):
 class Guided(Network):
     """Pixel-unshuffle, U-Net of residual blocks, pixel-shuffle."""
 
-    inputs: ClassVar[tuple[Input, ...]] = ("noisy", "average", "sigma", "left", "bands")
+    inputs: ClassVar[tuple[Input, ...]] = ("noisy", "average", "temporal", "sigma", "left", "bands")
 
     def __init__(self, widths: tuple[int, ...], blocks: tuple[int, ...]) -> None:
-        """Build with random weights; the last convolution is 0, so the average comes back.
+        """Build with random weights; the last convolution is 0, so the picture comes back.
 
         Args:
             widths: channels at 1/2, 1/4 ... of the size.
@@ -90,8 +91,10 @@ class Guided(Network):
         dtype = self.dtype
         # The difference is small, so float16 and bfloat16 keep it well; the picture itself only
         # guides, and what is added to it is added in float32.
-        full = torch.cat([x.average - 0.5 * _luma_only(x), (x.noisy - x.average) * _GAIN], 1)
-        maps = functional.avg_pool2d(torch.cat([x.sigma, x.sigma * x.left], 1) * _GAIN, 2)
+        temporal, left = _temporal(x)
+        differences = torch.cat([temporal - x.average, x.noisy - temporal], 1) * _GAIN
+        full = torch.cat([x.average - 0.5 * _luma_only(x), differences], 1)
+        maps = functional.avg_pool2d(torch.cat([x.sigma, x.sigma * left], 1) * _GAIN, 2)
         bands = x.bands[:, :, None, None].expand(-1, -1, *maps.shape[-2:])
         packed = torch.cat([functional.pixel_unshuffle(full, 2), maps, bands], 1).to(dtype)
         features = self.head(packed.contiguous(memory_format=torch.channels_last))
@@ -107,9 +110,16 @@ class Guided(Network):
         return functional.pixel_shuffle(out.float(), 2) * _scale(x)
 
 
+def _temporal(x: NetInput) -> tuple[Tensor, Tensor]:
+    """The temporal stage's result and what it left; nothing came after it where they are None."""
+    if x.temporal is None or x.temporal_left is None:
+        return x.average, x.left
+    return x.temporal, x.temporal_left
+
+
 def _scale(x: NetInput) -> Tensor:
-    """Corrections are counted in sigmas that are left: where none is, nothing is done."""
-    return torch.where(x.sigma < 0, _BLIND_SIGMA, x.sigma) * x.left
+    """Corrections are counted in sigmas that the average left: where none is, nothing is done."""
+    return torch.where(x.sigma < 0, _BLIND_SIGMA, x.sigma) * _temporal(x)[1]
 
 
 def _started(module: nn.Module) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -27,9 +27,8 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device."""
-        x = self.given
-        parts = (x.noisy, x.average, x.sigma, x.left, x.bands)
-        given = NetInput(*(part.to(device, non_blocking=True) for part in parts))
+        given = self.given.mapped(lambda t: t.to(device, non_blocking=True))
+        given = replace(given, bands=given.bands.to(device))
         return Batch(given, self.wanted.to(device), self.subsampled.to(device))
 
     def answer(self, correction: Tensor) -> Tensor:
@@ -43,23 +42,25 @@ class Batch:
 
 def batch(crops: Sequence[Crop], jitter: Jitter | None, rng: np.random.Generator) -> Batch:
     """Stack crops; with ``jitter`` a network is told about the noise as inexactly as it says."""
-    sigmas, wanted, bands = [], [], []
+    sigmas, bands = [], []
     for crop in crops:
-        clean, average = crop.planes[0:3], crop.planes[6:9]
-        sigma = crop.noise.sigma_at(average[None, :1])[0]
-        target = clean
+        sigma = crop.noise.sigma_at(crop.planes[None, 6:7])[0]
         if jitter is not None:
             luma, chroma = np.exp(rng.standard_normal(2) * jitter.sigma)
             sigma = sigma * sigma.new_tensor([luma, chroma, chroma])[:, None, None]
-            u = rng.random()
-            if u < jitter.keep:
-                sigma, target = torch.zeros_like(sigma), average
-            elif u < jitter.keep + jitter.blind:
+            if rng.random() < jitter.blind:
                 sigma = torch.full_like(sigma, BLIND)
         sigmas.append(sigma)
-        wanted.append(target)
         bands.append(noise_bands(crop.noise.spectrum))
     planes = torch.stack([crop.planes for crop in crops])
     left = torch.cat([planes[:, 9:10], planes[:, 10:11], planes[:, 10:11]], 1)
-    given = NetInput(planes[:, 3:6], planes[:, 6:9], torch.stack(sigmas), left, torch.stack(bands))
-    return Batch(given, torch.stack(wanted), torch.tensor([crop.subsampled for crop in crops]))
+    given = NetInput(
+        noisy=planes[:, 3:6],
+        average=planes[:, 11:14],
+        sigma=torch.stack(sigmas),
+        left=left,  # of the temporal result: networks that are trained here look at no other
+        bands=torch.stack(bands),
+        temporal=planes[:, 6:9],
+        temporal_left=left,
+    )
+    return Batch(given, planes[:, 0:3], torch.tensor([crop.subsampled for crop in crops]))

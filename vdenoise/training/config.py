@@ -60,7 +60,6 @@ class Jitter(_Table):
     blind: float = Field(
         default=0.04, ge=0, le=1, description="Share that is told nothing (sigma -1)."
     )
-    keep: float = Field(default=0.03, ge=0, le=1, description="Share told 0, to be left as it is.")
 
 
 class Config(_Table):

@@ -6,7 +6,7 @@ An example is a function of (recipe, sources, seed, number) alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -21,6 +21,7 @@ from vdenoise.motion.flow import SharedMotion
 from vdenoise.noise import synth
 from vdenoise.noise.profile import LEVELS, SPECTRUM, NoiseTable
 from vdenoise.stages.temporal import TemporalMean
+from vdenoise.stages.wiener import Wiener
 from vdenoise.training.sources import Source, from_rgb, sequence
 from vdenoise.transform import dct_matrix
 
@@ -28,6 +29,7 @@ Kind = Literal["gaussian", "sensor", "film", "compressed", "impulses", "speckle"
 
 T = TypeVar("T")
 
+_SPATIAL = 1 << 40  # added to the number: the spatial stage's own draw
 _MARGIN = 16  # pixels cut off on each side: motion from outside is unknown there
 
 
@@ -57,13 +59,19 @@ class Recipe(BaseModel):
         default={0: 0.06, 1: 0.2, 2: 0.12, 3: 0.5, 5: 0.12},
         description="Share of each radius of the temporal stage.",
     )
+    efforts: dict[int, float] = Field(
+        default={0: 0.12, 1: 0.48, 3: 0.4},
+        description="Share of each effort of the spatial stage (0: none, 1: as --speed fast).",
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class Example:
     """One example; chroma is repeated to luma's size for 4:2:0."""
 
-    planes: Tensor  # (T, 11, H, W): clean, noisy and average Y'CbCr, left of luma and chroma
+    # (T, 14, H, W): clean, noisy and average Y'CbCr, what is left in the average's luma and chroma,
+    # and what the spatial stage makes of the average
+    planes: Tensor
     noise: NoiseTable
     subsampled: bool  # chroma came from 4:2:0
     kind: Kind
@@ -95,7 +103,8 @@ def make(
     if radius and rng.random() < 0.15:  # the end of a shot
         core = slice(0, recipe.frames)
     averaged = _averaged(luma, chroma, noise, core, radius)
-    _, left_chroma = averaged.signals
+    estimate = filtered(recipe, averaged, seed, number)
+    left_chroma, estimate_chroma = averaged.signals[1], estimate.signals[1]
     planes = torch.cat(
         [
             clean_luma[core],
@@ -106,6 +115,8 @@ def make(
             _whole(left_chroma.pixels, luma),
             averaged.luma.left,
             _whole(left_chroma.left, luma),
+            estimate.luma.pixels,
+            _whole(estimate_chroma.pixels, luma),
         ],
         1,
     )
@@ -124,6 +135,17 @@ def _averaged(luma: Tensor, chroma: Tensor, noise: NoiseTable, core: slice, radi
         motion=SharedMotion("better", keep=len(luma)).block(0, luma, noise) if radius else None,
     )
     return TemporalMean(radius=radius).apply(block)
+
+
+def filtered(recipe: Recipe, averaged: Block, seed: int, number: int) -> Block:
+    """What the real spatial stage makes of the average, at a speed drawn for this example."""
+    rng = np.random.Generator(np.random.Philox(key=[seed, number + _SPATIAL]))
+    effort = _drawn(rng, recipe.efforts)
+    if effort == 0:
+        return averaged
+    speed = "fast" if effort == 1 else "base"
+    stage = Wiener.model_validate({**Wiener.speeds[speed], "effort": effort})
+    return stage.apply(replace(averaged, core=slice(0, averaged.frames), motion=None))
 
 
 def _whole(chroma: Tensor, luma: Tensor) -> Tensor:

@@ -88,7 +88,7 @@ def _claimed(claim: Path) -> bool:
 class Crop:
     """A square of one frame of an example."""
 
-    planes: Tensor  # (11, S, S) float32, as `Example.planes`
+    planes: Tensor  # (14, S, S) float32, as `Example.planes`
     noise: NoiseTable
     subsampled: bool
     kind: Kind
