@@ -237,8 +237,10 @@ class Block:
     noise: NoiseTable  # measured noise of this shot, on the signals' device
     motion: Motion | None = None  # None where no stage asked for motion
     shot: tuple[int, int] | None = None  # absolute first and last frame; None: the block itself
-    # Luma and chroma of the same frames before any stage; None: the block's own pixels
+    # For stages that ask: luma and chroma of the same frames before any stage, and what the
+    # temporal stage made of them; None: the block's own
     source: tuple[Tensor, Tensor | None] | None = None
+    averaged: tuple[Signal, Signal | None] | None = None
     compute: torch.dtype = torch.float32  # what a network's convolutions run in
 
     @property

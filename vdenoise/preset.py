@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 SPEEDS = ("veryfast", "fast", "base", "slow", "veryslow")
 DEFAULT = "auto"
+BEFORE_NETWORK = "fast"  # cost word for the spatial stage where a network follows
 OFF = "none"  # the method that switches a slot off
 
 
@@ -220,11 +221,14 @@ def resolve(preset: Preset, layers: Sequence[Layer] = (), *, speed: str | None =
         dials[name] = _dial_value(name, dial, said[-1].values[name]) if said else dial.default
         if said:
             origin[name] = said[-1].origin
+    network = _stage("net", preset, layers, speed, origin)
+    # A network corrects the spatial stage's result: its cheapest good setting is enough for that.
+    quick = speed if network is None or speed == SPEEDS[0] else BEFORE_NETWORK
     stages = [
         stage
         for slot in SLOTS
-        if not (slot == "spatial" and _left_to_network(layers))
-        and (stage := _stage(slot, preset, layers, speed, origin)) is not None
+        if (stage := _stage(slot, preset, layers, quick if slot == "spatial" else speed, origin))
+        is not None
     ]
     return Chain(
         preset=preset.name,
@@ -235,17 +239,6 @@ def resolve(preset: Preset, layers: Sequence[Layer] = (), *, speed: str | None =
         stages=tuple(stages),
         origin=origin,
     )
-
-
-def _left_to_network(layers: Sequence[Layer]) -> bool:
-    """Whether a network was asked for on top of the preset, and no spatial method was with it or
-    later: a network does what that stage does, and finds less to go by after it."""
-    for layer in reversed(layers):
-        if _in_slot(layer.values, "spatial"):
-            return False
-        if asked := _in_slot(layer.values, "net"):
-            return OFF not in (asked.get("model"), asked.get("method"))
-    return False
 
 
 def _stage(

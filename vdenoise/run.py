@@ -76,6 +76,7 @@ class Frame:
     lifted: tuple[Tensor, Tensor | None]  # (1, 1, H, W) and (1, 2, h, w) before any stage
     luma: Signal  # of this one frame
     chroma: Signal | None
+    averaged: tuple[Signal, Signal | None] | None = None  # after the temporal stage
 
     @property
     def index(self) -> int:
@@ -154,7 +155,9 @@ def _through(
             luma, chroma = _compute(step, group, plan, profile, motions)
         for n, frame in enumerate(group.frames[group.core]):
             part = slice(n, n + 1)
-            yield replace(frame, luma=luma[part], chroma=None if chroma is None else chroma[part])
+            now = luma[part], None if chroma is None else chroma[part]
+            averaged = now if step.stage.slot == "temporal" else frame.averaged
+            yield replace(frame, luma=now[0], chroma=now[1], averaged=averaged)
         del group, luma, chroma
 
 
@@ -187,6 +190,7 @@ def _compute(
         motion=motion,
         shot=group.shot,
         source=_sources(frames) if stage.needs_source else None,
+        averaged=_averaged(frames) if stage.needs_source else None,
         compute=getattr(torch, step.precision),
     )
     done = _apply(step, block, subsampling(plan.info.format))
@@ -205,6 +209,15 @@ def _sources(frames: Sequence[Frame]) -> tuple[Tensor, Tensor | None]:
     """Luma and chroma of consecutive frames before any stage."""
     chroma = [frame.lifted[1] for frame in frames if frame.lifted[1] is not None]
     return torch.cat([frame.lifted[0] for frame in frames]), torch.cat(chroma) if chroma else None
+
+
+def _averaged(frames: Sequence[Frame]) -> tuple[Signal, Signal | None] | None:
+    """Consecutive frames as the temporal stage left them, None without one."""
+    found = [frame.averaged for frame in frames if frame.averaged is not None]
+    luma = joined([luma for luma, _ in found])
+    if luma is None:
+        return None
+    return luma, joined([chroma for _, chroma in found if chroma is not None])
 
 
 def _half(signal: Signal) -> Signal:

@@ -112,14 +112,21 @@ def _empty(like: Signal) -> Signal:
 def _crop(block: Block, area: Area, factors: tuple[int, int]) -> Block:
     height, width = block.luma.pixels.shape[-2:]
     fine = area.times(factors, (height, width))
-    luma = Signal(fine.of(block.luma.pixels), fine.of(block.luma.left))
-    chroma = block.chroma
-    if chroma is not None:
-        chroma = Signal(area.of(chroma.pixels), area.of(chroma.left))
-    source = block.source
+
+    def cut(luma: Signal, chroma: Signal | None) -> tuple[Signal, Signal | None]:
+        return _part(luma, fine), None if chroma is None else _part(chroma, area)
+
+    luma, chroma = cut(block.luma, block.chroma)
+    source, averaged = block.source, block.averaged
     if source is not None:
         source = (fine.of(source[0]), None if source[1] is None else area.of(source[1]))
-    return replace(block, luma=luma, chroma=chroma, source=source)
+    if averaged is not None:
+        averaged = cut(*averaged)
+    return replace(block, luma=luma, chroma=chroma, source=source, averaged=averaged)
+
+
+def _part(signal: Signal, area: Area) -> Signal:
+    return Signal(area.of(signal.pixels), area.of(signal.left))
 
 
 def _paste(

@@ -48,7 +48,7 @@ class Stage(BaseModel):
     method: ClassVar[str]  # name inside the slot
     half: ClassVar[bool] = False  # float16 on CUDA is close enough (held to it by a test)
     mixed: ClassVar[bool] = False  # computes in `Block.compute` inside, on float32 pixels
-    needs_source: ClassVar[bool] = False  # looks at the pixels before any stage as well
+    needs_source: ClassVar[bool] = False  # wants `Block.source` and `Block.averaged` as well
     tileable: ClassVar[bool] = True  # False: needs whole frames (motion has no bounded halo)
     memory: ClassVar[float] = 8.0  # scratch, in copies of the block's core signals
     speeds: ClassVar[dict[str, dict[str, Any]]] = {}  # cost parameters for each --speed word

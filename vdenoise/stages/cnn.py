@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vdenoise.frame import Block, Signal
+from vdenoise.nets import build
 from vdenoise.nets.base import NetInput, Network, noise_bands
 from vdenoise.nets.models import find, load
 from vdenoise.stages.base import Stage, param, resize_to, subsampling
@@ -17,8 +18,9 @@ from vdenoise.stages.base import Stage, param, resize_to, subsampling
 class Cnn(Stage):
     """Runs a network on each frame: S is fast, M cleaner, or a file of your own training.
 
-    It sees the flow-aligned average, the noisy frame, and for every pixel how strong the noise was
-    and how much of it is left; strength, masks and brightness levels all act through that.
+    It sees what the stages before made of the frame, the flow-aligned average, the noisy frame, and
+    for every pixel how strong the noise was and how much of it the average left; strength, masks
+    and levels of brightness all act through that.
     """
 
     slot: ClassVar[str] = "net"
@@ -53,8 +55,7 @@ class Cnn(Stage):
 
     def denoise(self, block: Block) -> Block:
         """Frame by frame: the result cannot depend on how many come at once."""
-        device = block.luma.pixels.device
-        net = load(self.model, device, block.compute)
+        net = load(self.model, block.luma.pixels.device, block.compute)
         frames = [self._frame(block, t, net) for t in range(*block.core.indices(block.frames))]
         left = max(0.0, 1.0 - self.strength)
         luma = Signal(torch.cat([luma for luma, _ in frames]), block.luma.left[block.core] * left)
@@ -66,52 +67,52 @@ class Cnn(Stage):
     def _frame(self, block: Block, t: int, net: Network) -> tuple[Tensor, Tensor | None]:
         """Luma (1, 1, H, W) and chroma (1, 2, h, w) of block frame ``t``."""
         at = slice(t, t + 1)
-        luma, noisy = block.luma[at], block.before[0][at]
-        planes = slice(0, 1) if block.chroma is None else slice(0, 3)
-        sigma = block.noise.planes(planes).sigma_at(luma.pixels) * self.strength
-        bands = noise_bands(block.noise.spectrum).to(luma.pixels)[None]
-        if block.chroma is None:
-            zero = torch.zeros_like(luma.pixels).expand(-1, 2, -1, -1)
-            x = NetInput(
-                noisy=torch.cat([noisy, zero], 1),
-                average=torch.cat([luma.pixels, zero], 1),
-                sigma=torch.cat([sigma, zero], 1),
-                left=luma.left.expand(-1, 3, -1, -1),
-                bands=bands,
-            )
-            return luma.pixels + net(x)[:, :1].to(luma.pixels), None
-        chroma, noisy_chroma = block.chroma[at], block.before[1]
-        assert noisy_chroma is not None
-        size = (luma.pixels.shape[-2], luma.pixels.shape[-1])
-        factors = subsampling(luma.pixels, chroma.pixels)
+        luma, chroma = block.luma.pixels[at], None
+        if block.chroma is not None:
+            chroma = block.chroma.pixels[at]
+        noisy, noisy_chroma = block.before
+        temporal, temporal_chroma = block.averaged or (block.luma, block.chroma)
+        temporal_luma = temporal.pixels[at]
+        planes = slice(0, 1) if chroma is None else slice(0, 3)
+        sigma = block.noise.planes(planes).sigma_at(temporal_luma) * self.strength
         x = NetInput(
-            noisy=torch.cat([noisy, _spread(noisy_chroma[at], factors, size)], 1),
-            average=torch.cat([luma.pixels, _spread(chroma.pixels, factors, size)], 1),
-            sigma=sigma,
-            left=torch.cat(
-                [luma.left, _spread(chroma.left, factors, size).expand(-1, 2, -1, -1)], 1
+            noisy=_joined(noisy[at], None if noisy_chroma is None else noisy_chroma[at]),
+            average=_joined(luma, chroma),
+            sigma=sigma if chroma is not None else _joined(sigma, None),
+            left=_left(block.luma, block.chroma, at),
+            bands=noise_bands(block.noise.spectrum).to(luma)[None],
+            temporal=_joined(
+                temporal_luma, None if temporal_chroma is None else temporal_chroma.pixels[at]
             ),
-            bands=bands,
+            temporal_left=_left(temporal, temporal_chroma, at),
         )
-        correction = net(x).to(luma.pixels)
-        change = torch.cat(
-            [resize_to(plane, chroma.pixels) for plane in correction[0, 1:, None, None]], 1
-        )
-        return luma.pixels + correction[:, :1], chroma.pixels + change
+        correction = net(x).to(luma)
+        if chroma is None:
+            return luma + correction[:, :1], None
+        change = [resize_to(plane, chroma) for plane in correction[:, 1:].split(1, dim=1)]
+        return luma + correction[:, :1], chroma + torch.cat(change, 1)
 
 
-def _spread(chroma: Tensor, factors: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """Chroma repeated to luma's size."""
-    if factors == (1, 1):
-        return chroma
-    whole = chroma.repeat_interleave(factors[0], -2).repeat_interleave(factors[1], -1)
-    return whole[..., : size[0], : size[1]]
+def _left(luma: Signal, chroma: Signal | None, at: slice) -> Tensor:
+    """The residual map of every plane, (1, 3, H, W)."""
+    if chroma is None:
+        return luma.left[at].expand(-1, 3, -1, -1)
+    return _joined(luma.left[at], chroma.left[at].expand(-1, 2, -1, -1))
+
+
+def _joined(luma: Tensor, chroma: Tensor | None) -> Tensor:
+    """(1, 3, H, W): chroma repeated to luma's size, 0 where there is none."""
+    if chroma is None:
+        return torch.cat([luma, torch.zeros_like(luma).expand(-1, 2, -1, -1)], 1)
+    down, across = subsampling(luma, chroma)
+    if (down, across) != (1, 1):
+        chroma = chroma.repeat_interleave(down, -2).repeat_interleave(across, -1)
+        chroma = chroma[..., : luma.shape[-2], : luma.shape[-1]]
+    return torch.cat([luma, chroma], 1)
 
 
 @cache
 def _shape(model: str) -> tuple[int, int]:
     """Halo and size multiple of a model."""
-    from vdenoise.nets import build
-
     net = build(find(model).architecture)
     return net.halo, net.multiple
