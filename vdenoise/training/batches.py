@@ -42,25 +42,38 @@ class Batch:
 
 def batch(crops: Sequence[Crop], jitter: Jitter | None, rng: np.random.Generator) -> Batch:
     """Stack crops; with ``jitter`` a network is told about the noise as inexactly as it says."""
-    sigmas, bands = [], []
+    sigmas, bands, planes = [], [], []
     for crop in crops:
-        sigma = crop.noise.sigma_at(crop.planes[None, 6:7])[0]
+        seen = crop.planes if jitter is None else _bared(crop.planes, jitter, rng)
+        sigma = crop.noise.sigma_at(seen[None, 6:7])[0]
         if jitter is not None:
             luma, chroma = np.exp(rng.standard_normal(2) * jitter.sigma)
             sigma = sigma * sigma.new_tensor([luma, chroma, chroma])[:, None, None]
             if rng.random() < jitter.blind:
                 sigma = torch.full_like(sigma, BLIND)
         sigmas.append(sigma)
+        planes.append(seen)
         bands.append(noise_bands(crop.noise.spectrum))
-    planes = torch.stack([crop.planes for crop in crops])
-    left = torch.cat([planes[:, 9:10], planes[:, 10:11], planes[:, 10:11]], 1)
+    whole = torch.stack(planes)
+    left = torch.cat([whole[:, 9:10], whole[:, 10:11], whole[:, 10:11]], 1)
     given = NetInput(
-        noisy=planes[:, 3:6],
-        average=planes[:, 11:14],
+        noisy=whole[:, 3:6],
+        average=whole[:, 11:14],
         sigma=torch.stack(sigmas),
         left=left,  # of the temporal result: networks that are trained here look at no other
         bands=torch.stack(bands),
-        temporal=planes[:, 6:9],
+        temporal=whole[:, 6:9],
         temporal_left=left,
     )
-    return Batch(given, planes[:, 0:3], torch.tensor([crop.subsampled for crop in crops]))
+    return Batch(given, whole[:, 0:3], torch.tensor([crop.subsampled for crop in crops]))
+
+
+def _bared(planes: Tensor, jitter: Jitter, rng: np.random.Generator) -> Tensor:
+    """`Example.planes` as they are without the spatial stage, or without any, now and then."""
+    u = rng.random()
+    clean, noisy, average, left, _ = planes.split((3, 3, 3, 2, 3))
+    if u < jitter.alone:
+        return torch.cat([clean, noisy, noisy, torch.ones_like(left), noisy])
+    if u < jitter.alone + jitter.unfiltered:
+        return torch.cat([clean, noisy, average, left, average])
+    return planes

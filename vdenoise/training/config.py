@@ -52,13 +52,18 @@ class Optimiser(_Table):
 
 
 class Jitter(_Table):
-    """What a network is told wrongly, because a measurement is never exact."""
+    """What a network is told wrongly, because a measurement is never exact, and what it is not
+    given, because stages can be off."""
 
     sigma: float = Field(
         default=0.12, ge=0, description="Standard deviation of the log of sigma told."
     )
-    blind: float = Field(
-        default=0.04, ge=0, le=1, description="Share that is told nothing (sigma -1)."
+    blind: float = Field(default=0.04, ge=0, le=1, description="Share told nothing (sigma -1).")
+    alone: float = Field(
+        default=0.05, ge=0, le=1, description="Share given the noisy frame only: no other stage."
+    )
+    unfiltered: float = Field(
+        default=0.08, ge=0, le=1, description="Share given the average only: no spatial stage."
     )
 
 
