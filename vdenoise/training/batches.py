@@ -71,7 +71,7 @@ def batch(crops: Sequence[Crop], jitter: Jitter | None, rng: np.random.Generator
 def _bared(planes: Tensor, jitter: Jitter, rng: np.random.Generator) -> Tensor:
     """`Example.planes` as they are without the spatial stage, or without any, now and then."""
     u = rng.random()
-    clean, noisy, average, left, _ = torch.split(planes, (3, 3, 3, 2, 3))
+    clean, noisy, average, left, _ = torch.split(planes, [3, 3, 3, 2, 3])
     if u < jitter.alone:
         return torch.cat([clean, noisy, noisy, torch.ones_like(left), noisy])
     if u < jitter.alone + jitter.unfiltered:
