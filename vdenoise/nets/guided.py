@@ -22,6 +22,10 @@ from vdenoise.nets.base import BANDS, Input, NetInput, Network
 # Differences and sigmas are some hundredths; the pictures beside them are around a half.
 _GAIN = 4.0
 _SLOPE = 0.1
+# Most sigmas (of what the average left) that a pixel is moved by. Errors of the stages before are
+# smaller; without a bound a network takes a fine regular texture, which it has seen little of, for
+# noise and wipes it out.
+_BOUND = 2.5
 _BLIND_SIGMA = 0.1  # unit of the correction where sigma is not told (-1)
 # Planes at full size: the estimate, and what average and noisy frame differ by, one from the other.
 _FULL = 9
@@ -107,7 +111,8 @@ class Guided(Network):
         for blocks, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
             features = blocks(up(features) + kept.pop())
         out: Tensor = self.tail(features)
-        return functional.pixel_shuffle(out.float(), 2) * _scale(x)
+        bounded = _BOUND * torch.tanh(functional.pixel_shuffle(out.float(), 2) / _BOUND)
+        return bounded * _scale(x)
 
 
 def _temporal(x: NetInput) -> tuple[Tensor, Tensor]:

@@ -60,7 +60,7 @@ class Jitter(_Table):
     )
     blind: float = Field(default=0.04, ge=0, le=1, description="Share told nothing (sigma -1).")
     alone: float = Field(
-        default=0.05, ge=0, le=1, description="Share given the noisy frame only: no other stage."
+        default=0.1, ge=0, le=1, description="Share given the noisy frame only: no other stage."
     )
     unfiltered: float = Field(
         default=0.08, ge=0, le=1, description="Share given the average only: no spatial stage."

@@ -43,6 +43,9 @@ class Recipe(BaseModel):
     stills: float = Field(
         default=0.45, ge=0, le=1, description="Share made of stills set in motion."
     )
+    patterns: float = Field(
+        default=0.15, ge=0, le=1, description="Share with a fine regular texture laid over a part."
+    )
     kinds: dict[Kind, float] = Field(
         default={
             "gaussian": 0.42,
@@ -89,6 +92,8 @@ def make(
     source = (stills if use_still else clips)[rng.integers(len(stills if use_still else clips))]
     reduce = float(rng.uniform(0.4, 1.0) if use_still else rng.choice([1.0, rng.uniform(0.5, 1)]))
     clean = sequence(source, total, recipe.size + 2 * _MARGIN, rng, reduce=reduce)
+    if rng.random() < recipe.patterns:
+        clean = patterned(clean, rng)
     clean = _graded(clean, rng)
     noisy, told = _degraded(clean, kind, rng)
     half = 0.3 if kind == "gaussian" else 0.7
@@ -152,6 +157,29 @@ def _whole(chroma: Tensor, luma: Tensor) -> Tensor:
     """Chroma repeated to luma's size."""
     factor = luma.shape[-1] // chroma.shape[-1]
     return chroma.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
+
+
+def patterned(clean: Tensor, rng: np.random.Generator) -> Tensor:
+    """A grating, a weave or a fence over a part of (T, 3, H, W), moving evenly.
+
+    Footage that was scaled down or compressed has hardly any structure near the highest
+    frequencies, and a network that never saw any takes it for noise.
+    """
+    count, _, height, width = clean.shape
+    at = torch.arange(count, dtype=torch.float32)[:, None, None]
+    y = torch.arange(height, dtype=torch.float32)[:, None]
+    x = torch.arange(width, dtype=torch.float32)
+    vx, vy = (float(v) for v in rng.standard_normal(2) * rng.choice([0.0, 0.3, 2.0]))
+    wave = torch.ones(())
+    for _ in range(int(rng.integers(1, 3))):
+        frequency, angle = float(rng.uniform(0.12, 0.5)), float(rng.uniform(0, np.pi))
+        along = (x - vx * at) * np.cos(angle) + (y - vy * at) * np.sin(angle)
+        wave = wave * torch.sin(2 * np.pi * frequency * along + float(rng.uniform(0, 6.3)))
+    blob = torch.from_numpy(rng.standard_normal((1, 1, 4, 4), np.float32))
+    blob = functional.interpolate(blob, (height, width), mode="bicubic", align_corners=True)
+    tint = torch.from_numpy(rng.uniform(0.6, 1, 3).astype(np.float32))[:, None, None]
+    amount = float(np.exp(rng.uniform(np.log(0.02), np.log(0.3))))
+    return (clean + amount * (blob * 20).sigmoid() * tint * wave[:, None]).clamp(0, 1)
 
 
 def _graded(clean: Tensor, rng: np.random.Generator) -> Tensor:
