@@ -37,6 +37,8 @@ class Cnn(Stage):
     }
     exempt: ClassVar[dict[str, str]] = {
         "a level shift commutes": "a network has learned what dark and bright pictures are like",
+        "removes noise": "a network finishes what the stages before began; tests/test_cnn.py",
+        "stronger is smoother": "as above: held to it after the spatial stage, tests/test_cnn.py",
         "says what it leaves": "what a network leaves is its own error, which no map foretells",
         "flat stays flat": "a network answers to a thousandth of full scale, not to rounding",
     }

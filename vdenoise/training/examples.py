@@ -41,7 +41,7 @@ class Recipe(BaseModel):
     size: int = Field(default=256, ge=64, multiple_of=4, description="Side of an example, pixels.")
     frames: int = Field(default=4, ge=1, description="Frames computed by the temporal stage.")
     stills: float = Field(
-        default=0.45, ge=0, le=1, description="Share made of stills set in motion."
+        default=0.6, ge=0, le=1, description="Share made of stills set in motion."
     )
     patterns: float = Field(
         default=0.15, ge=0, le=1, description="Share with a fine regular texture laid over a part."
@@ -90,7 +90,7 @@ def make(
     total = recipe.frames + 2 * radius
     use_still = not clips or (bool(stills) and rng.random() < recipe.stills)
     source = (stills if use_still else clips)[rng.integers(len(stills if use_still else clips))]
-    reduce = float(rng.uniform(0.4, 1.0) if use_still else rng.choice([1.0, rng.uniform(0.5, 1)]))
+    reduce = float(rng.uniform(0.3, 0.8) if use_still else rng.choice([1.0, rng.uniform(0.5, 1)]))
     clean = sequence(source, total, recipe.size + 2 * _MARGIN, rng, reduce=reduce)
     if rng.random() < recipe.patterns:
         clean = patterned(clean, rng)
