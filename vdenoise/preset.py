@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 SCHEMA = 1
 SPEEDS = ("veryfast", "fast", "base", "slow", "veryslow")
 DEFAULT = "auto"
-BEFORE_NETWORK = "fast"  # cost word for the spatial stage where a network follows
 OFF = "none"  # the method that switches a slot off
 
 
@@ -221,14 +220,10 @@ def resolve(preset: Preset, layers: Sequence[Layer] = (), *, speed: str | None =
         dials[name] = _dial_value(name, dial, said[-1].values[name]) if said else dial.default
         if said:
             origin[name] = said[-1].origin
-    network = _stage("net", preset, layers, speed, origin)
-    # A network corrects the spatial stage's result: its cheapest good setting is enough for that.
-    quick = speed if network is None or speed == SPEEDS[0] else BEFORE_NETWORK
     stages = [
         stage
         for slot in SLOTS
-        if (stage := _stage(slot, preset, layers, quick if slot == "spatial" else speed, origin))
-        is not None
+        if (stage := _stage(slot, preset, layers, speed, origin)) is not None
     ]
     return Chain(
         preset=preset.name,
