@@ -35,11 +35,12 @@ ALLOWED: dict[str, set[str]] = {
         *("plan", "stream", "tile"),
     },
     "analyze": {"errors", "frame", "color", "media", "noise", "run", "stream"},
-    "recipe": {"errors", "frame", "media", "noise.profile", "plan", "run"},
+    "recipe": {"errors", "frame", "media", "noise.profile", "plan", "preset", "run"},
     "farm": {
         *("errors", "frame", "media", "noise.profile", "stages", "preset", "stream", "plan"),
         *("run", "analyze", "recipe"),
     },
+    "batch": {"errors", "media", "process", "recipe"},
     "quality": {"errors", "frame", "color", "transform", "motion"},
     "training": {
         *("errors", "frame", "color", "transform", "media", "motion", "noise", "nets", "stages"),
@@ -49,7 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     "ui": {"errors"},
     "cli": {
         *("errors", "frame", "media", "motion.cuts", "noise.profile", "stages", "preset"),
-        *("plan", "run", "analyze", "recipe", "farm", "ui", "process"),
+        *("plan", "run", "analyze", "recipe", "batch", "farm", "ui", "process"),
     },
     "__main__": {"cli"},
     "": set(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import sys
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # glibc, malloc.h
@@ -24,6 +25,23 @@ def granted_threads() -> int | None:
         if text.isdecimal() and int(text) > 0:
             return min(int(text), len(os.sched_getaffinity(0)))
     return None
+
+
+PARENT_VARIABLE = "VDENOISE_PARENT"  # process id of a batch: its jobs end with it
+_SET_DEATH_SIGNAL = 1  # Linux, prctl.h
+
+
+def end_with_parent() -> None:
+    """End, as after SIGTERM, when the batch that started this process is gone, even by SIGKILL.
+
+    Only Linux can tell; elsewhere a job then goes on to its end, which harms nothing.
+    """
+    parent = os.environ.pop(PARENT_VARIABLE, "")
+    if not parent or not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGTERM)
+    if os.getppid() != int(parent):
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def prepare() -> None:

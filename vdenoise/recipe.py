@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from vdenoise import __version__
 from vdenoise.errors import OutputError
-from vdenoise.frame import ClipInfo
+from vdenoise.frame import ImageSequence
+from vdenoise.media.sequence import is_image, split, target_of
 from vdenoise.media.source import is_pipe
 from vdenoise.noise.profile import NoiseProfile
 from vdenoise.plan import Plan
+from vdenoise.preset import Chain
 from vdenoise.run import Result
 
-SCHEMA = 1
+KIND, SCHEMA = "vdenoise-recipe", 1
 _LIBRARIES = ("torch", "av", "OpenImageIO", "opencv-python-headless", "numpy")
 EDGE_BYTES = 1 << 20  # hashed at each end of the input
 IMAGE_EDGE_BYTES = 1 << 16  # the same for each image of a sequence
@@ -44,17 +47,53 @@ def fingerprint(path: Path, edge: int = EDGE_BYTES) -> dict[str, Any]:
     return {"bytes": size, "sha256_ends": digest.hexdigest()}
 
 
-def fingerprint_of(info: ClipInfo) -> dict[str, Any]:
+def fingerprint_of(path: Path, sequence: ImageSequence | None) -> dict[str, Any]:
     """Fingerprint of a clip's file, or of all files of a sequence: name, size and edges of each."""
-    if info.sequence is None:
-        return fingerprint(info.path)
+    if sequence is None:
+        return fingerprint(path)
+    return _of_images([sequence.source(n) for n in range(len(sequence.numbers))])
+
+
+def _of_images(files: Sequence[Path]) -> dict[str, Any]:
     digest, size = hashlib.sha256(), 0
-    for position in range(len(info.sequence.numbers)):
-        path = info.sequence.source(position)
+    for path in files:
         found = fingerprint(path, IMAGE_EDGE_BYTES)
         digest.update(f"{path.name} {found['bytes']} {found['sha256_ends']}\n".encode())
         size += found["bytes"]
-    return {"files": len(info.sequence.numbers), "bytes": size, "sha256_ends": digest.hexdigest()}
+    return {"files": len(files), "bytes": size, "sha256_ends": digest.hexdigest()}
+
+
+def _output(plan: Plan) -> dict[str, Any]:
+    """Fingerprint of what was written; of images also their numbers."""
+    if not is_image(plan.output):
+        return fingerprint(plan.output)
+    files = target_of(plan.info, plan.output)
+    numbers = [files.numbers[position] for position in plan.positions]
+    found = _of_images([files.path(n) for n in numbers])
+    return {**found, "numbers": numbers, "padding": files.padding}
+
+
+def is_intact(recipe: Mapping[str, Any], output: Path) -> bool:
+    """Whether an output is there as its recipe says."""
+    told = dict(recipe.get("output", {}))
+    numbers, padding = told.pop("numbers", None), told.pop("padding", None)
+    try:
+        if numbers is None:
+            return bool(told) and fingerprint(output) == told
+        before, _, after = (output.name, None, "") if padding is None else split(output)
+        files = ImageSequence(output.parent, before, after, padding, tuple(numbers))
+        return bool(_of_images([files.path(n) for n in numbers]) == told)
+    except OSError:
+        return False
+
+
+def load_recipe(output: Path) -> dict[str, Any] | None:
+    """The recipe beside an output; None where there is none that can be read."""
+    try:
+        found = json.loads(recipe_path(output).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and found.get("kind") == KIND else None
 
 
 def make_recipe(
@@ -63,13 +102,15 @@ def make_recipe(
     cuts: Sequence[int],
     result: Result,
     command: Sequence[str],
+    asked: Chain | None = None,
 ) -> dict[str, Any]:
-    """Everything worth knowing of a finished run."""
+    """Everything worth knowing of a finished run; ``asked`` is its chain before the measurement
+    decided anything, where it did."""
     source = {"path": str(plan.info.path)}
     if not is_pipe(plan.info.path):
-        source |= fingerprint_of(plan.info)
+        source |= fingerprint_of(plan.info.path, plan.info.sequence)
     return {
-        "kind": "vdenoise-recipe",
+        "kind": KIND,
         "schema": SCHEMA,
         "versions": {
             "vdenoise": __version__,
@@ -78,7 +119,9 @@ def make_recipe(
         },
         "command": list(command),
         "input": source,
+        "output": _output(plan),
         "plan": plan.to_json(),
+        "asked": (asked or plan.chain).parameters(),
         "parameters": plan.chain.parameters(),
         "origin": dict(plan.chain.origin),
         "cuts": list(cuts),
@@ -101,7 +144,10 @@ def save_recipe(recipe: dict[str, Any], output: Path) -> Path:
     """
     target = recipe_path(output)
     try:
-        target.write_text(json.dumps(recipe, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(recipe, indent=1, ensure_ascii=False) + "\n"
+        part = target.with_name(f".{target.name}.{os.getpid()}.000000.partial")
+        part.write_text(text, encoding="utf-8")
+        part.replace(target)
     except OSError as error:
         raise OutputError(
             f"The clip {output} is complete, but its recipe {target.name} cannot be written: "

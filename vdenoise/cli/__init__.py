@@ -17,6 +17,7 @@ import click
 
 from vdenoise import __version__, process
 from vdenoise.cli.analyze import analyze
+from vdenoise.cli.batch import batch
 from vdenoise.cli.doctor import doctor
 from vdenoise.cli.farm import farm
 from vdenoise.cli.plan import plan
@@ -57,12 +58,13 @@ def cli(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-for command in (run, plan, farm, analyze, profile, presets, stages, doctor):
+for command in (run, batch, plan, farm, analyze, profile, presets, stages, doctor):
     cli.add_command(command)
 
 
 def main() -> NoReturn:
     """Entry point: runs the command and exits with its status."""
+    process.end_with_parent()
     process.prepare()
     sys.exit(status(sys.argv[1:]))
 

@@ -136,6 +136,7 @@ def _carry_out(ctx: click.Context, plan: Plan, options: dict[str, Any], reporter
     from vdenoise.plan import with_chain
 
     profile, cuts, values = _measure(plan, options, reporter)
+    asked = plan.chain
     if values:
         plan = with_chain(plan, chain_from(ctx, values))
     reporter.note(f"denoise: {plan.chain.text}, {plan.bit_path}, {plan.encode.label}")
@@ -156,7 +157,7 @@ def _carry_out(ctx: click.Context, plan: Plan, options: dict[str, Any], reporter
     for note in result.report.notes:
         reporter.note(note)
     if not is_pipe(plan.output):
-        made = recipe.make_recipe(plan, profile, cuts, result, ["vdenoise", *sys.argv[1:]])
+        made = recipe.make_recipe(plan, profile, cuts, result, ["vdenoise", *sys.argv[1:]], asked)
         recipe.save_recipe(made, plan.output)
     fps = result.frames / max(result.seconds, 1e-6)
     reporter.finish(

@@ -15,6 +15,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from vdenoise.errors import InputError
+from vdenoise.media.sequence import in_folder
 
 PIPE = Path("-")
 
@@ -66,9 +67,12 @@ def open_input(path: Path) -> InputContainer:
     try:
         size = file.stat().st_size
         if file.is_dir():
+            there = in_folder(file)
             raise InputError(
                 f"{name} is a folder, not a clip.",
-                "Name one file in it; make a clip of single images first.",
+                f"Name one clip in it, such as {file / there[0].name}."
+                if there
+                else "Name one file in it, or use: vdenoise batch.",
                 number=2,
             )
         if size == 0:

@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import images
+import pytest
+from clips import Clip, write
+
+from benchmarks import kills
+from vdenoise import __version__, batch, cli
+from vdenoise.batch import Job, Journal, jobs_of, state_of
+from vdenoise.errors import ConflictError, InputError, UsageError
+
+FAST = ("--speed", "veryfast", "--temporal-radius", "1", "--spatial", "gaussian")
+GIVEN = (*FAST, "--sigma", "5", "--cuts", "off")  # nothing is measured
+
+
+def call(*args: object) -> int:
+    return cli.status([str(arg) for arg in args])
+
+
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def named(jobs: list[Job], folder: Path) -> dict[str, str]:
+    return {str(j.source.relative_to(folder)): str(j.output.relative_to(folder)) for j in jobs}
+
+
+# -- which jobs ------------------------------------------------------------------------------
+
+
+def test_a_folder_is_mirrored(tmp_path: Path) -> None:
+    touch(tmp_path / "in", "a.mov", "x/b.MP4", "x/p.0001.exr", "x/p.0002.exr", "x/y/c.mpg")
+    touch(tmp_path / "in", "notes.txt", ".hidden.mov", ".git/d.mov", "s.jpg", "out/old_dn.mov")
+    jobs = jobs_of([str(tmp_path / "in")], tmp_path / "in" / "out", "{stem}_dn.{ext}", ())
+    assert named(jobs, tmp_path / "in") == {
+        "a.mov": "out/a_dn.mov",
+        "s.jpg": "out/s_dn.png",
+        "x/b.MP4": "out/x/b_dn.MP4",
+        "x/p.####.exr": "out/x/p_dn.####.exr",
+        "x/y/c.mpg": "out/x/y/c_dn.mkv",
+    }
+
+
+def test_globs_files_and_templates(tmp_path: Path) -> None:
+    touch(tmp_path, "s1/a.mov", "s1/b.mkv", "s2/a.mov", "s2/n_01.png", "s2/n_02.png")
+    jobs = jobs_of([str(tmp_path / "*" / "a.mov")], tmp_path / "o", "{preset}-{stem}.mkv", ())
+    assert named(jobs, tmp_path) == {
+        "s1/a.mov": "o/s1/auto-a.mkv",
+        "s2/a.mov": "o/s2/auto-a.mkv",
+    }
+    jobs = jobs_of(
+        [str(tmp_path / "s1/b.mkv"), str(tmp_path / "s2" / "*.png")],
+        tmp_path / "o",
+        "{stem}-{preset}.{ext}",
+        ("--preset", "film-scan"),
+    )
+    assert named(jobs, tmp_path) == {
+        "s1/b.mkv": "o/b-film-scan.mkv",
+        "s2/n_##.png": "o/n-film-scan.##.png",
+    }
+
+
+def test_two_clips_do_not_become_one(tmp_path: Path) -> None:
+    touch(tmp_path / "in", "a.mov", "a.mkv")
+    with pytest.raises(ConflictError, match="would both become") as caught:
+        jobs_of([str(tmp_path / "in")], tmp_path / "o", "{stem}.mkv", ())
+    assert caught.value.exit_code == 10
+    assert len(jobs_of([str(tmp_path / "in")], tmp_path / "o", "{stem}_{ext}.mkv", ())) == 2
+    with pytest.raises(UsageError, match="template"):
+        jobs_of([str(tmp_path / "in")], tmp_path / "o", "{shot}.mkv", ())
+    with pytest.raises(InputError, match="no clip"):
+        jobs_of([str(tmp_path / "in" / "*.mxf")], tmp_path / "o", "{stem}.mkv", ())
+
+
+def test_a_list_of_jobs(tmp_path: Path) -> None:
+    (tmp_path / "jobs.toml").write_text(
+        '[defaults]\npreset = "high-iso"\n[[job]]\ninput = "a.mov"\nluma = 60\n'
+        '[[job]]\ninput = "b.mov"\noutput = "x/b.mkv"\nstrict = true\n'
+        'set = {"temporal.radius" = 2}\npreset = "chroma"\n'
+    )
+    found = jobs_of(
+        [str(tmp_path / "jobs.toml")], tmp_path / "o", "{stem}_dn.{ext}", ("--crf", "9")
+    )
+    assert named(found, tmp_path) == {"a.mov": "o/a_dn.mov", "b.mov": "o/x/b.mkv"}
+    assert found[0].options == ("--crf", "9", "--preset", "high-iso", "--luma", "60")
+    assert found[1].options == (
+        *("--crf", "9", "--preset", "chroma", "--strict", "--set", "temporal.radius=2"),
+    )
+    for text in ("[[job]]\nname = 1\n", "job = 3\n", "[[jobs]]\n", "[[job\n"):
+        (tmp_path / "jobs.toml").write_text(text)
+        with pytest.raises((UsageError, InputError)):
+            jobs_of([str(tmp_path / "jobs.toml")], tmp_path / "o", "{stem}.{ext}", ())
+
+
+def test_a_wrong_option_of_one_job_stops_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    touch(tmp_path, "a.mov", "b.mov")
+    (tmp_path / "jobs.toml").write_text(
+        '[[job]]\ninput = "a.mov"\n[[job]]\ninput = "b.mov"\nlumma = 60\n'
+    )
+    assert call("batch", tmp_path / "jobs.toml", "-o", tmp_path / "o") == 2
+    assert "--lumma" in capsys.readouterr().err and not list(tmp_path.glob("o/*_dn*"))
+
+
+# -- what is done ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Job, dict[str, Any]]:
+    """A job that was done, as a batch does it, and the parameters it was done with."""
+    source = write(Clip("in.mkv", codec="ffv1", frames=3), tmp_path)
+    job = Job(source, tmp_path / "out.mkv", GIVEN)
+    monkeypatch.setattr("sys.argv", ["vdenoise", "run", *job.arguments, "--threads", "1"])
+    assert call("run", *job.arguments, "--threads", "1") == 0
+    recipe = json.loads((tmp_path / "out.mkv.vdenoise.json").read_text())
+    return job, recipe["asked"]
+
+
+def state(job: Job, asked: dict[str, Any], **given: bool) -> str:
+    flags = {"ours": False, "overwrite": False, **given}
+    return state_of(job, asked, __version__, **flags).state
+
+
+def test_what_is_done_stays_done(made: tuple[Job, dict[str, Any]]) -> None:
+    job, asked = made
+    assert state(job, asked) == "done"
+    moved = Job(job.source, job.output, ("--threads", "2", "--progress", "none", *job.options))
+    assert state(moved, asked) == "done"
+
+
+def test_another_request_is_a_conflict(made: tuple[Job, dict[str, Any]]) -> None:
+    job, asked = made
+    other = Job(job.source, job.output, (*job.options, "--crf", "3"))
+    assert state(other, asked) == "conflict"
+    assert state(other, asked, overwrite=True) == "to do"
+    assert state(job, {**asked, "output.luma": 50.0}) == "conflict"
+    assert state_of(job, asked, "0.0", ours=False, overwrite=False).state == "conflict"
+
+
+def test_another_source_is_a_conflict(made: tuple[Job, dict[str, Any]]) -> None:
+    job, asked = made
+    data = bytearray(job.source.read_bytes())
+    data[-100] ^= 1
+    job.source.write_bytes(data)
+    assert state(job, asked) == "conflict"
+
+
+def test_a_broken_output_is_made_again(made: tuple[Job, dict[str, Any]]) -> None:
+    job, asked = made
+    job.output.write_bytes(job.output.read_bytes()[:-10])
+    assert state(job, asked) == "to do"
+    job.output.unlink()
+    assert state(job, asked) == "to do"
+
+
+def test_an_output_without_a_recipe_is_not_lost(made: tuple[Job, dict[str, Any]]) -> None:
+    job, asked = made
+    (job.output.parent / "out.mkv.vdenoise.json").unlink()
+    assert state(job, asked) == "conflict"
+    assert state(job, asked, ours=True) == "to do"
+
+
+def test_the_output_of_a_sequence_is_checked_frame_by_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pattern = images.sequence(tmp_path / "in", "png-8", frames=3)
+    job = Job(pattern, tmp_path / "q.####.png", GIVEN)
+    monkeypatch.setattr("sys.argv", ["vdenoise", "run", *job.arguments])
+    assert call("run", *job.arguments) == 0
+    asked = json.loads((tmp_path / "q.####.png.vdenoise.json").read_text())["asked"]
+    assert state(job, asked) == "done"
+    (tmp_path / "q.1002.png").unlink()
+    assert state(job, asked) == "to do"
+
+
+def test_the_journal_survives_a_line_cut_short(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path)
+    job = Job(tmp_path / "a.mov", tmp_path / "b.mov")
+    journal.write("start", job, pid=2**22 + 1)
+    with journal.path.open("a") as file:
+        file.write('{"event": "sta')
+    assert Journal.open(tmp_path).begun == {str(job.output): 2**22 + 1}
+    part = tmp_path / f".b.mov.{2**22 + 1}.abcdef.partial"
+    other = tmp_path / ".b.mov.1.abcdef.partial"
+    touch(tmp_path, part.name, other.name)
+    batch.tidy(job, 2**22 + 1)
+    batch.tidy(job, 1)  # alive
+    assert not part.exists() and other.exists()
+
+
+# -- from end to end -------------------------------------------------------------------------
+
+
+def test_a_batch_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clips, out = tmp_path / "in", tmp_path / "out"
+    clips.mkdir()
+    write(Clip("a.mkv", codec="ffv1", frames=3), clips)
+    (clips / "b.mkv").write_bytes(b"no clip at all")
+    images.sequence(clips / "c", "png-8", frames=2)
+    command = ("batch", clips, "-o", out, *GIVEN, "--jobs", "2", "--threads", "2")
+    assert call(*command, "--dry-run") == 0
+    assert capsys.readouterr().out.count("to do") == 3 and not out.exists()
+
+    assert call(*command, "--keep-going", "--progress", "json") == 8
+    said = capsys.readouterr().err
+    events = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    assert {e["event"] for e in events} >= {"note", "progress", "finished", "failed"}
+    assert said.splitlines()[-1].startswith("vdenoise: error E0801 [exit 8] 1 of 3 clips failed")
+    report = json.loads((out / batch.REPORT).read_text())
+    assert report["counts"] == {"done": 2, "failed": 1}
+    failed = next(job for job in report["jobs"] if job["state"] == "failed")
+    assert failed["error"] == "E0304" and failed["hint"] and "b.mkv" in failed["why"]
+    first = {path: path.stat().st_mtime_ns for path in out.rglob("*_dn*")}
+
+    write(Clip("b.mkv", codec="ffv1", frames=2), clips)
+    assert call(*command) == 0
+    assert "2 done already" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in first} == first
+    assert (out / "b_dn.mkv").exists() and (out / "c" / "plate_dn.1002.png").exists()
+    assert not list(out.rglob(".*"))
+
+    assert call(*command, "--luma", "50") == 10
+    assert "made with other options" in capsys.readouterr().err.splitlines()[-1]
+    assert {path: path.stat().st_mtime_ns for path in first} == first
+
+
+def test_killed_at_any_moment_it_goes_on_to_the_same_result(tmp_path: Path) -> None:
+    clips = tmp_path / "in"
+    clips.mkdir()
+    write(Clip("a.mkv", codec="ffv1", frames=12), clips)
+    images.sequence(clips, "png-8", frames=6)
+    found = kills.check(clips, tmp_path, 2, [*GIVEN, "--jobs", "2", "--threads", "2"])
+    assert found["last"] == 0, found
+    assert found["same"] and found["clean"], found
