@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import av
+import OpenImageIO as oiio  # noqa: N813 (its own documentation calls it so)
 from av.codec import Codec
 
 from vdenoise.media.codecs import CODECS, NAMED
 
 
 def libraries() -> dict[str, str]:
-    """Versions of PyAV and of the FFmpeg libraries in it."""
+    """Versions of PyAV, of the FFmpeg libraries in it, and of OpenImageIO."""
     versions = {name: ".".join(map(str, found)) for name, found in av.library_versions.items()}
-    return {"PyAV": av.__version__, **versions}
+    return {"PyAV": av.__version__, **versions, "OpenImageIO": oiio.VERSION_STRING}
 
 
 def encoders() -> dict[str, bool]:
