@@ -17,6 +17,7 @@ from vdenoise.color import bent, straight, to_rgb
 from vdenoise.errors import InputError, UsageError
 from vdenoise.frame import Curve, PixelFormat
 from vdenoise.media import sequence
+from vdenoise.media.encode import choose
 from vdenoise.media.linear import fit_curve
 from vdenoise.media.pixels import planar_format
 from vdenoise.media.probe import probe
@@ -289,6 +290,12 @@ def test_to_a_movie_and_back(tmp_path: Path) -> None:
             a = images.read(folder / "in" / f"plate.{1001 + n}{pattern.suffix}")[1]
             b = images.read(folder / f"back.{n:04d}{pattern.suffix}")[1]
             assert same(a, b), kind
+
+
+def test_images_become_a_movie_that_plays(tmp_path: Path) -> None:
+    info = probe(images.sequence(tmp_path, "png-8", frames=2))
+    assert choose(info, tmp_path / "a.mp4").codec == "x265"
+    assert choose(info, tmp_path / "a.mov").codec == "png"
 
 
 def test_yuv_becomes_the_rgb_it_stands_for() -> None:

@@ -103,6 +103,8 @@ def choose(
             f"There is no codec {codec!r}.", f"Use one of: {', '.join(NAMED)}.", number=22
         )
     own = next((c.name for c in CODECS.values() if c.source == info.codec), None)
+    if info.sequence is not None and kind == "mp4":
+        own = None  # MP4 takes PNG frames, and hardly a player plays them
     if codec is not None:
         names = [codec]
     elif is_pipe(target):
