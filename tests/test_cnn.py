@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 import torch
 from pictures import noisy, psnr, scene
+from test_stages import influence
 from torch import Tensor
 
 from samples.scene import frames
 from vdenoise.frame import Block
+from vdenoise.nets.base import BANDS, NetInput
+from vdenoise.nets.guard import guarded
 from vdenoise.stages.cnn import Cnn
 from vdenoise.stages.temporal import TemporalMean
 from vdenoise.stages.wiener import Wiener
@@ -82,3 +85,23 @@ def test_bfloat16_is_close() -> None:
     exact = Cnn().apply(before).luma.pixels
     rounded = Cnn().apply(replace(before, compute=torch.bfloat16)).luma.pixels
     assert abs(psnr(exact, luma[3:4]) - psnr(rounded, luma[3:4])) < 0.02
+
+
+@pytest.mark.parametrize("dim", [-1, -2], ids=["across", "down"])
+def test_the_halo_is_what_the_network_sees(dim: int) -> None:
+    stage = Cnn(structure_guard=False)
+    assert influence(stage, dim) == {"luma": stage.halo, "chroma": stage.halo}
+
+
+def test_the_guard_keeps_what_is_no_noise() -> None:
+    """A correction that takes a texture away is dropped there; one that takes noise away is not."""
+    torch.manual_seed(0)
+    noise, texture = 0.02 * torch.randn(1, 3, 64, 128), torch.zeros(1, 3, 64, 128)
+    texture[..., 64:] = 0.05 * torch.where(torch.arange(64) % 2 == 0, 1.0, -1.0)
+    picture = 0.5 + noise + texture
+    sigma, left = torch.full_like(picture, 0.02), torch.ones_like(picture)
+    x = NetInput(picture, picture, sigma, left, torch.ones(1, 2 * BANDS))
+    kept = guarded(-(noise + texture), x, 1.0)
+    assert kept[..., 80:].abs().max() == 0
+    plain = kept[..., :48] / -noise[..., :48]
+    assert plain.mean() > 0.9

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vdenoise.frame import Block, Signal
-from vdenoise.nets import build
+from vdenoise.nets import build, guard
 from vdenoise.nets.base import NetInput, Network, noise_bands
 from vdenoise.nets.models import find, load
 from vdenoise.stages.base import Stage, param, resize_to, subsampling
@@ -40,15 +40,22 @@ class Cnn(Stage):
         "removes noise": "a network finishes what the stages before began; tests/test_cnn.py",
         "stronger is smoother": "as above: held to it after the spatial stage, tests/test_cnn.py",
         "says what it leaves": "what a network leaves is its own error, which no map foretells",
+        "halo is used": "the guard's window is felt where the guard steps in; tests/test_cnn.py",
         "flat stays flat": "a network answers to a thousandth of full scale, not to rounding",
     }
 
     model: str = param("S", "Network to run: S, M, or a .safetensors file.")
 
+    structure_guard: bool = param(
+        True,
+        "Whether the network gives way to the stages before where it would remove more than the "
+        "noise measured: fine textures stay.",
+    )
+
     @property
     def halo(self) -> int:
-        """What the network's convolutions see."""
-        return _shape(self.model)[0]
+        """What the network's convolutions see, and the guard around that."""
+        return _shape(self.model)[0] + (guard.REACH if self.structure_guard else 0)
 
     @property
     def multiple(self) -> int:
@@ -88,7 +95,10 @@ class Cnn(Stage):
             ),
             temporal_left=_left(temporal, temporal_chroma, at),
         )
-        correction = net(x).to(luma)
+        correction = net(x)
+        if self.structure_guard:
+            correction = guard.guarded(correction, x, block.noise.grain_area)
+        correction = correction.to(luma)
         if chroma is None:
             return luma + correction[:, :1], None
         change = [resize_to(plane, chroma) for plane in correction[:, 1:].split(1, dim=1)]
