@@ -128,15 +128,22 @@ CASES = {
 }
 
 
-def planned(source: Path, target: Path, codec: str, crf: int | None = None) -> Plan:
+def planned(
+    source: Path, target: Path, codec: str, crf: int | None = None, layers: list[Layer] = LAYERS
+) -> Plan:
     info = probe(source)
-    chain = Request.of(load("auto"), LAYERS, "veryfast").chain()
+    chain = Request.of(load("auto"), layers, "veryfast").chain()
     return make(info, chain, target, choose(info, target, codec=codec, crf=crf), device="cpu")
 
 
-def job_for(case: Case, folder: Path, segments: list[tuple[int, int]] | None = None) -> Job:
-    plan = planned(case.source(folder), folder / case.target, case.codec, case.crf)
-    request = Request.of(load("auto"), LAYERS, "veryfast")
+def job_for(
+    case: Case,
+    folder: Path,
+    segments: list[tuple[int, int]] | None = None,
+    layers: list[Layer] = LAYERS,
+) -> Job:
+    plan = planned(case.source(folder), folder / case.target, case.codec, case.crf, layers)
+    request = Request.of(load("auto"), layers, "veryfast")
     file = make_plan(plan, request, profile=None, cuts=(CUT,), segment_frames=7)
     file = file.model_copy(update={"analysis": add_analysis(file, plan.info, Quiet(), None)})
     return saved(file, folder / "plan.json", segments)
@@ -212,6 +219,16 @@ def test_any_partition_in_any_order_makes_the_single_pass(name: str, tmp_path: P
         assert facts(target) == expected
         if job.file.join == "copy":
             assert packets(target) == packets(tmp_path / f"single-{case.target}")
+
+
+def test_a_network_is_in_the_plan_and_changes_nothing_at_edges(tmp_path: Path) -> None:
+    clip = Clip("in.mkv", "ffv1", frames=16, time_base=Fraction(1, 1000))
+    case = Case(lambda folder: write(clip, folder), "out.mkv", "ffv1")
+    layers = [Layer("test", {"temporal.radius": 1, "net.method": "cnn", "net.model": "S"})]
+    job = job_for(case, tmp_path, [(0, 4), (5, 5), (6, 15)], layers)
+    stages = {stage.stage: stage.fingerprint for stage in analysis_of(job).chain.stages}
+    assert len(stages["net.cnn"] or "") == 64 and stages["temporal.mean"] is None
+    assert done(job) == list(frame_hashes(single_pass(job, tmp_path / "single.mkv")))
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,13 @@ Anything else that escapes is a bug of ours: traceback and exit code 1.
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
+
+# What a shared folder says when its server is away for a moment: the same may work later.
+TRANSIENT = frozenset(
+    {errno.ESTALE, errno.EIO, errno.EAGAIN, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN}
+)
 
 
 class VdenoiseError(Exception):

@@ -25,7 +25,7 @@ from vdenoise.cli.presets import presets
 from vdenoise.cli.profile import profile
 from vdenoise.cli.run import run
 from vdenoise.cli.stages import stages
-from vdenoise.errors import Interrupted, UsageError, VdenoiseError
+from vdenoise.errors import TRANSIENT, Interrupted, TryAgain, UsageError, VdenoiseError
 from vdenoise.preset import did_you_mean
 
 
@@ -95,6 +95,16 @@ def status(args: Sequence[str]) -> int:
         short = MemoryShort("The memory is full.", "End other programs, or use a faster --speed.")
         ui.error(short, short.exit_code)
         return short.exit_code
+    except OSError as problem:
+        if problem.errno not in TRANSIENT:
+            ui.bug(problem)
+            return 1
+        away = TryAgain(
+            f"{problem.filename or 'A file'} cannot be reached: {problem.strerror}.",
+            "Run the same command again later.",
+        )
+        ui.error(away, away.exit_code)
+        return away.exit_code
     except Exception as problem:
         ui.bug(problem)
         return 1

@@ -192,7 +192,7 @@ def _submit(folder: Path) -> None:
         raise DeviceError(
             "The farm's own commands are not on this machine.",
             f"Run {folder / 'submit.sh'} where they are.",
-            number=4,
+            number=9,
         )
     if done.returncode != 0:
         raise TryAgain(

@@ -80,12 +80,6 @@ def plan(ctx: click.Context, /, **options: Any) -> None:
             chain_from(ctx),
             {**options, "output": clip, "noise_out": None, "overwrite": True, "device": "cpu"},
         )
-        if made.info.sequence is not None:
-            raise UsageError(
-                "A plan is for movies so far; images are done frame by frame without one.",
-                "Share the work out by range: vdenoise run INPUT -o OUTPUT --frames A-B.",
-                number=89,
-            )
         if target.exists() and not options["overwrite"]:
             raise OutputError(
                 f"{target} exists already.", "Choose another name or add --overwrite.", number=1

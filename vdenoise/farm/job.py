@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from vdenoise import __version__, analyze
-from vdenoise.errors import ConflictError, UsageError
+from vdenoise.errors import ConflictError, OutputError, UsageError
 from vdenoise.farm.planfile import (
     Analysis,
     ChainRecord,
@@ -27,13 +26,13 @@ from vdenoise.media.encode import choose
 from vdenoise.media.encoder import EncodeSettings
 from vdenoise.media.index import adopt, scan
 from vdenoise.media.probe import probe
-from vdenoise.media.source import is_pipe
+from vdenoise.media.sequence import is_image
+from vdenoise.media.source import is_pipe, open_input
 from vdenoise.noise.profile import NoiseProfile
 from vdenoise.plan import MIB, Plan, make, progressive
 from vdenoise.preset import DEFAULT
 from vdenoise.recipe import fingerprint
 from vdenoise.run import Progress
-from vdenoise.stream import Shots
 
 ANALYSIS = "analysis.json"  # in the work folder, where the plan holds none
 LOSSLESS_CONTAINER = "matroska"  # of segments whose samples are encoded once they are joined
@@ -80,6 +79,12 @@ def make_plan(
             "A plan is for files: a pipe can be read and written once.",
             "Name the clip and the output.",
             number=75,
+        )
+    if info.sequence or is_image(plan.output) or len(plan.positions) != plan.last - plan.first + 1:
+        raise UsageError(
+            "A plan is for consecutive frames of a movie that become a movie.",
+            "Images are done by range without one: vdenoise run INPUT -o OUTPUT --frames A-B.",
+            number=89,
         )
     reach = sum(step.stage.reach for step in plan.steps)
     length = segment_frames or segment_length(info.width * info.height, plan.chain.speed, reach)
@@ -192,8 +197,6 @@ def open_job(
 
 
 def _check_source(file: PlanFile, clip: Path) -> None:
-    from vdenoise.media.source import open_input
-
     open_input(clip).close()  # missing, unreadable, a folder: in the words of every command
     found = fingerprint(clip)
     if found != {"bytes": file.source.bytes, "sha256_ends": file.source.sha256_ends}:
@@ -235,12 +238,28 @@ def analyze_job(job: Job, progress: Progress, threads: int | None) -> tuple[Anal
     Raises:
         ConflictError: the work folder holds that of another plan.
     """
-    job.work.mkdir(parents=True, exist_ok=True)
+    make_folder(job.work)
     if job.file.analysis is not None or (job.work / ANALYSIS).exists():
         return analysis_of(job), True
     found = add_analysis(job.file, job.info, progress, threads)
     write_record(found, job.work / ANALYSIS)
     return found, False
+
+
+def make_folder(folder: Path) -> None:
+    """Make the work folder.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"Cannot make the folder {folder}: {error.strerror}.",
+            "Name another one with --work.",
+            number=12,
+        ) from error
 
 
 def work_id(job: Job, analysis: Analysis) -> str:
@@ -268,19 +287,3 @@ def run_plan(
         interlaced=job.file.interlaced,
         seed=job.file.seed,
     )
-
-
-def shots_of(job: Job, analysis: Analysis) -> Shots:
-    """The shots that windows keep within."""
-    return Shots(job.info.frames or 0, analysis.cuts)
-
-
-def summary(job: Job) -> dict[str, Any]:
-    """For ``--json``: what a task works on."""
-    return {
-        "plan_id": job.file.plan_id,
-        "source": str(job.source),
-        "work": str(job.work),
-        "frames": list(job.file.frames),
-        "segments": [list(segment) for segment in job.file.segments],
-    }

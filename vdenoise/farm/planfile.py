@@ -297,11 +297,11 @@ def read_record(cls: type[Saved], path: Path, what: str, hint: str) -> Saved:
         return cls.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise UsageError(
-            f"Cannot read the {what} {path}: {error.strerror}.", hint, number=73
+            f"Cannot read the {what} {path}: {error.strerror}.", hint, number=93
         ) from error
     except (ValueError, ValidationError) as error:
         first = " ".join(str(error).splitlines()[:3])
-        raise UsageError(f"{path} is no {what}: {first}", hint, number=74) from error
+        raise UsageError(f"{path} is no {what}: {first}", hint, number=94) from error
 
 
 def write_record(record: Record, path: Path) -> None:

@@ -22,7 +22,7 @@ from torch import Tensor
 from vdenoise import run
 from vdenoise.errors import ConflictError, OutputError, VerifyError
 from vdenoise.farm.engine import fingerprint
-from vdenoise.farm.job import Job, analysis_of, run_plan, work_id
+from vdenoise.farm.job import Job, analysis_of, make_folder, run_plan, work_id
 from vdenoise.farm.planfile import Analysis, Record, read_record, write_record
 from vdenoise.media.codecs import CONTAINERS
 from vdenoise.media.probe import probe
@@ -206,19 +206,3 @@ def run_segment(
     )
     write_record(report, place.report)
     return report
-
-
-def make_folder(folder: Path) -> None:
-    """Make the work folder.
-
-    Raises:
-        OutputError: it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"Cannot make the folder {folder}: {error.strerror}.",
-            "Name another one with --work.",
-            number=12,
-        ) from error

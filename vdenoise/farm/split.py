@@ -49,14 +49,14 @@ def parse_numbers(text: str, count: int) -> tuple[int, ...]:
         first, dash, last = part.strip().partition("-")
         if not (first.isdecimal() and (last.isdecimal() if dash else True)):
             raise UsageError(
-                f"{text!r} does not name segments.", "For example: --segments 3-5,9", number=71
+                f"{text!r} does not name segments.", "For example: --segments 3-5,9", number=91
             )
         begin, end = int(first), int(last or first)
         if not begin <= end < count:
             raise UsageError(
                 f"The plan has the segments 0-{count - 1}, not {part.strip()}.",
                 f"Name segments between 0 and {count - 1}, as A or A-B.",
-                number=72,
+                number=92,
             )
         found.update(range(begin, end + 1))
     return tuple(sorted(found))

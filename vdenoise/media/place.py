@@ -10,7 +10,7 @@ from pathlib import Path
 
 import av
 
-from vdenoise.errors import OutputError
+from vdenoise.errors import TRANSIENT, OutputError, TryAgain
 
 
 def check_folder(target: Path) -> None:
@@ -48,6 +48,11 @@ def writing(target: Path) -> Iterator[None]:
                 "The program that reads standard output has closed it.",
                 "See what it says.",
                 number=6,
+            ) from error
+        if code in TRANSIENT:
+            raise TryAgain(
+                f"{target} cannot be reached for now: {getattr(error, 'strerror', error)}.",
+                "Run the same command again later.",
             ) from error
         raise OutputError(
             f"{target} cannot be written: {getattr(error, 'strerror', None) or error}.",

@@ -62,6 +62,11 @@ class Cnn(Stage):
         """Cells of the network's coarsest level, on 4:4:4 as on 4:2:0."""
         return _shape(self.model)[1]
 
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the weights."""
+        return find(self.model).sha256
+
     def denoise(self, block: Block) -> Block:
         """Frame by frame: the result cannot depend on how many come at once."""
         net = load(self.model, block.luma.pixels.device, block.compute)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vdenoise.farm.export import Export
 
 _SCRIPT = '''\
-"""Launch: python outline.py. The job's XML instead, without a server: python outline.py --xml."""
+"""Launch: python launch.py. The job's XML instead, without a server: python launch.py --xml."""
 
 import sys
 
@@ -24,7 +24,7 @@ else:
 
 
 def files(job: Export) -> dict[str, str]:
-    """``outline.py`` and ``submit.sh``."""
+    """``launch.py`` and ``submit.sh``."""
     memory = f"{-(-job.memory_mib // 1024)}g"
     resources: dict[str, object] = {"threads": job.cpus, "memory": memory}
     cards: dict[str, object] = {"gpus": job.gpus, "gpu_memory": "8g"} if job.gpus else {}
@@ -44,8 +44,8 @@ def files(job: Export) -> dict[str, str]:
     names = [*(["analyze"] if job.analyze else []), "denoise", "assemble"]
     lines += [f"job.add_layer({name})" for name in names]
     return {
-        "outline.py": _SCRIPT.format(name=f"vdenoise_{job.name}", layers="\n".join(lines)),
-        "submit.sh": '#!/bin/sh\ncd "$(dirname "$0")" && exec python3 outline.py\n',
+        "launch.py": _SCRIPT.format(name=f"vdenoise_{job.name}", layers="\n".join(lines)),
+        "submit.sh": '#!/bin/sh\ncd "$(dirname "$0")" && exec python3 launch.py\n',
     }
 
 

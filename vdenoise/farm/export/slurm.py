@@ -6,6 +6,7 @@ import shlex
 
 from vdenoise.farm.export import Export
 
+_HERE = "SEGMENTS-OF-THIS-TASK"
 LARGEST_ARRAY = 1000  # tasks: sites allow 1001 or more (MaxArraySize)
 
 
@@ -23,13 +24,14 @@ def files(job: Export) -> dict[str, str]:
 
 def _segments(job: Export, grouped: int) -> str:
     """The command, with the shell's arithmetic where a task does several segments."""
+    command = job.shell(job.segment_arguments(_HERE))
     if grouped == 1:
-        return job.shell(job.segment_arguments("%")).replace("%", '"$SLURM_ARRAY_TASK_ID"')
+        return command.replace(_HERE, '"$SLURM_ARRAY_TASK_ID"')
     return (
         f"first=$((SLURM_ARRAY_TASK_ID * {grouped}))\n"
         f"last=$((first + {grouped - 1}))\n"
         f'[ "$last" -lt {job.segments} ] || last={job.segments - 1}\n'
-        + job.shell(job.segment_arguments("%")).replace("%", '"$first-$last"')
+        + command.replace(_HERE, '"$first-$last"')
     )
 
 

@@ -1,0 +1,154 @@
+"""Kill tasks of a plan at random times, resume, and compare the clip with a single pass.
+
+::
+
+    python -m benchmarks.segment_kills --kills 20 --terms 20 -o FILE.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+
+VDENOISE = (sys.executable, "-m", "vdenoise")
+FAST = ("--speed", "veryfast", "--spatial", "gaussian")
+LONGEST_SECONDS = 1.5  # from the first sign of work to the kill
+
+
+@dataclass(frozen=True)
+class Killed:
+    """How a task ended."""
+
+    status: int
+    last_line: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was there in the end."""
+
+    identical: bool  # every packet is the single pass's
+    broken: list[str]  # segments that are there under their names and are not whole
+    strangers: list[str]  # files that are no segment, report or ignorable temporary
+    temporaries: int
+
+
+@dataclass(frozen=True)
+class Killing:
+    """A plan in a folder, and its single pass."""
+
+    folder: Path
+
+    @classmethod
+    def prepare(cls, folder: Path, frames: int = 48) -> Killing:
+        """Make clip, plan and single pass."""
+        _clip(folder / "in.mkv", frames)
+        _run("run", "in.mkv", "-o", "single.mkv", *FAST, cwd=folder)
+        _run(*("plan", "in.mkv", "-o", "plan.json", "--segment-frames", "6"), *FAST, cwd=folder)
+        return cls(folder)
+
+    def kill(self, number: signal.Signals, seed: int) -> Killed:
+        """Start a task and end it at a random time after its first sign of work."""
+        command = [*VDENOISE, "run", "--plan", "plan.json", "--resume", "--progress", "json"]
+        with subprocess.Popen(command, cwd=self.folder, stderr=subprocess.PIPE, text=True) as task:
+            assert task.stderr is not None
+            first = task.stderr.readline()
+            time.sleep(random.Random(seed).uniform(0, LONGEST_SECONDS) if first else 0)
+            task.send_signal(number)
+            lines = [first, *task.stderr.read().splitlines()]
+        hint = next((line for line in reversed(lines) if line.startswith("hint: ")), "")
+        return Killed(task.returncode, lines[-1], hint)
+
+    def finish(self) -> Found:
+        """Look for broken files, do the rest, join, compare."""
+        work = self.folder / "plan.work"
+        names = [path.name for path in work.iterdir()] if work.exists() else []
+        temporaries = [name for name in names if name.startswith(".")]
+        known = [name for name in names if name.startswith("seg_")]
+        broken = [
+            name
+            for name in known
+            if name.endswith(".json") and not _whole(work / name, work / f"{name[:-5]}.mkv")
+        ]
+        _run("run", "--plan", "plan.json", "--resume", cwd=self.folder)
+        _run("farm", "assemble", "--plan", "plan.json", "--verify", cwd=self.folder)
+        joined, single = self.folder / "in_dn.mkv", self.folder / "single.mkv"
+        return Found(
+            identical=_packets(joined) == _packets(single),
+            broken=broken,
+            strangers=sorted(set(names) - set(temporaries) - set(known)),
+            temporaries=len(temporaries),
+        )
+
+
+def _run(*words: str, cwd: Path) -> None:
+    done = subprocess.run([*VDENOISE, *words], cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def _whole(report: Path, clip: Path) -> bool:
+    wanted = json.loads(report.read_text())
+    return clip.exists() and hashlib.sha256(clip.read_bytes()).hexdigest() == wanted["sha256"]
+
+
+def _packets(path: Path) -> list[tuple[int | None, str]]:
+    with av.open(str(path)) as container:
+        return [
+            (packet.pts, hashlib.sha256(bytes(packet)).hexdigest())
+            for packet in container.demux(video=0)
+            if packet.size
+        ]
+
+
+def _clip(path: Path, frames: int) -> None:
+    """A moving pattern with noise, 160x96."""
+    rng = np.random.default_rng(3)
+    y, x = np.mgrid[0:144, 0:160]
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        for number in range(frames):
+            pattern = 120 + 70 * np.sin((x + 2 * number) / 9) * np.cos(y / 7)
+            noisy = np.clip(pattern + rng.normal(0, 8, x.shape), 0, 255).astype(np.uint8)
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(noisy, format="yuv420p")))
+        output.mux(stream.encode(None))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write what was found as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--terms", type=int, default=20)
+    parser.add_argument("-o", "--output", type=Path)
+    options = parser.parse_args(arguments)
+    rows = []
+    for name, count in (("SIGKILL", options.kills), ("SIGTERM", options.terms)):
+        with tempfile.TemporaryDirectory() as folder:
+            killing = Killing.prepare(Path(folder), frames=96)
+            ends = [killing.kill(signal.Signals[name], seed).status for seed in range(count)]
+            found = killing.finish()
+            stopped = sum(status in (143, -9) for status in ends)
+            rows.append({"signal": name, "sent": count, "stopped": stopped, **asdict(found)})
+    text = json.dumps({"schema": 1, "rows": rows}, indent=1) + "\n"
+    if options.output is None:
+        print(text, end="")
+    else:
+        options.output.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
