@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -53,11 +52,7 @@ class StillMotion:
     """Motion of a clip in which nothing moves, on a grid of half the size."""
 
     luma: Tensor  # (T, 1, H, W)
-    asked: list[tuple[int, int]] = field(default_factory=list)
     guide_noise: float = 1 / 9
-
-    def prepare(self, pairs: Sequence[tuple[int, int]]) -> None:
-        self.asked.extend(pairs)
 
     def guide(self, a: int) -> Tensor:
         padded = functional.pad(self.luma[a : a + 1], (1, 1, 1, 1), mode="replicate")

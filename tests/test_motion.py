@@ -114,7 +114,7 @@ def test_flows_do_not_depend_on_the_number_of_threads() -> None:
     try:
         shared = SharedMotion("better")
         motion = shared.block(0, torch.stack([a, b]), NoiseProfile.white(1e-6).shots[0].table())
-        motion.prepare([(0, 1)])
+        motion.flow(0, 1)
         again = estimate(a, b, 1, "better")
     finally:
         cv2.setNumThreads(before)
@@ -126,9 +126,9 @@ def test_old_frames_are_forgotten() -> None:
     table = NoiseProfile.white(0.01).shots[0].table()
     for start in range(20):
         block = shared.block(start, torch.rand(2, 1, 32, 32), table)
-        block.prepare([(0, 1)])
-    assert len(shared._guides) <= 5
-    assert len(shared._flows) <= 10
+        block.trust(0, 1)
+    assert len(shared.guides) <= 5
+    assert len(shared.flows) <= 10
 
 
 def test_big_frames_are_matched_at_reduced_size() -> None:
@@ -140,5 +140,5 @@ def test_big_frames_are_matched_at_reduced_size() -> None:
 
 def test_box_mean_is_the_mean_of_the_window() -> None:
     x = torch.rand(9, 11)
-    assert box_mean(x, 3)[4, 5] == pytest.approx(x[3:6, 4:7].mean().item(), abs=1e-6)
-    torch.testing.assert_close(box_mean(torch.full((5, 5), 0.25), 5), torch.full((5, 5), 0.25))
+    assert box_mean(x, (3, 5))[4, 5] == pytest.approx(x[3:6, 3:8].mean().item(), abs=1e-6)
+    torch.testing.assert_close(box_mean(torch.full((5, 5), 0.25), (5, 5)), torch.full((5, 5), 0.25))

@@ -199,10 +199,6 @@ class Motion(Protocol):
         """Luma of block frame ``a`` with most of its noise removed, (1, H, W)."""
         ...
 
-    def prepare(self, pairs: Sequence[tuple[int, int]]) -> None:
-        """Estimate the motion of many pairs at once, both ways."""
-        ...
-
     def flow(self, a: int, b: int) -> Tensor:
         """Where each pixel of block frame ``a`` is in block frame ``b``.
 

@@ -34,7 +34,8 @@ CODEC_FRAMES = 60  # source frames held by decoder and encoder (threads, x264's 
 MOTION_MEMORY = 1.5  # guides and flows of a frame, in copies of its signals
 SCRATCH_BYTES = 640 * MIB  # for one block and a stage's work on it, on a CPU
 CUDA_SHARE = 0.5  # of the free memory of a card
-LONGEST_BLOCK = 8
+# A CPU's workers compute a frame each, so that all have work even in a short shot.
+LONGEST_BLOCK = {"cpu": 1, "cuda": 8}
 SMALLEST_TILE = 128
 _FLOATS = ("f16le", "f32le")  # how FFmpeg's names of floating-point formats end
 QUEUE_FRAMES = 2  # decoded and denoised frames waiting between the threads
@@ -79,6 +80,7 @@ class Plan:
     first: int  # frames to write, both inclusive
     last: int
     memory_bytes: int  # estimate of the peak
+    workers: int = 1  # threads that compute, each a block of its own
     interlaced: Interlaced = "refuse"
     seed: int = 0
     noise_out: Path | None = None
@@ -124,6 +126,7 @@ class Plan:
             "sigma_scale": self.chain.sigma_scale,
             "steps": [step.to_json() for step in self.steps],
             "device": self.device,
+            "workers": self.workers,
             "memory_mib": self.memory_bytes // MIB,
             "bit_path": self.bit_path,
             "encode": self.encode.model_dump(mode="json"),
@@ -199,8 +202,13 @@ def make(
     stages = () if chain.luma == chain.chroma == 0 else chain.stages
     available = free_bytes(where)
     scratch = SCRATCH_BYTES if where == "cpu" else int(available * CUDA_SHARE)
-    steps = tuple(_step(stage, info, where, min(scratch, available // 2)) for stage in stages)
-    memory = _estimate(steps, info, where)
+    most = min(torch.get_num_threads(), last - first + 1) if where == "cpu" else 1
+    for workers in range(most, 0, -1):
+        room = min(scratch, available // 2 // workers)
+        steps = tuple(_step(stage, info, where, room) for stage in stages)
+        memory = _estimate(steps, info, where, workers)
+        if memory <= available:
+            break
     if memory > available + BASE_BYTES[torch.device(where).type]:
         raise MemoryShort(
             f"About {memory // MIB} MiB are needed and {available // MIB} MiB are free on {where}.",
@@ -219,6 +227,7 @@ def make(
         first=first,
         last=last,
         memory_bytes=memory,
+        workers=workers,
         interlaced=interlaced,
         seed=seed,
         noise_out=noise_out,
@@ -340,9 +349,10 @@ def _step(stage: Stage, info: ClipInfo, device: str, scratch: int) -> Step:
     half = precision == "float16" and not stage.mixed
     unit = signal_bytes(info.width, info.height, info.format) // (2 if half else 1)
     context = 2 * stage.reach * unit
+    longest = LONGEST_BLOCK[torch.device(device).type]
     fits = int((scratch - context) / (unit * (1 + stage.memory)))
     if fits >= 1 or not stage.tileable:
-        return Step(stage, precision, max(1, min(fits, LONGEST_BLOCK)), None)
+        return Step(stage, precision, max(1, min(fits, longest)), None)
     grid = tile_unit(stage, subsampling(info.format))
     halo = round_up(stage.halo, stage.multiple) * max(subsampling(info.format))
     tile = round_up(max(info.width, info.height), grid)
@@ -371,24 +381,26 @@ def fast_bfloat16() -> bool:
     return "avx512_bf16" in text or "amx_bf16" in text
 
 
-def _estimate(steps: Sequence[Step], info: ClipInfo, device: str) -> int:
-    """Bytes at the peak, from what stages declare: frames held by every step, the hungriest one's
-    work, and the fixed part."""
+def _estimate(steps: Sequence[Step], info: ClipInfo, device: str, workers: int) -> int:
+    """Bytes at the peak, from what stages declare: frames held by every step, the work of the
+    hungriest one on all workers, and the fixed part."""
     unit = signal_bytes(info.width, info.height, info.format)
     source = info.width * info.height * (2 if info.format.bits > 8 else 1)
     source = source * (3 if info.format.family == "rgb" else 2)
-    held = sum((2 * s.stage.reach + s.block) * (unit + source) for s in steps)
-    work = 0.0
+    held = sum((2 * s.stage.reach + (workers + 1) * s.block) * (unit + source) for s in steps)
+    work = motion = 0.0
     for step in steps:
         stage, share = step.stage, 1.0
         if step.tile is not None:
             side = step.tile + 2 * stage.halo * max(subsampling(info.format))
             share = min(side, info.width) * min(side, info.height) / (info.width * info.height)
         own = (2 * stage.reach + step.block) + stage.memory * step.block * share
-        motion = MOTION_MEMORY * (2 * stage.reach + step.block) if stage.needs_motion else 0.0
-        work = max(work, (own + motion) * unit * (0.5 if step.half else 1))
+        work = max(work, workers * own * unit * (0.5 if step.half else 1))
+        if stage.needs_motion:
+            known = 2 * stage.reach + (workers + 2) * step.block
+            motion = max(motion, MOTION_MEMORY * known * unit)
     codecs = (CODEC_FRAMES + 2 * QUEUE_FRAMES) * source
-    return int(BASE_BYTES[torch.device(device).type] + held + work + codecs)
+    return int(BASE_BYTES[torch.device(device).type] + held + work + motion + codecs)
 
 
 def free_bytes(device: str) -> int:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -17,7 +19,7 @@ from torch import Tensor
 
 from vdenoise.color import apply_correction, lift
 from vdenoise.errors import MemoryShort
-from vdenoise.frame import Block, Motion, Signal, SourceFrame, joined
+from vdenoise.frame import Block, Signal, SourceFrame, joined
 from vdenoise.media.reader import OnBadFrame, Reader
 from vdenoise.media.verify import Report
 from vdenoise.media.writer import ClipWriter, open_writer
@@ -25,7 +27,7 @@ from vdenoise.motion.flow import Accuracy, SharedMotion
 from vdenoise.noise.profile import NoiseProfile
 from vdenoise.noise.removed import removed_noise
 from vdenoise.plan import QUEUE_FRAMES, SMALLEST_TILE, Plan, Step, ranges, subsampling
-from vdenoise.stream import Ahead, Group, Shots, Sink, windows
+from vdenoise.stream import Ahead, Group, Shots, Sink, mapped, windows
 from vdenoise.tile import apply_tiled, round_up, tile_unit
 
 
@@ -97,7 +99,7 @@ class Result:
 
 def denoise(
     sources: Iterable[SourceFrame], plan: Plan, profile: NoiseProfile, shots: Shots
-) -> Iterator[tuple[SourceFrame, tuple[Tensor, ...]]]:
+) -> Generator[tuple[SourceFrame, tuple[Tensor, ...]], None, None]:
     """Denoise a stream lazily.
 
     Args:
@@ -112,14 +114,35 @@ def denoise(
     frames: Iterator[Frame] = (_lifted(source, plan) for source in sources)
     wanted = ranges(plan.steps, shots, plan.first, plan.last)
     motions: dict[Accuracy, SharedMotion] = {}
-    for step, (first, last) in zip(plan.steps, wanted[1:], strict=True):
-        groups = windows(frames, step.stage.reach, step.block, shots, first, last)
-        frames = _through(step, groups, plan, profile, motions)
-    for frame in frames:
-        with torch.inference_mode():
-            planes = _corrected(frame, plan)
-        yield frame.source, planes
-        del frame, planes
+    with _workers(plan.workers) as pool:
+        for step, (first, last) in zip(plan.steps, wanted[1:], strict=True):
+            groups = windows(frames, step.stage.reach, step.block, shots, first, last)
+            frames = _through(step, groups, plan, profile, motions, pool)
+        for frame in frames:
+            with torch.inference_mode():
+                planes = _corrected(frame, plan)
+            yield frame.source, planes
+            del frame, planes
+
+
+@contextlib.contextmanager
+def _workers(count: int) -> Iterator[Executor | None]:
+    """Threads that compute a frame each; None for a single one, which is the caller's.
+
+    Frames side by side make far better use of a few cores than torch's own threads, which share
+    out operations of a millisecond.
+    """
+    if count <= 1:
+        yield None
+        return
+    before = torch.get_num_threads()
+    alone = partial(torch.set_num_threads, 1)
+    pool = ThreadPoolExecutor(count, thread_name_prefix="vdenoise-compute", initializer=alone)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)
 
 
 def _lifted(source: SourceFrame, plan: Plan) -> Frame:
@@ -148,17 +171,32 @@ def _through(
     plan: Plan,
     profile: NoiseProfile,
     motions: dict[Accuracy, SharedMotion],
+    pool: Executor | None,
 ) -> Iterator[Frame]:
     """The frames of every group's core, after one step."""
-    for group in groups:
+    motion: SharedMotion | None = None
+    if step.stage.needs_motion:
+        # Groups that are begun together lie this much apart.
+        spread = (plan.workers + 2) * step.block
+        motion = motions.setdefault(
+            step.stage.motion_accuracy,
+            SharedMotion(step.stage.motion_accuracy, keep=2 * step.stage.reach + spread),
+        )
+
+    def compute(group: Group[Frame]) -> list[Frame]:
         with torch.inference_mode():
-            luma, chroma = _compute(step, group, plan, profile, motions)
+            luma, chroma = _compute(step, group, plan, profile, motion)
+        done = []
         for n, frame in enumerate(group.frames[group.core]):
             part = slice(n, n + 1)
             now = luma[part], None if chroma is None else chroma[part]
             averaged = now if step.stage.slot == "temporal" else frame.averaged
-            yield replace(frame, luma=now[0], chroma=now[1], averaged=averaged)
-        del group, luma, chroma
+            done.append(replace(frame, luma=now[0], chroma=now[1], averaged=averaged))
+        return done
+
+    for frames in mapped(compute, groups, pool, plan.workers):
+        yield from frames
+        del frames
 
 
 def _compute(
@@ -166,20 +204,13 @@ def _compute(
     group: Group[Frame],
     plan: Plan,
     profile: NoiseProfile,
-    motions: dict[Accuracy, SharedMotion],
+    motion: SharedMotion | None,
 ) -> tuple[Signal, Signal | None]:
     """Luma and chroma of a group's core after ``step``, in float32."""
-    frames, stage = group.frames, step.stage
+    frames = group.frames
     noise = profile.at(group.shot[0]).table(plan.device, scale=plan.chain.sigma_scale)
     luma = joined([frame.luma for frame in frames])
     chroma = joined([frame.chroma for frame in frames if frame.chroma is not None])
-    motion: Motion | None = None
-    if stage.needs_motion:
-        shared = motions.setdefault(
-            stage.motion_accuracy,
-            SharedMotion(stage.motion_accuracy, keep=2 * stage.reach + step.block),
-        )
-        motion = shared.block(frames[0].index, torch.cat([f.lifted[0] for f in frames]), noise)
     assert luma is not None
     block = Block(
         first=frames[0].index,
@@ -187,10 +218,12 @@ def _compute(
         luma=_half(luma) if step.half else luma,
         chroma=_half(chroma) if step.half and chroma is not None else chroma,
         noise=noise,
-        motion=motion,
+        motion=None
+        if motion is None
+        else motion.block(frames[0].index, [f.lifted[0][0] for f in frames], noise),
         shot=group.shot,
-        source=_sources(frames) if stage.needs_source else None,
-        averaged=_averaged(frames) if stage.needs_source else None,
+        source=_sources(frames) if step.stage.needs_source else None,
+        averaged=_averaged(frames) if step.stage.needs_source else None,
         compute=getattr(torch, step.precision),
     )
     done = _apply(step, block, subsampling(plan.info.format))
@@ -392,15 +425,16 @@ def run(
             Ahead(decoded, QUEUE_FRAMES, "decode") as ahead,
             Sink(write, QUEUE_FRAMES, "encode") as sink,
         ):
-            results = denoise(clock.reading(ahead, "wait"), plan, profile, shots)
-            while True:
-                with clock.busy("compute"):
-                    done = next(results, None)
-                if done is None:
-                    break
-                sink.put(done)
-                del done
-                progress.advance(_busy(clock))
+            source = clock.reading(ahead, "wait")
+            with contextlib.closing(denoise(source, plan, profile, shots)) as results:
+                while True:
+                    with clock.busy("compute"):
+                        done = next(results, None)
+                    if done is None:
+                        break
+                    sink.put(done)
+                    del done
+                    progress.advance(_busy(clock))
     try:
         report = [writer.commit(check=not segment) for writer in reversed(writers)][-1]
     except BaseException:

@@ -9,6 +9,7 @@ import threading
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from queue import Empty, Full, Queue
 from types import TracebackType
@@ -29,6 +30,7 @@ class Indexed(Protocol):
 
 
 T = TypeVar("T")
+R = TypeVar("R")
 F = TypeVar("F", bound=Indexed)
 
 
@@ -99,6 +101,34 @@ def windows(
             while held and held[0].index < oldest:
                 held.popleft()
     assert todo > last, f"the stream ended before frame {todo}"
+
+
+def mapped(
+    work: Callable[[T], R], items: Iterable[T], pool: Executor | None, ahead: int
+) -> Iterator[R]:
+    """``work`` of each item, in order.
+
+    Args:
+        work: called from several threads, or not where there is no pool.
+        items: taken from the caller's thread.
+        pool: whose threads work; None works here, one item after the other.
+        ahead: items that are begun before the result of the first is asked for.
+    """
+    if pool is None:
+        yield from map(work, items)
+        return
+    begun: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            begun.append(pool.submit(work, item))
+            del item
+            if len(begun) > ahead:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
+    finally:
+        for future in begun:
+            future.cancel()
 
 
 class _Stopped(Exception):

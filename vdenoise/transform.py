@@ -12,7 +12,7 @@ grid, at half the work (benchmarks/results/wiener.json).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 
 import torch
@@ -26,9 +26,12 @@ THRESHOLD = 2.4
 _TINY = 1e-12
 _ROW = 16  # samples transformed by one product along a row: two blocks of 8, or one of 16
 
-# (coefficients, noise variance of each, mean of that over the block, pilot coefficients) ->
-# (shrunk coefficients, weight of the block, share of the noise variance left)
-Shrink = Callable[[Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor, Tensor]]
+_STRIP = 1 << 17  # pixels worked on at once: a handful of float32 copies fit a core's cache
+
+# Shrinks coefficients (C, H/b, b, W) in place. Also given: the noise variance of each block
+# (C, H/b, W/b), that of its coefficients relative to it (C, 1, b, W), the pilot's coefficients.
+# Returns the weight of each block and the share of its noise variance that is left.
+Shrink = Callable[[Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor]]
 
 
 @cache
@@ -55,13 +58,12 @@ def lattice(block: int, count: int) -> tuple[tuple[int, int], ...]:
 
     Up to ``block`` offsets form a rank-1 lattice; twice as many, two shifted ones.
     """
-    assert count in (block // 2, block, 2 * block), "a half, a whole or two lattices"
-    if count == block // 2:
-        return tuple((2 * i, (3 * 2 * i + i % 2) % block) for i in range(count))
-    first = tuple((i, 3 * i % block) for i in range(block))
-    if count == block:
+    assert count == 2 * block or block % count == 0, "a part, a whole or two lattices"
+    step = max(block // count, 1)
+    first = tuple((y, (3 * y + i % step) % block) for i, y in enumerate(range(0, block, step)))
+    if count <= block:
         return first
-    return first + tuple((i, (3 * i + block // 2) % block) for i in range(block))
+    return first + tuple((y, (x + block // 2) % block) for y, x in first)
 
 
 def spectrum_for(spectrum: Tensor, block: int) -> Tensor:
@@ -121,23 +123,23 @@ def dct_denoise(
     padded = functional.pad(pixels[None], pad, mode=mode)[0]
     padded_variance = functional.pad(variance[None], pad, mode=mode)[0]
 
-    def hard(
-        c: Tensor, noise: Tensor, level: Tensor, _: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        keep = (c * c > noise * (threshold * threshold)).to(c.dtype)
-        keep[:, :, 0, :, 0] = 1
-        kept = keep.sum((2, 4), keepdim=True)
-        return c.mul_(keep), 1 / (kept * level + _TINY), kept / block**2
+    def hard(c: Tensor, level: Tensor, shape: Tensor, _: Tensor | None) -> tuple[Tensor, Tensor]:
+        keep = (c * c).gt_(_wide(level, block) * (shape * threshold**2))
+        keep[:, :, 0, ::block] = 1
+        kept = _block_sums(keep, block)
+        c.mul_(keep)
+        return 1 / (kept * level + _TINY), kept / block**2
 
     def wiener(
-        c: Tensor, noise: Tensor, level: Tensor, pilot: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+        c: Tensor, level: Tensor, shape: Tensor, pilot: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         assert pilot is not None
         power = pilot.square_()
-        gain = power.div_(power + noise + _TINY)
-        gain[:, :, 0, :, 0] = 1
-        left = (gain * gain).mul_(noise).sum((2, 4), keepdim=True)
-        return c.mul_(gain), 1 / (left + _TINY), (left + _TINY) / (level * block**2 + _TINY)
+        gain = power.div_((_wide(level, block) * shape).add_(power).add_(_TINY))
+        gain[:, :, 0, ::block] = 1
+        c.mul_(gain)
+        left = _block_sums(gain.square_().mul_(shape), block) * level
+        return 1 / (left + _TINY), (left + _TINY) / (level * block**2 + _TINY)
 
     work = (padded, padded_variance, spectrum, block)
     first, second = offsets
@@ -163,44 +165,65 @@ def _pass(
 
     ``want_left`` False saves the map of what is left, which then is all zeros.
     """
-    total = torch.zeros_like(pixels)
-    left = torch.zeros_like(pixels)
-    weights = torch.zeros_like(pixels)
-    shape = spectrum.reshape(-1, 1, block, 1, block)
+    total, left, weights = (torch.zeros_like(pixels) for _ in range(3))
+    shape = spectrum.reshape(-1, 1, block, block).repeat(1, 1, 1, pixels.shape[-1] // block)
     for y, x in lattice(block, count):
-        rows = (pixels.shape[-2] - y) // block * block
         columns = (pixels.shape[-1] - x) // block * block
-        window = (slice(None), slice(y, y + rows), slice(x, x + columns))
-        coefficients = _forward(pixels[window], block)
-        level = functional.avg_pool2d(variance[window][None], block)[0][:, :, None, :, None]
-        guess = None if pilot is None else _forward(pilot[window], block)
-        coefficients, weight, share = shrink(coefficients, level * shape, level, guess)
-        total[window] += _inverse(coefficients.mul_(weight), block)
-        weights[window] += _spread(weight, block)
-        if want_left:
-            left[window] += _spread(weight * share, block)
+        for top, bottom in _strips(y, pixels, block):
+            window = (slice(None), slice(top, bottom), slice(x, x + columns))
+            level = _block_sums(_rows(variance[window], block), block) / block**2
+            coefficients = _forward(pixels[window], block)
+            guess = None if pilot is None else _forward(pilot[window], block)
+            weight, share = shrink(coefficients, level, shape[..., :columns], guess)
+            wide = _wide(weight, block)
+            # Not addcmul_: it rounds once or twice, depending on where in a row a pixel lies.
+            _rows(total[window], block).add_(_inverse(coefficients, block).mul_(wide))
+            _rows(weights[window], block).add_(wide)
+            if want_left:
+                _rows(left[window], block).add_(_wide(weight * share, block))
     weights.clamp_(min=_TINY)
     return total.div_(weights), left.div_(weights)
 
 
+def _strips(first: int, pixels: Tensor, block: int) -> Iterator[tuple[int, int]]:
+    """Rows of pixels, whole blocks at a time: what a processor's cache holds, or all at once."""
+    planes, height, width = pixels.shape
+    last = first + (height - first) // block * block
+    step = last - first
+    if pixels.device.type == "cpu":
+        step = max(_STRIP // (planes * width * block), 1) * block
+    for top in range(first, last, step):
+        yield top, min(top + step, last)
+
+
+def _rows(x: Tensor, block: int) -> Tensor:
+    """A view of rows of blocks: (C, H, W) -> (C, H/b, b, W)."""
+    planes, height, width = x.shape
+    return x.view(planes, height // block, block, width)
+
+
 def _forward(x: Tensor, block: int) -> Tensor:
-    """DCT of all blocks: (C, H, W) -> (C, H/b, b, W/b, b)."""
-    c, h, w = x.shape
+    """DCT of all blocks, each in its place: (C, H, W) -> (C, H/b, b, W)."""
     basis, row = _bases(block, x.device, x.dtype)
-    halfway = torch.matmul(basis, x.reshape(c, h // block, block, w))
-    return (halfway.reshape(-1, _ROW) @ row.T).view(c, h // block, block, w // block, block)
+    halfway = torch.matmul(basis, _rows(x, block))
+    return (halfway.view(-1, _ROW) @ row.T).view_as(halfway)
 
 
 def _inverse(coefficients: Tensor, block: int) -> Tensor:
-    """Back again: (C, H/b, b, W/b, b) -> (C, H, W)."""
-    c, rows, _, columns, _ = coefficients.shape
+    """Back again: (C, H/b, b, W) -> (C, H/b, b, W)."""
     basis, row = _bases(block, coefficients.device, coefficients.dtype)
-    halfway = (coefficients.reshape(-1, _ROW) @ row).view(c, rows, block, columns * block)
-    return torch.matmul(basis.T, halfway).view(c, rows * block, columns * block)
+    return torch.matmul(basis.T, (coefficients.view(-1, _ROW) @ row).view_as(coefficients))
 
 
-def _spread(value: Tensor, block: int) -> Tensor:
-    """One value for each block, (C, H/b, 1, W/b, 1) -> (C, H, W)."""
-    c, rows, _, columns, _ = value.shape
-    full = value.expand(c, rows, block, columns, block)
-    return full.reshape(c, rows * block, columns * block)
+def _block_sums(x: Tensor, block: int) -> Tensor:
+    """Sum over each block: (C, H/b, b, W) -> (C, H/b, W/b)."""
+    # torch.sum over rows takes them in another order at the end of a row: halves do not.
+    while x.shape[2] > 1:
+        x = x[:, :, : x.shape[2] // 2] + x[:, :, x.shape[2] // 2 :]
+    planes, rows, _, width = x.shape
+    return x.view(planes, rows, width // block, block).sum(-1)
+
+
+def _wide(value: Tensor, block: int) -> Tensor:
+    """One value for each block as a row of pixels: (C, H/b, W/b) -> (C, H/b, 1, W)."""
+    return value[..., None].expand(*value.shape, block).flatten(-2)[:, :, None]

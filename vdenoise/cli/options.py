@@ -293,15 +293,13 @@ def probed(path: Path, on_missing: Any, fps: float | None) -> ClipInfo:
 
 
 def set_threads(threads: int | None) -> int | None:
-    """Limit torch and OpenCV as decoding is limited: to what was typed, else to what a scheduler
-    grants. Returns the number, None for no limit."""
+    """Limit torch as decoding is limited: to what was typed, else to what a scheduler grants
+    (OpenCV is kept on one thread). Returns the number, None for no limit."""
     threads = threads or process.granted_threads()
     if threads is not None:
-        import cv2
         import torch
 
         torch.set_num_threads(threads)
-        cv2.setNumThreads(threads)
     return threads
 
 

@@ -261,7 +261,8 @@ def _show(plan: Plan, *, as_json: bool) -> None:
         "preset": f"{chain.preset}, speed {chain.speed}",
         "removes": f"{chain.luma:g} % of the luma noise, {chain.chroma:g} % of the chroma noise",
         "bit path": plan.bit_path,
-        "device": plan.device,
+        "device": plan.device
+        + (f", {plan.workers} frames side by side" if plan.workers > 1 else ""),
         "memory": f"about {plan.memory_bytes // 2**20} MiB",
     }
     if plan.noise_out is not None and plan.noise_encode is not None:

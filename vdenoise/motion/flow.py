@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
-from vdenoise.motion.parallel import each
-from vdenoise.motion.warp import cpu_maps, remap
+from vdenoise.motion.warp import cpu_maps, reduce, remap
 from vdenoise.noise.profile import COARSE_GRAIN, NoiseTable
 from vdenoise.transform import dct_denoise, spectrum_for
 
@@ -83,12 +81,28 @@ def estimate(a: Tensor, b: Tensor, scale: int, accuracy: Accuracy) -> Tensor:
     Returns:
         (2, h, w) float32: displacement in full-size luma pixels, on the reduced grid.
     """
+    return _between(_picture(a, scale), _picture(b, scale), scale, accuracy)
+
+
+def _picture(guide: Tensor, scale: int) -> Tensor:
+    """What is matched: (1, h, w) at reduced size; on the CPU in 8 bits, DIS takes no others."""
+    small = reduce(guide, (scale, scale))
+    if guide.device.type != "cpu":
+        return small
+    return (small * 255).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def _between(a: Tensor, b: Tensor, scale: int, accuracy: Accuracy) -> Tensor:
+    """Flow from picture ``a`` to picture ``b``, as `estimate`."""
     if a.device.type != "cpu":
         from vdenoise.motion.search import search
 
-        return search(_reduce(a, scale), _reduce(b, scale)) * scale
+        return search(a, b) * scale
+    # DIS depends on how many stripes OpenCV's threads cut it into, and a result must not depend on
+    # the number of cores: these are used by doing several frames at once instead.
+    cv2.setNumThreads(1)
     start: Any = None  # OpenCV's stubs do not know that no initial flow is fine
-    flow = _dis(accuracy).calc(_eight_bit(a, scale), _eight_bit(b, scale), start)
+    flow = _dis(accuracy).calc(a[0].numpy(), b[0].numpy(), start)
     return torch.from_numpy(np.ascontiguousarray(flow.transpose(2, 0, 1))) * scale
 
 
@@ -104,7 +118,9 @@ def agreement(forward: Tensor, backward: Tensor, scale: int) -> Tensor:
     """
     if forward.device.type == "cpu":
         x, y = cpu_maps(forward / scale, (forward.shape[1], forward.shape[2]), (1.0, 1.0))
-        back = torch.stack([torch.from_numpy(remap(c.numpy(), x, y)) for c in backward])
+        back = torch.stack(
+            [torch.from_numpy(remap(c.numpy(), x, y, cv2.INTER_LINEAR)) for c in backward]
+        )
     else:
         from vdenoise.motion.warp import warp
 
@@ -112,18 +128,6 @@ def agreement(forward: Tensor, backward: Tensor, scale: int) -> Tensor:
     error = (forward + back).square().sum(0)
     tolerance = 1 + 0.05 * (forward.square() + back.square()).sum(0)
     return 1 / (1 + (error / tolerance).square())
-
-
-def _reduce(luma: Tensor, scale: int) -> Tensor:
-    return luma if scale == 1 else functional.avg_pool2d(luma[None], scale, ceil_mode=True)[0]
-
-
-def _eight_bit(luma: Tensor, scale: int) -> NDArray[np.uint8]:
-    """DIS takes 8-bit pictures only; this one is looked at, never shown."""
-    image: NDArray[np.uint8] = (
-        (_reduce(luma, scale)[0] * 255).round_().clamp_(0, 255).to(torch.uint8).numpy()
-    )
-    return image
 
 
 _local = threading.local()
@@ -137,9 +141,44 @@ def _dis(accuracy: Accuracy) -> cv2.DISOpticalFlow:
         dis.setFinestScale(1)
         dis.setPatchSize(8)
         dis.setPatchStride(4)
+        dis.setGradientDescentIterations(5)  # more fit what noise is left
         dis.setVariationalRefinementIterations(5 if accuracy == "better" else 0)
         found[accuracy] = dis
     return found[accuracy]
+
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Once(Generic[K, V]):
+    """A cache of values that whoever asks first computes; others meanwhile wait for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._found: dict[K, Future[V]] = {}
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def get(self, key: K, compute: Callable[[], V]) -> V:
+        """The value of ``key``; where computing it fails, for all who wait, it is not kept."""
+        with self._lock:
+            known = self._found.get(key)
+            future = known if known is not None else self._found.setdefault(key, Future())
+        if known is None:
+            try:
+                future.set_result(compute())
+            except BaseException as error:
+                future.set_exception(error)
+                self.forget(lambda other: other == key)
+        return future.result()
+
+    def forget(self, old: Callable[[K], bool]) -> None:
+        """Drop the values of all keys that are ``old``."""
+        with self._lock:
+            for key in [key for key in self._found if old(key)]:
+                del self._found[key]
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +187,7 @@ class BlockMotion:
 
     shared: SharedMotion
     first: int
+    luma: Sequence[Tensor]
     noise: NoiseTable
 
     @property
@@ -155,78 +195,58 @@ class BlockMotion:
         """Noise variance left in the guides, as a share of the source's."""
         return guide_noise(self.noise, self.shared.accuracy)
 
+    @property
+    def scale(self) -> int:
+        """Luma pixels per cell of the motion grid."""
+        height, width = self.luma[0].shape[-2:]
+        return working_scale(height, width, self.shared.accuracy)
+
     def guide(self, a: int) -> Tensor:
         """Luma of block frame ``a`` with most of its noise removed, (1, H, W)."""
-        return self.shared.guide(self.first + a)
+        return self.shared.guides.get(
+            self.first + a, lambda: make_guide(self.luma[a], self.noise, self.shared.accuracy)
+        )
 
     def flow(self, a: int, b: int) -> Tensor:
         """Where each pixel of frame ``a`` is in frame ``b``: (2, h, w) in luma pixels."""
-        return self.shared.flow(self.first + a, self.first + b)
+        return self.shared.flows.get((self.first + a, self.first + b), lambda: self._flow(a, b))
 
     def trust(self, a: int, b: int) -> Tensor:
         """(h, w) in [0, 1]: how well the flow and its opposite agree."""
-        return self.shared.trust(self.first + a, self.first + b)
+        return agreement(self.flow(a, b), self.flow(b, a), self.scale)
 
-    def prepare(self, pairs: Sequence[tuple[int, int]]) -> None:
-        """Estimate many pairs at once, on all cores."""
-        self.shared.prepare([(self.first + a, self.first + b) for a, b in pairs])
+    def _flow(self, a: int, b: int) -> Tensor:
+        return _between(self._picture(a), self._picture(b), self.scale, self.shared.accuracy)
+
+    def _picture(self, a: int) -> Tensor:
+        return self.shared.pictures.get(self.first + a, lambda: _picture(self.guide(a), self.scale))
 
 
 class SharedMotion:
     """Guides and flows of a run, by absolute frame number; forgets what lies behind.
 
-    A flow depends on its two frames only, so it does not matter which block asked first.
+    A flow depends on its two frames only, so it does not matter which block asked first. Blocks
+    may be asked from several threads.
     """
 
     def __init__(self, accuracy: Accuracy = "better", keep: int = 17) -> None:
         """``keep``: frames behind the newest that are still needed."""
         self.accuracy = accuracy
         self.keep = keep
-        self.scale = 1
-        self._guides: dict[int, Tensor] = {}
-        self._flows: dict[tuple[int, int], Tensor] = {}
+        self.guides: Once[int, Tensor] = Once()
+        self.pictures: Once[int, Tensor] = Once()
+        self.flows: Once[tuple[int, int], Tensor] = Once()
 
-    def block(self, first: int, luma: Tensor, noise: NoiseTable) -> BlockMotion:
+    def block(self, first: int, luma: Sequence[Tensor] | Tensor, noise: NoiseTable) -> BlockMotion:
         """Motion between the frames of a block.
 
         Args:
             first: absolute number of the block's first frame.
-            luma: (T, 1, H, W) source luma.
+            luma: source luma of each frame, (1, H, W).
             noise: measured noise of the shot.
         """
-        self.scale = working_scale(luma.shape[-2], luma.shape[-1], self.accuracy)
-        self._forget(first + luma.shape[0] - 1 - self.keep)
-        new = [i for i in range(luma.shape[0]) if first + i not in self._guides]
-        guides = [make_guide(luma[i], noise, self.accuracy) for i in new]
-        self._guides.update({first + i: guide for i, guide in zip(new, guides, strict=True)})
-        return BlockMotion(self, first, noise)
-
-    def guide(self, index: int) -> Tensor:
-        """The guide of frame ``index``."""
-        return self._guides[index]
-
-    def prepare(self, pairs: Sequence[tuple[int, int]]) -> None:
-        """Estimate the flows of these pairs, both ways, where they are not known yet."""
-        wanted = {p for a, b in pairs for p in ((a, b), (b, a))}
-        missing = sorted(wanted - self._flows.keys())
-        self._flows.update(zip(missing, each(self._estimate, missing), strict=True))
-
-    def flow(self, a: int, b: int) -> Tensor:
-        """Flow from frame ``a`` to frame ``b``."""
-        if (a, b) not in self._flows:
-            self._flows[a, b] = self._estimate((a, b))
-        return self._flows[a, b]
-
-    def trust(self, a: int, b: int) -> Tensor:
-        """Agreement of the flow from ``a`` to ``b`` with its opposite."""
-        return agreement(self.flow(a, b), self.flow(b, a), self.scale)
-
-    def _estimate(self, pair: tuple[int, int]) -> Tensor:
-        a, b = pair
-        return estimate(self._guides[a], self._guides[b], self.scale, self.accuracy)
-
-    def _forget(self, before: int) -> None:
-        for index in [i for i in self._guides if i < before]:
-            del self._guides[index]
-        for pair in [p for p in self._flows if min(p) < before]:
-            del self._flows[pair]
+        oldest = first + len(luma) - 1 - self.keep
+        self.guides.forget(lambda index: index < oldest)
+        self.pictures.forget(lambda index: index < oldest)
+        self.flows.forget(lambda pair: min(pair) < oldest)
+        return BlockMotion(self, first, list(luma), noise)

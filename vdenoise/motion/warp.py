@@ -49,12 +49,25 @@ def warp(pixels: Tensor, flow: Tensor, scale: tuple[float, float] = (1.0, 1.0)) 
 
 
 def resize(field: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bring a map (h, w) from the motion grid to a plane's size, bilinear."""
+    """Bring a map (h, w) to another size, bilinear."""
+    if field.shape == size:
+        return field
     if field.device.type == "cpu":
         return torch.from_numpy(_resize(field.numpy(), *size))
     return functional.interpolate(
         field[None, None], size, mode="bilinear", align_corners=False, antialias=False
     )[0, 0]
+
+
+def reduce(x: Tensor, factors: tuple[int, int]) -> Tensor:
+    """Average over cells of (down, across) pixels: (C, H, W) to sizes rounded up."""
+    if factors == (1, 1):
+        return x
+    if x.device.type == "cpu":
+        height, width = (-(-n // f) for n, f in zip(x.shape[-2:], factors, strict=True))
+        planes = [cv2.resize(p.numpy(), (width, height), interpolation=cv2.INTER_AREA) for p in x]
+        return torch.stack([torch.from_numpy(p).view(height, width) for p in planes])
+    return functional.avg_pool2d(x[None], factors, ceil_mode=True)[0]
 
 
 def cpu_maps(flow: Tensor, size: tuple[int, int], scale: tuple[float, float]) -> tuple[Map, Map]:
@@ -69,9 +82,11 @@ def cpu_maps(flow: Tensor, size: tuple[int, int], scale: tuple[float, float]) ->
     return maps[0], maps[1]
 
 
-def remap(plane: NDArray[np.float32], x: Map, y: Map) -> NDArray[np.float32]:
-    """Fetch plane[y, x] with bicubic interpolation."""
-    out: Any = cv2.remap(plane, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+def remap(
+    plane: NDArray[np.float32], x: Map, y: Map, interpolation: int = cv2.INTER_CUBIC
+) -> NDArray[np.float32]:
+    """Fetch plane[y, x], bicubic unless said otherwise."""
+    out: Any = cv2.remap(plane, x, y, interpolation, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(out, dtype=np.float32)
 
 
@@ -86,11 +101,11 @@ def _grid(height: int, width: int) -> tuple[Map, Map]:
     return np.ascontiguousarray(xs), np.ascontiguousarray(ys)
 
 
-def box_mean(x: Tensor, size: int) -> Tensor:
-    """Mean over size x size windows, edges repeated: (H, W) -> (H, W); ``size`` is odd."""
+def box_mean(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Mean over windows of (height, width), both odd, edges repeated: (H, W) -> (H, W)."""
     if x.device.type == "cpu":
-        out = cv2.blur(x.numpy(), (size, size), borderType=cv2.BORDER_REPLICATE)
+        out = cv2.blur(x.numpy(), size[::-1], borderType=cv2.BORDER_REPLICATE)
         return torch.from_numpy(out)
-    half = size // 2
-    padded = functional.pad(x[None, None], (half, half, half, half), mode="replicate")
+    y, x_ = size[0] // 2, size[1] // 2
+    padded = functional.pad(x[None, None], (x_, x_, y, y), mode="replicate")
     return functional.avg_pool2d(padded, size, stride=1)[0, 0]

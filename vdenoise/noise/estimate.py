@@ -17,7 +17,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from vdenoise.motion.cuts import CutFinder
-from vdenoise.motion.parallel import each
 from vdenoise.noise.fit import Sample, fit_shot
 from vdenoise.noise.pairs import PlaneBlocks, Shift, compare, motion_between
 from vdenoise.noise.profile import NoiseProfile, PlaneNoise, ShotNoise
@@ -164,8 +163,7 @@ def sample(
     """Measure a frame against the one before, or alone where that is None."""
     shift = Shift(torch.zeros(2, 1, 1))
     if luma_before is not None:
-        # In the pool OpenCV keeps to one thread: its flow depends on their number.
-        shift = each(lambda before: motion_between(luma, before), [luma_before])[0]
+        shift = motion_between(luma, luma_before)
     before = None if luma_before is None else luma_before[0]
     planes: list[PlaneBlocks | None] = [compare(luma[0], before, luma[0], shift, (1, 1))]
     if chroma is not None:

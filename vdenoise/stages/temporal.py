@@ -9,17 +9,18 @@ import torch
 from torch import Tensor
 
 from vdenoise.frame import Block, Signal, joined, window
-from vdenoise.motion.parallel import each
-from vdenoise.motion.warp import box_mean, resize, warp
-from vdenoise.noise.profile import NoiseTable
-from vdenoise.stages.base import Stage, param, resize_to
+from vdenoise.motion.warp import box_mean, reduce, resize, warp
+from vdenoise.stages.base import Stage, param, resize_to, subsampling
 
 # A bicubic sample between pixels carries less white noise than a pixel: this much of its
 # variance is lost, in the mean over all sub-pixel positions. Coarse grain loses less.
 _INTERPOLATION_LOSS = 0.15
 
-_GUIDE_WINDOW = 5  # px: guides are nearly clean, so a small window tells
-_NOISY_WINDOW = 7  # px: 49 samples for the test on the noisy pixels themselves
+# Weights are smooth, so they are computed on cells of 2x2 luma pixels: a quarter of the work. A
+# plane that is subsampled already has cells of one pixel that way.
+_CELL = 2
+_GUIDE_WINDOW = (3, 3)  # cells: guides are nearly clean, so a small window tells
+_NOISY_WINDOW = {1: 7, 2: 3}  # cells of so many pixels, for the test on the noisy pixels themselves
 _GUIDE_TOLERANCE = 1.5  # guide mismatch, in noise variances, that costs a factor e of weight
 _NOISY_PENALTY = 1.5  # weight exp(-1.5 x) for x = mismatch beyond the noise, in its own units
 _DEVIATIONS = 1.5  # of the windowed mean, that are still taken for noise
@@ -36,7 +37,7 @@ class TemporalMean(Stage):
     slot: ClassVar[str] = "temporal"
     method: ClassVar[str] = "mean"
     tileable: ClassVar[bool] = False
-    memory: ClassVar[float] = 16.0
+    memory: ClassVar[float] = 3.0
     speeds: ClassVar[dict[str, dict[str, Any]]] = {
         "veryfast": {"radius": 1, "motion_est": "fast"},
         "fast": {"radius": 1, "motion_est": "fast"},
@@ -81,7 +82,6 @@ class TemporalMean(Stage):
         if self.radius == 0:
             chroma = None if block.chroma is None else block.chroma[block.core]
             return block.with_signals(block.luma[block.core], chroma)
-        assert block.motion is not None, "this stage needs motion"
         merged = [self._frame(block, t) for t in range(*block.core.indices(block.frames))]
         luma = joined([luma for luma, _ in merged])
         assert luma is not None, "a block has a core"
@@ -89,90 +89,81 @@ class TemporalMean(Stage):
 
     def _frame(self, block: Block, t: int) -> tuple[Signal, Signal | None]:
         """The average for block frame ``t``."""
-        assert block.motion is not None
-        seen = window(block.first + t, self.radius, block.shot_first, block.shot_last)
-        others = [i - block.first for i in seen if i != block.first + t]
-        block.motion.prepare([(t, k) for k in others])
-        area = block.noise.grain_area
+        motion = block.motion
+        assert motion is not None, "this stage needs motion"
+        luma = _Average(block, block.luma, t, self.strength)
+        chroma = None
+        if block.chroma is not None:
+            chroma = _Average(block, block.chroma, t, self.strength)
         tolerance = 4.0 ** ((self.motion_threshold - 50) / 50)
-
-        luma = block.luma
-        variance = self._variance(luma, block.noise.planes(slice(0, 1)), t, luma.pixels[t])
-        luma_sum = _Mean(luma.pixels[t], area)
-        chroma = block.chroma
-        if chroma is not None:
-            level = resize_to(luma.pixels[t : t + 1], chroma.pixels[t : t + 1])[0]
-            chroma_variance = self._variance(chroma, block.noise.planes(slice(1, 3)), t, level)
-            chroma_sum = _Mean(chroma.pixels[t], area)
-            height, width = luma.pixels.shape[-2:]
-            scale = (
-                1 / -(-width // chroma.pixels.shape[-1]),
-                1 / -(-height // chroma.pixels.shape[-2]),
-            )
-
-        def look(k: int) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
-            motion = block.motion
-            assert motion is not None
+        seen = window(block.first + t, self.radius, block.shot_first, block.shot_last)
+        for k in (i - block.first for i in seen if i != block.first + t):
             flow = motion.flow(t, k)
-            aligned = warp(torch.cat([luma.pixels[k], motion.guide(k)]), flow)
-            pixels, guide = aligned[:1], aligned[1:]
-            weight = resize(motion.trust(t, k), (pixels.shape[-2], pixels.shape[-1]))
-            change = (guide - motion.guide(t)).square_().div_(variance)[0]
-            floor = 2 * motion.guide_noise
-            excess = box_mean(change, _GUIDE_WINDOW).sub_(floor).clamp_(min=0)
-            exponent = excess.div_(_GUIDE_TOLERANCE * tolerance)
-            exponent += _noisy_excess(pixels, luma.pixels[t], variance, area).div_(tolerance)
-            weight = weight * exponent.neg_().exp_()
-            if chroma is None:
-                return pixels, weight, None, None
-            chroma_pixels = warp(chroma.pixels[k], flow, scale)
-            chroma_weight = resize_to(weight[None, None], chroma_pixels[None])[0, 0]
-            excess = _noisy_excess(chroma_pixels, chroma.pixels[t], chroma_variance, area)
-            chroma_weight = chroma_weight * excess.div_(-tolerance).exp_()
-            return pixels, weight, chroma_pixels, chroma_weight
-
-        run = each if luma.pixels.device.type == "cpu" else _in_turn
-        for pixels, weight, chroma_pixels, chroma_weight in run(look, others):
-            luma_sum.add(pixels, weight)
-            if chroma_pixels is not None and chroma_weight is not None:
-                chroma_sum.add(chroma_pixels, chroma_weight)
+            change = warp(motion.guide(k), flow).sub_(motion.guide(t)).square_()
+            change = reduce(change, luma.cell).div_(luma.variance)[0]
+            excess = box_mean(change, _GUIDE_WINDOW).sub_(2 * motion.guide_noise).clamp_(min=0)
+            doubt = excess.div_(_GUIDE_TOLERANCE)
+            difference, own_doubt = luma.look(k, flow)
+            trust = resize(motion.trust(t, k), (doubt.shape[-2], doubt.shape[-1]))
+            weight = doubt.add_(own_doubt).div_(-tolerance).exp_().mul_(trust)
+            luma.add(difference, weight)
+            if chroma is not None:
+                difference, doubt = chroma.look(k, flow)
+                weight = resize(weight, (doubt.shape[-2], doubt.shape[-1]))
+                chroma.add(difference, doubt.div_(-tolerance).exp_().mul_(weight))
         rho = block.noise.temporal_correlation
-        luma_out = luma_sum.signal(luma.left[t], rho)
-        return luma_out, None if chroma is None else chroma_sum.signal(chroma.left[t], rho)
-
-    def _variance(self, signal: Signal, noise: NoiseTable, t: int, level: Tensor) -> Tensor:
-        """Noise variance expected in frame ``t``: (C, H, W)."""
-        sigma = noise.sigma_at(level[None])[0] * signal.left[t] * self.strength
-        return sigma.square_().add_(_TINY)
+        return luma.signal(rho), None if chroma is None else chroma.signal(rho)
 
 
-def _noisy_excess(neighbor: Tensor, pixels: Tensor, variance: Tensor, area: float) -> Tensor:
-    """Penalty (H, W) for mismatch beyond what two noisy samples explain.
+class _Average:
+    """The weighted mean of one signal of block frame ``t``, and the noise that is left in it.
 
-    The mean square over a window is itself uncertain, the more so the coarser the grain: only
-    what exceeds its expectation by a deviation or so counts. ``area``: `NoiseTable.grain_area`.
+    Weights and noise are kept on cells (`_CELL`); the frame itself has weight 1.
     """
-    change = (neighbor - pixels).square_().div_(variance).mean(0)
-    ratio = box_mean(change, _NOISY_WINDOW).div_(2 - _INTERPOLATION_LOSS / max(area, 1))
-    deviation = math.sqrt(2 * area) / _NOISY_WINDOW
-    return ratio.sub_(1 + _DEVIATIONS * deviation).clamp_(min=0).mul_(_NOISY_PENALTY)
 
+    def __init__(self, block: Block, signal: Signal, t: int, strength: float) -> None:
+        self.signals, self.t = signal, t
+        self.pixels = signal.pixels[t]
+        self.factors = subsampling(block.luma.pixels, signal.pixels)
+        down, across = (_CELL if factor == 1 else 1 for factor in self.factors)
+        self.cell = (down, across)
+        self.left = signal.left[t, :, ::down, ::across]
+        self.area = max(block.noise.grain_area, 1)
+        planes = slice(0, 1) if signal is block.luma else slice(1, 3)
+        level = reduce(resize_to(block.luma.pixels[t : t + 1], signal.pixels)[0], self.cell)
+        sigma = block.noise.planes(planes).sigma_at(level[None])[0] * (self.left * strength)
+        self.variance = sigma.square_().add_(_TINY)  # (C, h, w)
+        self.total = torch.zeros_like(self.pixels)  # of weighted differences from the frame
+        self.weight = torch.ones_like(level[0])
+        self.power = torch.ones_like(level[0])
 
-class _Mean:
-    """A weighted mean over frames and the noise that is left in it; the centre has weight 1."""
+    def look(self, k: int, flow: Tensor) -> tuple[Tensor, Tensor]:
+        """How frame ``k``, aligned, differs.
 
-    def __init__(self, centre: Tensor, area: float) -> None:
-        self.neighbor_noise = 1 - _INTERPOLATION_LOSS / max(area, 1)
-        self.total = centre.clone()
-        self.weight = torch.ones_like(centre[0])
-        self.power = torch.ones_like(centre[0])
+        Returns:
+            The difference (C, H, W), and the doubt (h, w): mismatch beyond what two noisy samples
+            explain. The mean square over a window is itself uncertain, the more so the coarser the
+            grain: only what exceeds its expectation by a deviation or so counts.
+        """
+        down, across = self.factors
+        moved = warp(self.signals.pixels[k], flow, (1 / across, 1 / down))
+        difference = moved.sub_(self.pixels)
+        change = reduce(difference.square(), self.cell).div_(self.variance).mean(0)
+        size = (_NOISY_WINDOW[self.cell[0]], _NOISY_WINDOW[self.cell[1]])
+        ratio = box_mean(change, size).div_(2 - _INTERPOLATION_LOSS / self.area)
+        samples = size[0] * self.cell[0] * size[1] * self.cell[1]
+        deviation = math.sqrt(2 * self.area / samples)
+        return difference, ratio.sub_(1 + _DEVIATIONS * deviation).clamp_(min=0).mul_(
+            _NOISY_PENALTY
+        )
 
-    def add(self, pixels: Tensor, weight: Tensor) -> None:
-        self.total.addcmul_(pixels, weight)
+    def add(self, difference: Tensor, weight: Tensor) -> None:
+        """Take an aligned frame's difference in, with a weight (h, w) in [0, 1]."""
+        self.total.addcmul_(difference, self._full(weight))
         self.weight += weight
-        self.power.addcmul_(weight, weight, value=self.neighbor_noise)
+        self.power.addcmul_(weight, weight, value=1 - _INTERPOLATION_LOSS / self.area)
 
-    def signal(self, left: Tensor, correlation: float) -> Signal:
+    def signal(self, correlation: float) -> Signal:
         """The mean as a signal of one frame.
 
         Noise that repeats from frame to frame averages away more slowly: the variance of a mean
@@ -180,9 +171,9 @@ class _Mean:
         """
         rho = min(max(correlation, 0.0), 0.99)
         variance = self.power / self.weight.square() * ((1 + rho) / (1 - rho))
-        share = variance.clamp_(max=1).sqrt_()
-        return Signal((self.total / self.weight)[None], (left * share)[None])
+        share = self._full(variance.clamp_(max=1).sqrt_())
+        mean = self.total.div_(self._full(self.weight)).add_(self.pixels)
+        return Signal(mean[None], self.signals.left[self.t][None] * share)
 
-
-def _in_turn(work: Any, items: list[int]) -> list[Any]:
-    return [work(item) for item in items]
+    def _full(self, cells: Tensor) -> Tensor:
+        return resize(cells, (self.pixels.shape[-2], self.pixels.shape[-1]))

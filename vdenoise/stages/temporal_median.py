@@ -67,8 +67,6 @@ class TemporalMedian(Stage):
         seen = window(block.first + position, self.radius, block.shot_first, block.shot_last)
         others = [index - block.first for index in seen if index != block.first + position]
         current = slice(position, position + 1)
-        if self.compensate and block.motion is not None:
-            block.motion.prepare([(position, other) for other in others])
         if not others:
             return block.luma[current], block.chroma and block.chroma[current]
         planes = [self._search(block, signal, position, others) for signal in block.signals]

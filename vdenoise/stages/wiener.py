@@ -21,7 +21,7 @@ class Wiener(SpatialStage):
     """
 
     method: ClassVar[str] = "wiener"
-    memory: ClassVar[float] = 14.0
+    memory: ClassVar[float] = 4.0
     speeds: ClassVar[dict[str, dict[str, Any]]] = {
         # A single pass is best at the textbook's threshold.
         "veryfast": {"effort": 1, "block": 8, "threshold": 2.7},
