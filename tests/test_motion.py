@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vdenoise.motion.flow import SharedMotion, agreement, estimate, make_guide, working_scale
+from vdenoise.motion.flow import Once, SharedMotion, agreement, estimate, make_guide, working_scale
 from vdenoise.motion.search import search
 from vdenoise.motion.warp import box_mean, warp
 from vdenoise.noise.profile import NoiseProfile
@@ -142,3 +142,17 @@ def test_box_mean_is_the_mean_of_the_window() -> None:
     x = torch.rand(9, 11)
     assert box_mean(x, (3, 5))[4, 5] == pytest.approx(x[3:6, 3:8].mean().item(), abs=1e-6)
     torch.testing.assert_close(box_mean(torch.full((5, 5), 0.25), (5, 5)), torch.full((5, 5), 0.25))
+
+
+def test_a_value_is_computed_once_and_a_failure_is_not_kept() -> None:
+    known: Once[str, int] = Once()
+
+    def fails() -> int:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        known.get("a", fails)
+    assert known.get("a", lambda: 1) == 1
+    assert known.get("a", fails) == 1
+    known.forget(lambda key: key == "a")
+    assert len(known) == 0

@@ -149,6 +149,20 @@ def test_the_length_of_blocks_and_where_frames_start_change_nothing(
             assert all(same(part[n], whole[n]) for n in part)
 
 
+def test_the_number_of_workers_and_of_threads_changes_nothing(source: Path, tmp_path: Path) -> None:
+    made = planned(source, tmp_path / "out.mkv", chain())
+    one = denoised(replace(made, workers=1), Shots(12))
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        many = denoised(replace(made, workers=4), Shots(12))
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert one.keys() == many.keys()
+    assert all(same(one[index], many[index]) for index in one)
+
+
 def test_tiles_change_nothing(source: Path, tmp_path: Path) -> None:
     made = planned(source, tmp_path / "out.mkv", chain(spatial__method="nlm"))
     small = tuple(replace(step, tile=16) if step.stage.tileable else step for step in made.steps)

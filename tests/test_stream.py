@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
 
 from vdenoise.frame import window
-from vdenoise.stream import Ahead, Shots, Sink, windows
+from vdenoise.stream import Ahead, Shots, Sink, mapped, windows
 
 
 @dataclass(frozen=True)
@@ -138,3 +139,23 @@ def test_after_an_error_outside_a_sink_drops_what_waits() -> None:
         threading.Timer(0.05, gate.set).start()
         raise KeyError("stop")
     assert len(found) <= 1
+
+
+def test_mapped_keeps_the_order_and_begins_only_so_many_items() -> None:
+    begun: list[int] = []
+    with ThreadPoolExecutor(3) as pool:
+        results = mapped(lambda item: item.index, numbered(0, 19, begun), pool, 3)
+        for index in range(20):
+            assert next(results) == index
+            assert len(begun) <= index + 4
+
+
+def test_an_error_of_a_worker_reaches_whoever_asked() -> None:
+    def work(item: Numbered) -> int:
+        return 1 // (item.index - 3)
+
+    with ThreadPoolExecutor(2) as pool:
+        results = mapped(work, numbered(0, 9), pool, 2)
+        assert [next(results) for _ in range(3)] == [1 // -3, 1 // -2, 1 // -1]
+        with pytest.raises(ZeroDivisionError):
+            next(results)

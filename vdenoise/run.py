@@ -114,35 +114,37 @@ def denoise(
     frames: Iterator[Frame] = (_lifted(source, plan) for source in sources)
     wanted = ranges(plan.steps, shots, plan.first, plan.last)
     motions: dict[Accuracy, SharedMotion] = {}
-    with _workers(plan.workers) as pool:
+    with _workers(plan) as pool:
         for step, (first, last) in zip(plan.steps, wanted[1:], strict=True):
             groups = windows(frames, step.stage.reach, step.block, shots, first, last)
             frames = _through(step, groups, plan, profile, motions, pool)
-        for frame in frames:
-            with torch.inference_mode():
-                planes = _corrected(frame, plan)
-            yield frame.source, planes
-            del frame, planes
+        yield from mapped(partial(_finished, plan=plan), frames, pool, plan.workers)
 
 
 @contextlib.contextmanager
-def _workers(count: int) -> Iterator[Executor | None]:
-    """Threads that compute a frame each; None for a single one, which is the caller's.
+def _workers(plan: Plan) -> Iterator[Executor | None]:
+    """Threads that compute a frame each, with one torch thread; None where a card computes.
 
     Frames side by side make far better use of a few cores than torch's own threads, which share
-    out operations of a millisecond.
+    out operations of a millisecond. And where torch cuts a row in two decides how some sums are
+    rounded: even a single frame is computed by a worker, to be the same in every segment.
     """
-    if count <= 1:
+    if plan.device != "cpu":
         yield None
         return
     before = torch.get_num_threads()
     alone = partial(torch.set_num_threads, 1)
-    pool = ThreadPoolExecutor(count, thread_name_prefix="vdenoise-compute", initializer=alone)
+    pool = ThreadPoolExecutor(plan.workers, "vdenoise-compute", initializer=alone)
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(before)
+
+
+def _finished(frame: Frame, plan: Plan) -> tuple[SourceFrame, tuple[Tensor, ...]]:
+    with torch.inference_mode():
+        return frame.source, _corrected(frame, plan)
 
 
 def _lifted(source: SourceFrame, plan: Plan) -> Frame:
