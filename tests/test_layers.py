@@ -44,13 +44,13 @@ ALLOWED: dict[str, set[str]] = {
     "quality": {"errors", "frame", "color", "transform", "motion"},
     "training": {
         *("errors", "frame", "color", "transform", "media", "motion", "noise", "nets", "stages"),
-        "plan",
+        *("analyze", "plan", "run", "stream"),
     },
     "docs": {"preset", "stages"},
     "ui": {"errors"},
     "cli": {
         *("errors", "frame", "media", "motion.cuts", "noise.profile", "stages", "preset"),
-        *("plan", "run", "analyze", "recipe", "batch", "farm", "ui", "process"),
+        *("plan", "run", "analyze", "recipe", "batch", "farm", "training", "nets", "ui", "process"),
     },
     "__main__": {"cli"},
     "": set(),

@@ -112,10 +112,10 @@ class Reporter:
         self.style = style
         self._bar: Progress | None = None
         self._task: TaskID | None = None
-        self._phase, self._frames, self._done = "", 0, 0
+        self._phase, self._frames, self._done, self._unit = "", 0, 0, "fps"
         self._name, self._whole, self._earlier = "", 0, 0
         self._started = self._last_time = 0.0
-        self._last_done = 0
+        self._last_done = self._begun = 0
 
     def __enter__(self) -> Self:
         return self
@@ -163,16 +163,16 @@ class Reporter:
             sys.stderr.write(json.dumps(line, ensure_ascii=False) + "\n")
             sys.stderr.flush()
 
-    def start(self, phase: str, frames: int) -> None:
-        """A pass over ``frames`` frames begins."""
+    def start(self, phase: str, frames: int, *, done: int = 0, unit: str = "fps") -> None:
+        """A pass over ``frames`` frames (or steps) begins, or goes on after ``done`` of them."""
         self._stop_bar()
         if self._whole:
             self._earlier += self._done
         else:
             self._started = self._last_time = time.monotonic()
-            self._last_done = 0
+            self._last_done = self._begun = done
         self._phase = f"{self._name}: {phase}" if self._name else phase
-        self._frames, self._done = frames, 0
+        self._frames, self._done, self._unit = frames, done, unit
         self.event("start", phase=self._phase, frames=frames)
         if self.style == "openjd":
             self._line(f"openjd_status: {self._phase}, {frames} frames")
@@ -185,21 +185,27 @@ class Reporter:
                 TextColumn("{task.fields[extra]}"),
                 console=_stderr(),
             )
-            self._task = self._bar.add_task(self._phase, total=frames, extra="")
+            self._task = self._bar.add_task(self._phase, total=frames, completed=done, extra="")
             self._bar.start()
 
-    def advance(self, busy: dict[str, float]) -> None:
-        """One frame more is done; ``busy`` holds seconds of work so far, by kind."""
+    def advance(self, busy: Mapping[str, float], numbers: Mapping[str, float] = {}) -> None:
+        """One frame more is done.
+
+        Args:
+            busy: seconds of work so far, by kind.
+            numbers: others worth showing, by name.
+        """
         self._done += 1
         if self.style == "none":
             return
         done, total = self._earlier + self._done, self._whole or self._frames
         now = time.monotonic()
         elapsed = max(now - self._started, 1e-6)
-        fps = done / elapsed
+        fps = (done - self._begun) / elapsed
         shares = {} if self._whole else {kind: value / elapsed for kind, value in busy.items()}
+        pace = _pace(fps, self._unit, shares, numbers)
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=self._done, extra=_pace(fps, shares))
+            self._bar.update(self._task, completed=self._done, extra=pace)
             return
         steps = done - self._last_done
         if done != total and (now - self._last_time < _LINE_SECONDS or steps < _LINE_SHARE * total):
@@ -214,16 +220,14 @@ class Reporter:
             fps=round(fps, 2),
             eta_s=round(eta, 1),
             busy={kind: round(share, 2) for kind, share in shares.items()},
+            **numbers,
         )
         percent = 100 * done / total
         if self.style == "openjd":
             self._line(f"openjd_progress: {percent:.1f}")
-            self._line(f"openjd_status: {self._phase}, {_pace(fps, shares)}, {eta:.0f} s left")
+            self._line(f"openjd_status: {self._phase}, {pace}, {eta:.0f} s left")
         if self.style == "plain":
-            self._line(
-                f"{self._phase}: {percent:.0f}% ({done}/{total}), "
-                f"{_pace(fps, shares)}, {eta:.0f} s left"
-            )
+            self._line(f"{self._phase}: {percent:.0f}% ({done}/{total}), {pace}, {eta:.0f} s left")
 
     def _line(self, text: str) -> None:
         sys.stderr.write(text + "\n")
@@ -254,7 +258,8 @@ class Reporter:
             self._bar = None
 
 
-def _pace(fps: float, shares: dict[str, float]) -> str:
+def _pace(fps: float, unit: str, shares: Mapping[str, float], numbers: Mapping[str, float]) -> str:
     """``4.2 fps, decode 3 % denoise 95 % encode 4 %``: who is busy how much of the time."""
     busy = " ".join(f"{kind} {100 * share:.0f}%" for kind, share in shares.items())
-    return f"{fps:.3g} fps" + (f", {busy}" if busy else "")
+    shown = [f"{name} {value:.4g}" for name, value in numbers.items()]
+    return ", ".join([f"{fps:.3g} {unit}", *filter(None, [busy]), *shown])

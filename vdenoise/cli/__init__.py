@@ -16,6 +16,7 @@ from typing import NoReturn
 import click
 
 from vdenoise import __version__, process
+from vdenoise.cli.adapt import adapt
 from vdenoise.cli.analyze import analyze
 from vdenoise.cli.batch import batch
 from vdenoise.cli.doctor import doctor
@@ -25,6 +26,7 @@ from vdenoise.cli.presets import presets
 from vdenoise.cli.profile import profile
 from vdenoise.cli.run import run
 from vdenoise.cli.stages import stages
+from vdenoise.cli.train import train
 from vdenoise.errors import TRANSIENT, Interrupted, TryAgain, UsageError, VdenoiseError
 from vdenoise.preset import did_you_mean
 
@@ -58,7 +60,7 @@ def cli(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-for command in (run, batch, plan, farm, analyze, profile, presets, stages, doctor):
+for command in (run, batch, plan, farm, analyze, profile, presets, stages, train, adapt, doctor):
     cli.add_command(command)
 
 

@@ -31,6 +31,12 @@ class Batch:
         given = replace(given, bands=given.bands.to(device))
         return Batch(given, self.wanted.to(device), self.subsampled.to(device))
 
+    def pin_memory(self) -> Batch:
+        """The same in memory that a GPU copies from (called by torch's loader)."""
+        given = self.given.mapped(Tensor.pin_memory)
+        given = replace(given, bands=given.bands.pin_memory())
+        return Batch(given, self.wanted.pin_memory(), self.subsampled.pin_memory())
+
     def answer(self, correction: Tensor) -> Tensor:
         """The picture a run would give, Y'CbCr: of 4:2:0 the mean over each chroma pixel."""
         chroma = correction[:, 1:]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -12,6 +14,8 @@ from vdenoise.errors import UsageError
 from vdenoise.training.examples import Recipe
 
 Loss = Literal["charbonnier", "mse", "l1", "psnr", "ssim-mixed"]
+
+RECIPES = Path(__file__).parent / "recipes"  # how the shipped models are trained
 
 
 class _Table(BaseModel):
@@ -31,8 +35,25 @@ class Data(_Table):
         default=32, ge=1, description="Examples to begin with; the rest come in evenly."
     )
     validation: int = Field(default=32, ge=1, description="Examples to validate on.")
+    newest: int | None = Field(
+        default=None,
+        ge=1,
+        description="Learn from that many newest examples; older ones are deleted. None: from all.",
+    )
     workers: int = Field(default=1, ge=0, description="Processes that make examples ahead.")
+    loaders: int = Field(
+        default=0, ge=0, description="Processes that put batches together ahead, for a GPU."
+    )
     recipe: Recipe = Recipe()
+
+    def drawn_from(self, step: int, steps: int) -> range:
+        """The examples that a step out of ``steps`` learns from.
+
+        They come in evenly over the first two thirds, so that training starts before all are made.
+        """
+        spread = min(1.0, 1.5 * step / steps) * (self.examples - self.first)
+        known = min(self.examples, self.first + int(spread))
+        return range(max(0, known - (self.newest or known)), known)
 
 
 class Optimiser(_Table):
@@ -85,7 +106,7 @@ class Config(_Table):
     jitter: Jitter = Jitter()
     seed: int = 1
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    compile: bool = False
+    compile: bool = Field(default=False, description="torch.compile, which takes a minute first.")
     threads: int | None = Field(default=None, ge=1, description="On a CPU; None takes them all.")
     check_every: int = Field(
         default=1000, ge=1, description="Steps between validations and checkpoints."
@@ -94,21 +115,106 @@ class Config(_Table):
         default=None, ge=1, description="Validations without a better one after which it stops."
     )
 
+    @property
+    def batch_pixels(self) -> int:
+        """Supervised in a step."""
+        return self.batch * self.crop**2
+
     @classmethod
-    def load(cls, path: Path) -> Config:
-        """Read a configuration; its paths are relative to its folder.
+    def load(cls, name: Path | str, overrides: Sequence[str] = ()) -> Config:
+        """Read a configuration; its relative paths start at the working directory.
+
+        Args:
+            name: a TOML file, or the name of a recipe that came with vdenoise.
+            overrides: ``table.key=value``, with the value as in TOML; quotes may be left out.
 
         Raises:
             UsageError: it is missing or wrong.
         """
+        return cls.of(overridden(read(name), overrides), str(name))
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any], origin: str) -> Config:
+        """Check what was read from ``origin``.
+
+        Raises:
+            UsageError: it is wrong.
+        """
         try:
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
             return cls.model_validate(data)
-        except OSError as error:
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
             raise UsageError(
-                f"Cannot read {path}: {error.strerror}.", "See docs/training.md.", number=71
+                f"{origin} is no training configuration: {key}: {first['msg']}.",
+                "See docs/training.md.",
+                number=72,
             ) from error
-        except (tomllib.TOMLDecodeError, ValidationError) as error:
+
+
+def recipes() -> tuple[str, ...]:
+    """Names of the configurations that came with vdenoise."""
+    return tuple(sorted(path.stem for path in RECIPES.glob("*.toml")))
+
+
+def read(name: Path | str) -> dict[str, Any]:
+    """A configuration as it is written: a TOML file, or the name of a shipped recipe.
+
+    Raises:
+        UsageError: it is missing or no TOML.
+    """
+    return read_toml(RECIPES / f"{name}.toml" if str(name) in recipes() else Path(name))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file, or JSON where it is called .json.
+
+    Raises:
+        UsageError: it is missing or no TOML.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        found: dict[str, Any] = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        return found
+    except OSError as error:
+        raise UsageError(
+            f"Cannot read {path}: {error.strerror}.",
+            f"Name a .toml file, or one of {', '.join(recipes())}.",
+            number=71,
+        ) from error
+    except ValueError as error:
+        raise UsageError(f"{path} is no TOML: {error}.", "Correct it.", number=75) from error
+
+
+def overridden(data: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """A nested table with other values.
+
+    Args:
+        data: as read from TOML.
+        overrides: ``table.key=value``; later ones win.
+
+    Raises:
+        UsageError: one is not of that form.
+    """
+    found: dict[str, Any] = {**data}
+    for text in overrides:
+        name, equals, value = text.partition("=")
+        keys = [key.strip() for key in name.split(".")]
+        if not equals or not all(keys):
             raise UsageError(
-                f"{path} is no training configuration: {error}", "See docs/training.md.", number=72
-            ) from error
+                f"{text!r} is not of the form key=value.", "Example: optimiser.rate=3e-4", number=76
+            )
+        table = found
+        for key in keys[:-1]:
+            table[key] = {**table.get(key, {})} if isinstance(table.get(key), dict) else {}
+            table = table[key]
+        table[keys[-1]] = _value(value.strip())
+    return found
+
+
+def _value(text: str) -> Any:
+    """As in TOML; what is none there is a word."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

@@ -1,7 +1,8 @@
 """Examples to learn from: a clean clip, the same with noise, and what the temporal stage makes of
 it, with the noise profile a run would have measured.
 
-An example is a function of (recipe, sources, seed, number) alone.
+An example is a function of (recipe, sources, seed, number) alone, but for what x264 makes of it:
+it does not always encode the same frames to the same bits.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ Kind = Literal["gaussian", "sensor", "film", "compressed", "impulses", "speckle"
 T = TypeVar("T")
 
 _SPATIAL = 1 << 40  # added to the number: the spatial stage's own draw
-_MARGIN = 16  # pixels cut off on each side: motion from outside is unknown there
+MARGIN = 16  # pixels cut off on each side: motion from outside is unknown there
 
 
 class Recipe(BaseModel):
@@ -91,7 +92,7 @@ def make(
     use_still = not clips or (bool(stills) and rng.random() < recipe.stills)
     source = (stills if use_still else clips)[rng.integers(len(stills if use_still else clips))]
     reduce = float(rng.uniform(0.3, 0.8) if use_still else rng.choice([1.0, rng.uniform(0.5, 1)]))
-    clean = sequence(source, total, recipe.size + 2 * _MARGIN, rng, reduce=reduce)
+    clean = sequence(source, total, recipe.size + 2 * MARGIN, rng, reduce=reduce)
     if rng.random() < recipe.patterns:
         clean = patterned(clean, rng)
     clean = _graded(clean, rng)
@@ -109,13 +110,34 @@ def make(
         core = slice(0, recipe.frames)
     averaged = _averaged(luma, chroma, noise, core, radius)
     estimate = filtered(recipe, averaged, seed, number)
+    planes = planes_of(
+        (clean_luma[core], clean_chroma[core]), (luma[core], chroma[core]), averaged, estimate
+    )
+    inner = slice(MARGIN, -MARGIN)
+    return Example(planes[..., inner, inner].contiguous(), noise, subsampled, kind)
+
+
+def planes_of(
+    clean: tuple[Tensor, Tensor],
+    noisy: tuple[Tensor, Tensor],
+    averaged: Block,
+    estimate: Block,
+) -> Tensor:
+    """`Example.planes` of T frames.
+
+    Args:
+        clean, noisy: luma (T, 1, H, W) and chroma (T, 2, h, w).
+        averaged: after the temporal stage.
+        estimate: after the spatial stage.
+    """
     left_chroma, estimate_chroma = averaged.signals[1], estimate.signals[1]
-    planes = torch.cat(
+    luma = noisy[0]
+    return torch.cat(
         [
-            clean_luma[core],
-            _whole(clean_chroma[core], luma),
-            luma[core],
-            _whole(chroma[core], luma),
+            clean[0],
+            _whole(clean[1], luma),
+            luma,
+            _whole(noisy[1], luma),
             averaged.luma.pixels,
             _whole(left_chroma.pixels, luma),
             averaged.luma.left,
@@ -125,8 +147,6 @@ def make(
         ],
         1,
     )
-    inner = slice(_MARGIN, -_MARGIN)
-    return Example(planes[..., inner, inner].contiguous(), noise, subsampled, kind)
 
 
 def _averaged(luma: Tensor, chroma: Tensor, noise: NoiseTable, core: slice, radius: int) -> Block:
@@ -155,8 +175,8 @@ def filtered(recipe: Recipe, averaged: Block, seed: int, number: int) -> Block:
 
 def _whole(chroma: Tensor, luma: Tensor) -> Tensor:
     """Chroma repeated to luma's size."""
-    factor = luma.shape[-1] // chroma.shape[-1]
-    return chroma.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
+    down, across = (a // b for a, b in zip(luma.shape[-2:], chroma.shape[-2:], strict=True))
+    return chroma.repeat_interleave(down, -2).repeat_interleave(across, -1)
 
 
 def patterned(clean: Tensor, rng: np.random.Generator) -> Tensor:

@@ -1,40 +1,40 @@
 """The training loop: resumable to the bit, on any device.
 
-The batch of a step is a function of (seed, step), so a checkpoint holds no state but the step, the
-weights and the optimiser's.
+The batch of a step is a function of (configuration, step), so a checkpoint holds no state but the
+step, the weights and the optimiser's.
 """
 
 from __future__ import annotations
 
 import contextlib
 import copy
-import csv
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
+from vdenoise.errors import UsageError
 from vdenoise.nets import build
 from vdenoise.nets.base import Network
 from vdenoise.nets.models import channels_last, load
-from vdenoise.plan import fast_bfloat16
-from vdenoise.training.batches import Batch, batch
+from vdenoise.training import log
+from vdenoise.training.batches import Batch
+from vdenoise.training.card import machine, make_card, save_card
+from vdenoise.training.checkpoint import CONFIG, WEIGHTS, Learner, State, save_weights
 from vdenoise.training.config import Config
+from vdenoise.training.loading import batches
 from vdenoise.training.losses import LOSSES, rgb
-from vdenoise.training.pool import Pool, Producers, crop
-from vdenoise.training.sources import find
+from vdenoise.training.pool import Pool, Producers
+from vdenoise.training.validation import Score, pools, precision, validate
 
-CHECKPOINT = "checkpoint.pt"
-WEIGHTS = "weights.safetensors"  # the best mean of the weights so far
-LOG = "log.csv"
-_COLUMNS = ("step", "loss", "rate", "seconds", "validation_db", "gain_db")
-_VALIDATION_SEED = 1_000_003  # added to the seed: other examples than those trained on
+Ended = Literal["done", "no better", "asked"]
 
 
 class Watcher(Protocol):
@@ -50,84 +50,94 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True)
-class Score:
-    """A validation."""
-
-    psnr: float  # dB, R'G'B', mean over examples
-    average: float  # dB of what the network was given: the temporal stage's result
-    by_kind: dict[str, float]
-
-
-@dataclass(frozen=True)
 class Trained:
     """How a run ended."""
 
     step: int
     best: float  # dB
     weights: Path
-    stopped_early: bool
+    ended: Ended  # all steps done, no better for long, or asked to stop
 
 
-def train(config: Config, folder: Path, device: str, watcher: Watcher) -> Trained:
+def train(
+    config: Config,
+    folder: Path,
+    device: str,
+    watcher: Watcher,
+    stop: Callable[[], bool] = lambda: False,
+) -> Trained:
     """Train, or go on where a checkpoint in ``folder`` left off.
 
     Args:
         config: what to train; ``steps`` may have grown since the checkpoint.
-        folder: for checkpoint, weights and log.
+        folder: for checkpoint, weights, card and log.
         device: ``cpu`` or ``cuda:N``.
         watcher: told of every step.
+        stop: asked before every step; a checkpoint is written when it says yes.
+
+    Raises:
+        UsageError: the network needs what examples do not have.
+        ConflictError: the checkpoint is of another network.
     """
     where = torch.device(device)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     folder.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(config.seed)
-    net = _network(config, where)
-    mean = copy.deepcopy(net)
-    optimiser = torch.optim.AdamW(
-        net.parameters(),
-        lr=config.optimiser.rate,
-        betas=(0.9, 0.99),
-        weight_decay=config.optimiser.weight_decay,
-    )
-    state = _restored(folder, net, mean, optimiser, where)
+    learner = _learner(config, where)
+    state = learner.restore(folder, where, config.batch_pixels)
+    if _ended(state, config) is None:
+        (folder / CONFIG).write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        log.forget_after(folder, state.step)
+        if (name := machine(where)) not in state.machines:
+            state.machines.append(name)
+        _run(config, learner, state, folder, where, watcher, stop)
+    return Trained(state.step, state.best, folder / WEIGHTS, _ended(state, config) or "asked")
+
+
+def _run(
+    config: Config,
+    learner: Learner,
+    state: State,
+    folder: Path,
+    device: torch.device,
+    watcher: Watcher,
+    stop: Callable[[], bool],
+) -> None:
+    """Steps until the end, or until asked to stop; with a checkpoint after the last."""
     data = config.data
-    learning, held_out = _sources(config)
-    pool = Pool(data.pool / "train", data.recipe, learning, data.seed)
-    checks = Pool(data.pool / "validation", data.recipe, held_out, data.seed + _VALIDATION_SEED)
-    teacher = _teacher(config, where)
-    forward = torch.compile(net) if config.compile else net
-    began, losses = time.perf_counter(), list[float]()
+    pool, checks = pools(config)
+    teacher = None if config.teacher is None else load(str(config.teacher), device, torch.float32)
+    forward = torch.compile(learner.net) if config.compile else learner.net
+    began, before = time.perf_counter(), state.seconds
+    first = data.drawn_from(state.step, config.steps).start
     with (
-        Producers(checks, data.validation, min(1, data.workers)),
-        Producers(pool, data.examples, data.workers),
+        Producers(checks, range(data.validation), min(1, data.workers)),
+        Producers(pool, range(first, data.examples), data.workers),
+        contextlib.closing(batches(config, pool, state.step, device)) as given,
     ):
-        while state.step < config.steps and not _stale(state, config):
-            given = _draw(config, pool, state.step).to(where)
-            for group in optimiser.param_groups:
-                group["lr"] = rate(config, state.step)
-            with _precision(config, where):
-                answer = given.answer(forward(given.given))
-                loss = _loss(config, given, answer, teacher)
-            optimiser.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            torch.nn.utils.clip_grad_norm_(net.parameters(), config.optimiser.clip)
-            optimiser.step()
-            _follow(mean, net, config.optimiser.average, state.step)
+        while _ended(state, config) is None and not stop():
+            loss = _step(config, learner, forward, next(given).to(device), teacher, state.step)
             state.step += 1
-            losses.append(float(loss.detach()))
-            watcher.step(state.step, config.steps, losses[-1], time.perf_counter() - began)
+            state.pixels += config.batch_pixels
+            state.losses.append(loss)
+            elapsed = time.perf_counter() - began
+            state.seconds = before + elapsed
+            watcher.step(state.step, config.steps, loss, elapsed)
             if state.step % config.check_every == 0 or state.step == config.steps:
-                score = validate(mean, config, checks, where)
-                watcher.validated(state.step, score)
-                if score.psnr > state.best:
-                    state.best, state.best_step = score.psnr, state.step
-                    save_weights(mean, config.network, folder / WEIGHTS)
-                seconds = state.seconds + time.perf_counter() - began
-                _log(folder / LOG, state.step, losses, rate(config, state.step - 1), seconds, score)
-                losses.clear()
-                _keep(folder, net, mean, optimiser, state, seconds)
-    return Trained(state.step, state.best, folder / WEIGHTS, state.step < config.steps)
+                _check(config, learner, state, checks, folder, device, watcher)
+                for number in range(data.drawn_from(state.step, config.steps).start):
+                    pool.forget(number)
+        learner.save(state, folder)
+
+
+def _ended(state: State, config: Config) -> Ended | None:
+    """Why a run is over; None while it is not."""
+    if state.step >= config.steps:
+        return "done"
+    waited = state.step - state.best_step
+    if config.patience is not None and waited >= config.patience * config.check_every:
+        return "no better"
+    return None
 
 
 def rate(config: Config, step: int) -> float:
@@ -138,74 +148,49 @@ def rate(config: Config, step: int) -> float:
     return o.rate * up * (0.5 - 0.5 * math.cos(math.pi * to_go))
 
 
-def validate(net: Network, config: Config, pool: Pool, device: torch.device) -> Score:
-    """PSNR over R'G'B' of whole frames that no training example shares a source with."""
-    kinds: dict[str, list[float]] = {}
-    before, after = [], []
-    rng = np.random.default_rng(0)
-    for number in range(config.data.validation):
-        found = crop(pool.wait(number, producing=config.data.workers > 0), None, rng)
-        one = batch([found], None, rng).to(device)
-        with torch.inference_mode(), _precision(config, device):
-            answer = one.answer(net(one.given))
-        after.append(_psnr(answer, one.wanted))
-        before.append(_psnr(one.given.average, one.wanted))
-        kinds.setdefault(found.kind, []).append(after[-1])
-    return Score(
-        float(np.mean(after)),
-        float(np.mean(before)),
-        {kind: float(np.mean(values)) for kind, values in sorted(kinds.items())},
-    )
-
-
-def save_weights(net: Network, architecture: str, path: Path) -> None:
-    """Float32 weights with the name of their architecture, written whole or not at all."""
-    temporary = path.with_suffix(".part")
-    tensors = {k: v.detach().float().cpu().contiguous() for k, v in net.state_dict().items()}
-    save_file(tensors, temporary, metadata={"architecture": architecture})
-    temporary.replace(path)
-
-
-@dataclass
-class _State:
-    step: int = 0
-    best: float = -math.inf
-    best_step: int = 0
-    seconds: float = 0.0
-
-
-def _network(config: Config, device: torch.device) -> Network:
+def _learner(config: Config, device: torch.device) -> Learner:
+    torch.manual_seed(config.seed)
     net = build(config.network)
+    if "neighbors" in net.inputs:
+        raise UsageError(
+            f"{config.network} looks at neighboring frames, which examples do not hold.",
+            "Train one of the guided networks.",
+            number=77,
+        )
     if config.start is not None:
         net.load_state_dict(load_file(config.start))
-    return channels_last(net.to(device))
+    net = channels_last(net.to(device))
+    o = config.optimiser
+    optimiser = torch.optim.AdamW(
+        net.parameters(), lr=o.rate, betas=(0.9, 0.99), weight_decay=o.weight_decay
+    )
+    scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
+    return Learner(net, copy.deepcopy(net), optimiser, scaler)
 
 
-def _teacher(config: Config, device: torch.device) -> Network | None:
-    if config.teacher is None:
-        return None
-    return load(str(config.teacher), device, torch.float32)
-
-
-def _sources(config: Config) -> tuple[Any, Any]:
-    data = config.data
-    everything = find(data.folder, without=data.without)
-    learning = tuple(s for s in everything if s.name not in data.held_out)
-    held_out = tuple(s for s in everything if s.name in data.held_out)
-    return learning, held_out or learning
-
-
-def _draw(config: Config, pool: Pool, step: int) -> Batch:
-    """The batch of a step. Examples come in evenly, so that training starts before all are made."""
-    data = config.data
-    rng = np.random.Generator(np.random.Philox(key=[config.seed, step]))
-    share = min(1.0, 1.5 * step / config.steps)
-    known = min(data.examples, data.first + int(share * (data.examples - data.first)))
-    crops = [
-        crop(pool.wait(int(n), producing=data.workers > 0), config.crop, rng)
-        for n in rng.integers(known, size=config.batch)
-    ]
-    return batch(crops, config.jitter, rng)
+def _step(
+    config: Config,
+    learner: Learner,
+    forward: Callable[..., Tensor],
+    given: Batch,
+    teacher: Network | None,
+    step: int,
+) -> float:
+    """Learn from a batch; the loss before it did."""
+    optimiser, scaler = learner.optimiser, learner.scaler
+    for group in optimiser.param_groups:
+        group["lr"] = rate(config, step)
+    with precision(config, given.wanted.device):
+        answer = given.answer(forward(given.given))
+        loss = _loss(config, given, answer, teacher)
+    optimiser.zero_grad(set_to_none=True)
+    torch.autograd.backward(scaler.scale(loss))
+    scaler.unscale_(optimiser)
+    torch.nn.utils.clip_grad_norm_(learner.net.parameters(), config.optimiser.clip)
+    scaler.step(optimiser)
+    scaler.update()
+    _follow(learner.mean, learner.net, config.optimiser.average, step)
+    return float(loss.detach())
 
 
 def _loss(config: Config, given: Batch, answer: Tensor, teacher: Network | None) -> Tensor:
@@ -219,16 +204,6 @@ def _loss(config: Config, given: Batch, answer: Tensor, teacher: Network | None)
     return (1 - share) * loss + share * measure(rgb(answer), rgb(taught))
 
 
-def _precision(config: Config, device: torch.device) -> contextlib.AbstractContextManager[Any]:
-    """Autocast, as far as the device is fast at it."""
-    wanted = config.precision
-    if wanted == "auto":
-        wanted = "bfloat16" if device.type == "cuda" or fast_bfloat16() else "float32"
-    if wanted == "float32":
-        return contextlib.nullcontext()
-    return torch.autocast(device.type, getattr(torch, wanted))
-
-
 def _follow(mean: Network, net: Network, decay: float, step: int) -> None:
     """Let the mean follow the weights, faster in the beginning."""
     decay = min(decay, (step + 1) / (step + 10))
@@ -236,64 +211,34 @@ def _follow(mean: Network, net: Network, decay: float, step: int) -> None:
         torch._foreach_lerp_(list(mean.parameters()), list(net.parameters()), 1 - decay)
 
 
-def _psnr(a: Tensor, b: Tensor) -> float:
-    error = float((rgb(a) - rgb(b)).square().mean())
-    return -10 * math.log10(max(error, 1e-10))
-
-
-def _stale(state: _State, config: Config) -> bool:
-    waited = state.step - state.best_step
-    return config.patience is not None and waited >= config.patience * config.check_every
-
-
-def _log(
-    path: Path, step: int, losses: list[float], rate: float, seconds: float, score: Score
-) -> None:
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        if new:
-            writer.writerow(_COLUMNS)
-        gain = score.psnr - score.average
-        mean = float(np.mean(losses))
-        numbers = (f"{mean:.6f}", f"{rate:.2e}", f"{seconds:.0f}")
-        writer.writerow((step, *numbers, f"{score.psnr:.3f}", f"{gain:.3f}"))
-
-
-def _keep(
+def _check(
+    config: Config,
+    learner: Learner,
+    state: State,
+    checks: Pool,
     folder: Path,
-    net: Network,
-    mean: Network,
-    optimiser: torch.optim.Optimizer,
-    state: _State,
-    seconds: float,
-) -> None:
-    temporary = folder / f"{CHECKPOINT}.part"
-    state = _State(state.step, state.best, state.best_step, seconds)
-    torch.save(
-        {
-            "net": net.state_dict(),
-            "mean": mean.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "state": vars(state),
-        },
-        temporary,
-    )
-    temporary.replace(folder / CHECKPOINT)
-
-
-def _restored(
-    folder: Path,
-    net: Network,
-    mean: Network,
-    optimiser: torch.optim.Optimizer,
     device: torch.device,
-) -> _State:
-    path = folder / CHECKPOINT
-    if not path.exists():
-        return _State()
-    held = torch.load(path, map_location=device, weights_only=True)
-    net.load_state_dict(held["net"])
-    mean.load_state_dict(held["mean"])
-    optimiser.load_state_dict(held["optimiser"])
-    return _State(**held["state"])
+    watcher: Watcher,
+) -> None:
+    """Validate; keep the weights if they are the best so far; write log and checkpoint."""
+    score = validate(learner.mean, config, checks, device)
+    watcher.validated(state.step, score)
+    if score.psnr > state.best:
+        state.best, state.best_step = score.psnr, state.step
+        weights = folder / WEIGHTS
+        save_weights(learner.mean, config.network, weights)
+        save_card(make_card(config, weights, state, score), weights)
+    log.append(
+        folder,
+        log.Line(
+            step=state.step,
+            loss=float(np.mean(state.losses)),
+            rate=rate(config, state.step - 1),
+            seconds=state.seconds,
+            validation_db=score.psnr,
+            gain_db=score.psnr - score.average,
+            by_kind=score.by_kind,
+        ),
+    )
+    state.losses.clear()
+    learner.save(state, folder)

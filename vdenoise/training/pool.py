@@ -6,6 +6,8 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import signal
+import sys
 import time
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
@@ -46,19 +48,29 @@ class Pool:
         claim = path.with_name(f".{path.name}.claim")
         if path.exists() or not _claimed(claim):
             return
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            self._write(number, temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+            claim.unlink(missing_ok=True)
+
+    def _write(self, number: int, path: Path) -> None:
         clips = [source for source in self.sources if not source.is_still]
         stills = [source for source in self.sources if source.is_still]
         example = make(self.recipe, clips, stills, self.seed, number)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
         tensors = {
             "planes": example.planes.half(),
             "sigma": example.noise.sigma,
             "spectrum": example.noise.spectrum,
         }
         about = {"kind": example.kind, "subsampled": str(int(example.subsampled))}
-        save_file(tensors, temporary, metadata=about)
-        temporary.replace(path)
-        claim.unlink(missing_ok=True)
+        save_file(tensors, path, metadata=about)
+
+    def forget(self, number: int) -> None:
+        """Delete an example; it can be made again."""
+        self.path(number).unlink(missing_ok=True)
 
     def wait(self, number: int, *, producing: bool) -> Path:
         """The file of an example: waits for the workers, or makes it where there are none."""
@@ -117,12 +129,12 @@ def crop(path: Path, size: int | None, rng: np.random.Generator) -> Crop:
 class Producers:
     """Processes that fill a pool in order; a context manager. None of them: nothing happens."""
 
-    def __init__(self, pool: Pool, count: int, workers: int) -> None:
-        """``count``: examples to make, from number 0."""
+    def __init__(self, pool: Pool, numbers: range, workers: int) -> None:
+        """``numbers``: of the examples to make, in that order."""
         context = multiprocessing.get_context("spawn")
         pool.folder.mkdir(parents=True, exist_ok=True)
         self._processes: list[BaseProcess] = [
-            context.Process(target=_fill, args=(pool, range(k, count, workers)), daemon=True)
+            context.Process(target=_fill, args=(pool, numbers[k::workers]), daemon=True)
             for k in range(workers)
         ]
 
@@ -143,7 +155,14 @@ class Producers:
             process.join()
 
 
-def _fill(pool: Pool, numbers: range) -> None:
+def unmoved_by_interrupts(_number: int = 0) -> None:
+    """For a worker process: Ctrl-C reaches the whole group, but the main process decides."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
+
+
+def _fill(pool: Pool, numbers: range) -> None:
+    unmoved_by_interrupts()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # which lets go of what it claimed
     for number in numbers:
         pool.produce(number)

@@ -23,7 +23,7 @@ from vdenoise.media import probe
 from vdenoise.media.reader import Reader
 
 MOVIES = {".mkv", ".mp4", ".mov"}
-PICTURES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"}
+PICTURES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".avif"}
 SHORTEST = 6  # frames: a folder with fewer pictures, or of different sizes, holds stills
 
 _KEPT_CLIPS = 24  # decoded clips kept in memory, 8 bits a sample
@@ -198,8 +198,12 @@ def _picture(path: Path) -> Tensor:
 
 @lru_cache(_KEPT_CLIPS)
 def _clip(source: Source) -> np.ndarray:
-    """(T, H, W, 3) 8-bit R'G'B'."""
-    if len(source.paths) > 1:
+    return decoded(source)
+
+
+def decoded(source: Source) -> np.ndarray:
+    """All frames of a source, (T, H, W, 3) 8-bit R'G'B'."""
+    if source.is_still or len(source.paths) > 1:
         return np.stack([_read(path) for path in source.paths])
     info = probe.probe(source.paths[0])
     frames = []
