@@ -1,0 +1,105 @@
+"""``vdenoise adapt``: a network for one clip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vdenoise.cli.options import (
+    as_style,
+    chain_from,
+    chain_options,
+    progress_option,
+    reading_options,
+    set_threads,
+)
+
+if TYPE_CHECKING:
+    from vdenoise.frame import ClipInfo
+    from vdenoise.ui import Reporter
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("input", type=PATH)
+@click.option("-o", "--output", type=PATH, required=True, help="The .safetensors file to write.")
+@chain_options
+@click.option("--profile", type=PATH, metavar="FILE", help="Noise measured before.")
+@click.option("--steps", type=click.IntRange(min=1), default=300, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
+@reading_options
+@progress_option
+@click.pass_context
+def adapt(ctx: click.Context, /, **options: Any) -> None:
+    """Adapt the network named by --model to the noise of INPUT, without clean material.
+
+    It takes some minutes, changes a few percent of the weights, and refuses where that does not
+    help on frames it did not learn from. Use it with: vdenoise run INPUT --model OUTPUT, and the
+    other options as they were here.
+    """
+    import torch
+
+    from vdenoise import ui
+    from vdenoise.errors import UsageError
+    from vdenoise.media.probe import probe
+    from vdenoise.media.writer import check_target
+    from vdenoise.nets import models
+    from vdenoise.plan import check_interlaced, fast_bfloat16
+    from vdenoise.training import adapt as adapting
+    from vdenoise.training.card import save_adapted
+
+    output = options["output"]
+    chain = chain_from(ctx)
+    networks = [n for n, stage in enumerate(chain.stages) if stage.slot == "net"]
+    if not networks or output.suffix != ".safetensors":
+        raise UsageError(
+            "There is no network to adapt." if not networks else f"{output} is no weights file.",
+            "Say which: --model S." if not networks else "Call it NAME.safetensors.",
+            number=86,
+        )
+    set_threads(options["threads"])
+    info = probe(options["input"])
+    check_target(info, output, overwrite=options["overwrite"])
+    check_interlaced(info, options["interlaced"])
+    model = models.find(chain.stages[networks[0]].model_dump()["model"])
+    net = models.load(model.name, torch.device("cpu"), torch.float32)
+    with ui.Reporter(as_style(options["progress"])) as reporter:
+        profile, cuts = _measured(info, options, reporter)
+        adapted = adapting.adapt(
+            info,
+            chain.stages[: networks[0]],
+            net,
+            profile,
+            cuts,
+            reporter,
+            steps=options["steps"],
+            seed=options["seed"],
+            precision=torch.bfloat16 if fast_bfloat16() else torch.float32,
+        )
+        save_adapted(adapted, model, chain.parameters(), info, output)
+        reporter.finish(
+            f"{output}: {adapted.check.text}; {adapted.seconds:.0f} s",
+            output=str(output),
+            redrawn_db=round(adapted.check.redrawn_db, 3),
+            neighbor=round(adapted.check.neighbor, 3),
+            seconds=round(adapted.seconds, 1),
+        )
+
+
+def _measured(info: ClipInfo, options: dict[str, Any], reporter: Reporter) -> Any:
+    """Noise and cuts of the clip."""
+    from vdenoise import analyze
+    from vdenoise.noise.profile import NoiseProfile
+
+    found = analyze.measure(
+        info, reporter, threads=options["threads"], on_bad_frame=options["on_bad_frame"]
+    )
+    if options["profile"] is None:
+        return found.profile, found.cuts
+    profile = NoiseProfile.load(options["profile"])
+    analyze.check_profile(profile, info)
+    return profile, found.cuts
