@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,6 +11,8 @@ from torch.nn import functional
 
 from vdenoise.frame import Block, Signal
 from vdenoise.noise.profile import NoiseProfile, NoiseTable
+from vdenoise.stages import FINISHING
+from vdenoise.stages.base import Stage
 
 SUBSAMPLING = {"gray": None, "420": (2, 2), "422": (1, 2), "444": (1, 1), "411": (1, 4)}
 SIGMA = 12 / 255  # of luma; chroma has 0.7 of it
@@ -111,6 +114,63 @@ def noisy(luma: Tensor, chroma: Tensor | None, kind: str, density: float = 0.005
     return block(planes[0], planes[1], sigma=sigma)
 
 
+def finished(luma: Tensor, chroma: Tensor | None, left: float = 0.1) -> Block:
+    """What a finishing stage finds: a picture denoised a little too much, and its noisy source.
+
+    A tenth of the noise is left, and the finest detail is weaker than it was.
+    """
+    noise = noisy(luma, chroma, "noise")
+
+    def cleaned(clean: Tensor, signal: Signal) -> Signal:
+        framed = functional.pad(clean, (1, 1, 1, 1), mode="replicate")
+        soft = 0.5 * clean + 0.5 * functional.avg_pool2d(framed, 3, 1)
+        return Signal(soft + left * (signal.pixels - clean), left * signal.left)
+
+    y = cleaned(luma, noise.luma)
+    c = None if chroma is None or noise.chroma is None else cleaned(chroma, noise.chroma)
+    return replace(
+        noise,
+        luma=y,
+        chroma=c,
+        source=(noise.luma.pixels, None if noise.chroma is None else noise.chroma.pixels),
+        clean=(y.pixels, None if c is None else c.pixels),
+        motion=StillMotion(y.pixels),
+    )
+
+
+def blocky(luma: Tensor, chroma: Tensor | None) -> Block:
+    """A picture whose 8x8 blocks are up to 5 codes off, as a codec's are; hardly any noise."""
+
+    def offset(plane: Tensor) -> Tensor:
+        height, width = plane.shape[-2:]
+        blocks = torch.rand(*plane.shape[:2], -(-height // 8), -(-width // 8)) - 0.5
+        whole = blocks.repeat_interleave(8, -2).repeat_interleave(8, -1)
+        return plane + whole[..., :height, :width] * (10 / 255)
+
+    return block(offset(luma), None if chroma is None else offset(chroma), sigma=0.3 / 255)
+
+
+def banded(luma: Tensor, chroma: Tensor | None) -> Block:
+    """Slopes of a few codes over the whole picture, in whole codes; hardly any noise."""
+
+    def slope(plane: Tensor) -> Tensor:
+        smooth = plane[..., :1, :1] + torch.linspace(0, 2.4 / 255, plane.shape[-1])
+        return (smooth.expand_as(plane) * 255).round() / 255
+
+    return block(slope(luma), None if chroma is None else slope(chroma), sigma=0.3 / 255)
+
+
+def example_for(cls: type[Stage], luma: Tensor, chroma: Tensor | None) -> Block:
+    """What a stage is made for, of this clean picture."""
+    if cls.slot == "deblock":
+        return blocky(luma, chroma)
+    if cls.slot == "deband":
+        return banded(luma, chroma)
+    if cls.slot in FINISHING:
+        return finished(luma, chroma)
+    return noisy(luma, chroma, cls.removes)
+
+
 def cut(source: Block, frames: range, core: range) -> Block:
     """The part of a block with frames ``frames``, to compute ``core``; same shot."""
     inside = slice(frames.start, frames.stop)
@@ -123,7 +183,18 @@ def cut(source: Block, frames: range, core: range) -> Block:
         chroma=None if source.chroma is None else source.chroma[inside],
         motion=StillMotion(luma.pixels),
         shot=(source.shot_first, source.shot_last),
+        source=_each(source.source, lambda plane: plane[inside]),
+        clean=_each(source.clean, lambda plane: plane[inside]),
     )
+
+
+def _each(
+    planes: tuple[Tensor, Tensor | None] | None, change: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor | None] | None:
+    """The same done to luma and chroma."""
+    if planes is None:
+        return None
+    return change(planes[0]), None if planes[1] is None else change(planes[1])
 
 
 def converted(source: Block, dtype: torch.dtype, device: torch.device | str = "cpu") -> Block:
@@ -142,6 +213,8 @@ def converted(source: Block, dtype: torch.dtype, device: torch.device | str = "c
         chroma=None if source.chroma is None else move(source.chroma),
         noise=noise,
         motion=StillMotion(luma.pixels),
+        source=_each(source.source, lambda plane: plane.to(device, dtype)),
+        clean=_each(source.clean, lambda plane: plane.to(device, dtype)),
     )
 
 

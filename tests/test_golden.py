@@ -6,6 +6,7 @@ too, so that no random number generator stands between two machines.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ import pytest
 import torch
 from pictures import block, noisy, scene
 from torch import Tensor
+from torch.nn import functional
 
 from vdenoise.frame import Block
-from vdenoise.stages import STAGES, stage_class
+from vdenoise.stages import FINISHING, STAGES, stage_class
 
 GOLDEN = Path(__file__).parent / "golden"
 FRAMES, HEIGHT, WIDTH = 3, 32, 44
@@ -54,11 +56,17 @@ def update(request: pytest.FixtureRequest) -> bool:
 
 def compute(name: str) -> dict[str, Tensor]:
     """Middle frame of the stage at its defaults."""
-    kind = stage_class(name).removes
+    cls = stage_class(name)
+    kind = cls.removes
     pictures = load(f"input-{kind}")
     sigma = 12 / 255 if kind == "noise" else 3 / 255
     source = block(pictures["luma"], pictures["chroma"], sigma=sigma, core=slice(1, 2))
-    result: Block = stage_class(name)().apply(source)
+    if cls.slot in FINISHING:  # most of the noise gone, and the source beside it
+        noisy_planes = pictures["luma"], pictures["chroma"]
+        soft = tuple(functional.avg_pool2d(plane, 3, 1, 1) for plane in noisy_planes)
+        source = block(soft[0], soft[1], sigma=sigma / 4, core=slice(1, 2))
+        source = replace(source, source=noisy_planes, clean=soft)
+    result: Block = cls().apply(source)
     assert result.chroma is not None
     return {
         "luma": result.luma.pixels[0],

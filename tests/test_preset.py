@@ -1,14 +1,24 @@
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
 import pytest
 
+from vdenoise import cli, library
 from vdenoise.errors import UsageError
-from vdenoise.preset import Layer, Preset, load, names, parse_assignments, resolve
+from vdenoise.preset import SPEEDS, Layer, Preset, load, names, parse_assignments, resolve
 
 EMPTY = Preset("empty", "Nothing said.", {})
+
+
+@pytest.fixture(autouse=True)
+def no_presets_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder for them."""
+    folder = tmp_path / "own"
+    monkeypatch.setenv("VDENOISE_PRESETS", str(folder))
+    return folder
 
 
 def typed(**values: object) -> Layer:
@@ -132,7 +142,7 @@ MALFORMED = {
     "no about": "schema = 1",
     "about is a number": "schema = 1\nabout = 3",
     "unknown key": 'schema = 1\nabout = "x."\nstrength = 3',
-    "unknown table": 'schema = 1\nabout = "x."\n[sharpen]\namount = 1',
+    "unknown table": 'schema = 1\nabout = "x."\n[sharpening]\namount = 1',
     "slot is no table": 'schema = 1\nabout = "x."\nspatial = 1',
     "slot is a list": 'schema = 1\nabout = "x."\n[[spatial]]\nmethod = "nlm"',
     "unknown speed": 'schema = 1\nabout = "x."\nspeed = "warp"',
@@ -169,3 +179,127 @@ def test_assignments() -> None:
             parse_assignments([bad])
     with pytest.raises(UsageError, match="twice"):
         parse_assignments(["a.b=1", "a.b=2"])
+
+
+INTENTS = {
+    "auto", "high-iso", "film-scan", "compression", "chroma", "anime", "action", "interview",
+    "surveillance", "tape", "fast-preview", "max",
+}  # fmt: skip
+
+
+def test_every_intent_has_a_preset_with_reasons() -> None:
+    assert set(names()) == INTENTS
+    for name in names():
+        assert len(load(name).why.split()) > 12, f"{name} does not say why"
+
+
+@pytest.mark.parametrize("name", sorted(INTENTS))
+def test_every_preset_works_at_every_speed_and_with_every_modifier(name: str) -> None:
+    preset = load(name)
+    for modifier in ("light", "strong", *preset.gauges):
+        for speed in (None, *SPEEDS):
+            assert resolve(load(f"{name}+{modifier}"), speed=speed).stages
+
+
+def test_presets_keep_their_promises() -> None:
+    chains = {name: resolve(load(name)) for name in names()}
+    assert chains["anime"].text == "temporal.static > spatial.wiener > deband.smooth"
+    assert chains["surveillance"].text == "deblock.edges > temporal.static > spatial.wiener"
+    assert not any(stage.role == "sharpener" for stage in chains["surveillance"].stages)
+    assert chains["action"].stages[0].reach == 1
+    assert chains["chroma"].luma == 0
+    assert chains["interview"].luma < 100 and chains["film-scan"].luma < 50
+    assert chains["max"].speed == "veryslow"
+
+
+def test_light_and_strong() -> None:
+    assert resolve(load("high-iso+light")).luma == 51
+    strong = resolve(load("high-iso+strong"))
+    assert strong.luma == 100 and strong.sigma_scale == pytest.approx(1.05 * 1.15, abs=1e-3)
+    assert resolve(load("chroma+strong")).luma == 0
+    with pytest.raises(UsageError, match="Did you mean strong"):
+        load("auto+stong")
+
+
+def test_gauges_of_film() -> None:
+    luma = [resolve(load(f"film-scan+{g}mm")).luma for g in (8, 16, 35, 65)]
+    assert luma == sorted(luma, reverse=True) and len(set(luma)) == 4
+    assert resolve(load("film-scan+light+8mm")).luma == resolve(load("film-scan+8mm+light")).luma
+    with pytest.raises(UsageError, match="cannot be made '8mm'"):
+        load("anime+8mm")
+
+
+def own(folder: Path, name: str, text: str) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.toml").write_text(f'schema = 1\nabout = "Mine."\n{text}')
+
+
+def test_presets_of_ones_own_inherit(no_presets_of_ones_own: Path) -> None:
+    folder = no_presets_of_ones_own
+    own(folder, "mine", 'inherit = "high-iso+light"\n[output]\nchroma = 70\n')
+    own(folder, "other", 'inherit = "mine"\n[spatial]\nmethod = "nlm"\n')
+    own(folder, "auto", "[output]\nluma = 1\n")  # the name is taken
+    assert set(names()) == INTENTS | {"mine", "other"}
+    mine, other, parent = (resolve(load(name)) for name in ("mine", "other", "high-iso"))
+    assert (mine.luma, mine.chroma) == (51, 70)
+    assert mine.stages == parent.stages
+    assert other.text == "temporal.mean > spatial.nlm > detail.contra" and other.chroma == 70
+    assert resolve(load("auto")).luma == 100
+
+
+@pytest.mark.parametrize("parent", ["mine", "other", "no-such"])
+def test_inheriting_in_a_circle_or_from_nothing_is_refused(
+    parent: str, no_presets_of_ones_own: Path
+) -> None:
+    own(no_presets_of_ones_own, "mine", f'inherit = "{parent}"\n')
+    own(no_presets_of_ones_own, "other", 'inherit = "mine"\n')
+    with pytest.raises(UsageError):
+        load("mine")
+
+
+def test_without_a_home_there_are_the_shipped_presets(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("VDENOISE_PRESETS", "XDG_CONFIG_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def nobody() -> Path:
+        raise RuntimeError
+
+    monkeypatch.setattr(Path, "home", nobody)
+    assert set(names()) == INTENTS and library.own_folder() is None
+    with pytest.raises(UsageError, match="no place"):
+        library.new_path("mine")
+
+
+def call(*args: str) -> int:
+    return cli.status(["presets", *args])
+
+
+def test_saving_showing_and_comparing(
+    no_presets_of_ones_own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("save", "mine", "--preset", "film-scan", "--gauge", "8mm", "--luma", "42", "--grain",
+             "synth:3,1.5", "--set", "spatial.block=16", "--about", "My film.")  # fmt: skip
+    assert call(*words) == 0
+    assert resolve(load("mine")).luma == 42 and load("mine").about == "My film."
+    assert resolve(load("mine")).text == "temporal.mean > spatial.wiener > grain.synth"
+    assert call(*words) == 4  # it is there already
+    assert call(*words, "--overwrite") == 0
+    capsys.readouterr()
+    assert call("diff", "mine", "film-scan+8mm", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["output.luma"] == [42, 55] and "temporal.radius" not in found
+    assert call("diff", "mine", "mine") == 0 and "do the same" in capsys.readouterr().out
+    assert call("show", "mine", "--resolved") == 0
+    assert "temporal.motion_threshold" in capsys.readouterr().out
+    assert call("mine") == 0 and call() == 0
+    assert "My film." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["auto", "a/b", "../x", "", "a b"])
+def test_names_that_presets_cannot_have(name: str) -> None:
+    assert call("save", name, "--luma", "50") == 2
+
+
+def test_what_is_saved_is_checked_first(no_presets_of_ones_own: Path) -> None:
+    assert call("save", "mine", "--luma", "500") == 2
+    assert not no_presets_of_ones_own.exists()

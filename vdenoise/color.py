@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vdenoise.draws import hashed, shift_right
 from vdenoise.frame import Curve, PixelFormat
 
 # Rec. ITU-R BT.709-6, item 3.2 and 3.3
@@ -122,7 +123,7 @@ def apply_correction(
         full_range: whether codes fill the whole range, in the source and in the output.
         out: another depth of the same family, or one with denser chroma (4:2:0 to 4:2:2 or
             4:4:4), which is interpolated.
-        dither_seed: (seed, frame index) of the dither where bits are dropped; None rounds.
+        dither_seed: (seed, frame index) of the dither before rounding; None rounds only.
         chroma_location: where 4:2:0 chroma sits ("left", "center" or "topleft"), for denser chroma.
         curve: as for :func:`lift`; the correction is one of bent samples.
 
@@ -151,8 +152,11 @@ def apply_correction(
         if denser:
             like = planes[0].shape
             exact = _interpolate_chroma(exact, fmt, out, (like[0], like[1]), chroma_location)
-        if out.bits < fmt.bits and dither_seed is not None:
-            exact.add_(tpdf(exact.shape, (*dither_seed, number), device=exact.device))
+        if dither_seed is not None:
+            noise = tpdf(exact.shape, (*dither_seed, number), device=exact.device)
+            if out.bits >= fmt.bits and correction is not None and not denser:
+                noise.mul_(correction != 0)  # samples nobody changed come back exactly
+            exact.add_(noise)
         result.append(_to_codes(exact, out, plane))
     if fmt.alpha:
         result.append(_rescaled_alpha(planes[-1], fmt, out))
@@ -212,28 +216,10 @@ def tpdf(
     clip draws the same values. ``seed`` is (seed, frame index, plane).
     """
     height, width = shape[-2:]
-    key = 0
-    for word in seed:
-        key = _mix_int(key ^ (word & 0xFFFFFFFF))
     x = torch.arange(height * width, dtype=torch.int32, device=device).view(height, width)
-    x = x ^ (key - (1 << 32) if key >= 1 << 31 else key)
-    x = (x ^ _shift_right(x, 16)).mul_(0x7FEB352D)
-    x = (x ^ _shift_right(x, 15)).mul_(0x846CA68B - (1 << 32))
-    x = x ^ _shift_right(x, 16)
-    high, low = _shift_right(x, 16), x & 0xFFFF
+    x = hashed(x, *seed)
+    high, low = shift_right(x, 16), x & 0xFFFF
     return high.sub_(low).to(torch.float32).mul_(1 / 65536)
-
-
-def _mix_int(x: int) -> int:
-    """The 32-bit integer hash "lowbias32" (C. Wellons), on a Python integer."""
-    x = ((x ^ x >> 16) * 0x7FEB352D) & 0xFFFFFFFF
-    x = ((x ^ x >> 15) * 0x846CA68B) & 0xFFFFFFFF
-    return x ^ x >> 16
-
-
-def _shift_right(x: Tensor, bits: int) -> Tensor:
-    """Logical right shift of int32 (torch's own is arithmetic)."""
-    return (x >> bits) & ((1 << (32 - bits)) - 1)
 
 
 def _quick(plane: Tensor, fmt: PixelFormat) -> Tensor:

@@ -237,7 +237,12 @@ class Block:
     # temporal stage made of them; None: the block's own
     source: tuple[Tensor, Tensor | None] | None = None
     averaged: tuple[Signal, Signal | None] | None = None
+    # What the finishing stages start from: everything that removes is done, dials and masks applied
+    clean: tuple[Tensor, Tensor | None] | None = None
     compute: torch.dtype = torch.float32  # what a network's convolutions run in
+    seed: int = 0  # of what is drawn at random
+    # Row and column of the block's first luma and first chroma pixel in their planes
+    corner: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
 
     @property
     def before(self) -> tuple[Tensor, Tensor | None]:

@@ -21,12 +21,14 @@ from vdenoise.media.encode import choose
 from vdenoise.media.encoder import IMAGES, EncodeSettings
 from vdenoise.media.sequence import is_image
 from vdenoise.preset import Chain
+from vdenoise.stages import FINISHING
 from vdenoise.stages.base import Stage
 from vdenoise.stream import Shots
 from vdenoise.tile import round_up, tile_unit
 
 Precision = Literal["float32", "float16", "bfloat16"]
 Interlaced = Literal["refuse", "ignore", "deinterlace"]
+Dither = Literal["auto", "on", "off"]
 
 MIB = 1 << 20
 BASE_BYTES = {"cpu": 550 * MIB, "cuda": 2500 * MIB}  # Python, torch, FFmpeg, OpenCV (and CUDA)
@@ -38,6 +40,7 @@ CUDA_SHARE = 0.5  # of the free memory of a card
 LONGEST_BLOCK = {"cpu": 1, "cuda": 8}
 SMALLEST_TILE = 128
 _FLOATS = ("f16le", "f32le")  # how FFmpeg's names of floating-point formats end
+SUBCODE_BITS = 10  # depths up to this show bands where a slope was made smooth
 QUEUE_FRAMES = 2  # decoded and denoised frames waiting between the threads
 
 
@@ -87,11 +90,23 @@ class Plan:
     noise_encode: EncodeSettings | None = None
     warnings: tuple[str, ...] = ()
     chosen: tuple[int, ...] | None = None  # the frames to write, if not all of first..last
+    dither: Dither = "auto"
+    grain_table: Path | None = None  # where the film grain of what was removed goes
 
     @property
     def positions(self) -> Sequence[int]:
         """Absolute numbers of the frames to write."""
         return range(self.first, self.last + 1) if self.chosen is None else self.chosen
+
+    @property
+    def dithered(self) -> bool:
+        """Whether the writer dithers what it rounds: where bits are dropped, and where a stage's
+        result lies between the codes and there are few of them."""
+        fmt = self.encode.pixel_format
+        if self.dither != "auto" or fmt.floating:
+            return self.dither == "on" and not fmt.floating
+        fine = any(step.stage.subcode for step in self.steps) and fmt.bits <= SUBCODE_BITS
+        return fine or self.encode.dithers(self.info)
 
     @property
     def frames(self) -> int:
@@ -104,7 +119,7 @@ class Plan:
         used = {step.precision for step in self.steps}
         middle = [word for word in ("float16", "bfloat16", "float32") if word in used][:1]
         path = " > ".join([self.info.format.label, *middle, self.encode.pixel_format.label])
-        return path + (", dithered" if self.encode.dithers(self.info) else "")
+        return path + (", dithered" if self.dithered else "")
 
     def source_range(self, shots: Shots) -> tuple[int, int]:
         """First and last frame that must be decoded, context included."""
@@ -132,6 +147,8 @@ class Plan:
             "encode": self.encode.model_dump(mode="json"),
             "interlaced": self.interlaced,
             "seed": self.seed,
+            "dither": self.dither,
+            "grain_table": None if self.grain_table is None else str(self.grain_table),
             "warnings": list(self.warnings),
         }
 
@@ -159,6 +176,8 @@ def make(
     seed: int = 0,
     noise_out: Path | None = None,
     noise_encode: EncodeSettings | None = None,
+    dither: Dither = "auto",
+    grain_table: Path | None = None,
 ) -> Plan:
     """Decide how a clip is denoised.
 
@@ -174,6 +193,8 @@ def make(
         seed: of the dither.
         noise_out: where the removed noise goes.
         noise_encode: how that is written.
+        dither: when the result is dithered before it is rounded.
+        grain_table: where a film-grain table of what was removed goes.
 
     Raises:
         UsageError: the frames do not exist, or the clip is interlaced and nothing was said.
@@ -199,7 +220,8 @@ def make(
             number=20,
         )
     where = find_device(device)
-    stages = () if chain.luma == chain.chroma == 0 else chain.stages
+    nothing = chain.luma == chain.chroma == 0  # is removed: only finishing is left to do
+    stages = [s for s in chain.stages if not nothing or s.slot in FINISHING]
     available = free_bytes(where)
     scratch = SCRATCH_BYTES if where == "cpu" else int(available * CUDA_SHARE)
     most = min(torch.get_num_threads(), last - first + 1) if where == "cpu" else 1
@@ -234,6 +256,8 @@ def make(
         noise_encode=noise_encode,
         warnings=tuple(dict.fromkeys(warnings)),
         chosen=None if chosen is None else tuple(chosen),
+        dither=dither,
+        grain_table=grain_table,
     )
 
 
@@ -255,6 +279,8 @@ def with_chain(plan: Plan, chain: Chain) -> Plan:
         seed=plan.seed,
         noise_out=plan.noise_out,
         noise_encode=plan.noise_encode,
+        dither=plan.dither,
+        grain_table=plan.grain_table,
     )
 
 

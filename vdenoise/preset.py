@@ -10,15 +10,18 @@ Later layers win: stage default < preset < ``--speed`` < ``VDENOISE_*`` < comman
 from __future__ import annotations
 
 import difflib
+import json
+import math
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vdenoise import library
 from vdenoise.errors import UsageError
-from vdenoise.stages import SLOTS, methods, stage_class
+from vdenoise.stages import FINISHING, SLOTS, methods, stage_class
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -27,7 +30,9 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 SPEEDS = ("veryfast", "fast", "base", "slow", "veryslow")
-DEFAULT = "auto"
+FACTORS = {"light": 0.6, "strong": 1.3}  # modifiers of any preset, on the shares removed
+STRONG_SCALE = 1.15  # on the measured noise: where all of it goes already, more is taken for noise
+_LAST = frozenset(FINISHING)
 OFF = "none"  # the method that switches a slot off
 
 
@@ -57,6 +62,8 @@ class Preset:
     about: str
     values: Mapping[str, Any]  # "slot.parameter" -> value
     speed: str = "base"
+    why: str = ""  # the reasons for its values
+    gauges: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # values by film gauge
 
 
 @dataclass(frozen=True)
@@ -97,27 +104,33 @@ class Chain:
         return values
 
 
-def folder() -> Path:
-    """Where the presets that come with vdenoise are: in the wheel, or beside it in a checkout."""
-    here = Path(__file__).resolve().parent
-    inside = here / "presets"
-    return inside if inside.is_dir() else here.parent / "presets"
-
-
 def names() -> tuple[str, ...]:
-    """Names of the presets that come with vdenoise, ``auto`` first."""
-    found = sorted(path.stem for path in folder().glob("*.toml"))
-    return tuple(sorted(found, key=lambda name: name != DEFAULT))
+    """Names of all presets: those that come with vdenoise, ``auto`` first, then one's own."""
+    return (*library.shipped(), *library.own())
 
 
 def load(name: str) -> Preset:
     """Read a preset by name, or by the path of a ``.toml`` file.
 
+    Modifiers follow a plus: ``high-iso+light``, ``film-scan+8mm+strong``.
+
     Raises:
         UsageError: there is none, or it is malformed.
     """
-    path = Path(name) if name.endswith(".toml") else folder() / f"{name}.toml"
-    if not name.endswith(".toml") and name not in names():
+    return _load(name, ())
+
+
+def _load(name: str, children: tuple[str, ...]) -> Preset:
+    base, *modifiers = [name] if name.endswith(".toml") else name.split("+")
+    preset = _read(base, children)
+    for modifier in sorted(modifiers, key=lambda word: word in FACTORS):  # the gauge comes first
+        preset = modified(preset, modifier)
+    return preset
+
+
+def _read(name: str, children: tuple[str, ...]) -> Preset:
+    path = Path(name) if name.endswith(".toml") else library.path_of(name)
+    if path is None:
         raise UsageError(
             f"There is no preset {name!r}.{did_you_mean(name, names())}",
             f"Presets are {', '.join(names())}, or the path of a .toml file.",
@@ -133,7 +146,54 @@ def load(name: str) -> Preset:
         ) from error
     except ValueError as error:  # TOML and UTF-8 errors
         raise _malformed(path, f"it is not TOML: {error}") from error
-    return _parsed(path, data)
+    parent = data.pop("inherit", None)
+    if parent is None:
+        return _parsed(path, data)
+    if not isinstance(parent, str) or parent.partition("+")[0] in (name, *children):
+        raise _malformed(path, f"it cannot inherit from {parent!r}")
+    base = _load(parent, (name, *children))
+    preset = _parsed(path, {"speed": base.speed, **data})
+    return replace(preset, values=_over(base.values, preset.values), gauges=base.gauges)
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Values over others; a slot's values are not for another method of it."""
+    changed = {
+        key.partition(".")[0] for key in above if key.endswith(".method") and key in below
+        and above[key] != below[key]
+    }  # fmt: skip
+    kept = {key: value for key, value in below.items() if key.partition(".")[0] not in changed}
+    return {**kept, **above}
+
+
+def modified(preset: Preset, modifier: str) -> Preset:
+    """A preset done lighter or stronger, or for one gauge of film.
+
+    ``light`` removes 0.6 of what the preset does. ``strong`` removes 1.3 of it, but never more
+    than all, and takes the noise for 1.15 of what was measured.
+
+    Raises:
+        UsageError: the preset has no such modifier.
+    """
+    values = dict(preset.values)
+    if modifier in FACTORS:
+        for dial in ("output.luma", "output.chroma"):
+            percent = _dial_value(dial, DIALS[dial], values.get(dial, DIALS[dial].default))
+            values[dial] = min(100.0, round(percent * FACTORS[modifier], 1))
+        if modifier == "strong":
+            dial = "noise.sigma_scale"
+            scale = _dial_value(dial, DIALS[dial], values.get(dial, DIALS[dial].default))
+            values[dial] = round(scale * STRONG_SCALE, 3)
+    elif modifier in preset.gauges:
+        values = _over(values, preset.gauges[modifier])
+    else:
+        known = (*FACTORS, *preset.gauges)
+        raise UsageError(
+            f"The preset {preset.name} cannot be made {modifier!r}.{did_you_mean(modifier, known)}",
+            f"It can be made {', '.join(known)}.",
+            number=18,
+        )
+    return replace(preset, name=f"{preset.name}+{modifier}", values=values)
 
 
 def _malformed(path: Path, why: str) -> UsageError:
@@ -152,9 +212,26 @@ def _parsed(path: Path, data: dict[str, Any]) -> Preset:
     about, speed = data.pop("about", None), data.pop("speed", "base")
     if not isinstance(about, str) or not about:
         raise _malformed(path, 'it does not say what it is for (about = "...")')
+    why, gauges = data.pop("why", ""), data.pop("gauge", {})
+    if not isinstance(why, str) or not isinstance(gauges, dict):
+        raise _malformed(path, "why is a text, and gauge a table of tables")
     if speed not in SPEEDS:
         raise _malformed(path, f"speed = {speed!r}, want one of {', '.join(SPEEDS)}")
+    return Preset(
+        name=path.stem,
+        about=about,
+        values=_values(path, data),
+        speed=speed,
+        why=why,
+        gauges={gauge: _values(path, tables) for gauge, tables in gauges.items()},
+    )
+
+
+def _values(path: Path, data: Any) -> dict[str, Any]:
+    """Tables of a preset as values by full name."""
     tables = ("output", "noise", *SLOTS)
+    if not isinstance(data, dict):
+        raise _malformed(path, "a gauge must hold tables, [gauge.8mm.output]")
     for key, table in data.items():
         if key not in tables:
             raise _malformed(path, f"it has an unknown key {key!r}.{did_you_mean(key, tables)}")
@@ -165,13 +242,42 @@ def _parsed(path: Path, data: dict[str, Any]) -> Preset:
         raise _malformed(
             path,
             f"it asks for the order {' > '.join(order)}; the order is fixed, "
-            f"{' > '.join(SLOTS)}, because averaging over time first leaves a spatial filter the "
-            "least to do",
+            f"{' > '.join(SLOTS)}, because {_why_not(order)}",
         )
-    values = {
-        f"{slot}.{key}": value for slot, table in data.items() for key, value in table.items()
-    }
-    return Preset(path.stem, about, values, speed)
+    return {f"{slot}.{key}": value for slot, table in data.items() for key, value in table.items()}
+
+
+def as_toml(about: str, inherit: str, speed: str | None, values: Mapping[str, Any]) -> str:
+    """The text of a preset that changes ``values`` of another; they have been checked."""
+    lines = [f"schema = {SCHEMA}", f"about = {_toml(about)}", f"inherit = {_toml(inherit)}"]
+    if speed is not None:
+        lines.append(f"speed = {_toml(speed)}")
+    for table in ("output", "noise", *SLOTS):
+        if mine := _in_slot(values, table):
+            lines += ["", f"[{table}]", *(f"{key} = {_toml(v)}" for key, v in mine.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    """A TOML value: numbers and truth as such, even where they were typed as text."""
+    if isinstance(value, bool) or value in ("true", "false"):
+        return str(value).lower()
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return json.dumps(str(value), ensure_ascii=False)
+    return str(value) if math.isfinite(number) else json.dumps(str(value))
+
+
+def _why_not(order: Sequence[str]) -> str:
+    """What speaks against this order of slots."""
+    early = [slot for n, slot in enumerate(order) if slot in FINISHING and set(order[n:]) - _LAST]
+    if early:
+        return (
+            f"{early[0]} before denoising would make noise look like detail, which no denoiser "
+            "takes away again"
+        )
+    return "averaging over time first leaves a spatial filter the least to do"
 
 
 def parse_assignments(items: Iterable[str]) -> dict[str, str]:
@@ -194,6 +300,50 @@ def parse_assignments(items: Iterable[str]) -> dict[str, str]:
             raise UsageError(f"{name} is set twice.", "Set it once.", number=14)
         values[name] = value.strip()
     return values
+
+
+def parse_grain(text: str) -> dict[str, str]:
+    """What ``--grain`` says, as values of the grain slot.
+
+    ``keep:PERCENT`` of the true grain, ``match:FILE``, ``synth:AMOUNT[,SIZE]``, or ``none`` (0 is
+    the same).
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    kind, colon, rest = text.strip().partition(":")
+    if not colon and kind in (OFF, "0"):
+        return {"grain.method": OFF}
+    if colon and rest:
+        if kind == "keep":
+            return {"grain.method": kind, "grain.strength": _share(rest)}
+        if kind == "match":
+            return {"grain.method": kind, "grain.file": rest}
+        if kind == "synth":
+            amount, comma, size = rest.partition(",")
+            return {"grain.method": kind, "grain.amount": amount} | (
+                {"grain.size": size} if comma else {}
+            )
+    raise UsageError(
+        f"--grain {text} is not a kind of grain.",
+        "Say keep:PERCENT, match:FILE, synth:AMOUNT[,SIZE] or none.",
+        number=13,
+    )
+
+
+def _share(percent: str) -> str:
+    """Percent as typed, as a share from 0 to 1."""
+    try:
+        number = float(percent)
+    except ValueError:
+        number = float("nan")
+    if not 0 <= number <= 100:
+        raise UsageError(
+            f"--grain keep:{percent}: want a number from 0 to 100.",
+            "It is the percentage of the true grain that is given back; 0 is off.",
+            number=17,
+        )
+    return repr(number / 100)
 
 
 def resolve(preset: Preset, layers: Sequence[Layer] = (), *, speed: str | None = None) -> Chain:
@@ -281,7 +431,7 @@ def _stage(
     if slot == "net" and values.get("model") == OFF:
         return None
     stage = build(cls, values)
-    return None if stage.strength == 0 else stage
+    return None if stage.idle else stage
 
 
 def _speed_layer(cls: type[Stage], speed: str) -> Layer:
@@ -380,7 +530,8 @@ def _described(name: str, info: FieldInfo) -> Parameter:
     elif options:
         rule = f"one of {', '.join(str(option) for option in options)}"
     else:
-        rule = "a whole number" if info.annotation is int else "a number"
+        kinds = {int: "a whole number", float: "a number"}
+        rule = kinds.get(info.annotation, "text")  # type: ignore[arg-type]
         if low is not None and high is not None:
             rule += f" from {low:g} to {high:g}"
         elif low is not None:

@@ -24,9 +24,11 @@ from vdenoise.media.reader import OnBadFrame, Reader
 from vdenoise.media.verify import Report
 from vdenoise.media.writer import ClipWriter, open_writer
 from vdenoise.motion.flow import Accuracy, SharedMotion
+from vdenoise.noise.filmgrain import GrainTable
 from vdenoise.noise.profile import NoiseProfile
 from vdenoise.noise.removed import removed_noise
 from vdenoise.plan import QUEUE_FRAMES, SMALLEST_TILE, Plan, Step, ranges, subsampling
+from vdenoise.stages import FINISHING
 from vdenoise.stream import Ahead, Group, Shots, Sink, mapped, windows
 from vdenoise.tile import apply_tiled, round_up, tile_unit
 
@@ -79,6 +81,7 @@ class Frame:
     luma: Signal  # of this one frame
     chroma: Signal | None
     averaged: tuple[Signal, Signal | None] | None = None  # after the temporal stage
+    clean: tuple[Tensor, Tensor | None] | None = None  # once everything that removes is done
 
     @property
     def index(self) -> int:
@@ -114,10 +117,15 @@ def denoise(
     frames: Iterator[Frame] = (_lifted(source, plan) for source in sources)
     wanted = ranges(plan.steps, shots, plan.first, plan.last)
     motions: dict[Accuracy, SharedMotion] = {}
+    settled = False
     with _workers(plan) as pool:
         for step, (first, last) in zip(plan.steps, wanted[1:], strict=True):
+            if step.stage.slot in FINISHING and not settled:
+                frames, settled = (_settled(frame, plan) for frame in frames), True
             groups = windows(frames, step.stage.reach, step.block, shots, first, last)
             frames = _through(step, groups, plan, profile, motions, pool)
+        if not settled:
+            frames = (_settled(frame, plan) for frame in frames)
         yield from mapped(partial(_finished, plan=plan), frames, pool, plan.workers)
 
 
@@ -209,7 +217,8 @@ def _compute(
     motion: SharedMotion | None,
 ) -> tuple[Signal, Signal | None]:
     """Luma and chroma of a group's core after ``step``, in float32."""
-    frames = group.frames
+    frames, stage = group.frames, step.stage
+    finishing = stage.slot in FINISHING
     noise = profile.at(group.shot[0]).table(plan.device, scale=plan.chain.sigma_scale)
     luma = joined([frame.luma for frame in frames])
     chroma = joined([frame.chroma for frame in frames if frame.chroma is not None])
@@ -224,8 +233,10 @@ def _compute(
         if motion is None
         else motion.block(frames[0].index, [f.lifted[0][0] for f in frames], noise),
         shot=group.shot,
-        source=_sources(frames) if step.stage.needs_source else None,
-        averaged=_averaged(frames) if step.stage.needs_source else None,
+        source=_sources(frames) if stage.needs_source else None,
+        averaged=_averaged(frames) if stage.needs_source and not finishing else None,
+        clean=_clean(frames) if stage.needs_source and finishing else None,
+        seed=plan.seed,
         compute=getattr(torch, step.precision),
     )
     done = _apply(step, block, subsampling(plan.info.format))
@@ -253,6 +264,13 @@ def _averaged(frames: Sequence[Frame]) -> tuple[Signal, Signal | None] | None:
     if luma is None:
         return None
     return luma, joined([chroma for _, chroma in found if chroma is not None])
+
+
+def _clean(frames: Sequence[Frame]) -> tuple[Tensor, Tensor | None]:
+    """Luma and chroma of consecutive frames as finishing finds them."""
+    found = [frame.clean for frame in frames if frame.clean is not None]
+    chroma = [chroma for _, chroma in found if chroma is not None]
+    return torch.cat([luma for luma, _ in found]), torch.cat(chroma) if chroma else None
 
 
 def _half(signal: Signal) -> Signal:
@@ -316,13 +334,34 @@ def _frame_by_frame(step: Step, block: Block, tile: int | None, factors: tuple[i
     return block.with_signals(luma, joined([p.chroma for p in parts if p.chroma is not None]))
 
 
+def _settled(frame: Frame, plan: Plan) -> Frame:
+    """The share asked for of what was removed: what finishing starts from."""
+    with torch.inference_mode():
+        luma = _partly(frame.luma, frame.lifted[0], plan.chain.luma)
+        chroma = frame.chroma
+        if chroma is not None and frame.lifted[1] is not None:
+            chroma = _partly(chroma, frame.lifted[1], plan.chain.chroma)
+    clean = luma.pixels, None if chroma is None else chroma.pixels
+    return replace(frame, luma=luma, chroma=chroma, averaged=None, clean=clean)
+
+
+def _partly(signal: Signal, before: Tensor, percent: float) -> Signal:
+    if percent == 0:
+        return _noisy(before)
+    if percent == 100 or signal.pixels is before:
+        return signal
+    share = percent / 100
+    pixels = before + (signal.pixels - before).mul_(share)
+    return Signal(pixels, 1 - share * (1 - signal.left))
+
+
 def _corrected(frame: Frame, plan: Plan) -> tuple[Tensor, ...]:
-    """The source samples plus the share asked for of what the chain changed."""
-    info, chain = plan.info, plan.chain
-    d_luma = _correction(frame.luma, frame.lifted[0], chain.luma)
+    """The source samples plus what the chain changed."""
+    info = plan.info
+    d_luma = _correction(frame.luma, frame.lifted[0])
     d_chroma = None
     if frame.chroma is not None and frame.lifted[1] is not None:
-        d_chroma = _correction(frame.chroma, frame.lifted[1], chain.chroma)
+        d_chroma = _correction(frame.chroma, frame.lifted[1])
     planes = apply_correction(
         [plane.to(plan.device) for plane in frame.source.planes],
         d_luma,
@@ -330,19 +369,16 @@ def _corrected(frame: Frame, plan: Plan) -> tuple[Tensor, ...]:
         info.format,
         info.full_range,
         out=plan.encode.pixel_format,
-        dither_seed=(plan.seed, frame.index) if plan.encode.dithers(info) else None,
+        dither_seed=(plan.seed, frame.index) if plan.dithered else None,
         chroma_location=info.chroma_location,
         curve=info.curve,
     )
     return tuple(plane.cpu() for plane in planes)
 
 
-def _correction(signal: Signal, before: Tensor, percent: float) -> Tensor | None:
+def _correction(signal: Signal, before: Tensor) -> Tensor | None:
     """(C, H, W), or None where nothing changes: those planes are not touched at all."""
-    if percent == 0 or signal.pixels is before:
-        return None
-    difference = signal.pixels[0] - before[0]
-    return difference if percent == 100 else difference.mul_(percent / 100)
+    return None if signal.pixels is before else signal.pixels[0] - before[0]
 
 
 def run(
@@ -411,9 +447,16 @@ def run(
                 )
             )
 
+        table: GrainTable | None = None
+        if plan.grain_table is not None:
+            out = plan.encode.pixel_format
+            table = GrainTable(plan.info, out, plan.grain_table, plan.seed)
+
         def write(done: tuple[SourceFrame, tuple[Tensor, ...]]) -> None:
             source, planes = done
             with clock.busy("encode"):
+                if table is not None:
+                    table.push(source, planes, shots.of(source.index))
                 writers[0].write(source, planes)
                 if plan.noise_encode is not None and len(writers) == 2:
                     fmt = plan.noise_encode.pixel_format
@@ -443,6 +486,8 @@ def run(
         for writer in writers:
             writer.abort()
         raise
+    if table is not None:
+        table.save()
     return Result(
         frames=len(plan.positions),
         seconds=time.perf_counter() - started,

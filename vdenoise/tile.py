@@ -86,7 +86,7 @@ def apply_tiled(stage: Stage, block: Block, tile: int | None, factors: tuple[int
         factors: luma pixels per chroma pixel, (vertical, horizontal).
     """
     height, width = block.luma.pixels.shape[-2:]
-    if tile is None or stage.strength == 0 or (height <= tile and width <= tile):
+    if tile is None or stage.idle or (height <= tile and width <= tile):
         return stage.apply(block)
     assert stage.tileable, f"{stage.name} needs whole frames"
     if block.chroma is None:
@@ -122,7 +122,18 @@ def _crop(block: Block, area: Area, factors: tuple[int, int]) -> Block:
         source = (fine.of(source[0]), None if source[1] is None else area.of(source[1]))
     if averaged is not None:
         averaged = cut(*averaged)
-    return replace(block, luma=luma, chroma=chroma, source=source, averaged=averaged)
+    clean = block.clean
+    if clean is not None:
+        clean = (fine.of(clean[0]), None if clean[1] is None else area.of(clean[1]))
+    return replace(
+        block,
+        luma=luma,
+        chroma=chroma,
+        source=source,
+        averaged=averaged,
+        clean=clean,
+        corner=((fine.top, fine.left), (area.top, area.left)),
+    )
 
 
 def _part(signal: Signal, area: Area) -> Signal:

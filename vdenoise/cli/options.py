@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from vdenoise import process
-from vdenoise.preset import DIALS, OFF, Chain, Layer, load, parse_assignments, resolve
+from vdenoise.preset import DIALS, OFF, Chain, Layer, load, parse_assignments, parse_grain, resolve
 from vdenoise.stages import SLOTS, methods
 
 if TYPE_CHECKING:
@@ -33,6 +33,17 @@ CHAIN_OPTIONS: dict[str, str] = {
     "--motion-threshold": "temporal.motion_threshold",
     "--spatial": "spatial.method",
     "--model": "net.model",
+    "--deblock": "deblock.strength",
+    "--detail": "detail.strength",
+    "--deband": "deband.strength",
+    "--sharpen": "sharpen.strength",
+}
+# What the strength of a slot that is off by default switches on.
+_DOES = {
+    "deblock.strength": "Smooth block edges and ringing before all else",
+    "detail.strength": "Give back removed structure, not noise",
+    "deband.strength": "Make slopes of bands",
+    "sharpen.strength": "Sharpen what is not noise",
 }
 ENVIRONMENT = "VDENOISE_"
 STAGES_FILE = Path(__file__).with_name("stages.json")
@@ -62,6 +73,12 @@ def chain_options(command: Command) -> Command:
     for name, target in reversed(CHAIN_OPTIONS.items()):
         command = option(name, metavar=_metavar(target), help=_help(target))(command)
     command = option(
+        "--grain",
+        metavar="KIND",
+        help="keep:PERCENT of the true grain, match:FILE (a noise profile or a clip), "
+        "synth:AMOUNT[,SIZE], or none.  [default: the preset's]",
+    )(command)
+    command = option(
         "--set",
         "assignments",
         multiple=True,
@@ -73,13 +90,19 @@ def chain_options(command: Command) -> Command:
         type=click.Choice(("veryfast", "fast", "base", "slow", "veryslow")),
         help="How much work goes into it.  [default: the preset's, base]",
     )(command)
+    command = option(
+        "--gauge",
+        type=click.Choice(("8mm", "16mm", "35mm", "65mm")),
+        help="Of the film, for --preset film-scan.",
+    )(command)
     return option(
         "-p",
         "--preset",
         default="auto",
         show_default=True,
         metavar="NAME",
-        help="What kind of footage it is, or a .toml file. See: vdenoise presets.",
+        help="What kind of footage it is, or a .toml file; +light and +strong do less or more. "
+        "See: vdenoise presets.",
     )(command)
 
 
@@ -95,6 +118,8 @@ def _help(target: str) -> str:
         dial = DIALS[target]
         return f"{dial.help}  [0 to {dial.high:g}; default: {dial.default:g}]"
     slot, _, key = target.partition(".")
+    if target in _DOES:
+        return f"{_DOES[target]}: 0 is off, 1 is right for most.  [0 to 2; default: the preset's]"
     if key == "method":
         return f"One of {', '.join((*methods(slot), OFF))}.  [default: {methods(slot)[0]}]"
     facts = next(
@@ -119,11 +144,19 @@ def layers_from(ctx: click.Context) -> list[Layer]:
             key = name.lstrip("-").replace("-", "_")
             if ctx.get_parameter_source(key) is source:
                 values[target] = ctx.params[key]
+        if ctx.get_parameter_source("grain") is source:
+            values |= parse_grain(ctx.params["grain"])
         if ctx.get_parameter_source("assignments") is source:
             values |= parse_assignments(ctx.params["assignments"])
         if values:
             layers.append(Layer(origin, values))
     return layers
+
+
+def preset_name(ctx: click.Context) -> str:
+    """The preset with its gauge: ``film-scan+8mm``."""
+    name, gauge = ctx.params["preset"], ctx.params["gauge"]
+    return str(name if gauge is None else f"{name}+{gauge}")
 
 
 def chain_from(ctx: click.Context, measured: Mapping[str, str] | None = None) -> Chain:
@@ -134,7 +167,7 @@ def chain_from(ctx: click.Context, measured: Mapping[str, str] | None = None) ->
     """
     layers = [Layer("measurement", measured)] if measured else []
     layers += layers_from(ctx)
-    return resolve(load(ctx.params["preset"]), layers, speed=ctx.params["speed"])
+    return resolve(load(preset_name(ctx)), layers, speed=ctx.params["speed"])
 
 
 def progress_option(command: Command) -> Command:
@@ -219,11 +252,18 @@ def clip_options(command: Command) -> Command:
             option("--crf", type=int, help="Quality, less is better, for codecs that have it."),
             option("--bit-depth", type=int, help="Bits per sample.  [default: the source's]"),
             option(
+                "--dither",
+                type=click.Choice(("auto", "on", "off")),
+                default="auto",
+                show_default=True,
+                help="Dither what is rounded; auto: where bits are dropped, and after --deband.",
+            ),
+            option(
                 "--seed",
                 type=click.IntRange(min=0),
                 default=0,
                 show_default=True,
-                help="Of the dither.",
+                help="Of dither and grain.",
             ),
             option("--strict", is_flag=True, help="Treat what cannot be kept as an error."),
         )

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vdenoise.cli.grain import grain_to_match
 from vdenoise.cli.options import (
     chain_from,
     chain_options,
     clip_options,
     layers_from,
     option,
+    preset_name,
     progress_option,
     reading_options,
     set_threads,
@@ -74,7 +76,7 @@ def plan(ctx: click.Context, /, **options: Any) -> None:
         )
     source, target = options["input"], options["output"]
     clip = options["to"] or target.with_name(f"{source.stem}_dn{source.suffix}")
-    with ui.Reporter(options["progress"]) as reporter:
+    with ui.Reporter(options["progress"]) as reporter, grain_to_match(ctx, clip, reporter):
         threads = set_threads(options["threads"])
         made = plan_clip(
             chain_from(ctx),
@@ -89,7 +91,7 @@ def plan(ctx: click.Context, /, **options: Any) -> None:
             reporter.warn(warning)
         file = make_plan(
             made,
-            Request.of(load(options["preset"]), layers_from(ctx), options["speed"]),
+            Request.of(load(preset_name(ctx)), layers_from(ctx), options["speed"]),
             profile=given_profile(made.info, options),
             cuts=given_cuts(made.info, options),
             segment_frames=options["segment_frames"],

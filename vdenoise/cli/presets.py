@@ -1,33 +1,143 @@
-"""``vdenoise presets``: what there is, and what a preset comes to."""
+"""``vdenoise presets``: what there is, what a preset comes to, and presets of one's own."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import click
 
+from vdenoise.cli.options import chain_options, layers_from, preset_name
 
-@click.command()
-@click.argument("name", required=False, metavar="[NAME]")
+if TYPE_CHECKING:
+    from vdenoise.preset import Chain
+
+
+class _Presets(click.Group):
+    """``presets NAME`` is short for ``presets show NAME``."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            args = ["show", *args]
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Presets, invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def presets(name: str | None, as_json: bool) -> None:
-    """List the presets, or every value of one."""
-    from vdenoise import ui
-    from vdenoise.preset import load, names, resolve
-
-    if name is None:
-        found = {each: load(each).about for each in names()}
-        if as_json:
-            ui.result_json(found)
-        else:
-            ui.table("", ("preset", "for"), list(found.items()))
+@click.pass_context
+def presets(ctx: click.Context, as_json: bool) -> None:
+    """List the presets; show, compare or save one."""
+    if ctx.invoked_subcommand is not None:
         return
+    from vdenoise import library, ui
+    from vdenoise.preset import load, names
+
+    found = {each: load(each) for each in names()}
+    if as_json:
+        ui.result_json({name: preset.about for name, preset in found.items()})
+        return
+    rows = [(name, preset.about) for name, preset in found.items()]
+    ui.table("", ("preset", "for"), rows)
+    ui.result("\n+light and +strong after a name do less or more: high-iso+light.")
+    folder = library.own_folder()
+    if folder is not None:
+        ui.result(f"Presets of your own are in {folder}.")
+
+
+@presets.command()
+@click.argument("name")
+@click.option("--resolved", is_flag=True, help="Every value, not only what the preset says.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def show(name: str, resolved: bool, as_json: bool) -> None:
+    """What a preset is for, why, and its values."""
+    from vdenoise import ui
+    from vdenoise.preset import load, resolve
+
     preset = load(name)
     chain = resolve(preset)
     if as_json:
         ui.result_json({"name": preset.name, "about": preset.about, **chain.parameters()})
         return
     ui.result(f"{preset.name}: {preset.about}\n")
+    if preset.why:
+        ui.result(f"{preset.why.strip()}\n")
     rows = [
         (key, str(value), chain.origin.get(key, "default"))
         for key, value in chain.parameters().items()
+        if resolved or key.endswith(".method") or key in preset.values
     ]
     ui.table("", ("parameter", "value", "from"), rows)
+    if not resolved:
+        ui.result("\nEvery value: vdenoise presets show --resolved NAME")
+
+
+@presets.command()
+@click.argument("one")
+@click.argument("other")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def diff(one: str, other: str, as_json: bool) -> None:
+    """In which values two presets differ, completely resolved."""
+    from vdenoise import ui
+    from vdenoise.preset import load, resolve
+
+    found = differences(resolve(load(one)), resolve(load(other)))
+    if as_json:
+        ui.result_json({key: list(values) for key, values in found.items()})
+    elif found:
+        rows = [(key, _shown(a), _shown(b)) for key, (a, b) in found.items()]
+        ui.table("", ("parameter", one, other), rows)
+    else:
+        ui.result(f"{one} and {other} do the same.")
+
+
+def differences(one: Chain, other: Chain) -> dict[str, tuple[Any, Any]]:
+    """Values by parameter, None where a chain has no such parameter."""
+    a, b = one.parameters(), other.parameters()
+    keys = [*a, *(key for key in b if key not in a)]
+    return {key: (a.get(key), b.get(key)) for key in keys if a.get(key) != b.get(key)}
+
+
+def _shown(value: Any) -> str:
+    return "-" if value is None else str(value)
+
+
+@presets.command()
+@click.argument("name")
+@chain_options
+@click.option("--about", help="What it is for, in a sentence.  [default: the preset's own]")
+@click.option("--overwrite", is_flag=True, help="Replace a preset of this name.")
+@click.pass_context
+def save(ctx: click.Context, /, name: str, about: str | None, overwrite: bool, **_: Any) -> None:
+    """Keep a preset with what is typed here on top of it, under a name of your own."""
+    from vdenoise import library, ui
+    from vdenoise.preset import as_toml, load, resolve
+
+    parent = preset_name(ctx)
+    layers, speed = layers_from(ctx), ctx.params["speed"]
+    base = load(parent)
+    resolve(base, layers, speed=speed)  # what is not accepted is said now
+    target = library.new_path(name)
+    values = {key: value for layer in layers for key, value in layer.values.items()}
+    _write(target, as_toml(about or base.about, parent, speed, values), overwrite=overwrite)
+    ui.result(f"{target}\nuse it: vdenoise run INPUT -o OUTPUT --preset {name}")
+
+
+def _write(target: Path, text: str, *, overwrite: bool) -> None:
+    from vdenoise.errors import OutputError
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("w" if overwrite else "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise OutputError(
+            f"There is a preset {target} already.", "Take another name, or say --overwrite."
+        ) from error
+    except OSError as error:
+        raise OutputError(
+            f"The preset {target} cannot be written: {error.strerror}.",
+            "Say where your presets are: VDENOISE_PRESETS=FOLDER.",
+            number=9,
+        ) from error

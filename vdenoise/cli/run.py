@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vdenoise.cli.grain import grain_to_match
 from vdenoise.cli.options import (
     chain_from,
     chain_options,
@@ -46,6 +47,12 @@ PATH = click.Path(path_type=Path, allow_dash=True)
     metavar="FILE.mkv",
     help="Keep what was removed: clean + noise = source.",
 )
+@option(
+    "--grain-table",
+    type=PATH,
+    metavar="FILE",
+    help="Keep the grain removed as a film-grain table for AV1 encoders.",
+)
 @option("--write-cuts", type=PATH, metavar="FILE", help="Keep the cuts found, for --cuts FILE.")
 @option(
     "--device",
@@ -71,10 +78,12 @@ def run(ctx: click.Context, /, **options: Any) -> None:
         raise click.UsageError("Missing argument 'INPUT'.", ctx)
     if options["output"] is None:
         raise click.UsageError("Missing option '-o' / '--output'.", ctx)
-    chain = chain_from(ctx)
-    with ui.Reporter(options["progress"]) as reporter:
+    with (
+        ui.Reporter(options["progress"]) as reporter,
+        grain_to_match(ctx, options["output"], reporter),
+    ):
         options["threads"] = set_threads(options["threads"])
-        plan = plan_clip(chain, options)
+        plan = plan_clip(chain_from(ctx), options)
         for warning in plan.warnings:
             reporter.warn(warning)
         if options["dry_run"]:
@@ -96,6 +105,9 @@ def plan_clip(chain: Chain, options: dict[str, Any]) -> Plan:
     output, noise_out = options["output"], options["noise_out"]
     plan.check_interlaced(info, options["interlaced"])
     source = info if options["interlaced"] != "deinterlace" else plan.progressive(info)
+    table = options.get("grain_table")
+    if table is not None and table.exists() and not options["overwrite"]:
+        raise OutputError(f"{table} exists already.", "Choose another name or add --overwrite.")
     for target in filter(None, (output, noise_out)):
         check_target(info, target, overwrite=options["overwrite"], positions=chosen)
     if noise_out is not None and noise_out.absolute() == output.absolute():
@@ -120,6 +132,8 @@ def plan_clip(chain: Chain, options: dict[str, Any]) -> Plan:
         seed=options["seed"],
         noise_out=noise_out,
         noise_encode=None if noise_out is None else plan.noise_settings(source, encode, noise_out),
+        dither=options["dither"],
+        grain_table=options.get("grain_table"),  # not of a plan for many machines
     )
     if options["strict"] and made.warnings:
         raise OutputError(
@@ -197,7 +211,7 @@ def _measure(
             profile = found.profile
             proposal = analyze.propose(profile, info)
             reporter.note(f"measured: {'; '.join(proposal.reasons)}")
-            if options["preset"] == "auto":
+            if options["preset"].partition("+")[0] == "auto":
                 values = proposal.values
                 if proposal.preset != "auto":
                     reporter.note(f"another choice for such footage: --preset {proposal.preset}")

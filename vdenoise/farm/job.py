@@ -21,6 +21,7 @@ from vdenoise.farm.planfile import (
 )
 from vdenoise.farm.split import segment_length, split
 from vdenoise.frame import ClipInfo
+from vdenoise.library import DEFAULT
 from vdenoise.media.codecs import CODECS
 from vdenoise.media.encode import choose
 from vdenoise.media.encoder import EncodeSettings
@@ -30,7 +31,6 @@ from vdenoise.media.sequence import is_image
 from vdenoise.media.source import is_pipe, open_input
 from vdenoise.noise.profile import NoiseProfile
 from vdenoise.plan import MIB, Plan, make, progressive
-from vdenoise.preset import DEFAULT
 from vdenoise.recipe import fingerprint
 from vdenoise.run import Progress
 
@@ -99,6 +99,7 @@ def make_plan(
         segment_encode=_segment_settings(plan, copied),
         interlaced=plan.interlaced,
         seed=plan.seed,
+        dither=plan.dither,
         request=request,
         given_profile=profile,
         given_cuts=None if cuts is None else tuple(cuts),
@@ -152,7 +153,7 @@ def add_analysis(
             profile = found.profile
             proposal = analyze.propose(profile, info)
             notes += (f"measured: {'; '.join(proposal.reasons)}",)
-            if file.request.preset == DEFAULT:
+            if file.request.preset.partition("+")[0] == DEFAULT:
                 values = proposal.values
     return Analysis(
         request_id=file.request_id,
@@ -286,4 +287,5 @@ def run_plan(
         device=device,
         interlaced=job.file.interlaced,
         seed=job.file.seed,
+        dither=job.file.dither,
     )

@@ -25,7 +25,7 @@ from vdenoise.errors import ConflictError, OutputError, UsageError
 from vdenoise.media.encoder import EncodeSettings
 from vdenoise.media.index import FrameIndex
 from vdenoise.noise.profile import NoiseProfile
-from vdenoise.plan import Interlaced
+from vdenoise.plan import Dither, Interlaced
 from vdenoise.preset import Chain, Layer, Preset, build, resolve
 from vdenoise.stages import stage_class
 
@@ -237,6 +237,7 @@ class PlanFile(Record):
     segment_encode: EncodeSettings
     interlaced: Interlaced
     seed: int
+    dither: Dither
     request: Request
     given_profile: NoiseProfile | None = None  # --profile or --sigma
     given_cuts: tuple[int, ...] | None = None  # --cuts

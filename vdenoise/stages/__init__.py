@@ -1,4 +1,4 @@
-"""The registry: every denoiser by name, in the order in which slots run.
+"""The registry: every denoiser and finisher by name, in the order in which slots run.
 
 Values are ``module:Class`` strings so that listing them imports nothing heavy.
 """
@@ -14,11 +14,16 @@ from vdenoise.errors import UsageError
 if TYPE_CHECKING:
     from vdenoise.stages.base import Stage
 
-# Denoise before anything that sharpens or adds: sharpening first would turn noise into detail,
-# and averaging over time first leaves the spatial filter the least to do.
-SLOTS: tuple[str, ...] = ("temporal", "spatial", "net")
+# What takes away. Averaging over time first leaves the spatial filter the least to do; block edges
+# go first of all, before anything takes them for texture.
+REMOVING: tuple[str, ...] = ("deblock", "temporal", "spatial", "net")
+# What gives back, sharpens or adds: after denoising, always. Sharpening first would turn noise into
+# detail that no denoiser takes away again (docs/finishing.md shows it).
+FINISHING: tuple[str, ...] = ("detail", "deband", "sharpen", "grain")
+SLOTS: tuple[str, ...] = (*REMOVING, *FINISHING)
 
 STAGES: dict[str, str] = {
+    "deblock.edges": "deblock:BlockEdges",
     "temporal.mean": "temporal:TemporalMean",
     "temporal.median": "temporal_median:TemporalMedian",
     "temporal.static": "temporal_static:TemporalStatic",
@@ -32,6 +37,13 @@ STAGES: dict[str, str] = {
     "spatial.gaussian": "gaussian:Gaussian",
     "spatial.mean": "mean:Mean",
     "net.cnn": "cnn:Cnn",
+    "detail.contra": "detail:ContraSharpening",
+    "deband.smooth": "deband:SmoothBands",
+    "sharpen.cas": "sharpen_cas:ContrastAdaptive",
+    "sharpen.unsharp": "sharpen_unsharp:Unsharp",
+    "grain.keep": "grain_keep:KeptGrain",
+    "grain.match": "grain_match:MatchedGrain",
+    "grain.synth": "grain_synth:SyntheticGrain",
 }
 
 

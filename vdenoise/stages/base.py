@@ -1,4 +1,4 @@
-"""What every denoiser is: a frozen set of parameters, declared needs, and a pure function.
+"""What every stage is: a frozen set of parameters, declared needs, and a pure function.
 
 A stage never chooses device, precision, tile or block length: it follows the tensors it gets.
 ``vdenoise.plan`` reads the declared needs and decides.
@@ -35,6 +35,15 @@ def param(
     )
 
 
+# What a stage is for, which decides what the contract tests expect of it
+Role = Literal[
+    "denoiser",  # removes noise
+    "repair",  # removes what else a picture suffers from: block edges, bands
+    "sharpener",  # makes detail stronger, flats stay as they are
+    "grain",  # puts grain into the picture
+]
+
+
 class Stage(BaseModel):
     """One step of the chain.
 
@@ -53,6 +62,9 @@ class Stage(BaseModel):
     memory: ClassVar[float] = 8.0  # scratch, in copies of the block's core signals
     speeds: ClassVar[dict[str, dict[str, Any]]] = {}  # cost parameters for each --speed word
     removes: ClassVar[Literal["noise", "outliers"]] = "noise"  # what the contract tests feed it
+    role: ClassVar[Role] = "denoiser"
+    changes: ClassVar[tuple[str, ...]] = ("luma", "chroma")  # the other signal is handed on
+    subcode: ClassVar[bool] = False  # makes steps finer than codes: the writer dithers
     exempt: ClassVar[dict[str, str]] = {}  # contract test -> why this stage cannot keep it
 
     strength: float = param(
@@ -95,12 +107,17 @@ class Stage(BaseModel):
         """How well that motion should be estimated."""
         return "better"
 
+    @property
+    def idle(self) -> bool:
+        """Whether the parameters switch the stage off."""
+        return self.strength == 0
+
     def apply(self, block: Block) -> Block:
         """Compute the core frames of ``block``; the result holds these only.
 
         Never changes its input, keeps device and dtype.
         """
-        if self.strength == 0:
+        if self.idle:
             luma = block.luma[block.core]
             chroma = None if block.chroma is None else block.chroma[block.core]
             return block.with_signals(luma, chroma)

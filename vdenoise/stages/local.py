@@ -117,7 +117,7 @@ def wiener_gain(energy: Tensor, noise: Tensor, margin: float) -> Tensor:
 
 
 @cache
-def _lag_table() -> Tensor:
+def lag_table() -> Tensor:
     """(16 coefficients, 16 lags): mean product at each lag of an orthonormal DCT-II basis row."""
     n = torch.arange(SPECTRUM, dtype=torch.float64)
     basis = torch.cos(torch.pi / SPECTRUM * n[:, None] * (n + 0.5)) * (2 / SPECTRUM) ** 0.5
@@ -140,7 +140,7 @@ def power(taps: Sequence[float], other: Sequence[float] | None = None) -> Tensor
     assert len(a) % 2 == len(b) % 2, "filters have the same center"
     size = max(len(a), len(b))
     a, b = (torch.nn.functional.pad(t, ((size - len(t)) // 2,) * 2) for t in (a, b))
-    table = _lag_table()
+    table = lag_table()
     total = table[:, 0] * (a @ b)
     for lag in range(1, min(size, SPECTRUM)):
         total = total + table[:, lag] * (a[lag:] @ b[:-lag] + a[:-lag] @ b[lag:])

@@ -1,0 +1,114 @@
+"""The film-grain table: what a decoder draws from it is the grain it was fitted to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from av1grain import drawn_by_the_decoder
+from clips import Clip, write
+from torch import Tensor
+
+from vdenoise import cli
+from vdenoise.errors import OutputError
+from vdenoise.noise.filmgrain import FOREVER, GrainFit, GrainParams, drawn, save_table
+from vdenoise.stages.grain import _field, bell
+
+FAST = ("--speed", "veryfast", "--temporal-radius", "1", "--spatial", "gaussian")
+SIZE = 0.8  # of the grain, in pixels
+
+
+def lag(field: Tensor, down: int, across: int) -> float:
+    field = field - field.mean()
+    height, width = field.shape[-2:]
+    a, b = field[..., : height - down, : width - across], field[..., down:, across:]
+    return ((a * b).mean() / field.square().mean()).item()
+
+
+def sigma_at(level: float) -> float:
+    """Of luma, in codes: strongest in the mid-tones."""
+    return 3 + 16 * (level / 255) * (1 - level / 255)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> GrainParams:
+    fit = GrainFit()
+    for t in range(4):
+        y, u, v = (
+            _field(bell(SIZE), range(h), range(w), (0, t, n), torch.device("cpu"))
+            for n, (h, w) in enumerate(((352, 480), (176, 240), (176, 240)))
+        )
+        ramp = torch.linspace(16, 235, 480).expand(352, 480)
+        fit.push([(y * sigma_at(ramp))[None], torch.stack([2.5 * u, 2 * v])], ramp[None])  # type: ignore[arg-type]
+    found = fit.params()
+    assert found is not None
+    return found
+
+
+def wanted_lag() -> float:
+    x = torch.arange(-8, 9)
+    taps = torch.exp(-0.5 * (x / SIZE) ** 2)
+    return (taps[1:] @ taps[:-1] / taps.square().sum()).item()
+
+
+def test_the_fit_has_the_strength_at_every_level_and_the_correlation(fitted: GrainParams) -> None:
+    fields = drawn(fitted.filters, fitted.filter_shift)
+    gain = 32 * fields[0].std().item() / 2 ** (fitted.scaling_shift + fitted.grain_shift)
+    for level, scaling in fitted.scaling[0]:
+        assert scaling * gain == pytest.approx(sigma_at(level), rel=0.1)
+    for field in fields:
+        assert lag(field, 0, 1) == pytest.approx(wanted_lag(), rel=0.1)
+        assert lag(field, 1, 0) == pytest.approx(wanted_lag(), rel=0.1)
+    assert all(-128 <= tap <= 127 for taps in fitted.filters for tap in taps)
+
+
+@pytest.mark.parametrize("level", [60, 128, 200])
+def test_a_decoder_draws_the_same_statistics(
+    fitted: GrainParams, level: int, tmp_path: Path
+) -> None:
+    """dav1d, of grain put into a real AV1 stream: sigma and lag-1 correlation within 10 %."""
+    luma, cb, cr = drawn_by_the_decoder(fitted, level, tmp_path)
+    assert luma.std() == pytest.approx(sigma_at(level), rel=0.1)
+    assert cb.std() == pytest.approx(2.5, rel=0.1) and cr.std() == pytest.approx(2, rel=0.1)
+    for down, across in ((0, 1), (1, 0)):
+        assert lag(luma, down, across) == pytest.approx(wanted_lag(), rel=0.1)
+    assert abs(luma.mean()) < 0.2
+
+
+def test_nothing_removed_fits_nothing() -> None:
+    assert GrainFit().params() is None
+    fit = GrainFit()
+    fit.push([torch.zeros(1, 96, 96)], torch.full((1, 96, 96), 100.0))
+    assert fit.params() is None
+
+
+def test_a_table_reads_as_encoders_expect(fitted: GrainParams, tmp_path: Path) -> None:
+    path = tmp_path / "grain.tbl"
+    save_table([(0, 50_000_000, fitted), (50_000_000, FOREVER, fitted)], path)
+    lines = path.read_text().splitlines()
+    assert lines[0] == "filmgrn1" and len(lines) == 1 + 2 * 8
+    entry = [line.split() for line in lines[1:9]]
+    assert entry[0][0] == "E" and [int(n) for n in entry[0][1:3]] == [0, 50_000_000]
+    assert [row[0] for row in entry] == ["E", "p", "sY", "sCb", "sCr", "cY", "cCb", "cCr"]
+    assert len(entry[1]) == 13
+    for row, most in zip(entry[2:5], (14, 10, 10), strict=True):
+        assert len(row) == 2 + 2 * int(row[1]) and int(row[1]) <= most
+        levels = [int(n) for n in row[2::2]]
+        assert levels == sorted(set(levels)) and all(0 <= int(n) <= 255 for n in row[2:])
+    assert [len(row) - 1 for row in entry[5:]] == [24, 25, 25]
+    with pytest.raises(OutputError):
+        save_table([(0, FOREVER, fitted)], tmp_path / "no" / "grain.tbl")
+
+
+def test_a_run_keeps_the_table_of_what_it_removed(tmp_path: Path) -> None:
+    """The table is as strong as what was removed, and its times begin at 0."""
+    clip = write(Clip("in.mkv", codec="ffv1", frames=4, size=(160, 128)), tmp_path)
+    table = tmp_path / "grain.tbl"
+    words = ["run", clip, "-o", tmp_path / "out.mkv", "--grain-table", table, *FAST]
+    assert cli.status([str(word) for word in words]) == 0
+    lines = table.read_text().splitlines()
+    assert lines[0] == "filmgrn1" and lines[1].split()[:3] == ["E", "0", str(FOREVER)]
+    assert cli.status([str(word) for word in words] + ["--overwrite"]) == 0
+    (tmp_path / "out.mkv").unlink()
+    assert cli.status([str(word) for word in words]) == 4  # the table is there already
