@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmarks.finishing import order_table
 from vdenoise.docs import stages_page
 from vdenoise.preset import parameters
 from vdenoise.stages import STAGES
@@ -22,3 +23,8 @@ def test_stages_page_names_every_stage_and_parameter() -> None:
         assert section, name
         for parameter in parameters(name):
             assert f"| `{parameter.name}` | " in section and parameter.help in section
+
+
+def test_finishing_page_shows_the_results_on_file() -> None:
+    page = PAGE.with_name("finishing.md").read_text(encoding="utf-8")
+    assert order_table() in page, "run: python -m benchmarks.finishing"
