@@ -67,8 +67,7 @@ def make_guide(luma: Tensor, noise: NoiseTable, accuracy: Accuracy) -> Tensor:
     table = noise.planes(slice(0, 1))
     sigma = table.sigma_at(luma[None])[0]
     spectrum = spectrum_for(table.spectrum, block).to(luma)
-    half = block // 2
-    return dct_denoise(luma, sigma.square(), spectrum, block=block, offsets=(half, half))[0]
+    return dct_denoise(luma, sigma.square(), spectrum, block=block, offsets=(4, 4))[0]
 
 
 def estimate(a: Tensor, b: Tensor, scale: int, accuracy: Accuracy) -> Tensor:
