@@ -45,8 +45,8 @@ def test_it_improves_on_the_stages_before() -> None:
     assert after.chroma is not None and before.chroma is not None
     luma, chroma = luma[3:4], chroma[3:4]
     assert psnr(before.luma.pixels, luma) > psnr(averaged.luma.pixels, luma) + 1
-    assert psnr(after.luma.pixels, luma) > psnr(before.luma.pixels, luma) - 0.3
-    assert psnr(after.chroma.pixels, chroma) > psnr(before.chroma.pixels, chroma)
+    assert psnr(after.luma.pixels, luma) > psnr(before.luma.pixels, luma) - 0.15
+    assert psnr(after.chroma.pixels, chroma) > psnr(before.chroma.pixels, chroma) + 0.3
 
 
 def test_stronger_is_smoother_on_flat_noise() -> None:
