@@ -18,6 +18,7 @@ SCHEMA = 1
 FOLDER = Path(__file__).with_name("results")
 QUALITY = FOLDER / "quality.json"
 SPEED = FOLDER / "speed.json"
+NETWORKS = FOLDER / "networks.json"
 PAGE = Path(__file__).parents[1] / "docs" / "quality.md"
 
 OURS = "vdenoise"
@@ -113,11 +114,12 @@ def mean(values: Iterable[float]) -> float:
 
 def write_quality_page() -> None:
     """Make ``docs/quality.md`` from the result files."""
-    PAGE.write_text(quality_page(load(QUALITY), load(SPEED)))
+    PAGE.write_text(quality_page(load(QUALITY), load(SPEED), load(NETWORKS)))
 
 
-def quality_page(quality: dict[str, Any], speed: dict[str, Any]) -> str:
-    """Markdown: the summary, a table for each kind of noise, speed, and where it was measured."""
+def quality_page(quality: dict[str, Any], speed: dict[str, Any], networks: dict[str, Any]) -> str:
+    """Markdown: the summary, a table for each kind of noise, networks, speed, and where it was
+    measured."""
     rows: list[Row] = quality["rows"]
     kinds = [k for k in KINDS if any(r["kind"] == k for r in rows)]
     where = quality["machine"]
@@ -132,6 +134,8 @@ def quality_page(quality: dict[str, Any], speed: dict[str, Any]) -> str:
         _summary(rows, kinds),
     ]
     parts += [f"## {kind}\n\n{_table([r for r in rows if r['kind'] == kind])}" for kind in kinds]
+    if networks:
+        parts += ["## Networks", networks_section(networks["rows"])]
     if speed:
         parts += ["## Speed and memory", _speed_table(speed)]
     parts += [
@@ -202,6 +206,85 @@ def _table(rows: list[Row]) -> str:
         cells = [f"{mean(r[name] for r in own):.2f}" for name in ("psnr", "psnr_y")]
         cells += [f"{mean(r['ssim'] for r in own):.3f}", f"{mean(r['flicker'] for r in own):.2f}"]
         lines.append(f"| {competitor}{where} | {' | '.join([*cells, speed])} |")
+    return "\n".join(lines)
+
+
+def networks_section(rows: list[Row]) -> str:
+    """What `benchmarks.networks` measured, part by part."""
+    parts = {
+        name: [r for r in rows if r["part"] == name]
+        for name in dict.fromkeys(r["part"] for r in rows)
+    }
+    texts = []
+    if found := parts.get("gaussian"):
+        texts += [
+            "PSNR over R'G'B' in dB, white noise of so many codes clipped to 8 bits, noise "
+            "measured as in a run. VapourSynth's chain is at the best setting found against the "
+            "clean clip.",
+            _by_noise(found, "psnr", 2),
+            "Flicker at 30 codes, with and without the temporal stage:",
+            _by_noise([r for r in found if r["noise"] == "gaussian:30"], "flicker", 2),
+        ]
+    if found := parts.get("real"):
+        texts += [
+            "Noise of cameras, film and codecs in 4:2:0: the same chain with the measured profile "
+            "and told the best single sigma of those tried.",
+            _by_noise(found, "psnr", 2),
+            "Structure in what was removed (correlation with the clean picture's detail; 0 is "
+            "none):",
+            _by_noise([r for r in found if r["told"] == "measured"], "structure", 3),
+        ]
+    if found := parts.get("clean"):
+        texts += [
+            "Change of clean clips, RMS in 8-bit codes (what noise and compression they have "
+            "themselves is in it):",
+            _by_noise(found, "change", 3),
+        ]
+    if found := parts.get("precision"):
+        texts += ["Precision of the network, white noise of 20 codes:", _by_noise(found, "psnr", 3)]
+    if found := parts.get("speed"):
+        texts += [
+            "The network alone at 1080p; the roof is a 3x3 convolution of 64 channels:",
+            _networks_speed(found),
+        ]
+    return "\n\n".join(texts)
+
+
+def _by_noise(rows: list[Row], name: str, digits: int) -> str:
+    """Means over the clips that all have; a column for each noise."""
+    noises = sorted({r["noise"] for r in rows}, key=lambda n: (n.partition(":")[0], _number(n)))
+    clip_names = sorted({r["clip"] for r in rows})
+    lines = [f"| | {' | '.join(noises)} |", f"|---|{'---:|' * len(noises)}"]
+    table = {(r["competitor"], r["told"], r["noise"], r["clip"]): r[name] for r in rows}
+    for competitor, told in dict.fromkeys((r["competitor"], r["told"]) for r in rows):
+        cells = []
+        for noise in noises:
+            values = [table.get((competitor, told, noise, clip)) for clip in clip_names]
+            whole = [value for value in values if value is not None]
+            cells.append(f"{mean(whole):.{digits}f}" if len(whole) == len(values) else "")
+        if any(cells):
+            label = competitor if told == "measured" else f"{competitor}, {told}"
+            lines.append(f"| {label} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _number(noise: str) -> float:
+    return float(noise.partition(":")[2] or 0)
+
+
+def _networks_speed(rows: list[Row]) -> str:
+    lines = [
+        "| | precision | where | parameters | kMAC a pixel | frames/s | GMAC/s | of the roof |",
+        "|---|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for r in rows:
+        where = r["device"] if r["device"] != "cpu" else f"CPU, {r['threads']} threads"
+        share = r["gmacs_per_second"] / r["roof_gmacs_per_second"]
+        lines.append(
+            f"| {r['competitor']} | {r['told']} | {where} | {r['parameters'] / 1e6:.2f} M "
+            f"| {r['kmacs_per_pixel']:.0f} | {r['fps_1080p']:.1f} | {r['gmacs_per_second']:.0f} "
+            f"| {share:.0%} |"
+        )
     return "\n".join(lines)
 
 

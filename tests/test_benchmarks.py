@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks import clips, results
+from benchmarks import clips, networks, results
 from benchmarks.peers import PEERS, Peer, best_setting
 
 QUALITY = results.load(results.QUALITY)
@@ -61,7 +61,7 @@ def test_ours_is_never_worse_in_ssim_than_the_input():
 
 
 def test_quality_page_is_made_from_the_files():
-    made = results.quality_page(QUALITY, SPEED)
+    made = results.quality_page(QUALITY, SPEED, results.load(results.NETWORKS))
     assert results.PAGE.read_text(encoding="utf-8") == made, "run: python -m benchmarks.results"
 
 
@@ -119,3 +119,58 @@ def test_yuv_decoding_is_bt709():
         raw = bytes([y] * 16 + [cb] * 4 + [cr] * 4)
         frames = clips.to_rgb(raw, "yuv420p", 4, 4)
         assert torch.allclose(frames[0, :, 1, 1], torch.tensor(rgb).float(), atol=0.006)
+
+
+NETWORKS = results.load(results.NETWORKS)
+
+
+def test_networks_file_keeps_the_schema():
+    if not NETWORKS:
+        pytest.skip("nothing measured yet")
+    rows = NETWORKS["rows"]
+    assert NETWORKS["schema"] == results.SCHEMA and NETWORKS["seed"] == clips.SEED
+    assert [networks.key(row) for row in rows] == sorted({networks.key(row) for row in rows})
+    for row in rows:
+        assert row["part"] in networks.PARTS
+        if row["part"] == "speed":
+            assert row["fps_1080p"] > 0 and row["gmacs_per_second"] > 0
+        else:
+            assert 0 < row["psnr"] <= 100 and row["frames"] > 0 and -1 <= row["structure"] <= 1
+
+
+def test_structure_in_what_was_removed_is_told_from_noise():
+    clean = torch.rand(2, 3, 48, 64)
+    noise = torch.randn(clean.shape)
+    assert abs(networks.structure(noise, clean)) < 0.03
+    detail = clean - torch.nn.functional.avg_pool2d(
+        torch.nn.functional.pad(clean, (2, 2, 2, 2), mode="replicate"), 5, stride=1
+    )
+    assert networks.structure(detail, clean) == pytest.approx(1, abs=1e-4)
+    assert 0.3 < networks.structure(noise * detail.std() + detail, clean) < 0.9
+
+
+def test_the_page_has_a_table_for_each_part():
+    def row(part: str, competitor: str, told: str, noise: str, **values: Any) -> dict[str, Any]:
+        found = {"psnr": 31.234, "flicker": 4.0, "structure": 0.01, "change": 0.2}
+        return {
+            "part": part,
+            "clip": "a",
+            "noise": noise,
+            "competitor": competitor,
+            "told": told,
+        } | (found | values)
+
+    rows = [row("gaussian", "classic chain", "measured", f"gaussian:{n}") for n in (30, 10)]
+    rows += [row("gaussian", "M", "measured", "gaussian:30", psnr=33.5)]
+    rows += [row("real", "M", told, "film:12") for told in ("measured", "best single sigma")]
+    rows += [
+        row("clean", "M", "measured", "clean"),
+        row("precision", "M", "float16", "gaussian:20"),
+    ]
+    speed = {"device": "cpu", "threads": 2, "parameters": 2_400_000, "kmacs_per_pixel": 94.0}
+    speed |= {"fps_1080p": 2.5, "gmacs_per_second": 500.0, "roof_gmacs_per_second": 1000.0}
+    rows += [row("speed", "M", "bfloat16", "", **speed)]
+    page = results.networks_section(rows)
+    assert "| | gaussian:10 | gaussian:30 |" in page and "| M |  | 33.50 |" in page
+    assert "| M, best single sigma | 31.23 |" in page
+    assert "| M | bfloat16 | CPU, 2 threads | 2.40 M | 94 | 2.5 | 500 | 50% |" in page

@@ -25,7 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "motion": {"errors", "frame", "transform", "noise.profile"},
     "noise.synth": {"errors", "frame", "color", "media.roundtrip"},
     "media": {"errors", "frame", "color"},
-    "nets": {"errors", "noise.profile"},
+    "nets": {"errors", "color", "noise.profile"},
     "stages": {"errors", "draws", "frame", "transform", "noise.profile", "motion", "nets"},
     "library": {"errors"},
     "preset": {"errors", "library", "stages"},
@@ -49,9 +49,14 @@ ALLOWED: dict[str, set[str]] = {
         *("errors", "frame", "color", "transform", "media", "motion", "noise", "nets", "stages"),
         *("analyze", "plan", "run", "stream"),
     },
+    "evaluation": {
+        *("errors", "frame", "color", "media", "nets", "noise", "quality", "preset", "stream"),
+        *("plan", "run", "analyze"),
+    },
     "docs": {"preset", "stages"},
     "ui": {"errors"},
     "cli": {
+        *("evaluation", "quality"),
         *("errors", "frame", "media", "motion.cuts", "noise.profile", "stages", "preset"),
         *("plan", "run", "analyze", "library", "recipe", "batch", "farm", "training", "nets"),
         *("ui", "process"),

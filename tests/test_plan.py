@@ -197,3 +197,30 @@ def test_a_plan_is_plain_json() -> None:
 
     text = json.dumps(make(Whole(), Tiled()).to_json())
     assert '"temporal.whole"' in text
+
+
+class Net(Stage):
+    """Computes inside in half precision, on all planes together."""
+
+    slot: ClassVar[str] = "net"
+    method: ClassVar[str] = "plain"
+    mixed: ClassVar[bool] = True
+    joint: ClassVar[bool] = True
+    radius: int = 31
+
+    @property
+    def halo(self) -> int:
+        return self.radius
+
+    @property
+    def multiple(self) -> int:
+        return 4
+
+
+def test_networks_get_tiles_that_fit_the_cache_where_that_costs_little() -> None:
+    (step,) = make(Net()).steps
+    assert step.tile is not None and 384 <= step.tile <= 640 and step.tile % 8 == 0
+    assert make(Net(radius=99)).steps[0].tile is None
+    assert make(Net(), info=replace(CLIP, width=640, height=360)).steps[0].tile is None
+    uhd = make(Net(), info=replace(CLIP, width=3840, height=2160)).steps[0]
+    assert uhd.tile is not None and uhd.tile <= 640

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from clips import Clip, write
+from safetensors.torch import save_file
 from torch import Tensor
 
 from vdenoise import plan, run
@@ -18,6 +19,7 @@ from vdenoise.media.encode import choose
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
 from vdenoise.media.writer import Writer
+from vdenoise.nets import build
 from vdenoise.noise.profile import NoiseProfile
 from vdenoise.noise.removed import removed_noise, restored
 from vdenoise.preset import Chain, Layer, load, resolve
@@ -329,3 +331,29 @@ def test_no_memory_at_all_is_said_and_other_errors_are_not_taken_for_it(
     monkeypatch.setattr(run, "apply_tiled", wrong)
     with pytest.raises(RuntimeError, match="shapes differ"):
         denoised(made, Shots(12))
+
+
+def test_a_network_goes_on_with_smaller_tiles_where_memory_runs_out(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the same frame, and to the same bits."""
+    net = build("guided-s")
+    torch.nn.init.normal_(net.get_parameter("tail.weight"), std=0.02)
+    path = tmp_path / "net.safetensors"
+    save_file(net.state_dict(), path, metadata={"architecture": "guided-s"})
+    what = chain(temporal__method="none", spatial__method="none", net__model=str(path))
+    made = planned(source, tmp_path / "out.mkv", what, frames=(0, 2))
+    whole = denoised(made, Shots(12))
+    real, done = run.apply_tiled, []
+
+    def short(stage: Any, block: Any, tile: Any, factors: Any) -> Any:
+        if tile is None or tile > 16:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        done.append((block.first, tile))
+        return real(stage, block, tile, factors)
+
+    monkeypatch.setattr(run, "apply_tiled", short)
+    monkeypatch.setattr(run, "SMALLEST_TILE", 16)
+    part = denoised(made, Shots(12))
+    assert {tile for _, tile in done} == {16} and len(done) == 3
+    assert list(part) == [0, 1, 2] and all(same(part[n], whole[n]) for n in whole)

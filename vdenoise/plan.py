@@ -24,7 +24,7 @@ from vdenoise.preset import Chain
 from vdenoise.stages import FINISHING
 from vdenoise.stages.base import Stage
 from vdenoise.stream import Shots
-from vdenoise.tile import round_up, tile_unit
+from vdenoise.tile import round_up, tile_halo, tile_unit
 
 Precision = Literal["float32", "float16", "bfloat16"]
 Interlaced = Literal["refuse", "ignore", "deinterlace"]
@@ -39,6 +39,9 @@ CUDA_SHARE = 0.5  # of the free memory of a card
 # A CPU's workers compute a frame each, so that all have work even in a short shot.
 LONGEST_BLOCK = {"cpu": 1, "cuda": 8}
 SMALLEST_TILE = 128
+# Networks on a CPU: whole 1080p frames go through at half to four fifths the speed of such tiles.
+# With more than this halo (in luma pixels) the pixels around tiles would cost more than that.
+CACHE_TILES, CACHE_HALO = (384, 640), 40
 _FLOATS = ("f16le", "f32le")  # how FFmpeg's names of floating-point formats end
 SUBCODE_BITS = 10  # depths up to this show bands where a slope was made smooth
 QUEUE_FRAMES = 2  # decoded and denoised frames waiting between the threads
@@ -376,27 +379,43 @@ def _step(stage: Stage, info: ClipInfo, device: str, scratch: int) -> Step:
     unit = signal_bytes(info.width, info.height, info.format) // (2 if half else 1)
     context = 2 * stage.reach * unit
     longest = LONGEST_BLOCK[torch.device(device).type]
-    fits = int((scratch - context) / (unit * (1 + stage.memory)))
-    if fits >= 1 or not stage.tileable:
-        return Step(stage, precision, max(1, min(fits, longest)), None)
+    fits = int((scratch - context) / (unit * (1 + stage.scratch)))
     grid = tile_unit(stage, subsampling(info.format))
-    halo = round_up(stage.halo, stage.multiple) * max(subsampling(info.format))
+    halo = tile_halo(stage, subsampling(info.format)) * max(subsampling(info.format))
+    network = stage.mixed and device == "cpu" and halo <= CACHE_HALO
+    cached = _cache_tile((info.height, info.width), halo, grid) if network else None
+    if fits >= 1 or not stage.tileable:
+        return Step(stage, precision, max(1, min(fits, longest)), cached)
     tile = round_up(max(info.width, info.height), grid)
     while tile // 2 >= max(SMALLEST_TILE, grid):
         tile = round_up(tile // 2, grid)
         side = tile + 2 * halo
         share = min(side, info.width) * min(side, info.height) / (info.width * info.height)
-        if stage.memory * unit * share <= scratch / 2:
+        if stage.scratch * unit * share <= scratch / 2:
             break
-    return Step(stage, precision, 1, tile)
+    return Step(stage, precision, 1, tile if cached is None else min(tile, cached))
+
+
+def _cache_tile(size: tuple[int, int], halo: int, grid: int) -> int | None:
+    """The side of tiles that fit a processor's cache and need the least work around them; None
+    where the whole picture is as small."""
+    if max(size) <= CACHE_TILES[1]:
+        return None
+
+    def work(side: int) -> int:
+        tiles = [-(-length // side) for length in size]
+        return (size[0] + 2 * halo * tiles[0]) * (size[1] + 2 * halo * tiles[1])
+
+    sides = range(round_up(CACHE_TILES[0], grid), CACHE_TILES[1] + 1, grid)
+    return min(sides, key=work, default=None)
 
 
 def _precision(stage: Stage, device: str) -> Precision:
     """What a stage computes in: float16 where it may on CUDA; networks in bfloat16 on processors
     that multiply it in hardware (elsewhere it is many times slower), never float16 there."""
     if device != "cpu":
-        return "float16" if stage.half or stage.mixed else "float32"
-    return "bfloat16" if stage.mixed and fast_bfloat16() else "float32"
+        return "float16" if stage.half or stage.half_inside else "float32"
+    return "bfloat16" if stage.half_inside and fast_bfloat16() else "float32"
 
 
 @cache
@@ -418,9 +437,10 @@ def _estimate(steps: Sequence[Step], info: ClipInfo, device: str, workers: int) 
     for step in steps:
         stage, share = step.stage, 1.0
         if step.tile is not None:
-            side = step.tile + 2 * stage.halo * max(subsampling(info.format))
+            around = tile_halo(stage, subsampling(info.format)) * max(subsampling(info.format))
+            side = step.tile + 2 * around
             share = min(side, info.width) * min(side, info.height) / (info.width * info.height)
-        own = (2 * stage.reach + step.block) + stage.memory * step.block * share
+        own = (2 * stage.reach + step.block) + stage.scratch * step.block * share
         work = max(work, workers * own * unit * (0.5 if step.half else 1))
         if stage.needs_motion:
             known = 2 * stage.reach + (workers + 2) * step.block

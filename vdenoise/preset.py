@@ -529,6 +529,8 @@ def _described(name: str, info: FieldInfo) -> Parameter:
         rule = "true or false"
     elif options:
         rule = f"one of {', '.join(str(option) for option in options)}"
+    elif info.annotation is str:
+        rule = "a name or a file"
     else:
         kinds = {int: "a whole number", float: "a number"}
         rule = kinds.get(info.annotation, "text")  # type: ignore[arg-type]

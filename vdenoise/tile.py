@@ -76,6 +76,12 @@ def tile_unit(stage: Stage, factors: tuple[int, int]) -> int:
     return stage.multiple * max(factors)
 
 
+def tile_halo(stage: Stage, factors: tuple[int, int]) -> int:
+    """Chroma pixels (luma's, where there is no chroma) that a tile needs on each side."""
+    halo = -(-stage.halo // min(factors)) if stage.joint else stage.halo
+    return round_up(halo, stage.multiple)
+
+
 def apply_tiled(stage: Stage, block: Block, tile: int | None, factors: tuple[int, int]) -> Block:
     """Compute the core frames of ``block``.
 
@@ -92,7 +98,7 @@ def apply_tiled(stage: Stage, block: Block, tile: int | None, factors: tuple[int
     if block.chroma is None:
         factors = (1, 1)
     coarse = (-(-height // factors[0]), -(-width // factors[1]))
-    halo = round_up(stage.halo, stage.multiple)
+    halo = tile_halo(stage, factors)
     side = tile // max(factors)
     luma = _empty(block.luma[block.core])
     chroma = None if block.chroma is None else _empty(block.chroma[block.core])

@@ -20,7 +20,9 @@ from vdenoise.cli.adapt import adapt
 from vdenoise.cli.analyze import analyze
 from vdenoise.cli.batch import batch
 from vdenoise.cli.doctor import doctor
+from vdenoise.cli.evaluate import evaluate
 from vdenoise.cli.farm import farm
+from vdenoise.cli.models import models
 from vdenoise.cli.plan import plan
 from vdenoise.cli.presets import presets
 from vdenoise.cli.profile import profile
@@ -60,7 +62,21 @@ def cli(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-for command in (run, batch, plan, farm, analyze, profile, presets, stages, train, adapt, doctor):
+for command in (
+    run,
+    batch,
+    plan,
+    farm,
+    analyze,
+    profile,
+    presets,
+    stages,
+    models,
+    evaluate,
+    train,
+    adapt,
+    doctor,
+):
     cli.add_command(command)
 
 

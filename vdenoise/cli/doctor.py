@@ -20,6 +20,7 @@ def doctor(as_json: bool) -> None:
     from vdenoise import __version__, ui
     from vdenoise.errors import DeviceError
     from vdenoise.media.about import encoders, libraries
+    from vdenoise.nets.models import shipped
     from vdenoise.plan import free_bytes
     from vdenoise.preset import load, names, resolve
 
@@ -40,6 +41,7 @@ def doctor(as_json: bool) -> None:
         "temporary files": f"{room // 2**20} MiB free in {tempfile.gettempdir()}",
         "cuda": ", ".join(f"cuda:{n} {torch.cuda.get_device_name(n)}" for n in cards) or "none",
         "encoders": ", ".join(name for name, there in found.items() if there),
+        "models": ", ".join(shipped()) or "none",
         "presets": ", ".join(name for name in names() if resolve(load(name))),
     }
     if as_json:

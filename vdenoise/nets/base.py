@@ -7,7 +7,8 @@ of it. Sigma is in full-scale units.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import ClassVar, Literal
@@ -43,6 +44,13 @@ class NetInput:
     temporal: Tensor | None = None
     temporal_left: Tensor | None = None
 
+    @property
+    def averaged(self) -> tuple[Tensor, Tensor]:
+        """The temporal stage's result, and the share of sigma that is left in it."""
+        if self.temporal is None or self.temporal_left is None:
+            return self.average, self.left
+        return self.temporal, self.temporal_left
+
     def cropped(self, rows: slice, columns: slice) -> NetInput:
         """A rectangle of everything."""
         return self.mapped(lambda t: t[..., rows, columns])
@@ -73,8 +81,12 @@ class Network(nn.Module):
     """A denoiser: given a `NetInput`, it says what to add to the average."""
 
     inputs: ClassVar[tuple[Input, ...]] = ("noisy", "sigma")
-    reach: int = 0  # neighbors wanted on each side, unaligned
+    reach: int = 0  # frames wanted on each side, unaligned
+    # Frames that mix in the network: fixed blocks of this many, counted from frame 0 of the clip,
+    # with ``reach`` frames around; N of its `NetInput` is time. 0: each frame for itself.
+    clip: int = 0
     half_ok: ClassVar[bool] = True  # float16 and bfloat16 are within 0.02 dB of float32
+    memory: ClassVar[float] = 40.0  # scratch for a frame, in copies of its 4:2:0 signals
 
     @property
     def halo(self) -> int:
@@ -93,7 +105,8 @@ class Network(nn.Module):
     def forward(self, x: NetInput) -> Tensor:
         """The correction for a picture of any size: padded by repeating its edge, and cut."""
         height, width = x.noisy.shape[-2:]
-        if len(x.noisy) == 1 and height * width < _SMALL and x.noisy.device.type == "cpu":
+        small = height * width < _SMALL and x.noisy.device.type == "cpu"
+        if len(x.noisy) == 1 and small and not self.clip:
             # torch convolves small single pictures by other code, which rounds differently: a
             # small tile would not be equal to the bit to the same part of the whole.
             return self.forward(x.twice())[:1]
@@ -123,14 +136,47 @@ def macs_per_pixel(net: Network) -> float:
     """Multiply-accumulates of one output frame for each of its pixels, counted by running it."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    side = round_up(64, net.multiple)
-    picture = torch.zeros(1, 3, side, side)
-    neighbors = torch.zeros(1, 2 * net.reach, 3, side, side) if "neighbors" in net.inputs else None
-    x = NetInput(picture, picture, picture, picture, torch.zeros(1, 2 * BANDS), neighbors)
+    x = example(net)
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
-        net.float().correction(x)
-    return counter.get_total_flops() / 2 / side**2
+        copy.deepcopy(net).float().cpu().eval().correction(x)
+    return counter.get_total_flops() / 2 / x.noisy[0, 0].numel() / max(1, net.clip)
+
+
+def example(net: Network) -> NetInput:
+    """A gray square of 64 pixels or more with noise of 0.1, as the network takes it."""
+    side = round_up(64, net.multiple)
+    frames = net.clip + 2 * net.reach if net.clip else 1
+    picture = torch.full((frames, 3, side, side), 0.5)
+    neighbors = picture[:, None].repeat(1, 2 * net.reach, 1, 1, 1)
+    return NetInput(
+        noisy=picture,
+        average=picture,
+        sigma=torch.full_like(picture, 0.1),
+        left=torch.ones_like(picture),
+        bands=torch.ones(frames, 2 * BANDS),
+        neighbors=neighbors if "neighbors" in net.inputs else None,
+    )
+
+
+def halo(path: Iterable[tuple[int, int, int]]) -> int:
+    """Pixels around an output pixel that can influence it, each way, exactly.
+
+    Args:
+        path: what lies between output and input, from the output on: (cell, left, right) for
+            values in cells of ``cell`` pixels each of which is computed from ``left`` cells before
+            it (or above) to ``right`` cells behind it (or below). A 3x3 convolution is
+            (cell, 1, 1).
+    """
+    steps = list(path)
+    worst = 0
+    for place in range(max((cell for cell, _, _ in steps), default=1)):
+        first = last = place
+        for cell, left, right in steps:
+            first = (first // cell - left) * cell
+            last = (last // cell + right + 1) * cell - 1
+        worst = max(worst, place - first, last - place)
+    return worst
 
 
 def round_up(value: int, multiple: int) -> int:

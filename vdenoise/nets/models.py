@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,13 +15,15 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
-from vdenoise.errors import DeviceError, UsageError
-from vdenoise.nets import build
-from vdenoise.nets.base import Network
+from vdenoise.errors import DeviceError, UsageError, VerifyError
+from vdenoise.nets import ARCHITECTURES, build, fitting, shapes_of
+from vdenoise.nets.base import Network, example
 
 FOLDER = Path(__file__).parent / "weights"
 # Names people type, and the files shipped under them (weights and card).
 SHIPPED = {"S": "guided-s", "M": "guided-m", "L": "guided-l"}
+SUFFIXES = (".safetensors", ".pth")
+_WRAPPERS = ("params_ema", "params", "state_dict", "model")
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Model:
     name: str  # as typed: a shipped name or a file
     path: Path
     architecture: str
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
 
     @property
     def sha256(self) -> str:
@@ -42,6 +47,25 @@ class Model:
         found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
         return found
 
+    def network(self) -> Network:
+        """The network that these weights fit, with random ones.
+
+        Raises:
+            UsageError: no architecture has this name.
+            DeviceError: the weights do not fit it.
+        """
+        net = build(self.architecture)
+        if shapes_of(net) == self.shapes:
+            return net
+        found = fitting(self.shapes).get(self.architecture)
+        if found is None:
+            raise DeviceError(
+                f"{self.path} does not fit the architecture {self.architecture}.",
+                "Use the file that belongs to this version of vdenoise, or train it again.",
+                number=6,
+            )
+        return found
+
 
 def shipped() -> tuple[str, ...]:
     """Names of the models that came with this installation."""
@@ -53,14 +77,14 @@ def find(name: str) -> Model:
 
     Raises:
         DeviceError: it is not installed (exit 5), or the file cannot be read.
-        UsageError: the file does not say what it is.
+        UsageError: it is no model's name, or the file does not say what it is.
     """
     stem = SHIPPED.get(name.upper())
     path = FOLDER / f"{stem}.safetensors" if stem else Path(name)
-    if stem is None and path.suffix != ".safetensors":
+    if stem is None and path.suffix not in SUFFIXES:
         raise UsageError(
             f"There is no model {name!r}.",
-            f"Use {', '.join(shipped())}, or a .safetensors file.",
+            f"Use {', '.join(shipped())}, or a file that ends in {' or '.join(SUFFIXES)}.",
             number=73,
         )
     if not path.is_file():
@@ -69,20 +93,10 @@ def find(name: str) -> Model:
             f"Use one of {', '.join(shipped())}, or train it: vdenoise train.",
             number=4,
         )
-    try:
-        with safe_open(path, framework="pt") as file:
-            about = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise DeviceError(
-            f"{path} is not a readable weights file: {error}", "Fetch or train it again.", number=5
-        ) from error
-    if "architecture" not in about:
-        raise UsageError(
-            f"{path} does not name its architecture.",
-            "Write it with vdenoise, which notes the architecture in the file.",
-            number=74,
-        )
-    return Model(name, path, about["architecture"])
+    architecture, shapes = _labeled(path) if path.suffix == ".safetensors" else ("", None)
+    if shapes is None:
+        shapes = {key: tuple(value.shape) for key, value in _unpickled(path).items()}
+    return Model(name, path, architecture or _recognized(path, shapes), shapes)
 
 
 @lru_cache(8)
@@ -93,16 +107,87 @@ def load(name: str, device: torch.device, dtype: torch.dtype) -> Network:
         DeviceError, UsageError: as `find`; or the weights do not fit the architecture.
     """
     model = find(name)
-    net = build(model.architecture)
-    try:
-        net.load_state_dict(load_file(model.path))
-    except RuntimeError as error:
-        raise DeviceError(
-            f"{model.path} does not fit the architecture {model.architecture}.",
-            "Use the file that belongs to this version of vdenoise, or train it again.",
-            number=6,
-        ) from error
+    net = model.network()
+    pickled = model.path.suffix != ".safetensors"
+    net.load_state_dict(_unpickled(model.path) if pickled else load_file(model.path))
     return channels_last(net.to(device, dtype)).eval().requires_grad_(False)
+
+
+def check(model: Model) -> None:
+    """See that a model is whole: the hash its card says, weights that fit, an answer in numbers.
+
+    Raises:
+        VerifyError: the hash differs, or the answer is not finite.
+        DeviceError: the weights do not fit the architecture.
+    """
+    expected = model.card.get("sha256")
+    if expected and expected != model.sha256:
+        raise VerifyError(
+            f"{model.path} is not the file its card describes: its hash is {model.sha256[:12]}, "
+            f"not {str(expected)[:12]}.",
+            "Fetch it again, or write a new card.",
+            number=30,
+        )
+    net = load(model.name, torch.device("cpu"), torch.float32)
+    with torch.inference_mode():
+        if not net(example(net)).isfinite().all():
+            raise VerifyError(
+                f"{model.path} answers with what is not a number.", "Train it again.", number=31
+            )
+
+
+def _labeled(path: Path) -> tuple[str, dict[str, tuple[int, ...]]]:
+    """The architecture that a .safetensors file names ("" where it does not), and its shapes."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+            return (file.metadata() or {}).get("architecture", ""), shapes
+    except (SafetensorError, OSError) as error:
+        raise DeviceError(
+            f"{path} is not a readable weights file: {error}", "Fetch or train it again.", number=5
+        ) from error
+
+
+def _unpickled(path: Path) -> dict[str, torch.Tensor]:
+    """The weights in a file of torch.save: nothing in it is ever run.
+
+    Taken out of what training scripts wrap around them: DataParallel's ``module.``, and one table
+    among others such as the optimizer's.
+    """
+    try:
+        held = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError) as error:
+        raise DeviceError(
+            f"{path} is not a readable weights file, or holds more than weights.",
+            "Save its state_dict() alone, with torch.save.",
+            number=5,
+        ) from error
+    for wrapper in _WRAPPERS:
+        if isinstance(held, Mapping) and isinstance(held.get(wrapper), Mapping):
+            held = held[wrapper]
+    weights = held if isinstance(held, Mapping) else {}
+    if not weights or not all(isinstance(value, torch.Tensor) for value in weights.values()):
+        raise DeviceError(
+            f"{path} holds no table of weights.",
+            "Save the network's state_dict(), with torch.save.",
+            number=7,
+        )
+    return {str(key).removeprefix("module."): value for key, value in weights.items()}
+
+
+def _recognized(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """The only architecture that has weights of these names and shapes."""
+    found = list(fitting(shapes))
+    if len(found) == 1:
+        return found[0]
+    some = ", ".join(list(shapes)[:3])
+    raise UsageError(
+        f"{path} does not name its architecture, and its weights ({some} ...) fit "
+        f"{' and '.join(found) or 'none that is known'}.",
+        f"Known are {', '.join(ARCHITECTURES)}; a .safetensors file can name one of them in its "
+        'metadata, {"architecture": ...}.',
+        number=74,
+    )
 
 
 def channels_last(net: Network) -> Network:

@@ -58,6 +58,7 @@ class Stage(BaseModel):
     half: ClassVar[bool] = False  # float16 on CUDA is close enough (held to it by a test)
     mixed: ClassVar[bool] = False  # computes in `Block.compute` inside, on float32 pixels
     needs_source: ClassVar[bool] = False  # wants `Block.source` and `Block.averaged` as well
+    joint: ClassVar[bool] = False  # filters all planes at luma's size: halo counts luma pixels
     tileable: ClassVar[bool] = True  # False: needs whole frames (motion has no bounded halo)
     memory: ClassVar[float] = 8.0  # scratch, in copies of the block's core signals
     speeds: ClassVar[dict[str, dict[str, Any]]] = {}  # cost parameters for each --speed word
@@ -96,6 +97,16 @@ class Stage(BaseModel):
         """SHA-256 of what it computes with beside its parameters, such as a model file; None for
         nothing. A farm plan records it, and a task with another one refuses to start."""
         return None
+
+    @property
+    def half_inside(self) -> bool:
+        """``mixed``, where it depends on the parameters."""
+        return self.mixed
+
+    @property
+    def scratch(self) -> float:
+        """``memory``, where it depends on the parameters."""
+        return self.memory
 
     @property
     def needs_motion(self) -> bool:

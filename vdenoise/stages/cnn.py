@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from vdenoise.frame import Block, Signal
-from vdenoise.nets import build, guard
+from vdenoise.frame import Block, Signal, window
+from vdenoise.nets import guard
 from vdenoise.nets.base import NetInput, Network, noise_bands
 from vdenoise.nets.models import find, load
 from vdenoise.stages.base import Stage, param, resize_to, subsampling
@@ -20,14 +20,16 @@ class Cnn(Stage):
 
     It sees what the stages before made of the frame, the flow-aligned average, the noisy frame, and
     for every pixel how strong the noise was and how much of it the average left; strength, masks
-    and levels of brightness all act through that.
+    and levels of brightness all act through that. Weights of DnCNN, FDnCNN, FFDNet, DRUNet and
+    FastDVDnet as published run as well: they work on R'G'B', are given the average instead of what
+    a spatial stage made of it, and one sigma where they take it.
     """
 
     slot: ClassVar[str] = "net"
     method: ClassVar[str] = "cnn"
     mixed: ClassVar[bool] = True
+    joint: ClassVar[bool] = True
     needs_source: ClassVar[bool] = True
-    memory: ClassVar[float] = 40.0
     speeds: ClassVar[dict[str, dict[str, Any]]] = {
         "veryfast": {"model": "S"},
         "fast": {"model": "S"},
@@ -44,7 +46,7 @@ class Cnn(Stage):
         "flat stays flat": "a network answers to a thousandth of full scale, not to rounding",
     }
 
-    model: str = param("S", "Network to run: S, M, or a .safetensors file.")
+    model: str = param("S", "Network to run: S, M, L, or a .safetensors or .pth file.")
 
     structure_guard: bool = param(
         True,
@@ -53,72 +55,140 @@ class Cnn(Stage):
     )
 
     @property
+    def reach(self) -> int:
+        """The network's own; where it mixes frames in fixed clips, the whole of such a clip."""
+        net = _facts(self.model)
+        return net.reach + max(0, net.clip - 1)
+
+    @property
     def halo(self) -> int:
         """What the network's convolutions see, and the guard around that."""
-        return _shape(self.model)[0] + (guard.REACH if self.structure_guard else 0)
+        return _facts(self.model).halo + (guard.REACH if self.structure_guard else 0)
 
     @property
     def multiple(self) -> int:
         """Cells of the network's coarsest level, on 4:4:4 as on 4:2:0."""
-        return _shape(self.model)[1]
+        return _facts(self.model).multiple
 
     @property
-    def fingerprint(self) -> str:
+    def fingerprint(self) -> str | None:
         """Hash of the weights."""
         return find(self.model).sha256
 
+    @property
+    def half_inside(self) -> bool:
+        """As the network claims."""
+        return _facts(self.model).half_ok
+
+    @property
+    def scratch(self) -> float:
+        """As the network states."""
+        return _facts(self.model).memory
+
     def denoise(self, block: Block) -> Block:
-        """Frame by frame: the result cannot depend on how many come at once."""
-        net = load(self.model, block.luma.pixels.device, block.compute)
-        frames = [self._frame(block, t, net) for t in range(*block.core.indices(block.frames))]
+        """Frame by frame, or clip by fixed clip: the result cannot depend on how many come at
+        once."""
+        found = _facts(self.model)
+        dtype = block.compute if found.half_ok else torch.float32
+        net = load(self.model, block.luma.pixels.device, dtype)
+        pictures = _Pictures(block, self.strength)
+        core = range(*block.core.indices(block.frames))
+        groups = _clips(block, core, net) if net.clip else [(range(t, t + 1),) * 2 for t in core]
+        changes = []
+        for given, wanted in groups:
+            x = pictures.given(list(given), net)
+            # Where no noise is left, nothing is done.
+            correction = net(x) * (x.sigma * x.averaged[1] != 0)
+            if self.structure_guard:
+                correction = guard.guarded(correction, x, block.noise.grain_area)
+            changes.append(correction[wanted.start - given.start : wanted.stop - given.start])
+        change = torch.cat(changes).to(block.luma.pixels)
+        if "sigma" not in net.inputs:  # not told how much to remove
+            change *= min(self.strength, 1.0)
         left = max(0.0, 1.0 - self.strength)
-        luma = Signal(torch.cat([luma for luma, _ in frames]), block.luma.left[block.core] * left)
+        luma = block.luma[block.core]
+        luma = Signal(luma.pixels + change[:, :1], luma.left * left)
         if block.chroma is None:
             return block.with_signals(luma, None)
-        chroma = torch.cat([chroma for _, chroma in frames if chroma is not None])
-        return block.with_signals(luma, Signal(chroma, block.chroma.left[block.core] * left))
+        chroma = block.chroma[block.core]
+        change = resize_to(change[:, 1:], chroma.pixels)
+        return block.with_signals(luma, Signal(chroma.pixels + change, chroma.left * left))
 
-    def _frame(self, block: Block, t: int, net: Network) -> tuple[Tensor, Tensor | None]:
-        """Luma (1, 1, H, W) and chroma (1, 2, h, w) of block frame ``t``."""
-        at = slice(t, t + 1)
-        luma, chroma = block.luma.pixels[at], None
-        if block.chroma is not None:
-            chroma = block.chroma.pixels[at]
-        noisy, noisy_chroma = block.before
-        temporal, temporal_chroma = block.averaged or (block.luma, block.chroma)
-        temporal_luma = temporal.pixels[at]
-        planes = slice(0, 1) if chroma is None else slice(0, 3)
-        sigma = block.noise.planes(planes).sigma_at(temporal_luma) * self.strength
-        x = NetInput(
-            noisy=_joined(noisy[at], None if noisy_chroma is None else noisy_chroma[at]),
-            average=_joined(luma, chroma),
+
+class _Pictures:
+    """What networks are given of a block, everything at luma's size."""
+
+    def __init__(self, block: Block, strength: float) -> None:
+        self.block, self.strength = block, strength
+        self.averaged = block.averaged or (block.luma, block.chroma)
+        self.bands = noise_bands(block.noise.spectrum).to(block.luma.pixels)
+
+    def given(self, frames: list[int], net: Network) -> NetInput:
+        """The input for these frames of the block."""
+        block, (luma, chroma) = self.block, self.averaged
+        noise = block.noise.planes(slice(0, 1) if chroma is None else slice(0, 3))
+        sigma = noise.sigma_at(luma.pixels[frames]) * self.strength
+        neighbors = None
+        if "neighbors" in net.inputs:
+            around = [self._around(t, net.reach) for t in frames]
+            neighbors = torch.stack([_pixels(luma, chroma, places) for places in around])
+        return NetInput(
+            noisy=_joined(*block.before, frames),
+            average=_pixels(block.luma, block.chroma, frames),
             sigma=sigma if chroma is not None else _joined(sigma, None),
-            left=_left(block.luma, block.chroma, at),
-            bands=noise_bands(block.noise.spectrum).to(luma)[None],
-            temporal=_joined(
-                temporal_luma, None if temporal_chroma is None else temporal_chroma.pixels[at]
-            ),
-            temporal_left=_left(temporal, temporal_chroma, at),
+            left=_left(block.luma, block.chroma, frames),
+            bands=self.bands.expand(len(frames), -1),
+            neighbors=neighbors,
+            temporal=_pixels(luma, chroma, frames),
+            temporal_left=_left(luma, chroma, frames),
         )
-        correction = net(x)
-        if self.structure_guard:
-            correction = guard.guarded(correction, x, block.noise.grain_area)
-        correction = correction.to(luma)
-        if chroma is None:
-            return luma + correction[:, :1], None
-        change = [resize_to(plane, chroma) for plane in correction[:, 1:].split(1, dim=1)]
-        return luma + correction[:, :1], chroma + torch.cat(change, 1)
+
+    def _around(self, t: int, reach: int) -> list[int]:
+        """The frames before and behind ``t``, as far as the shot goes. Where it ends, the nearest
+        distinct frames of the other side take the places; in a shot that is too short, the
+        nearest frame again."""
+        block = self.block
+        place = block.first + t
+        seen = window(place, reach, block.shot_first, block.shot_last)
+        spare = sorted((i for i in seen if abs(i - place) > reach), key=lambda i: abs(i - place))
+        found = {}
+        for i in (place + side * k for k in range(1, reach + 1) for side in (-1, 1)):
+            nearest = min(max(i, seen[0]), seen[-1])
+            found[i] = i if i == nearest else spare.pop(0) if spare else nearest
+        return [found[i] - block.first for i in sorted(found)]
 
 
-def _left(luma: Signal, chroma: Signal | None, at: slice) -> Tensor:
-    """The residual map of every plane, (1, 3, H, W)."""
+def _clips(block: Block, core: range, net: Network) -> list[tuple[range, range]]:
+    """For each fixed clip with frames of the core: the block's frames that are given to the
+    network, and those that are wanted of it."""
+    found = []
+    first, last = block.first + core.start, block.first + core.stop - 1
+    for start in range(first // net.clip * net.clip, last + 1, net.clip):
+        given = range(
+            max(start - net.reach, block.shot_first) - block.first,
+            min(start + net.clip - 1 + net.reach, block.shot_last) - block.first + 1,
+        )
+        inside = range(start - block.first, start + net.clip - block.first)
+        wanted = range(max(inside.start, core.start), min(inside.stop, core.stop))
+        found.append((given, wanted))
+    return found
+
+
+def _pixels(luma: Signal, chroma: Signal | None, frames: list[int]) -> Tensor:
+    return _joined(luma.pixels, None if chroma is None else chroma.pixels, frames)
+
+
+def _left(luma: Signal, chroma: Signal | None, frames: list[int]) -> Tensor:
+    """The residual map of every plane, (N, 3, H, W)."""
     if chroma is None:
-        return luma.left[at].expand(-1, 3, -1, -1)
-    return _joined(luma.left[at], chroma.left[at].expand(-1, 2, -1, -1))
+        return luma.left[frames].expand(-1, 3, -1, -1)
+    return _joined(luma.left, chroma.left.expand(-1, 2, -1, -1), frames)
 
 
-def _joined(luma: Tensor, chroma: Tensor | None) -> Tensor:
-    """(1, 3, H, W): chroma repeated to luma's size, 0 where there is none."""
+def _joined(luma: Tensor, chroma: Tensor | None, frames: list[int] | None = None) -> Tensor:
+    """(N, 3, H, W): chroma repeated to luma's size, 0 where there is none; all frames or some."""
+    if frames is not None:
+        luma, chroma = luma[frames], None if chroma is None else chroma[frames]
     if chroma is None:
         return torch.cat([luma, torch.zeros_like(luma).expand(-1, 2, -1, -1)], 1)
     down, across = subsampling(luma, chroma)
@@ -129,7 +199,6 @@ def _joined(luma: Tensor, chroma: Tensor | None) -> Tensor:
 
 
 @cache
-def _shape(model: str) -> tuple[int, int]:
-    """Halo and size multiple of a model."""
-    net = build(find(model).architecture)
-    return net.halo, net.multiple
+def _facts(model: str) -> Network:
+    """A network like the model's, for what it states about itself."""
+    return find(model).network()

@@ -1,0 +1,248 @@
+"""``vdenoise evaluate``: how well known noise is removed, by the protocol of the literature."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vdenoise.cli.options import Numbers, chain_from, chain_options, set_threads
+from vdenoise.errors import UsageError
+
+if TYPE_CHECKING:
+    from vdenoise.evaluation.measure import Competitor, Row
+    from vdenoise.preset import Chain
+
+PATH = click.Path(path_type=Path)
+
+
+class _Told(click.ParamType[Any]):
+    """``measured``, ``known`` or sigma."""
+
+    name = "measured|known|Y[,U,V]"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if value in ("measured", "known") or isinstance(value, tuple):
+            return value
+        return Numbers("Y[,U,V]").convert(value, param, ctx)
+
+
+@click.command(
+    epilog="PSNR is of float pictures over R'G'B', of each frame, then the mean over frames, over "
+    "clips and over seeds; SSIM has an 11x11 Gaussian window. Every frame counts, nothing is "
+    "cropped. Forms: float is not clipped before it is denoised, 8bit is clipped and rounded, 420 "
+    "is 8-bit 4:2:0, whose reference went the same way."
+)
+@click.argument("places", nargs=-1, required=True, type=PATH, metavar="FOLDER|FILE...")
+@click.option("--stills", is_flag=True, help="Each picture for itself, not a folder as a clip.")
+@click.option(
+    "--noise",
+    "noise_texts",
+    multiple=True,
+    default=("gaussian:10,20,30,40,50",),
+    show_default=True,
+    metavar="KIND[:LEVEL,...]",
+    help="gaussian, poisson, sensor, film, speckle, impulses, compressed, clean; may be repeated.",
+)
+@click.option(
+    "--form",
+    "forms",
+    multiple=True,
+    type=click.Choice(("float", "8bit", "420")),
+    default=("float", "8bit"),
+    show_default=True,
+    help="How the noisy pictures are handed over; may be repeated.",
+)
+@click.option(
+    "--told",
+    type=_Told(),
+    default="measured",
+    show_default=True,
+    help="What the denoiser knows of the noise: what it measures, the truth, or sigma by hand.",
+)
+@click.option(
+    "--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Draws of noise."
+)
+@click.option("--frames", type=click.IntRange(min=1), help="First frames of each clip.  [all]")
+@click.option(
+    "--against",
+    multiple=True,
+    metavar="MODEL|OPTIONS",
+    help="Another model in the same chain, or the options of another chain such as "
+    '"--preset high-iso"; may be repeated.',
+)
+@click.option(
+    "--lpips",
+    multiple=True,
+    type=PATH,
+    metavar="FILE",
+    help="Weights of LPIPS (AlexNet), which do not come with vdenoise.",
+)
+@click.option("--csv", "csv_path", type=PATH, metavar="FILE", help="Every row, as CSV.")
+@click.option("--json", "json_path", type=PATH, metavar="FILE", help="Rows and summary, as JSON.")
+@chain_options
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="auto|cpu|cuda:N",
+    help="Where to compute.",
+)
+@click.option("--threads", type=click.IntRange(min=1), help="Threads to compute with.")
+@click.pass_context
+def evaluate(ctx: click.Context, /, **options: Any) -> None:
+    """Add noise to clean clips, remove it, and measure what is left.
+
+    Each FOLDER is a clip of the pictures in it, or holds such folders and movies.
+    """
+    from vdenoise import ui
+    from vdenoise.evaluation import protocol
+    from vdenoise.evaluation.material import find
+    from vdenoise.evaluation.measure import evaluate as measured
+    from vdenoise.quality.lpips import Lpips
+
+    set_threads(options["threads"])
+    noises = [noise for text in options["noise_texts"] for noise in protocol.noises(text)]
+    material = find(options["places"], stills=options["stills"])
+    competitors = _competitors(ctx, options["against"])
+    perceptual = Lpips.load(options["lpips"]) if options["lpips"] else None
+    rows: list[Row] = []
+    with ui.Reporter("auto") as reporter:
+        jobs = len(material) * len(noises) * options["seeds"] * len(options["forms"])
+        reporter.start("evaluate", jobs * len(competitors))
+        for each in material:
+            clean = each.read(options["frames"])
+            for noise in noises:
+                for seed in range(options["seeds"]):
+                    for form in options["forms"]:
+                        given = protocol.given(clean, noise, seed, form)
+                        for competitor in competitors:
+                            rows.append(
+                                measured(
+                                    each.name,
+                                    given,
+                                    noise,
+                                    seed,
+                                    competitor,
+                                    told=options["told"],
+                                    device=options["device"],
+                                    perceptual=perceptual,
+                                )
+                            )
+                            reporter.advance({})
+    chains = {each.name: each.chain({}).parameters() for each in competitors}
+    _write(rows, chains, options)
+    _show(rows)
+
+
+def _competitors(ctx: click.Context, against: tuple[str, ...]) -> list[Competitor]:
+    """The chain of the command line and those it is compared with."""
+    from vdenoise.evaluation.measure import Competitor
+
+    found = [Competitor("chain", _chain(ctx))]
+    for text in against:
+        if text.startswith("-"):
+            found.append(Competitor(text, _chain(_parsed(text))))
+        else:
+            found.append(Competitor(text, partial(_with_model, ctx, text)))
+    names = [competitor.name for competitor in found]
+    if len(set(names)) < len(names):
+        raise UsageError("--against names the same twice.", "Name each once.", number=86)
+    for competitor in found:
+        competitor.chain({})  # a wrong name is said now, not after hours
+    return found
+
+
+@click.command(add_help_option=False)
+@chain_options
+def _another(**_: Any) -> None:
+    """Takes the options of another chain apart."""
+
+
+def _parsed(text: str) -> click.Context:
+    return _another.make_context("--against", shlex.split(text))
+
+
+def _chain(ctx: click.Context) -> Callable[[Mapping[str, str]], Chain]:
+    """The chain of a command line; ``auto`` does what a measurement proposes."""
+    auto = ctx.params["preset"] == "auto"
+    return lambda proposed: chain_from(ctx, proposed if auto else {})
+
+
+def _with_model(ctx: click.Context, model: str, proposed: Mapping[str, str]) -> Chain:
+    """The same chain with another network, or with one where it has none."""
+    from dataclasses import replace
+
+    chain = chain_from(ctx, {**proposed, "net.model": model})
+    stages = (
+        stage.model_copy(update={"model": model}) if stage.slot == "net" else stage
+        for stage in chain.stages
+    )
+    return replace(chain, stages=tuple(stages))
+
+
+def _write(rows: list[Row], chains: dict[str, Any], options: dict[str, Any]) -> None:
+    """CSV and JSON, whole or not at all."""
+    import csv
+    import io
+    import json
+    from dataclasses import asdict
+
+    from vdenoise import __version__
+    from vdenoise.evaluation.measure import summary
+    from vdenoise.evaluation.protocol import FORMS
+
+    table = [asdict(row) for row in rows]
+    if options["csv_path"]:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(table[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(table)
+        _save(options["csv_path"], text.getvalue())
+    if options["json_path"]:
+        content = {
+            "kind": "vdenoise-evaluation",
+            "schema_version": 1,
+            "version": __version__,
+            "forms": {form: FORMS[form] for form in options["forms"]},
+            "chains": chains,
+            "rows": table,
+            "summary": summary(rows),
+        }
+        _save(options["json_path"], json.dumps(content, indent=1) + "\n")
+
+
+def _save(path: Path, text: str) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def _show(rows: list[Row]) -> None:
+    from vdenoise import ui
+    from vdenoise.evaluation.measure import summary
+
+    def cell(value: dict[str, float] | None, digits: int) -> str:
+        if value is None:
+            return ""
+        return f"{value['mean']:.{digits}f} ± {value['std']:.{digits}f}"
+
+    head = ("form", "noise", "competitor", "noisy, dB", "PSNR, dB", "SSIM", "flicker", "ms a frame")
+    lines = [
+        (
+            group["form"],
+            group["noise"],
+            group["competitor"],
+            f"{group['psnr_noisy']['mean']:.2f}",
+            cell(group["psnr"], 2),
+            cell(group["ssim"], 4),
+            cell(group["flicker"], 2),
+            f"{group['ms_per_frame']['mean']:.0f}",
+        )
+        for group in summary(rows)
+    ]
+    ui.table(f"{len(rows)} rows; mean ± standard deviation over clips and seeds", head, lines)
