@@ -109,6 +109,7 @@ def apply_correction(
     dither_seed: tuple[int, int] | None = None,
     chroma_location: str = "left",
     curve: Curve | None = None,
+    limit: float = 0.0,
 ) -> tuple[Tensor, ...]:
     """Source samples plus a correction, rounded once and clamped to the codes that exist.
 
@@ -126,6 +127,8 @@ def apply_correction(
         dither_seed: (seed, frame index) of the dither before rounding; None rounds only.
         chroma_location: where 4:2:0 chroma sits ("left", "center" or "topleft"), for denser chroma.
         curve: as for :func:`lift`; the correction is one of bent samples.
+        limit: most that any sample may move, in 8-bit codes; 0 is no limit. Whole codes of the
+            source's depth, so that rounding cannot pass it.
 
     Returns:
         One tensor for each plane of ``out``.
@@ -145,6 +148,9 @@ def apply_correction(
         if correction is None and out.bits == fmt.bits and not denser:
             result.append(plane)
             continue
+        if correction is not None and limit:
+            most = _limit(limit, fmt, full_range, chroma=chroma)
+            correction = correction.clamp(-most, most)
         if correction is not None and curve is not None:
             curved = bent(_filled(_to_float(plane, fmt)), curve)
             correction = straight(curved + correction, curve).sub_(straight(curved, curve))
@@ -289,6 +295,15 @@ def _corrected(
         assert correction.shape == plane.shape, "a correction has the size of its plane"
         exact.add_(correction, alpha=out_scale)
     return exact
+
+
+def _limit(limit: float, fmt: PixelFormat, full_range: bool, *, chroma: bool) -> float:
+    """8-bit codes as a correction in working units."""
+    if fmt.floating:
+        return limit / 255
+    scale, _ = quantisation(fmt, full_range, chroma=chroma)
+    per_code = ((1 << fmt.bits) - 1) / 255 if full_range else float(1 << (fmt.bits - 8))
+    return math.floor(limit * per_code) / scale
 
 
 def _to_codes(exact: Tensor, out: PixelFormat, source: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ clip keeps quarter-size chroma planes). Values outside the nominal range are leg
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -243,6 +243,9 @@ class Block:
     seed: int = 0  # of what is drawn at random
     # Row and column of the block's first luma and first chroma pixel in their planes
     corner: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
+    mattes: Tensor | None = None  # (core frames, N, H, W) in [0, 1]: masks that come from files
+    # What a stage has to show of each core frame: (T, 1, H, W) pictures in [0, 1], (T,) numbers
+    maps: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def before(self) -> tuple[Tensor, Tensor | None]:

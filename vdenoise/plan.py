@@ -17,19 +17,24 @@ import torch
 
 from vdenoise.errors import DeviceError, MemoryShort, UsageError
 from vdenoise.frame import ClipInfo, PixelFormat
+from vdenoise.guards import GhostGuard
+from vdenoise.masks import files
 from vdenoise.media.encode import choose
 from vdenoise.media.encoder import IMAGES, EncodeSettings
 from vdenoise.media.sequence import is_image
 from vdenoise.preset import Chain
+from vdenoise.settle import Settle
 from vdenoise.stages import FINISHING
 from vdenoise.stages.base import Stage
 from vdenoise.stream import Shots
 from vdenoise.tile import round_up, tile_halo, tile_unit
 
 Precision = Literal["float32", "float16", "bfloat16"]
+Accuracy = Literal["fast", "better"]
 Interlaced = Literal["refuse", "ignore", "deinterlace"]
 Dither = Literal["auto", "on", "off"]
 
+GRAY = PixelFormat("gray16le", "gray", 16)  # what maps are written in
 MIB = 1 << 20
 BASE_BYTES = {"cpu": 550 * MIB, "cuda": 2500 * MIB}  # Python, torch, FFmpeg, OpenCV (and CUDA)
 CODEC_FRAMES = 60  # source frames held by decoder and encoder (threads, x264's look-ahead)
@@ -73,6 +78,18 @@ class Step:
         }
 
 
+ViewKind = Literal["mask", "confidence", "structure", "ghost"]
+
+
+@dataclass(frozen=True)
+class View:
+    """A map that is written as a gray clip, to be looked at or used elsewhere."""
+
+    kind: ViewKind
+    path: Path
+    encode: EncodeSettings
+
+
 @dataclass(frozen=True)
 class Plan:
     """What will be done, complete before the first frame."""
@@ -91,6 +108,7 @@ class Plan:
     seed: int = 0
     noise_out: Path | None = None
     noise_encode: EncodeSettings | None = None
+    views: tuple[View, ...] = ()
     warnings: tuple[str, ...] = ()
     chosen: tuple[int, ...] | None = None  # the frames to write, if not all of first..last
     dither: Dither = "auto"
@@ -110,6 +128,15 @@ class Plan:
             return self.dither == "on" and not fmt.floating
         fine = any(step.stage.subcode for step in self.steps) and fmt.bits <= SUBCODE_BITS
         return fine or self.encode.dithers(self.info)
+
+    @property
+    def touches(self) -> tuple[bool, bool]:
+        """Whether luma and chroma may change at all; where not, they stay as they are."""
+        chain = self.chain
+        return (
+            chain.luma > 0 or any(mask.luma for mask in chain.masks),
+            chain.chroma > 0 or any(mask.chroma for mask in chain.masks),
+        )
 
     @property
     def frames(self) -> int:
@@ -142,6 +169,9 @@ class Plan:
             "luma": self.chain.luma,
             "chroma": self.chain.chroma,
             "sigma_scale": self.chain.sigma_scale,
+            "limit": self.chain.limit,
+            "mask_fit": self.chain.mask_fit,
+            "views": {view.kind: str(view.path) for view in self.views},
             "steps": [step.to_json() for step in self.steps],
             "device": self.device,
             "workers": self.workers,
@@ -181,6 +211,7 @@ def make(
     noise_encode: EncodeSettings | None = None,
     dither: Dither = "auto",
     grain_table: Path | None = None,
+    views: tuple[View, ...] = (),
 ) -> Plan:
     """Decide how a clip is denoised.
 
@@ -198,9 +229,12 @@ def make(
         noise_encode: how that is written.
         dither: when the result is dithered before it is rounded.
         grain_table: where a film-grain table of what was removed goes.
+        views: maps to write as clips.
 
     Raises:
-        UsageError: the frames do not exist, or the clip is interlaced and nothing was said.
+        UsageError: the frames do not exist, the clip is interlaced and nothing was said, or a mask
+            does not fit the clip.
+        InputError: a mask cannot be read.
         DeviceError: there is no such device.
         MemoryShort: not even the smallest tile fits.
     """
@@ -223,8 +257,10 @@ def make(
             number=20,
         )
     where = find_device(device)
-    nothing = chain.luma == chain.chroma == 0  # is removed: only finishing is left to do
-    stages = [s for s in chain.stages if not nothing or s.slot in FINISHING]
+    files.check(chain.masks, info, chain.mask_fit)
+    for view in views:
+        _check_view(view.kind, chain)
+    stages = settled(chain, tuple(view.kind for view in views))
     available = free_bytes(where)
     scratch = SCRATCH_BYTES if where == "cpu" else int(available * CUDA_SHARE)
     most = min(torch.get_num_threads(), last - first + 1) if where == "cpu" else 1
@@ -257,11 +293,63 @@ def make(
         seed=seed,
         noise_out=noise_out,
         noise_encode=noise_encode,
+        views=views,
         warnings=tuple(dict.fromkeys(warnings)),
         chosen=None if chosen is None else tuple(chosen),
         dither=dither,
         grain_table=grain_table,
     )
+
+
+def _check_view(kind: ViewKind, chain: Chain) -> None:
+    """A map of what is not there cannot be written."""
+    if kind == "mask" and not chain.masks:
+        raise UsageError(
+            "--mask-out has nothing to show: there is no mask.",
+            "For example: --mask sky=luma:70-100,luma=30.",
+            number=67,
+        )
+    if kind in ("structure", "ghost") and kind not in chain.guards:
+        raise UsageError(
+            f"--matte {kind} has nothing to show: that guard is off.",
+            f"Switch it on with --guards {','.join((*chain.guards, kind))}.",
+            number=67,
+        )
+
+
+def settled(chain: Chain, show: Sequence[str] = ()) -> tuple[Stage, ...]:
+    """The chain's stages with what its dials, masks and guards add: the ghost guard behind the
+    temporal stage, the settling of strengths behind the last denoiser.
+
+    Args:
+        chain: what to do.
+        show: maps that somebody wants to see.
+    """
+    own = any(mask.luma or mask.chroma for mask in chain.masks)
+    if chain.luma == chain.chroma == 0 and not own and "mask" not in show:
+        return tuple(stage for stage in chain.stages if stage.slot in FINISHING)
+    accuracy: Accuracy = next((s.motion_accuracy for s in chain.stages if s.needs_motion), "fast")
+    plain = Settle(motion_est=accuracy, show=tuple(show))
+    settle = Settle(
+        luma=chain.luma,
+        chroma=chain.chroma,
+        blend=chain.blend,
+        bands=chain.bands,
+        shadows=chain.shadows,
+        highlights=chain.highlights,
+        guards=tuple(guard for guard in chain.guards if guard != "ghost"),
+        masks=chain.masks,
+        motion_est=plain.motion_est,
+        show=plain.show,
+    )
+    denoisers = [stage for stage in chain.stages if stage.slot not in FINISHING]
+    finishers = [stage for stage in chain.stages if stage.slot in FINISHING]
+    found: list[Stage] = []
+    for stage in denoisers:
+        found.append(stage)
+        if stage.slot == "temporal" and "ghost" in chain.guards:
+            found.append(GhostGuard())
+    return (*found, *(() if settle == plain else (settle,)), *finishers)
 
 
 def with_chain(plan: Plan, chain: Chain) -> Plan:
@@ -284,6 +372,7 @@ def with_chain(plan: Plan, chain: Chain) -> Plan:
         noise_encode=plan.noise_encode,
         dither=plan.dither,
         grain_table=plan.grain_table,
+        views=plan.views,
     )
 
 
@@ -334,6 +423,20 @@ def noise_settings(info: ClipInfo, encode: EncodeSettings, target: Path) -> Enco
         except UsageError:
             continue  # not every layout exists at every depth
     return choose(info, target, codec="ffv1", bit_depth=deeper[-1])
+
+
+def view_settings(info: ClipInfo, target: Path) -> EncodeSettings:
+    """How a map is written: 16-bit gray without loss, black for none and white for all.
+
+    Raises:
+        UsageError: FFV1 does not fit the target.
+    """
+    return choose(gray(info), target, codec="ffv1", bit_depth=16)
+
+
+def gray(info: ClipInfo) -> ClipInfo:
+    """The clip as a map of it is written."""
+    return replace(info, format=GRAY, full_range=True)
 
 
 def find_device(name: str) -> str:

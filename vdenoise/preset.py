@@ -20,7 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vdenoise import library
+from vdenoise.dials import Dial
 from vdenoise.errors import UsageError
+from vdenoise.masks.spec import MaskSpec, anchored, check_order, is_mask_name
+from vdenoise.masks.spec import make as make_mask
+from vdenoise.masks.spec import parse as parse_mask
 from vdenoise.stages import FINISHING, SLOTS, methods, stage_class
 
 if TYPE_CHECKING:
@@ -36,22 +40,42 @@ _LAST = frozenset(FINISHING)
 OFF = "none"  # the method that switches a slot off
 
 
-@dataclass(frozen=True)
-class Dial:
-    """A parameter of the chain as a whole: what a stage's fields are to a stage."""
-
-    default: float
-    high: float
-    help: str
-
-
 DIALS: Mapping[str, Dial] = {
     "output.luma": Dial(100.0, 100.0, "Percent of the luma noise found that is removed; 0 is off."),
     "output.chroma": Dial(
         100.0, 100.0, "Percent of the chroma noise found that is removed; 0 is off."
     ),
+    "output.blend": Dial(
+        0.0, 100.0, "Percent of the source's noise that is given back evenly; 0 is off."
+    ),
+    "output.limit": Dial(
+        0.0, 255.0, "No sample moves by more than this many 8-bit codes; 0 is off."
+    ),
+    "output.bands": Dial(
+        (100.0,) * 4,
+        100.0,
+        "Percent removed of coarse blotches, large, small and the finest grain, in this order.",
+        count=4,
+    ),
+    "output.shadows": Dial(100.0, 100.0, "Percent of the strength that works in dark parts."),
+    "output.highlights": Dial(100.0, 100.0, "Percent of the strength that works in bright parts."),
+    "output.guards": Dial(
+        (),
+        0.0,
+        "What watches the removed signal: for a shift of levels, for picture in it, for ghosts.",
+        words=("color", "structure", "ghost"),
+        several=True,
+    ),
+    "output.mask_fit": Dial(
+        "exact",
+        0.0,
+        "scale takes a mask of another size or length: resized, its last frame held.",
+        words=("exact", "scale"),
+    ),
     "noise.sigma_scale": Dial(1.0, 4.0, "Factor on the measured noise: above 1 is taken as more."),
 }
+DIAL_FIELDS = {name: name.partition(".")[2] for name in DIALS}  # of `Chain`
+MASK = "mask"  # values named mask.NAME hold what was asked of a mask
 
 
 @dataclass(frozen=True)
@@ -85,6 +109,14 @@ class Chain:
     sigma_scale: float
     stages: tuple[Stage, ...]
     origin: Mapping[str, str] = field(default_factory=dict)  # where a value came from, if said
+    blend: float = 0.0
+    limit: float = 0.0  # 8-bit codes, 0 is none
+    bands: tuple[float, float, float, float] = (100.0,) * 4  # low to high
+    shadows: float = 100.0
+    highlights: float = 100.0
+    guards: tuple[str, ...] = ()
+    mask_fit: str = "exact"
+    masks: tuple[MaskSpec, ...] = ()
 
     @property
     def text(self) -> str:
@@ -93,11 +125,12 @@ class Chain:
 
     def parameters(self) -> dict[str, Any]:
         """Every value by its name, as for ``--set``."""
+        found = {name: getattr(self, field) for name, field in DIAL_FIELDS.items()}
         values: dict[str, Any] = {
-            "output.luma": self.luma,
-            "output.chroma": self.chroma,
-            "noise.sigma_scale": self.sigma_scale,
+            name: list(value) if isinstance(value, tuple) else value  # as JSON has it
+            for name, value in found.items()
         }
+        values |= {f"{MASK}.{mask.name}": mask.values() for mask in self.masks}
         for stage in self.stages:
             values[f"{stage.slot}.method"] = stage.method
             values |= {f"{stage.slot}.{k}": v for k, v in stage.model_dump(mode="json").items()}
@@ -178,11 +211,11 @@ def modified(preset: Preset, modifier: str) -> Preset:
     values = dict(preset.values)
     if modifier in FACTORS:
         for dial in ("output.luma", "output.chroma"):
-            percent = _dial_value(dial, DIALS[dial], values.get(dial, DIALS[dial].default))
+            percent = DIALS[dial].check(dial, values.get(dial, DIALS[dial].default))
             values[dial] = min(100.0, round(percent * FACTORS[modifier], 1))
         if modifier == "strong":
             dial = "noise.sigma_scale"
-            scale = _dial_value(dial, DIALS[dial], values.get(dial, DIALS[dial].default))
+            scale = DIALS[dial].check(dial, values.get(dial, DIALS[dial].default))
             values[dial] = round(scale * STRONG_SCALE, 3)
     elif modifier in preset.gauges:
         values = _over(values, preset.gauges[modifier])
@@ -229,12 +262,16 @@ def _parsed(path: Path, data: dict[str, Any]) -> Preset:
 
 def _values(path: Path, data: Any) -> dict[str, Any]:
     """Tables of a preset as values by full name."""
+    data = dict(data)
+    masks = _mask_tables(path, data.pop(MASK, []))
     tables = ("output", "noise", *SLOTS)
     if not isinstance(data, dict):
         raise _malformed(path, "a gauge must hold tables, [gauge.8mm.output]")
     for key, table in data.items():
         if key not in tables:
-            raise _malformed(path, f"it has an unknown key {key!r}.{did_you_mean(key, tables)}")
+            raise _malformed(
+                path, f"it has an unknown key {key!r}.{did_you_mean(key, (*tables, MASK))}"
+            )
         if not isinstance(table, dict):
             raise _malformed(path, f"{key} must be a table, [{key}]")
     order = [key for key in data if key in SLOTS]
@@ -244,7 +281,8 @@ def _values(path: Path, data: Any) -> dict[str, Any]:
             f"it asks for the order {' > '.join(order)}; the order is fixed, "
             f"{' > '.join(SLOTS)}, because {_why_not(order)}",
         )
-    return {f"{slot}.{key}": value for slot, table in data.items() for key, value in table.items()}
+    values = {f"{slot}.{k}": value for slot, table in data.items() for k, value in table.items()}
+    return {**values, **masks}
 
 
 def as_toml(about: str, inherit: str, speed: str | None, values: Mapping[str, Any]) -> str:
@@ -255,11 +293,16 @@ def as_toml(about: str, inherit: str, speed: str | None, values: Mapping[str, An
     for table in ("output", "noise", *SLOTS):
         if mine := _in_slot(values, table):
             lines += ["", f"[{table}]", *(f"{key} = {_toml(v)}" for key, v in mine.items())]
+    for name, asked in _in_slot(values, MASK).items():
+        keys = {"name": name, **asked}
+        lines += ["", f"[[{MASK}]]", *(f"{key} = {_toml(v)}" for key, v in keys.items())]
     return "\n".join(lines) + "\n"
 
 
 def _toml(value: Any) -> str:
     """A TOML value: numbers and truth as such, even where they were typed as text."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_toml(part) for part in value)}]"
     if isinstance(value, bool) or value in ("true", "false"):
         return str(value).lower()
     try:
@@ -278,6 +321,22 @@ def _why_not(order: Sequence[str]) -> str:
             "takes away again"
         )
     return "averaging over time first leaves a spatial filter the least to do"
+
+
+def _mask_tables(path: Path, tables: Any) -> dict[str, dict[str, Any]]:
+    """``[[mask]]`` tables as values named ``mask.NAME``."""
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise _malformed(path, "masks are tables of the form [[mask]]")
+    found: dict[str, dict[str, Any]] = {}
+    for table in tables:
+        values = dict(table)
+        name = values.pop("name", None)
+        if not isinstance(name, str) or not is_mask_name(name):
+            raise _malformed(path, "a [[mask]] has no name of letters, digits, - and _")
+        if f"{MASK}.{name}" in found:
+            raise _malformed(path, f"it has two masks named {name}")
+        found[f"{MASK}.{name}"] = anchored(values, path.parent)
+    return found
 
 
 def parse_assignments(items: Iterable[str]) -> dict[str, str]:
@@ -346,6 +405,21 @@ def _share(percent: str) -> str:
     return repr(number / 100)
 
 
+def parse_masks(items: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Take ``--mask NAME=SOURCE[,key=value...]`` apart, to values named ``mask.NAME``.
+
+    Raises:
+        UsageError: an item has no such form, or a name comes twice.
+    """
+    values: dict[str, dict[str, Any]] = {}
+    for item in items:
+        name, said = parse_mask(item)
+        if f"{MASK}.{name}" in values:
+            raise UsageError(f"The mask {name} is given twice.", "Give each a name.", number=14)
+        values[f"{MASK}.{name}"] = anchored(said, Path.cwd())
+    return values
+
+
 def resolve(preset: Preset, layers: Sequence[Layer] = (), *, speed: str | None = None) -> Chain:
     """Put a preset and what was asked for on top of it together.
 
@@ -364,10 +438,11 @@ def resolve(preset: Preset, layers: Sequence[Layer] = (), *, speed: str | None =
     for layer in ranked:
         _check_names(layer)
     origin: dict[str, str] = {}
-    dials = {}
+    dials: dict[str, Any] = {}
     for name, dial in DIALS.items():
         said = [layer for layer in ranked if name in layer.values]
-        dials[name] = _dial_value(name, dial, said[-1].values[name]) if said else dial.default
+        value = said[-1].values[name] if said else dial.default
+        dials[DIAL_FIELDS[name]] = dial.check(name, value) if said else value
         if said:
             origin[name] = said[-1].origin
     stages = [
@@ -378,12 +453,28 @@ def resolve(preset: Preset, layers: Sequence[Layer] = (), *, speed: str | None =
     return Chain(
         preset=preset.name,
         speed=speed or preset.speed,
-        luma=dials["output.luma"],
-        chroma=dials["output.chroma"],
-        sigma_scale=dials["noise.sigma_scale"],
         stages=tuple(stages),
         origin=origin,
+        masks=_masks(ranked, origin),
+        **dials,
     )
+
+
+def _masks(layers: Sequence[Layer], origin: dict[str, str]) -> tuple[MaskSpec, ...]:
+    """Every mask that was named, in the order of first mention; the last to speak says all of it,
+    and the source ``none`` takes it away."""
+    asked: dict[str, Mapping[str, Any]] = {}
+    for layer in layers:
+        for key, values in layer.values.items():
+            slot, _, name = key.partition(".")
+            if slot == MASK:
+                asked[name] = values
+                origin[key] = layer.origin
+    found = tuple(
+        make_mask(name, values) for name, values in asked.items() if values.get("source") != OFF
+    )
+    check_order(found)
+    return found
 
 
 def _stage(
@@ -447,25 +538,13 @@ def _in_slot(values: Mapping[str, Any], slot: str) -> dict[str, Any]:
 def _check_names(layer: Layer) -> None:
     for name in layer.values:
         slot = name.partition(".")[0]
-        if slot not in SLOTS and name not in DIALS:
+        if slot not in (*SLOTS, MASK) and name not in DIALS:
             known = (*DIALS, *(f"{slot}.method" for slot in SLOTS))
             raise UsageError(
                 f"{name} ({layer.origin}): there is no such parameter.{did_you_mean(name, known)}",
                 "List stages and parameters with: vdenoise stages",
                 number=16,
             )
-
-
-def _dial_value(name: str, dial: Dial, value: Any) -> float:
-    try:
-        number = float("nan") if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        number = float("nan")
-    if not 0 <= number <= dial.high:  # in this form NaN fails too
-        raise UsageError(
-            f"{name} = {value}: want a number from 0 to {dial.high:g}.", dial.help, number=17
-        )
-    return number
 
 
 @dataclass(frozen=True)

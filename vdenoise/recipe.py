@@ -17,6 +17,8 @@ from typing import Any
 from vdenoise import __version__
 from vdenoise.errors import OutputError
 from vdenoise.frame import ImageSequence
+from vdenoise.masks.spec import MaskSpec
+from vdenoise.media.probe import probe
 from vdenoise.media.sequence import is_image, split, target_of
 from vdenoise.media.source import is_pipe
 from vdenoise.noise.profile import NoiseProfile
@@ -96,6 +98,15 @@ def load_recipe(output: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and found.get("kind") == KIND else None
 
 
+def mask_fingerprint(mask: MaskSpec) -> str | None:
+    """SHA-256 over the ends of a mask's file or of every file of its sequence; None without one."""
+    if not mask.path:
+        return None
+    path = Path(mask.path)
+    found: str = fingerprint_of(path, probe(path).sequence)["sha256_ends"]
+    return found
+
+
 def make_recipe(
     plan: Plan,
     profile: NoiseProfile,
@@ -120,6 +131,11 @@ def make_recipe(
         "command": list(command),
         "input": source,
         "output": _output(plan),
+        "masks": {
+            mask.name: found
+            for mask in plan.chain.masks
+            if (found := mask_fingerprint(mask)) is not None
+        },
         "plan": plan.to_json(),
         "asked": (asked or plan.chain).parameters(),
         "parameters": plan.chain.parameters(),
@@ -130,6 +146,7 @@ def make_recipe(
             "frames": result.frames,
             "seconds": round(result.seconds, 3),
             "bad_frames": list(result.bad_frames),
+            "guards": dict(result.guards),
             "checked": list(result.report.checked),
             "notes": list(result.report.notes),
         },

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
@@ -20,6 +20,8 @@ from torch import Tensor
 from vdenoise.color import apply_correction, lift
 from vdenoise.errors import MemoryShort
 from vdenoise.frame import Block, Signal, SourceFrame, joined
+from vdenoise.guards import Tally
+from vdenoise.masks.files import Mattes, Planes
 from vdenoise.media.reader import OnBadFrame, Reader
 from vdenoise.media.verify import Report
 from vdenoise.media.writer import ClipWriter, open_writer
@@ -27,8 +29,10 @@ from vdenoise.motion.flow import Accuracy, SharedMotion
 from vdenoise.noise.filmgrain import GrainTable
 from vdenoise.noise.profile import NoiseProfile
 from vdenoise.noise.removed import removed_noise
-from vdenoise.plan import QUEUE_FRAMES, SMALLEST_TILE, Plan, Step, ranges, subsampling
+from vdenoise.plan import QUEUE_FRAMES, SMALLEST_TILE, Plan, Step, gray, ranges, subsampling
+from vdenoise.settle import Settle
 from vdenoise.stages import FINISHING
+from vdenoise.stages.base import resize_to
 from vdenoise.stream import Ahead, Group, Shots, Sink, mapped, windows
 from vdenoise.tile import apply_tiled, round_up, tile_unit
 
@@ -82,6 +86,8 @@ class Frame:
     chroma: Signal | None
     averaged: tuple[Signal, Signal | None] | None = None  # after the temporal stage
     clean: tuple[Tensor, Tensor | None] | None = None  # once everything that removes is done
+    mattes: tuple[Planes, ...] = ()  # masks from files, as decoded
+    maps: Mapping[str, Tensor] = field(default_factory=dict)  # what stages have to show of it
 
     @property
     def index(self) -> int:
@@ -98,6 +104,11 @@ class Result:
     busy: dict[str, float]  # seconds of work by kind
     bad_frames: tuple[int, ...]
     report: Report
+    guards: Mapping[str, float] = field(default_factory=dict)  # what the guards saw and did
+
+
+# A frame, its new samples in the output's pixel format, and what there is to see of it
+Done = tuple[SourceFrame, tuple[Tensor, ...], Mapping[str, Tensor]]
 
 
 def denoise(
@@ -114,16 +125,34 @@ def denoise(
     Yields:
         Each frame wanted, in order, with its new samples in the output's pixel format.
     """
-    frames: Iterator[Frame] = (_lifted(source, plan) for source in sources)
+    with contextlib.closing(with_maps(sources, plan, profile, shots)) as done:
+        for source, planes, _ in done:
+            yield source, planes
+
+
+def with_maps(
+    sources: Iterable[SourceFrame], plan: Plan, profile: NoiseProfile, shots: Shots
+) -> Generator[Done, None, None]:
+    """`denoise`, with what there is to see of each frame.
+
+    Yields:
+        Frame, new samples and maps by name: (1, 1, H, W) pictures in [0, 1] and (1,) numbers;
+        ``confidence`` is always there.
+    """
     wanted = ranges(plan.steps, shots, plan.first, plan.last)
+    chain = plan.chain
     motions: dict[Accuracy, SharedMotion] = {}
     settled = False
-    with _workers(plan) as pool:
+    with (
+        Mattes(chain.masks, plan.info, *wanted[0], chain.mask_fit) as mattes,
+        _workers(plan) as pool,
+    ):
+        frames: Iterator[Frame] = (_lifted(source, plan, mattes) for source in sources)
         for step, (first, last) in zip(plan.steps, wanted[1:], strict=True):
             if step.stage.slot in FINISHING and not settled:
                 frames, settled = (_settled(frame, plan) for frame in frames), True
             groups = windows(frames, step.stage.reach, step.block, shots, first, last)
-            frames = _through(step, groups, plan, profile, motions, pool)
+            frames = _through(step, groups, plan, profile, motions, mattes, pool)
         if not settled:
             frames = (_settled(frame, plan) for frame in frames)
         yield from mapped(partial(_finished, plan=plan), frames, pool, plan.workers)
@@ -150,12 +179,13 @@ def _workers(plan: Plan) -> Iterator[Executor | None]:
         torch.set_num_threads(before)
 
 
-def _finished(frame: Frame, plan: Plan) -> tuple[SourceFrame, tuple[Tensor, ...]]:
+def _finished(frame: Frame, plan: Plan) -> Done:
     with torch.inference_mode():
-        return frame.source, _corrected(frame, plan)
+        maps = {**frame.maps, "confidence": 1 - frame.luma.left}
+        return frame.source, _corrected(frame, plan), maps
 
 
-def _lifted(source: SourceFrame, plan: Plan) -> Frame:
+def _lifted(source: SourceFrame, plan: Plan, mattes: Mattes) -> Frame:
     with torch.inference_mode():
         planes = [plane.to(plan.device) for plane in source.planes]
         luma, chroma = lift(planes, plan.info.format, plan.info.full_range, plan.info.curve)
@@ -166,6 +196,7 @@ def _lifted(source: SourceFrame, plan: Plan) -> Frame:
             lifted=(luma, chroma),
             luma=_noisy(luma),
             chroma=None if chroma is None else _noisy(chroma),
+            mattes=mattes.read(source),
         )
 
 
@@ -181,32 +212,40 @@ def _through(
     plan: Plan,
     profile: NoiseProfile,
     motions: dict[Accuracy, SharedMotion],
+    mattes: Mattes,
     pool: Executor | None,
 ) -> Iterator[Frame]:
     """The frames of every group's core, after one step."""
     motion: SharedMotion | None = None
     if step.stage.needs_motion:
-        # Groups that are begun together lie this much apart.
-        spread = (plan.workers + 2) * step.block
         motion = motions.setdefault(
             step.stage.motion_accuracy,
-            SharedMotion(step.stage.motion_accuracy, keep=2 * step.stage.reach + spread),
+            SharedMotion(step.stage.motion_accuracy, keep=_kept(plan)),
         )
 
     def compute(group: Group[Frame]) -> list[Frame]:
         with torch.inference_mode():
-            luma, chroma = _compute(step, group, plan, profile, motion)
+            luma, chroma, maps = _compute(step, group, plan, profile, motion, mattes)
         done = []
         for n, frame in enumerate(group.frames[group.core]):
             part = slice(n, n + 1)
             now = luma[part], None if chroma is None else chroma[part]
-            averaged = now if step.stage.slot == "temporal" else frame.averaged
-            done.append(replace(frame, luma=now[0], chroma=now[1], averaged=averaged))
+            averaged = now if step.stage.slot in ("temporal", "guard") else frame.averaged
+            shown = {**frame.maps, **{name: found[part] for name, found in maps.items()}}
+            done.append(replace(frame, luma=now[0], chroma=now[1], averaged=averaged, maps=shown))
         return done
 
     for frames in mapped(compute, groups, pool, plan.workers):
         yield from frames
         del frames
+
+
+def _kept(plan: Plan) -> int:
+    """Frames behind the newest whose motion is still needed: a later stage lags by what the
+    stages before it hold, and groups that are begun together lie some blocks apart."""
+    users = [n for n, step in enumerate(plan.steps) if step.stage.needs_motion]
+    between = plan.steps[users[0] : users[-1] + 1]
+    return sum(2 * step.stage.reach + (plan.workers + 2) * step.block for step in between)
 
 
 def _compute(
@@ -215,8 +254,9 @@ def _compute(
     plan: Plan,
     profile: NoiseProfile,
     motion: SharedMotion | None,
-) -> tuple[Signal, Signal | None]:
-    """Luma and chroma of a group's core after ``step``, in float32."""
+    mattes: Mattes,
+) -> tuple[Signal, Signal | None, Mapping[str, Tensor]]:
+    """Luma and chroma of a group's core after ``step``, in float32, and what it has to show."""
     frames, stage = group.frames, step.stage
     finishing = stage.slot in FINISHING
     noise = profile.at(group.shot[0]).table(plan.device, scale=plan.chain.sigma_scale)
@@ -238,17 +278,26 @@ def _compute(
         clean=_clean(frames) if stage.needs_source and finishing else None,
         seed=plan.seed,
         compute=getattr(torch, step.precision),
+        mattes=_mattes(frames[group.core], mattes) if isinstance(step.stage, Settle) else None,
     )
     done = _apply(step, block, subsampling(plan.info.format))
     if not step.half:
-        return done.luma, done.chroma
+        return done.luma, done.chroma, done.maps
     core = group.core
     return (
         _refined(luma[core], block.luma[core], done.luma),
         None
         if chroma is None or block.chroma is None or done.chroma is None
         else _refined(chroma[core], block.chroma[core], done.chroma),
+        done.maps,
     )
+
+
+def _mattes(frames: Sequence[Frame], mattes: Mattes) -> Tensor | None:
+    """(T, N, H, W) of the masks that come from files."""
+    found = [mattes.lifted(frame.mattes) for frame in frames]
+    there = [one.to(frames[0].luma.pixels.device) for one in found if one is not None]
+    return torch.stack(there) if there else None
 
 
 def _sources(frames: Sequence[Frame]) -> tuple[Tensor, Tensor | None]:
@@ -335,33 +384,25 @@ def _frame_by_frame(step: Step, block: Block, tile: int | None, factors: tuple[i
 
 
 def _settled(frame: Frame, plan: Plan) -> Frame:
-    """The share asked for of what was removed: what finishing starts from."""
-    with torch.inference_mode():
-        luma = _partly(frame.luma, frame.lifted[0], plan.chain.luma)
-        chroma = frame.chroma
-        if chroma is not None and frame.lifted[1] is not None:
-            chroma = _partly(chroma, frame.lifted[1], plan.chain.chroma)
+    """Everything that removes is done: what finishing starts from. A plane of which nothing is to
+    be removed is the source's own."""
+    of_luma, of_chroma = plan.touches
+    luma = frame.luma if of_luma else _noisy(frame.lifted[0])
+    chroma = frame.chroma
+    if not of_chroma and frame.lifted[1] is not None:
+        chroma = _noisy(frame.lifted[1])
     clean = luma.pixels, None if chroma is None else chroma.pixels
     return replace(frame, luma=luma, chroma=chroma, averaged=None, clean=clean)
 
 
-def _partly(signal: Signal, before: Tensor, percent: float) -> Signal:
-    if percent == 0:
-        return _noisy(before)
-    if percent == 100 or signal.pixels is before:
-        return signal
-    share = percent / 100
-    pixels = before + (signal.pixels - before).mul_(share)
-    return Signal(pixels, 1 - share * (1 - signal.left))
-
-
 def _corrected(frame: Frame, plan: Plan) -> tuple[Tensor, ...]:
     """The source samples plus what the chain changed."""
-    info = plan.info
-    d_luma = _correction(frame.luma, frame.lifted[0])
+    info, chain = plan.info, plan.chain
+    luma, chroma = _masked(frame)
+    d_luma = _correction(luma, frame.lifted[0])
     d_chroma = None
-    if frame.chroma is not None and frame.lifted[1] is not None:
-        d_chroma = _correction(frame.chroma, frame.lifted[1])
+    if chroma is not None and frame.lifted[1] is not None:
+        d_chroma = _correction(chroma, frame.lifted[1])
     planes = apply_correction(
         [plane.to(plan.device) for plane in frame.source.planes],
         d_luma,
@@ -372,13 +413,26 @@ def _corrected(frame: Frame, plan: Plan) -> tuple[Tensor, ...]:
         dither_seed=(plan.seed, frame.index) if plan.dithered else None,
         chroma_location=info.chroma_location,
         curve=info.curve,
+        limit=chain.limit,
     )
     return tuple(plane.cpu() for plane in planes)
 
 
-def _correction(signal: Signal, before: Tensor) -> Tensor | None:
+def _masked(frame: Frame) -> tuple[Tensor, Tensor | None]:
+    """The pixels of a finished frame: what finishing did goes only where masks let work be done."""
+    luma, chroma = frame.luma.pixels, None if frame.chroma is None else frame.chroma.pixels
+    gate = frame.maps.get("gate")
+    if gate is None or frame.clean is None or luma is frame.clean[0]:
+        return luma, chroma
+    luma_start, chroma_start = frame.clean
+    if chroma is not None and chroma_start is not None:
+        chroma = chroma_start + resize_to(gate, chroma) * (chroma - chroma_start)
+    return luma_start + gate * (luma - luma_start), chroma
+
+
+def _correction(pixels: Tensor, before: Tensor) -> Tensor | None:
     """(C, H, W), or None where nothing changes: those planes are not touched at all."""
-    return None if signal.pixels is before else signal.pixels[0] - before[0]
+    return None if pixels is before else pixels[0] - before[0]
 
 
 def run(
@@ -410,7 +464,7 @@ def run(
     started = time.perf_counter()
     shots = Shots(plan.info.frames or 0, cuts)
     first, last = plan.source_range(shots)
-    clock = Clock()
+    clock, tally = Clock(), Tally()
     with contextlib.ExitStack() as outputs:
         reader = outputs.enter_context(
             Reader(
@@ -452,8 +506,21 @@ def run(
             out = plan.encode.pixel_format
             table = GrainTable(plan.info, out, plan.grain_table, plan.seed)
 
-        def write(done: tuple[SourceFrame, tuple[Tensor, ...]]) -> None:
-            source, planes = done
+        viewers = [
+            outputs.enter_context(
+                open_writer(
+                    gray(reader.info),
+                    view.path,
+                    view.encode,
+                    positions=plan.positions,
+                    overwrite=overwrite,
+                )
+            )
+            for view in plan.views
+        ]
+
+        def write(done: Done) -> None:
+            source, planes, maps = done
             with clock.busy("encode"):
                 if table is not None:
                     table.push(source, planes, shots.of(source.index))
@@ -463,6 +530,8 @@ def run(
                     writers[1].write(
                         source, removed_noise(source.planes, planes, plan.info.format, fmt)
                     )
+                for view, viewer in zip(plan.views, viewers, strict=True):
+                    viewer.write(source, (_gray_codes(maps[view.kind]),))
 
         progress.start("denoise", plan.frames)
         decoded = clock.reading(reader, "decode")
@@ -471,19 +540,20 @@ def run(
             Sink(write, QUEUE_FRAMES, "encode") as sink,
         ):
             source = clock.reading(ahead, "wait")
-            with contextlib.closing(denoise(source, plan, profile, shots)) as results:
+            with contextlib.closing(with_maps(source, plan, profile, shots)) as results:
                 while True:
                     with clock.busy("compute"):
                         done = next(results, None)
                     if done is None:
                         break
+                    tally.add(done[2])
                     sink.put(done)
                     del done
                     progress.advance(_busy(clock))
     try:
-        report = [writer.commit(check=not segment) for writer in reversed(writers)][-1]
+        report = [w.commit(check=not segment) for w in (*viewers, *reversed(writers))][-1]
     except BaseException:
-        for writer in writers:
+        for writer in (*viewers, *writers):
             writer.abort()
         raise
     if table is not None:
@@ -494,7 +564,13 @@ def run(
         busy=_busy(clock),
         bad_frames=tuple(reader.bad),
         report=report,
+        guards=tally.summary(),
     )
+
+
+def _gray_codes(view: Tensor) -> Tensor:
+    """(1, 1, H, W) in [0, 1] as codes (H, W) of `vdenoise.plan.GRAY`, full range."""
+    return (view[0, 0].clamp(0, 1) * 65535).round_().to(torch.int32).to(torch.uint16).cpu()
 
 
 def _busy(clock: Clock) -> dict[str, float]:

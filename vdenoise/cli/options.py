@@ -13,7 +13,17 @@ import click
 from click.core import ParameterSource
 
 from vdenoise import process
-from vdenoise.preset import DIALS, OFF, Chain, Layer, load, parse_assignments, parse_grain, resolve
+from vdenoise.preset import (
+    DIALS,
+    OFF,
+    Chain,
+    Layer,
+    load,
+    parse_assignments,
+    parse_grain,
+    parse_masks,
+    resolve,
+)
 from vdenoise.stages import SLOTS, methods
 
 if TYPE_CHECKING:
@@ -27,6 +37,13 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 CHAIN_OPTIONS: dict[str, str] = {
     "--luma": "output.luma",
     "--chroma": "output.chroma",
+    "--blend": "output.blend",
+    "--limit": "output.limit",
+    "--bands": "output.bands",
+    "--shadows": "output.shadows",
+    "--highlights": "output.highlights",
+    "--guards": "output.guards",
+    "--mask-fit": "output.mask_fit",
     "--sigma-scale": "noise.sigma_scale",
     "--temporal": "temporal.method",
     "--temporal-radius": "temporal.radius",
@@ -86,6 +103,13 @@ def chain_options(command: Command) -> Command:
         help="Any parameter of a stage; may be repeated. See: vdenoise stages.",
     )(command)
     command = option(
+        "--mask",
+        "masks",
+        multiple=True,
+        metavar="NAME=SOURCE[,KEY=VALUE...]",
+        help="Where to work, or how hard there; may be repeated. See docs/masks.md.",
+    )(command)
+    command = option(
         "--speed",
         type=click.Choice(("veryfast", "fast", "base", "slow", "veryslow")),
         help="How much work goes into it.  [default: the preset's, base]",
@@ -107,6 +131,8 @@ def chain_options(command: Command) -> Command:
 
 
 def _metavar(target: str) -> str:
+    if target in DIALS:
+        return DIALS[target].metavar
     slot, _, key = target.partition(".")
     if key == "model":
         return "NAME|FILE"
@@ -116,7 +142,7 @@ def _metavar(target: str) -> str:
 def _help(target: str) -> str:
     if target in DIALS:
         dial = DIALS[target]
-        return f"{dial.help}  [0 to {dial.high:g}; default: {dial.default:g}]"
+        return f"{dial.help}  [{dial.rule}; default: {dial.text(dial.default)}]"
     slot, _, key = target.partition(".")
     if target in _DOES:
         return f"{_DOES[target]}: 0 is off, 1 is right for most.  [0 to 2; default: the preset's]"
@@ -148,6 +174,8 @@ def layers_from(ctx: click.Context) -> list[Layer]:
             values |= parse_grain(ctx.params["grain"])
         if ctx.get_parameter_source("assignments") is source:
             values |= parse_assignments(ctx.params["assignments"])
+        if ctx.get_parameter_source("masks") is source:
+            values |= parse_masks(ctx.params["masks"])
         if values:
             layers.append(Layer(origin, values))
     return layers

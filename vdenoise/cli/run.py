@@ -53,6 +53,25 @@ PATH = click.Path(path_type=Path, allow_dash=True)
     metavar="FILE",
     help="Keep the grain removed as a film-grain table for AV1 encoders.",
 )
+@option(
+    "--mask-out",
+    type=PATH,
+    metavar="FILE.mkv",
+    help="Keep what the masks come to: white is worked on in full, black untouched.",
+)
+@option(
+    "--matte-out",
+    type=PATH,
+    metavar="FILE.mkv",
+    help="Keep a map of each frame (--matte says which), to look at or to use elsewhere.",
+)
+@option(
+    "--matte",
+    type=click.Choice(("confidence", "structure", "ghost")),
+    default="confidence",
+    show_default=True,
+    help="What --matte-out shows: how much of the noise is gone, or where a guard stepped in.",
+)
 @option("--write-cuts", type=PATH, metavar="FILE", help="Keep the cuts found, for --cuts FILE.")
 @option(
     "--device",
@@ -108,12 +127,24 @@ def plan_clip(chain: Chain, options: dict[str, Any]) -> Plan:
     table = options.get("grain_table")
     if table is not None and table.exists() and not options["overwrite"]:
         raise OutputError(f"{table} exists already.", "Choose another name or add --overwrite.")
-    for target in filter(None, (output, noise_out)):
+    # A farm's plan writes no maps and does not have these options.
+    matte = options.get("matte", "confidence")
+    views = {"mask": options.get("mask_out"), matte: options.get("matte_out")}
+    targets = {"--noise-out": noise_out, "--mask-out": views["mask"]}
+    targets["--matte-out"] = views[matte]
+    taken = {output.absolute()}
+    check_target(info, output, overwrite=options["overwrite"], positions=chosen)
+    for name, target in targets.items():
+        if target is None:
+            continue
         check_target(info, target, overwrite=options["overwrite"], positions=chosen)
-    if noise_out is not None and noise_out.absolute() == output.absolute():
-        raise UsageError(
-            "--noise-out names the output itself.", "Give the noise another name.", number=52
-        )
+        if target.absolute() in taken:
+            raise UsageError(
+                f"{name} names the output itself or another file that is written.",
+                "Give it another name.",
+                number=52,
+            )
+        taken.add(target.absolute())
     encode = choose(
         source,
         output,
@@ -134,6 +165,11 @@ def plan_clip(chain: Chain, options: dict[str, Any]) -> Plan:
         noise_encode=None if noise_out is None else plan.noise_settings(source, encode, noise_out),
         dither=options["dither"],
         grain_table=options.get("grain_table"),  # not of a plan for many machines
+        views=tuple(
+            plan.View(kind, path, plan.view_settings(source, path))
+            for kind, path in views.items()
+            if path is not None
+        ),
     )
     if options["strict"] and made.warnings:
         raise OutputError(
@@ -170,6 +206,8 @@ def _carry_out(ctx: click.Context, plan: Plan, options: dict[str, Any], reporter
         )
     for note in result.report.notes:
         reporter.note(note)
+    if result.guards:
+        reporter.note(f"guards: {_guards(result.guards)}")
     if not is_pipe(plan.output):
         made = recipe.make_recipe(plan, profile, cuts, result, ["vdenoise", *sys.argv[1:]], asked)
         recipe.save_recipe(made, plan.output)
@@ -181,6 +219,16 @@ def _carry_out(ctx: click.Context, plan: Plan, options: dict[str, Any], reporter
         frames=result.frames,
         seconds=round(result.seconds, 2),
     )
+
+
+def _guards(found: Mapping[str, float]) -> str:
+    """What the guards saw and did, for people."""
+    words = {
+        "drift": "levels drifted by up to {:.2f} of an 8-bit code before it was taken out",
+        "structure_share": "picture was given back on {:.2f} % of the area",
+        "ghost_share": "the temporal average was not used on {:.2f} %",
+    }
+    return ", ".join(words[name].format(value) for name, value in found.items())
 
 
 def _measure(
@@ -279,6 +327,10 @@ def _show(plan: Plan, *, as_json: bool) -> None:
         + (f", {plan.workers} frames side by side" if plan.workers > 1 else ""),
         "memory": f"about {plan.memory_bytes // 2**20} MiB",
     }
+    for mask in chain.masks:
+        shown[f"mask {mask.name}"] = mask.text
+    for view in plan.views:
+        shown[f"{view.kind} out"] = f"{view.path}, {view.encode.label}"
     if plan.noise_out is not None and plan.noise_encode is not None:
         shown["noise out"] = f"{plan.noise_out}, {plan.noise_encode.label}"
     ui.facts("", shown)

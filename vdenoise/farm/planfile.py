@@ -22,11 +22,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vdenoise import __version__
 from vdenoise.errors import ConflictError, OutputError, UsageError
+from vdenoise.masks.spec import make as make_mask
 from vdenoise.media.encoder import EncodeSettings
 from vdenoise.media.index import FrameIndex
 from vdenoise.noise.profile import NoiseProfile
 from vdenoise.plan import Dither, Interlaced
-from vdenoise.preset import Chain, Layer, Preset, build, resolve
+from vdenoise.preset import DIAL_FIELDS, DIALS, Chain, Layer, Preset, build, resolve
+from vdenoise.recipe import mask_fingerprint
 from vdenoise.stages import stage_class
 
 Runs = tuple[tuple[int, int], ...]  # (value, how often in a row)
@@ -120,14 +122,21 @@ class StageRecord(Record):
     fingerprint: str | None = None
 
 
+class MaskRecord(Record):
+    """A mask as asked for, and how to see that its file is still the same."""
+
+    name: str
+    values: dict[str, Any]
+    fingerprint: str | None = None
+
+
 class ChainRecord(Record):
     """A `Chain`."""
 
     preset: str
     speed: str
-    luma: float
-    chroma: float
-    sigma_scale: float
+    dials: dict[str, Any]
+    masks: tuple[MaskRecord, ...]
     stages: tuple[StageRecord, ...]
     origin: dict[str, str]
 
@@ -137,9 +146,11 @@ class ChainRecord(Record):
         return cls(
             preset=chain.preset,
             speed=chain.speed,
-            luma=chain.luma,
-            chroma=chain.chroma,
-            sigma_scale=chain.sigma_scale,
+            dials={name: getattr(chain, field) for name, field in DIAL_FIELDS.items()},
+            masks=tuple(
+                MaskRecord(name=mask.name, values=mask.values(), fingerprint=mask_fingerprint(mask))
+                for mask in chain.masks
+            ),
             stages=tuple(
                 StageRecord(
                     stage=stage.name,
@@ -155,8 +166,17 @@ class ChainRecord(Record):
         """The chain again.
 
         Raises:
-            ConflictError: a stage here computes with something else (another model file).
+            ConflictError: a stage here computes with something else (another model file), or a
+                mask's file is another.
         """
+        masks = tuple(make_mask(mask.name, mask.values) for mask in self.masks)
+        for recorded, mask in zip(self.masks, masks, strict=True):
+            if recorded.fingerprint != mask_fingerprint(mask):
+                raise ConflictError(
+                    f"The file of the mask {mask.name}, {mask.path}, is not the one in the plan.",
+                    "Put it back, or make the plan again with: vdenoise plan.",
+                    number=10,
+                )
         stages = tuple(build(stage_class(s.stage), s.parameters) for s in self.stages)
         for record, stage in zip(self.stages, stages, strict=True):
             if record.fingerprint != stage.fingerprint:
@@ -169,11 +189,13 @@ class ChainRecord(Record):
         return Chain(
             preset=self.preset,
             speed=self.speed,
-            luma=self.luma,
-            chroma=self.chroma,
-            sigma_scale=self.sigma_scale,
             stages=stages,
             origin=self.origin,
+            masks=masks,
+            **{
+                DIAL_FIELDS[name]: DIALS[name].check(name, value)
+                for name, value in self.dials.items()
+            },
         )
 
 

@@ -102,6 +102,12 @@ def add_video(
     return stream
 
 
+def full_gray(info: ClipInfo) -> bool:
+    """Whether this is gray in full range, which is said even where the source said nothing: a map
+    of a limited-range clip is written from its frames."""
+    return info.format.family == "gray" and info.full_range
+
+
 def configure(
     context: VideoCodecContext,
     info: ClipInfo,
@@ -118,7 +124,7 @@ def configure(
         context.color_primaries = tags.color_primaries
         context.color_trc = tags.color_trc
         context.colorspace = tags.colorspace
-        context.color_range = tags.color_range
+        context.color_range = 2 if full_gray(info) else tags.color_range
     context.flags |= Flags.frame_duration
     if info.interlaced:
         context.field_order = {"tt": 2, "bb": 3, "tb": 4, "bt": 5}[info.field_order]

@@ -22,7 +22,7 @@ from vdenoise.errors import InputError, OutputError, UsageError, VerifyError
 from vdenoise.frame import ClipInfo, SourceFrame
 from vdenoise.media.clock import Clock, output_clock
 from vdenoise.media.encode import choose
-from vdenoise.media.encoder import IMAGES, EncodeSettings
+from vdenoise.media.encoder import IMAGES, EncodeSettings, full_gray
 from vdenoise.media.image_writer import ImageWriter, check_images
 from vdenoise.media.index import index_of
 from vdenoise.media.output import Output
@@ -235,6 +235,8 @@ class Writer:
             made = self._maker.make(self._handle(frame), planes)
             made.pts, made.duration = self.clock.at(frame.index)
             made.time_base = self.clock.time_base
+            if full_gray(self.info):
+                made.color_range = 2
             output.encode(made)
 
     def copy(self, first: SourceFrame, segments: Iterable[Path]) -> Iterator[int]:

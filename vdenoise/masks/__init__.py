@@ -1,0 +1,1 @@
+"""Masks: where the denoiser works, and how hard. `docs/masks.md` is the user's page."""

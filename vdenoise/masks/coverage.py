@@ -1,0 +1,171 @@
+"""From masks asked for to maps of how hard the denoiser works at each pixel.
+
+Each mask is drawn (or came with the frames), steadied along the motion, feathered, inverted and
+taken down to its opacity; masks that are combined become one. What is left of the strengths then
+follows from their modes, in the order in which the masks were given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vdenoise.frame import Block, Motion, window
+from vdenoise.masks.ranges import drawn
+from vdenoise.masks.shapes import shape
+from vdenoise.masks.spec import MaskSpec
+from vdenoise.motion.warp import box_mean, resize, warp
+
+_SNAP = 1e-4  # a running mean leaves crumbs: this near to 0 or 1 is 0 or 1, to the bit
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One mask, or several that are combined: coverage (T, H, W) of the core frames."""
+
+    spec: MaskSpec
+    cover: Tensor
+
+
+def layers(specs: Sequence[MaskSpec], block: Block) -> list[Layer]:
+    """The masks of a block's core frames, combined ones as one.
+
+    Args:
+        specs: in the order given.
+        block: with ``mattes`` for the external masks, and with motion where one is steadied.
+    """
+    found: list[Layer] = []
+    external = 0
+    for spec in specs:
+        if spec.external:
+            assert block.mattes is not None, "masks from files come with the frames"
+            raw = block.mattes[:, external]
+            external += 1
+        else:
+            raw = _raw(spec, block)
+        cover = _finished(raw, spec)
+        if spec.combine:
+            before = found.pop()
+            found.append(Layer(before.spec, _combined(before.cover, cover, spec.combine)))
+        else:
+            found.append(Layer(spec, cover))
+    return found
+
+
+def _raw(spec: MaskSpec, block: Block) -> Tensor:
+    height, width = block.luma.pixels.shape[-2:]
+    core = range(*block.core.indices(block.frames))
+    if not spec.moving:
+        still = shape(spec, height, width).to(block.luma.pixels.device)
+        return still.expand(len(core), -1, -1)
+    seen = [
+        [k - block.first for k in _seen(spec, block, block.first + t)] if spec.stabilize else [t]
+        for t in core
+    ]
+    frames = {k: _of_frame(spec, block, k) for k in sorted({k for ks in seen for k in ks})}
+    if not spec.stabilize:
+        return torch.stack([frames[t] for t in core])
+    assert block.motion is not None, "a steadied mask needs motion"
+    return torch.stack(
+        [_steadied(frames, t, ks, block.motion) for t, ks in zip(core, seen, strict=True)]
+    )
+
+
+def _seen(spec: MaskSpec, block: Block, index: int) -> range:
+    return window(index, spec.stabilize, block.shot_first, block.shot_last)
+
+
+def _of_frame(spec: MaskSpec, block: Block, k: int) -> Tensor:
+    luma, chroma = block.luma, block.chroma
+    sigma = block.noise.planes(slice(0, 1)).sigma_at(luma.pixels[k : k + 1])[0, 0]
+    return drawn(
+        spec,
+        luma.pixels[k],
+        None if chroma is None else chroma.pixels[k],
+        sigma * luma.left[k, 0],
+    )
+
+
+def _steadied(frames: dict[int, Tensor], t: int, seen: Sequence[int], motion: Motion) -> Tensor:
+    """The mean of a mask over its aligned neighbors, as far as the motion can be trusted.
+
+    A mask drawn from each picture alone flickers with the noise that is left, and at its
+    thresholds more than the picture; N frames take that down by about sqrt(N).
+    """
+    others = [k for k in seen if k != t]
+    total, weight = frames[t].clone(), torch.ones_like(frames[t])
+    size = (total.shape[-2], total.shape[-1])
+    for k in others:
+        trust = resize(motion.trust(t, k), size)
+        total += warp(frames[k][None], motion.flow(t, k))[0].clamp_(0, 1) * trust
+        weight += trust
+    return total / weight
+
+
+def _finished(raw: Tensor, spec: MaskSpec) -> Tensor:
+    """Feathered, snapped, inverted, at its opacity: (T, H, W)."""
+    still = raw.stride(0) == 0  # one mask for all frames
+    cover = raw[:1] if still else raw
+    if spec.feather > 0:
+        cover = torch.stack([_feathered(mask, spec.feather) for mask in cover])
+    cover = torch.where(cover < _SNAP, torch.zeros_like(cover), cover)
+    cover = torch.where(cover > 1 - _SNAP, torch.ones_like(cover), cover)
+    if spec.invert:
+        cover = 1 - cover
+    if spec.opacity < 100:
+        cover = cover * (spec.opacity / 100)
+    return cover.expand(raw.shape)
+
+
+def _feathered(mask: Tensor, feather: float) -> Tensor:
+    """Three running means: nearly a Gaussian, and nothing of it beyond ``feather`` pixels."""
+    sizes = [int((feather + n) // 3) for n in range(3)]
+    for half in sizes:
+        if half:
+            mask = box_mean(mask.contiguous(), (2 * half + 1, 2 * half + 1))
+    return mask
+
+
+def _combined(a: Tensor, b: Tensor, how: str) -> Tensor:
+    if how == "max":
+        return torch.maximum(a, b)
+    return a * b if how == "multiply" else a * (1 - b)
+
+
+def strengths(
+    found: Sequence[Layer], luma: float, chroma: float, like: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """How much of the correction is used at each pixel, by masks alone.
+
+    A mask of value m with mode ``apply`` scales the strength by m, with ``protect`` by 1 - m; with
+    ``set`` the strength goes from the chain's at m = 0 to the mask's own at m = 1. Masks act one
+    after the other, so that two that apply leave the work to where they overlap.
+
+    Args:
+        found: from `layers`.
+        luma, chroma: the chain's strengths, in percent.
+        like: (T, 1, H, W), for size, type and device.
+
+    Returns:
+        (T, 1, H, W) in [0, 1] for luma and for chroma, and of what lets any work through (apply
+        and protect alone), all on luma's grid.
+    """
+    gate = torch.ones_like(like)
+    amounts = {"luma": gate * (luma / 100), "chroma": gate * (chroma / 100)}
+    for layer in found:
+        cover, spec = layer.cover[:, None], layer.spec
+        if spec.mode == "apply":
+            gate = gate * cover
+        elif spec.mode == "protect":
+            gate = gate * (1 - cover)
+        for plane, own in (("luma", spec.luma), ("chroma", spec.chroma)):
+            if own is None:
+                continue
+            target = torch.full_like(gate, own / 100)
+            amounts[plane] = (
+                target if spec.mode == "apply" else torch.lerp(amounts[plane], target, cover)
+            )
+    return amounts["luma"] * gate, amounts["chroma"] * gate, gate
