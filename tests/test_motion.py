@@ -1,5 +1,7 @@
 """Flow: accurate on known motion with noise, honest about occlusion, independent of who asks."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 import pytest
@@ -119,6 +121,20 @@ def test_flows_do_not_depend_on_the_number_of_threads() -> None:
     finally:
         cv2.setNumThreads(before)
     assert torch.equal(one, again)
+
+
+def test_a_small_picture_before_changes_nothing() -> None:
+    """OpenCV's estimator keeps the fewer scales of a small picture for all that follow."""
+    a, b = (torch.from_numpy(texture(200, 260, seed))[None] for seed in (0, 1))
+    alone = estimate(a, b, 1, "fast")
+    small = a[:, :32, :32].contiguous()
+
+    def after_a_small_one() -> Tensor:
+        estimate(small, small.flip(-1), 1, "fast")
+        return estimate(a, b, 1, "fast")
+
+    with ThreadPoolExecutor(1) as fresh:  # estimators are kept for each thread
+        assert fresh.submit(after_a_small_one).result().equal(alone)
 
 
 def test_old_frames_are_forgotten() -> None:

@@ -101,7 +101,7 @@ def _between(a: Tensor, b: Tensor, scale: int, accuracy: Accuracy) -> Tensor:
     # the number of cores: these are used by doing several frames at once instead.
     cv2.setNumThreads(1)
     start: Any = None  # OpenCV's stubs do not know that no initial flow is fine
-    flow = _dis(accuracy).calc(a[0].numpy(), b[0].numpy(), start)
+    flow = _dis(accuracy, (a.shape[-2], a.shape[-1])).calc(a[0].numpy(), b[0].numpy(), start)
     return torch.from_numpy(np.ascontiguousarray(flow.transpose(2, 0, 1))) * scale
 
 
@@ -132,18 +132,24 @@ def agreement(forward: Tensor, backward: Tensor, scale: int) -> Tensor:
 _local = threading.local()
 
 
-def _dis(accuracy: Accuracy) -> cv2.DISOpticalFlow:
-    """An estimator of this thread: DIS objects keep buffers and cannot be shared."""
-    found: dict[Accuracy, cv2.DISOpticalFlow] = _local.__dict__.setdefault("dis", {})
-    if accuracy not in found:
+def _dis(accuracy: Accuracy, size: tuple[int, int]) -> cv2.DISOpticalFlow:
+    """An estimator of this thread for pictures of this size.
+
+    DIS objects keep buffers and cannot be shared; and one that has seen a small picture goes on
+    with fewer scales on large ones.
+    """
+    found: dict[tuple[Accuracy, tuple[int, int]], cv2.DISOpticalFlow] = _local.__dict__.setdefault(
+        "dis", {}
+    )
+    if (accuracy, size) not in found:
         dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         dis.setFinestScale(1)
         dis.setPatchSize(8)
         dis.setPatchStride(4)
         dis.setGradientDescentIterations(5)  # more fit what noise is left
         dis.setVariationalRefinementIterations(5 if accuracy == "better" else 0)
-        found[accuracy] = dis
-    return found[accuracy]
+        found[accuracy, size] = dis
+    return found[accuracy, size]
 
 
 K = TypeVar("K")
