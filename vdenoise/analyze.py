@@ -20,8 +20,8 @@ from vdenoise.stream import Ahead
 CLEAN_CODES = 0.7  # sigma in 8-bit codes below which a clip counts as clean
 STRONG_CODES = 10.0
 # On data/val the estimator reads up to 0.2 % impulses where there are none (lettering and lamps of
-# a compressed street). With less than 6 codes of other noise the median is 4 to 12 dB better than the
-# Wiener filter on salt and pepper of 0.2 to 10 %; with more, what it leaves would weigh more.
+# a compressed street). With less than 6 codes of other noise the median is 4 to 12 dB better than
+# the Wiener filter on salt and pepper of 0.2 to 10 %; with more, what it leaves would weigh more.
 IMPULSES, IMPULSES_CODES = 0.004, 6.0
 REPEATING = 0.4  # lag-1 correlation; textured moving clips read up to 0.3 by mistake
 COARSE = 0.2  # share of the lowest quarter band: white noise 0.06, film grain 0.44 and more
