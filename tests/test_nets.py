@@ -14,12 +14,13 @@ from safetensors.torch import save_file
 from vdenoise.frame import Block, window
 from vdenoise.nets import ARCHITECTURES, build, fitting, shapes_of
 from vdenoise.nets.autoencoder import Autoencoder
-from vdenoise.nets.base import BANDS, NetInput, Network, halo, macs_per_pixel, parameters
+from vdenoise.nets.base import BANDS, NetInput, Network, example, halo, macs_per_pixel, parameters
 from vdenoise.nets.color import from_rgb, rgb_sigma, to_rgb
 from vdenoise.nets.dncnn import DnCnn, FDnCnn
 from vdenoise.nets.drunet import DruNet
 from vdenoise.nets.fastdvdnet import FastDvdNet
 from vdenoise.nets.ffdnet import FfdNet
+from vdenoise.nets.grow import grow
 from vdenoise.nets.guided import Guided
 from vdenoise.nets.models import shipped
 from vdenoise.nets.shift import Shift, shifted
@@ -324,3 +325,42 @@ def test_shipped_networks_lose_nothing_in_half_precision(name: str, precision: t
     exact = stage.apply(source).luma.pixels
     rounded = stage.apply(replace(source, compute=precision)).luma.pixels
     assert abs(psnr(exact, luma) - psnr(rounded, luma)) < 0.02
+
+
+# Growth
+
+
+def test_a_larger_network_begins_where_a_smaller_one_stands() -> None:
+    torch.manual_seed(1)
+    small = randomized(Guided((8, 16), (1, 2)))
+    assert isinstance(small, Guided)
+    for widths, blocks in (
+        ((12, 20, 24), (1, 2, 3)),
+        ((12, 16), (2, 3)),
+        ((8, 16, 16, 8), (3, 2, 1, 1)),
+    ):
+        large = Guided(widths, blocks)
+        grow(small, large)
+        x = example(large).mapped(lambda t: t + 0.05 * torch.randn_like(t).abs())
+        with torch.no_grad():
+            wanted, found = small.correction(x), large.correction(x)
+        assert float(wanted.abs().max()) > 1e-3
+        assert float((found - wanted).abs().max()) < 1e-5
+        # And everything that was added can still learn.
+        large.train()
+        optimiser = torch.optim.SGD(large.parameters(), 1e-3)
+        before = {name: value.clone() for name, value in large.named_parameters()}
+        for _ in range(4):
+            optimiser.zero_grad()
+            large.correction(x).square().mean().mul(1e4).backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+        still = [
+            name for name, value in large.named_parameters() if torch.equal(value, before[name])
+        ]
+        assert not still
+
+
+def test_a_network_does_not_grow_into_a_smaller_one() -> None:
+    for widths, blocks in (((4, 16), (1, 2)), ((8, 16), (1, 1)), ((8,), (1,))):
+        with pytest.raises(ValueError, match="do not fit"):
+            grow(Guided((8, 16), (1, 2)), Guided(widths, blocks))

@@ -214,6 +214,17 @@ def test_half_precision_trains(data: Path, pool: Path, tmp_path: Path, precision
     assert bool(checkpoint(tmp_path)["scaler"]) == (precision == "float16")
 
 
+def test_training_starts_from_a_smaller_network(data: Path, pool: Path, tmp_path: Path) -> None:
+    small = train(short(data, pool), tmp_path / "small", "cpu", Silent())
+    start = f"start={small.weights}"
+    grown, again = Silent(), Silent()
+    train(short(data, pool, "network=guided-m", start), tmp_path / "m", "cpu", grown)
+    train(short(data, pool, start), tmp_path / "s", "cpu", again)
+    assert abs(grown.losses[0] - again.losses[0]) < 1e-3
+    with pytest.raises(UsageError, match="cannot start"):
+        train(short(data, pool, "network=dncnn", start), tmp_path / "d", "cpu", Silent())
+
+
 def test_a_student_learns_from_its_teacher(data: Path, pool: Path, tmp_path: Path) -> None:
     train(short(data, pool), tmp_path / "teacher", "cpu", Silent())
     weights = tmp_path / "teacher" / "weights.safetensors"

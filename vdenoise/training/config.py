@@ -93,7 +93,9 @@ class Config(_Table):
 
     network: str = Field(description="Architecture, for example guided-s.")
     data: Data
-    start: Path | None = Field(default=None, description="Weights to begin with.")
+    start: Path | None = Field(
+        default=None, description="Weights to begin with: of this network, or of a smaller one."
+    )
     teacher: Path | None = Field(
         default=None, description="Weights of a network to learn from as well."
     )

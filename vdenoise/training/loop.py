@@ -21,9 +21,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from vdenoise.errors import UsageError
-from vdenoise.nets import build
+from vdenoise.nets import build, shapes_of
 from vdenoise.nets.base import Network
-from vdenoise.nets.models import channels_last, load
+from vdenoise.nets.grow import grow
+from vdenoise.nets.guided import Guided
+from vdenoise.nets.models import channels_last, find, load
 from vdenoise.training import log
 from vdenoise.training.batches import Batch
 from vdenoise.training.card import machine, make_card, save_card
@@ -158,7 +160,7 @@ def _learner(config: Config, device: torch.device) -> Learner:
             number=77,
         )
     if config.start is not None:
-        net.load_state_dict(load_file(config.start))
+        _begin(net, config.start)
     net = channels_last(net.to(device))
     o = config.optimiser
     optimiser = torch.optim.AdamW(
@@ -166,6 +168,25 @@ def _learner(config: Config, device: torch.device) -> Learner:
     )
     scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
     return Learner(net, copy.deepcopy(net), optimiser, scaler)
+
+
+def _begin(net: Network, start: Path) -> None:
+    """Go on from weights of the same network, or of a smaller one of the family."""
+    small = find(str(start)).network()
+    small.load_state_dict(load_file(start))
+    if shapes_of(small) == shapes_of(net):
+        net.load_state_dict(small.state_dict())
+        return
+    try:
+        if not (isinstance(small, Guided) and isinstance(net, Guided)):
+            raise ValueError("only the guided networks grow.")
+        grow(small, net)
+    except ValueError as error:
+        raise UsageError(
+            f"Training cannot start from {start}: {error}",
+            "Name weights of the same architecture, or of a smaller guided one.",
+            number=92,
+        ) from error
 
 
 def _step(
