@@ -23,6 +23,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
+from vdenoise.atomic import leftovers, write_text
 from vdenoise.errors import ConflictError, InputError, OutputError, UsageError
 from vdenoise.media.codecs import CONTAINERS
 from vdenoise.media.sequence import KINDS, WRITTEN, find, in_folder, is_image
@@ -359,7 +360,7 @@ def tidy(job: Job, pid: int) -> None:
         pass
     except PermissionError:
         return
-    for path in job.output.parent.glob(f".*.{pid}.*.partial"):
+    for path in leftovers(job.output.parent, pid):
         path.unlink(missing_ok=True)
 
 
@@ -513,7 +514,5 @@ def save_report(folder: Path, outcomes: Sequence[Outcome], seconds: float) -> Pa
         "jobs": [outcome.to_json() for outcome in outcomes],
     }
     target = folder / REPORT
-    part = target.with_name(f".{REPORT}.{os.getpid()}.000000.partial")
-    part.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(target)
+    write_text(target, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     return target

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vdenoise import __version__
+from vdenoise.atomic import write_text
 from vdenoise.errors import OutputError
 from vdenoise.frame import ImageSequence
 from vdenoise.masks.spec import MaskSpec
@@ -162,9 +162,7 @@ def save_recipe(recipe: dict[str, Any], output: Path) -> Path:
     target = recipe_path(output)
     try:
         text = json.dumps(recipe, indent=1, ensure_ascii=False) + "\n"
-        part = target.with_name(f".{target.name}.{os.getpid()}.000000.partial")
-        part.write_text(text, encoding="utf-8")
-        part.replace(target)
+        write_text(target, text)
     except OSError as error:
         raise OutputError(
             f"The clip {output} is complete, but its recipe {target.name} cannot be written: "

@@ -154,6 +154,7 @@ def export(
 ) -> None:
     """Write the job of a plan for a farm: texts to read, and submit.sh."""
     from vdenoise import ui
+    from vdenoise.atomic import write_text
     from vdenoise.farm.export import Export, files_of
 
     job = open_from(options)
@@ -173,7 +174,7 @@ def export(
     try:
         output.mkdir(parents=True, exist_ok=True)
         for file, text in made.items():
-            (output / file).write_text(text, encoding="utf-8")
+            write_text(output / file, text)
     except OSError as error:
         raise OutputError(
             f"Cannot write to {output}: {error.strerror}.", "Name another folder.", number=9

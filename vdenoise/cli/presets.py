@@ -125,16 +125,16 @@ def save(ctx: click.Context, /, name: str, about: str | None, overwrite: bool, *
 
 
 def _write(target: Path, text: str, *, overwrite: bool) -> None:
+    from vdenoise.atomic import write_text
     from vdenoise.errors import OutputError
 
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("w" if overwrite else "x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError as error:
+    if target.exists() and not overwrite:
         raise OutputError(
             f"There is a preset {target} already.", "Take another name, or say --overwrite."
-        ) from error
+        )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_text(target, text)
     except OSError as error:
         raise OutputError(
             f"The preset {target} cannot be written: {error.strerror}.",

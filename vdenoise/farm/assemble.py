@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vdenoise.atomic import leftovers
 from vdenoise.errors import ConflictError, TryAgain, VerifyError
 from vdenoise.farm.job import Job, analysis_of, run_plan, work_id
 from vdenoise.farm.segments import (
@@ -220,7 +221,7 @@ def _other_frame(number: int) -> VerifyError:
 def remove_old_parts(work: Path) -> int:
     """Remove what killed tasks left behind a day ago; returns how many files."""
     removed = 0
-    for path in work.glob(".*.partial"):
+    for path in leftovers(work):
         with contextlib.suppress(OSError):  # another assemble may be faster
             if time.time() - path.stat().st_mtime > OLD_SECONDS:
                 path.unlink()

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import secrets
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
@@ -21,6 +19,7 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vdenoise import __version__
+from vdenoise.atomic import write_text
 from vdenoise.errors import ConflictError, OutputError, UsageError
 from vdenoise.masks.spec import make as make_mask
 from vdenoise.media.encoder import EncodeSettings
@@ -333,15 +332,9 @@ def write_record(record: Record, path: Path) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(3)}.partial")
     try:
-        with part.open("x", encoding="utf-8") as file:
-            file.write(_readable(record.model_dump(mode="json")) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        write_text(path, _readable(record.model_dump(mode="json")) + "\n")
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise OutputError(
             f"Cannot write {path}: {error.strerror}.", "Check the folder and the disk.", number=11
         ) from error

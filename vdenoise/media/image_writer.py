@@ -7,7 +7,6 @@ frames and nothing else.
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -16,13 +15,14 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from vdenoise.atomic import partial_path, sync
 from vdenoise.color import to_rgb
 from vdenoise.errors import InputError, OutputError, UsageError, VerifyError
 from vdenoise.frame import ClipInfo, PixelFormat, SourceFrame
 from vdenoise.media import image
 from vdenoise.media.encoder import EncodeSettings
 from vdenoise.media.pixels import planar_format
-from vdenoise.media.place import check_folder, sync, writing
+from vdenoise.media.place import check_folder, writing
 from vdenoise.media.sequence import target_of
 from vdenoise.media.stills import Picture
 from vdenoise.media.verify import Report
@@ -131,8 +131,7 @@ class ImageWriter:
             return
         number = self._files.numbers[frame.index]
         path = self._files.path(number)
-        name = f".{path.name}.{os.getpid()}.{secrets.token_hex(3)}.partial"
-        self.temporary = path.with_name(name)
+        self.temporary = partial_path(path)
         made = self._converted(planes)
         if self._coded.floating and not all(bool(p.isfinite().all()) for p in made):
             self._strange.append(number)

@@ -13,6 +13,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 from torch import Tensor
 
+from vdenoise.atomic import replacing
 from vdenoise.color import CB_SCALE, CR_SCALE, KB, KG, KR
 
 _RATE = Fraction(25)  # nobody plays these
@@ -30,8 +31,10 @@ def write_mezzanine(
         preset: x265's speed preset.
         threads: of the encoder, 0 for one per core.
     """
-    temporary = path.with_name(f".{path.name}.part")
-    with av.open(str(temporary), "w", format="matroska") as container:
+    with (
+        replacing(path) as temporary,
+        av.open(str(temporary), "w", format="matroska") as container,
+    ):
         stream = container.add_stream("libx265", rate=_RATE)
         assert isinstance(stream, VideoStream)
         stream.pix_fmt = "yuv444p10le"
@@ -50,7 +53,6 @@ def write_mezzanine(
             frame.pts, frame.time_base = number, 1 / _RATE
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    temporary.replace(path)
 
 
 def _frame(rgb: Tensor) -> av.VideoFrame:

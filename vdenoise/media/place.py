@@ -59,12 +59,3 @@ def writing(target: Path) -> Iterator[None]:
             "Check the disk, or write in another place or container.",
             number=7,
         ) from error
-
-
-def sync(path: Path) -> None:
-    """Wait until a file or folder is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

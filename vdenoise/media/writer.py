@@ -7,8 +7,6 @@ streams were compared with the source's and its bytes are on the disk.
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Protocol, Self
 import av
 from torch import Tensor
 
+from vdenoise.atomic import partial_path, sync
 from vdenoise.errors import InputError, OutputError, UsageError, VerifyError
 from vdenoise.frame import ClipInfo, SourceFrame
 from vdenoise.media.clock import Clock, output_clock
@@ -28,7 +27,7 @@ from vdenoise.media.index import index_of
 from vdenoise.media.output import Output
 from vdenoise.media.parts import packets
 from vdenoise.media.pixels import FrameMaker
-from vdenoise.media.place import check_folder, sync, writing
+from vdenoise.media.place import check_folder, writing
 from vdenoise.media.sequence import is_image
 from vdenoise.media.source import is_pipe
 from vdenoise.media.verify import Report, verify
@@ -189,9 +188,8 @@ class Writer:
     def __enter__(self) -> Self:
         check_target(self.info, self.target, overwrite=self._overwrite)
         if not is_pipe(self.target):
-            name = f".{self.target.name}.{os.getpid()}.{secrets.token_hex(3)}.partial"
             with writing(self.target):
-                self._temporary = self.target.with_name(name)
+                self._temporary = partial_path(self.target)
                 self._temporary.touch(exist_ok=False)
         return self
 

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vdenoise.atomic import write_text
 from vdenoise.errors import OutputError, UsageError
 
 REACH = 5  # frames before and after a cut that its decision looks at
@@ -146,7 +147,7 @@ def write_cuts(path: Path, cuts: Sequence[int]) -> None:
     """
     text = "# first frame of each new shot\n" + "".join(f"{cut}\n" for cut in cuts)
     try:
-        path.write_text(text, encoding="utf-8")
+        write_text(path, text)
     except OSError as error:
         raise OutputError(
             f"Cannot write the list of cuts {path}: {error.strerror}.",

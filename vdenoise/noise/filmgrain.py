@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vdenoise.atomic import write_text
 from vdenoise.color import lift
 from vdenoise.draws import normal
 from vdenoise.errors import OutputError
@@ -286,7 +287,7 @@ def save_table(
     for number, (start, end, params) in enumerate(entries):
         text.append(params.text(start, end, (7391 + 173 * number + 31 * seed) % 65536))
     try:
-        path.write_text("".join(text), encoding="ascii")
+        write_text(path, "".join(text))
     except OSError as error:
         raise OutputError(
             f"The grain table {path} cannot be written: {error.strerror}.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from vdenoise.atomic import write_text
 from vdenoise.errors import UsageError
 from vdenoise.training import log
 from vdenoise.training.config import Config, overridden, read_toml
@@ -102,13 +104,14 @@ def save(rows: Sequence[Row], folder: Path) -> None:
     """Write the table as CSV, JSON and Markdown."""
     found = [asdict(row) for row in rows]
     text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
-    (folder / f"{TABLE}.json").write_text(text, encoding="utf-8")
+    write_text(folder / f"{TABLE}.json", text)
     cells = [cells_of(row) for row in rows]
-    with (folder / f"{TABLE}.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([HEAD, *cells])
+    sheet = io.StringIO()
+    csv.writer(sheet).writerows([HEAD, *cells])
+    write_text(folder / f"{TABLE}.csv", sheet.getvalue())
     lines = [HEAD, ("---",) * len(HEAD), *cells]
     page = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    (folder / f"{TABLE}.md").write_text(page, encoding="utf-8")
+    write_text(folder / f"{TABLE}.md", page)
 
 
 HEAD = ("variant", "changes", "seeds", "PSNR dB", "std", "gain dB", "seconds")

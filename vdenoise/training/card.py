@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from vdenoise import __version__
+from vdenoise.atomic import write_text
 from vdenoise.errors import UsageError
 from vdenoise.frame import ClipInfo
 from vdenoise.nets import build
@@ -112,7 +113,7 @@ def save_adapted(
 def save_card(card: Mapping[str, Any], weights: Path) -> None:
     """Write a card beside its weights."""
     text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
-    weights.with_suffix(".json").write_text(text, encoding="utf-8")
+    write_text(weights.with_suffix(".json"), text)
 
 
 def digest(path: Path) -> str:

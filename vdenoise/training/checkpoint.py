@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
+from vdenoise.atomic import replacing
 from vdenoise.errors import ConflictError
 from vdenoise.nets.base import Network
 
@@ -42,7 +43,6 @@ class Learner:
 
     def save(self, state: State, folder: Path) -> None:
         """Write a checkpoint, whole or not at all."""
-        temporary = folder / f"{CHECKPOINT}.part"
         held = {
             "net": self.net.state_dict(),
             "mean": self.mean.state_dict(),
@@ -50,8 +50,8 @@ class Learner:
             "scaler": self.scaler.state_dict(),
             "state": vars(state),
         }
-        torch.save(held, temporary)
-        temporary.replace(folder / CHECKPOINT)
+        with replacing(folder / CHECKPOINT) as temporary:
+            torch.save(held, temporary)
 
     def restore(self, folder: Path, device: torch.device, batch_pixels: int) -> State:
         """Go on from the checkpoint in a folder; the beginning where there is none.
@@ -109,7 +109,6 @@ def save_weights(
     net: Network, architecture: str, path: Path, dtype: torch.dtype = torch.float32
 ) -> None:
     """Weights with the name of their architecture, written whole or not at all."""
-    temporary = path.with_suffix(".part")
     tensors = {k: v.detach().to("cpu", dtype).contiguous() for k, v in net.state_dict().items()}
-    save_file(tensors, temporary, metadata={"architecture": architecture})
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata={"architecture": architecture})

@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vdenoise.atomic import write_text
+
 CSV, JSON, CURVES = "log.csv", "log.jsonl", "curves.png"
 _COLUMNS = ("step", "loss", "rate", "seconds", "validation_db", "gain_db")
 _SIZE = (960, 360)  # of one of the two plots, pixels
@@ -74,7 +76,7 @@ def forget_after(folder: Path, step: int) -> None:
             lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
             kept = lines[:first] + [text for text in lines[first:] if _step(text) <= step]
             if kept != lines:
-                path.write_text("".join(kept), encoding="utf-8")
+                write_text(path, "".join(kept))
 
 
 def _step(text: str) -> int:

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vdenoise.atomic import replacing
 from vdenoise.errors import OutputError, UsageError
 from vdenoise.run import Progress
 from vdenoise.training.card import LICENCES
@@ -69,7 +70,8 @@ def make_pack(
     for still in stills:
         path = _place(still, folder, target).with_suffix(".avif")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(_coded(still, factor))
+        with replacing(path) as part:
+            part.write_bytes(_coded(still, factor))
         progress.advance({})
     if (folder / LICENCES).exists():
         shutil.copyfile(folder / LICENCES, target / LICENCES)

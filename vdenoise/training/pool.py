@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import signal
 import sys
 import time
@@ -21,6 +20,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from vdenoise.atomic import replacing
 from vdenoise.noise.profile import NoiseTable
 from vdenoise.training.examples import Kind, Recipe, make
 from vdenoise.training.sources import Source
@@ -48,12 +48,10 @@ class Pool:
         claim = path.with_name(f".{path.name}.claim")
         if path.exists() or not _claimed(claim):
             return
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            self._write(number, temporary)
-            temporary.replace(path)
+            with replacing(path, durable=False) as temporary:  # it can be made again
+                self._write(number, temporary)
         finally:
-            temporary.unlink(missing_ok=True)
             claim.unlink(missing_ok=True)
 
     def _write(self, number: int, path: Path) -> None:

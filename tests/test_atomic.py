@@ -1,0 +1,69 @@
+"""A file is whole under its name, or not there at all."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from vdenoise.atomic import leftovers, partial_path, replacing, write_text
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_an_error_keeps_the_old_file_and_leaves_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "a.json"
+    write_text(target, "old")
+    with pytest.raises(RuntimeError, match="halfway"), replacing(target) as part:
+        part.write_text("ne", encoding="utf-8")
+        raise RuntimeError("halfway")
+    assert target.read_text(encoding="utf-8") == "old"
+    assert names(tmp_path) == ["a.json"]
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_the_name_appears_at_the_end(tmp_path: Path, durable: bool) -> None:
+    target = tmp_path / "a.bin"
+    with replacing(target, durable=durable) as part:
+        part.write_bytes(b"new")
+        assert not target.exists()
+    assert target.read_bytes() == b"new"
+    assert names(tmp_path) == ["a.bin"]
+
+
+def test_unfinished_files_are_known_by_their_process(tmp_path: Path) -> None:
+    mine = partial_path(tmp_path / "clean.mov")
+    assert mine != partial_path(tmp_path / "clean.mov")
+    other = tmp_path / ".clean.mov.1.abcdef.partial"
+    for path in (mine, other, tmp_path / "clean.mov"):
+        path.touch()
+    assert list(leftovers(tmp_path, os.getpid())) == [mine]
+    assert set(leftovers(tmp_path)) == {mine, other}
+
+
+def test_a_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    kept, link = tmp_path / "kept" / "own.toml", tmp_path / "own.toml"
+    link.symlink_to(kept)
+    for text in ("new", "newer"):  # a link to nothing, then to a file
+        write_text(link, text)
+        assert link.is_symlink()
+        assert kept.read_text(encoding="utf-8") == text
+
+
+def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    heard: list[str] = []
+    listener = threading.Thread(target=lambda: heard.append(pipe.read_text(encoding="utf-8")))
+    listener.start()
+    write_text(pipe, "through")
+    listener.join()
+    assert heard == ["through"]
+    assert pipe.is_fifo()
+    with pytest.raises(IsADirectoryError):
+        write_text(tmp_path, "a folder is none either")

@@ -1,0 +1,66 @@
+"""Files that are whole under their name, or not there at all.
+
+What is not finished has a hidden name beside the final one: ``.NAME.PID.HEX.partial``. Errors of
+the operating system pass through: only the caller knows what the file is to a user.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def partial_path(target: Path) -> Path:
+    """A new name for what will be ``target``: in the same folder, so that renaming is all or
+    nothing, and with the process's number, so that `leftovers` can tell whose it is."""
+    return target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(3)}.partial")
+
+
+def leftovers(folder: Path, pid: int | None = None) -> Iterator[Path]:
+    """Unfinished files in a folder: those of one process, or all of them."""
+    return folder.glob(".*.partial" if pid is None else f".*.{pid}.*.partial")
+
+
+@contextlib.contextmanager
+def replacing(target: Path, *, durable: bool = True) -> Iterator[Path]:
+    """A path to write to, which becomes ``target`` at the end, or is removed after an error.
+
+    Args:
+        target: a file that is there is replaced.
+        durable: wait until the content is on the disk: else a power cut after the renaming may
+            leave an empty file under the final name.
+    """
+    part = partial_path(target)
+    try:
+        yield part
+        if durable:
+            sync(part)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write a text file in UTF-8.
+
+    Args:
+        target: a link is followed; a device or a pipe cannot be replaced and is written to.
+        text: all of it.
+    """
+    if target.exists() and not target.is_file():
+        target.write_text(text, encoding="utf-8")
+        return
+    with replacing(target.resolve()) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
