@@ -49,6 +49,22 @@ class VdenoiseError(Exception):
         return f"E{self.exit_code:02d}{self.number:02d}"
 
 
+def fault_of(error: ValueError) -> str:
+    """What is wrong with something that was read, in a few words.
+
+    Args:
+        error: of pydantic, whose first finding is named with its place
+            (``shots.0.first: Field required``); else of a parser, which says it itself.
+    """
+    from pydantic import ValidationError  # not at the top: --help is to answer at once
+
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place}: {first['msg']}" if place else first["msg"]
+
+
 class UsageError(VdenoiseError):
     """Wrong option, preset or parameter."""
 

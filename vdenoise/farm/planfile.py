@@ -16,11 +16,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from vdenoise import __version__
 from vdenoise.atomic import write_text
-from vdenoise.errors import ConflictError, OutputError, UsageError
+from vdenoise.errors import ConflictError, OutputError, UsageError, fault_of
 from vdenoise.masks.spec import make as make_mask
 from vdenoise.media.encoder import EncodeSettings
 from vdenoise.media.index import FrameIndex
@@ -321,9 +321,8 @@ def read_record(cls: type[Saved], path: Path, what: str, hint: str) -> Saved:
         raise UsageError(
             f"Cannot read the {what} {path}: {error.strerror}.", hint, number=93
         ) from error
-    except (ValueError, ValidationError) as error:
-        first = " ".join(str(error).splitlines()[:3])
-        raise UsageError(f"{path} is no {what}: {first}", hint, number=94) from error
+    except ValueError as error:
+        raise UsageError(f"{path} is no {what}: {fault_of(error)}.", hint, number=94) from error
 
 
 def write_record(record: Record, path: Path) -> None:

@@ -24,6 +24,7 @@ from torch import Tensor
 from vdenoise.errors import InputError
 from vdenoise.frame import PixelFormat
 from vdenoise.media.pixels import planar_format
+from vdenoise.media.place import reading
 
 LARGEST = 65535  # pixels each way; more is taken for damage
 # Compressions that give every sample back; pxr24 does for half only.
@@ -238,19 +239,8 @@ def _comparable(value: Any) -> Any:
 
 
 def _open(path: Path) -> Any:
-    try:
-        with path.open("rb") as file:
-            empty = not file.read(1)
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist.", "Check the path.", number=1) from error
-    except PermissionError as error:
-        raise InputError(
-            f"{path} may not be read.", "Check the permissions of the file.", number=9
-        ) from error
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be read: {error.strerror}.", "Check the disk.", number=9
-        ) from error
+    with reading(str(path)), path.open("rb") as file:
+        empty = not file.read(1)
     if empty:
         raise InputError(f"{path} is empty.", "Copy or render it again.", number=3)
     config = oiio.ImageSpec()

@@ -1,4 +1,4 @@
-"""Where an output goes: can it be written there, and what to say when it cannot."""
+"""What to say when a file cannot be read, or an output cannot be written where it is to go."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import av
 
-from vdenoise.errors import TRANSIENT, OutputError, TryAgain
+from vdenoise.errors import TRANSIENT, InputError, OutputError, TryAgain
 
 
 def check_folder(target: Path) -> None:
@@ -28,6 +28,25 @@ def check_folder(target: Path) -> None:
         raise OutputError(
             f"The folder {folder} may not be written.", "Choose another folder.", number=4
         )
+
+
+@contextlib.contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Turn failures of opening a file or a folder into an InputError that says why.
+
+    Args:
+        name: what people call it: ``a.mov``, ``The folder shots``.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise InputError(f"{name} does not exist.", "Check the path.", number=1) from error
+    except PermissionError as error:
+        raise InputError(f"{name} may not be read.", "Check its permissions.", number=9) from error
+    except OSError as error:
+        raise InputError(
+            f"{name} cannot be read: {error.strerror}.", "Check the path and the disk.", number=9
+        ) from error
 
 
 @contextlib.contextmanager

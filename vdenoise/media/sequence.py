@@ -16,6 +16,7 @@ from typing import Literal
 
 from vdenoise.errors import InputError, UsageError
 from vdenoise.frame import ClipInfo, ImageSequence
+from vdenoise.media.place import reading
 
 OnMissing = Literal["refuse", "skip", "hold"]
 
@@ -208,18 +209,10 @@ def _numbers(folder: Path, before: str, after: str) -> dict[int, set[int]]:
     """Frame numbers on disk by the digits they are written with."""
     form = re.compile(rf"{re.escape(before)}(\d+){re.escape(after)}")
     widths: dict[int, set[int]] = defaultdict(set)
-    try:
+    with reading(f"The folder {folder}"):
         for path in folder.iterdir():
             if found := form.fullmatch(path.name):
                 widths[len(found[1])].add(int(found[1]))
-    except FileNotFoundError as error:
-        raise InputError(
-            f"The folder {folder} does not exist.", "Check the path.", number=1
-        ) from error
-    except PermissionError as error:
-        raise InputError(
-            f"The folder {folder} may not be read.", "Check its permissions.", number=9
-        ) from error
     return widths
 
 

@@ -15,6 +15,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from vdenoise.errors import InputError
+from vdenoise.media.place import reading
 from vdenoise.media.sequence import in_folder
 
 PIPE = Path("-")
@@ -64,7 +65,7 @@ def open_input(path: Path) -> InputContainer:
     """
     name = display(path)
     file = local(path)
-    try:
+    with reading(name):
         size = file.stat().st_size
         if file.is_dir():
             there = in_folder(file)
@@ -77,18 +78,14 @@ def open_input(path: Path) -> InputContainer:
             )
         if size == 0:
             raise InputError(f"{name} is empty.", "Copy or record it again.", number=3)
+        file.open("rb").close()  # what the system has against it, in its own words
+    try:
         container = av.open(str(file.absolute()), metadata_errors="surrogateescape")
     except av.DecoderNotFoundError as error:
         raise InputError(
             f"{name} uses a codec that this FFmpeg cannot decode.",
             "See what can be read with: vdenoise doctor",
             number=10,
-        ) from error
-    except FileNotFoundError as error:
-        raise InputError(f"{name} does not exist.", "Check the path.", number=1) from error
-    except PermissionError as error:
-        raise InputError(
-            f"{name} may not be read.", "Check the permissions of the file.", number=9
         ) from error
     except (av.FFmpegError, ValueError) as error:
         raise no_clip(path) from error

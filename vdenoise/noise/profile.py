@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional
 
 from vdenoise.atomic import write_text
-from vdenoise.errors import UsageError
+from vdenoise.errors import UsageError, fault_of
 
 SCHEMA = 1
 LEVELS = 17  # luma levels 0, 1/16 .. 1 at which sigma is tabulated
@@ -131,10 +131,9 @@ class NoiseProfile(BaseModel):
                 f"Cannot read the noise profile {path}: {error.strerror}.",
                 "Make one with: vdenoise profile build CLIP -o FILE",
             ) from error
-        except (ValueError, ValidationError) as error:
-            first = str(error).splitlines()[0]
+        except ValueError as error:
             raise UsageError(
-                f"{path} is not a noise profile of schema {SCHEMA}: {first}",
+                f"{path} is not a noise profile of schema {SCHEMA}: {fault_of(error)}.",
                 "Make one with: vdenoise profile build CLIP -o FILE",
             ) from error
 

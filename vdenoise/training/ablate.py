@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vdenoise.atomic import write_text
-from vdenoise.errors import UsageError
+from vdenoise.errors import UsageError, fault_of
 from vdenoise.training import log
 from vdenoise.training.config import Config, overridden, read_toml
 from vdenoise.training.loop import Ended, Trained
@@ -49,10 +49,8 @@ class Ablation(BaseModel):
         try:
             return cls.model_validate(read_toml(path))
         except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"])
             raise UsageError(
-                f"{path} is no list of ablations: {key}: {first['msg']}.",
+                f"{path} is no list of ablations: {fault_of(error)}.",
                 "It needs seeds = [1, 2] and [[ablation]] tables with name and set.",
                 number=79,
             ) from error

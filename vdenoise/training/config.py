@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from vdenoise.errors import UsageError
+from vdenoise.errors import UsageError, fault_of
 from vdenoise.training.examples import Recipe
 
 Loss = Literal["charbonnier", "mse", "l1", "psnr", "ssim-mixed"]
@@ -145,10 +145,8 @@ class Config(_Table):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"])
             raise UsageError(
-                f"{origin} is no training configuration: {key}: {first['msg']}.",
+                f"{origin} is no training configuration: {fault_of(error)}.",
                 "See docs/training.md.",
                 number=72,
             ) from error
