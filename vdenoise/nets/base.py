@@ -39,20 +39,21 @@ class NetInput:
     left: Tensor  # (N, 3, H, W) in [0, 1]: the share of it that ``average`` still carries
     bands: Tensor  # (N, 2 * BANDS) color of the noise in luma and in chroma, see `noise_bands`
     neighbors: Tensor | None = None  # (N, 2 * reach, 3, H, W), where a network asks for them
-    # The temporal stage's own result and the share of sigma left in it, where a spatial stage came
-    # after it; else None: the same as ``average`` and ``left``.
+    # What the temporal stage made and the share of sigma left in that, both (N, 3, H, W), where a
+    # spatial stage came after it; else both None, see `averaged`.
     temporal: Tensor | None = None
     temporal_left: Tensor | None = None
 
     @property
     def averaged(self) -> tuple[Tensor, Tensor]:
-        """The temporal stage's result, and the share of sigma that is left in it."""
+        """The temporal stage's result and the share of sigma left in it, each (N, 3, H, W): the
+        same as ``average`` and ``left`` where no stage came after it."""
         if self.temporal is None or self.temporal_left is None:
             return self.average, self.left
         return self.temporal, self.temporal_left
 
     def cropped(self, rows: slice, columns: slice) -> NetInput:
-        """A rectangle of everything."""
+        """A rectangle of every picture."""
         return self.mapped(lambda t: t[..., rows, columns])
 
     def twice(self) -> NetInput:
@@ -61,7 +62,7 @@ class NetInput:
         return replace(found, bands=torch.cat([self.bands, self.bands]))
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> NetInput:
-        """The same done to every picture."""
+        """The same done to every picture; ``bands`` is none."""
         optional = {
             name: None if value is None else change(value)
             for name in ("neighbors", "temporal", "temporal_left")

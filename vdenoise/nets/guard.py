@@ -29,8 +29,7 @@ def guarded(correction: Tensor, x: NetInput, grain_area: float) -> Tensor:
         x: what the network was given.
         grain_area: pixels over which the noise is alike (`NoiseTable.grain_area`).
     """
-    temporal = x.average if x.temporal is None else x.temporal
-    left = x.left if x.temporal_left is None else x.temporal_left
+    temporal, left = x.averaged
     before = temporal - x.average
     noise = _mean((x.sigma * left).square()).add_(_TINY)
     share_before = _mean(before.square()).div_(noise)

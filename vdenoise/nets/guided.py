@@ -2,10 +2,10 @@
 
 It sees what they made of the frame, what the flow-aligned average and the noisy frame differ from
 that by, how strong the noise was, what the average left of it, and the noise's color; it says what
-to add. Plain 3x3
-convolutions, because they are what processors do best; leaky ReLU, because without normalisation
-plain ones died in training (all of the coarsest level's, in the first thousand steps); no
-normalisation and no pooling over the picture, because tiles must agree with the whole.
+to add. Plain 3x3 convolutions, because they are what processors do best; leaky ReLU, because
+without normalisation plain ones died in training (all of the coarsest level's, in the first
+thousand steps); no normalisation and no pooling over the picture, because tiles must agree with
+the whole.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Guided(Network):
         dtype = self.dtype
         # The difference is small, so float16 and bfloat16 keep it well; the picture itself only
         # guides, and what is added to it is added in float32.
-        temporal, left = _temporal(x)
+        temporal, left = x.averaged
         differences = torch.cat([temporal - x.average, x.noisy - temporal], 1) * _GAIN
         full = torch.cat([x.average - 0.5 * _luma_only(x), differences], 1)
         maps = functional.avg_pool2d(torch.cat([x.sigma, x.sigma * left], 1) * _GAIN, 2)
@@ -115,16 +115,9 @@ class Guided(Network):
         return bounded * _scale(x)
 
 
-def _temporal(x: NetInput) -> tuple[Tensor, Tensor]:
-    """The temporal stage's result and what it left; nothing came after it where they are None."""
-    if x.temporal is None or x.temporal_left is None:
-        return x.average, x.left
-    return x.temporal, x.temporal_left
-
-
 def _scale(x: NetInput) -> Tensor:
     """Corrections are counted in sigmas that the average left: where none is, nothing is done."""
-    return torch.where(x.sigma < 0, _BLIND_SIGMA, x.sigma) * _temporal(x)[1]
+    return torch.where(x.sigma < 0, _BLIND_SIGMA, x.sigma) * x.averaged[1]
 
 
 def _started(module: nn.Module) -> None:
