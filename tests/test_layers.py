@@ -37,15 +37,19 @@ ALLOWED: dict[str, set[str]] = {
     "settle": {"frame", "guards", "masks", "stages.base", "stages.local"},
     "preset": {"errors", "dials", "library", "masks.spec", "stages"},
     "stream": {"frame"},
-    "tile": {"frame", "stages.base"},
+    "tile": {"errors", "frame", "stages.base"},
     "plan": {
         *("errors", "frame", "guards", "masks", "media", "preset", "settle", "stages", "stream"),
         "tile",
     },
+    "correction": {"frame", "color", "masks.files", "plan", "stages.base"},
+    "denoise": {
+        *("frame", "correction", "masks.files", "motion.flow", "noise.profile", "plan", "settle"),
+        *("stages", "stream", "tile"),
+    },
     "run": {
-        *("errors", "frame", "color", "media", "motion.flow", "noise.profile", "noise.removed"),
-        *("noise.filmgrain", "guards", "masks.files", "plan", "settle", "stages", "stream"),
-        "tile",
+        *("frame", "correction", "denoise", "guards", "media", "noise.profile", "noise.removed"),
+        *("noise.filmgrain", "plan", "stream"),
     },
     "analyze": {"errors", "frame", "color", "media", "noise", "run", "stream"},
     "recipe": {
@@ -64,7 +68,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "evaluation": {
         *("errors", "frame", "color", "media", "nets", "noise", "quality", "preset", "stream"),
-        *("plan", "run", "analyze"),
+        *("plan", "denoise", "analyze"),
     },
     "docs": {"preset", "stages"},
     "ui": {"errors"},

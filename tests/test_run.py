@@ -12,7 +12,8 @@ from clips import Clip, write
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vdenoise import plan, run
+from vdenoise import plan, run, tile
+from vdenoise.denoise import denoise
 from vdenoise.errors import InputError, Interrupted, OutputError
 from vdenoise.frame import SourceFrame
 from vdenoise.media.encode import choose
@@ -132,7 +133,7 @@ def sources(path: Path, first: int, last: int) -> Iterator[SourceFrame]:
 
 def denoised(made: plan.Plan, shots: Shots) -> dict[int, tuple[Tensor, ...]]:
     first, last = made.source_range(shots)
-    results = run.denoise(sources(made.info.path, first, last), made, NOISE, shots)
+    results = denoise(sources(made.info.path, first, last), made, NOISE, shots)
     return {frame.index: planes for frame, planes in results}
 
 
@@ -283,14 +284,14 @@ def test_few_frames_are_held_at_a_time(tmp_path: Path) -> None:
             yield frame
 
     furthest = 0
-    for frame, _ in run.denoise(counted(), made, NOISE, Shots(60)):
+    for frame, _ in denoise(counted(), made, NOISE, Shots(60)):
         furthest = max(furthest, read[-1] - frame.index)
     assert furthest <= sum(s.stage.reach + (made.workers + 1) * s.block for s in made.steps)
 
 
 def test_inference_mode_does_not_leak_to_whoever_pulls(source: Path, tmp_path: Path) -> None:
     made = planned(source, tmp_path / "out.mkv", chain())
-    for _ in run.denoise(sources(source, 0, 11), made, NOISE, Shots(12)):
+    for _ in denoise(sources(source, 0, 11), made, NOISE, Shots(12)):
         assert not torch.is_inference_mode_enabled()
 
 
@@ -299,7 +300,7 @@ def test_out_of_memory_is_met_with_smaller_pieces(
 ) -> None:
     made = planned(source, tmp_path / "out.mkv", chain())
     whole = denoised(made, Shots(12))
-    real, tried = run.apply_tiled, []
+    real, tried = tile.apply_tiled, []
 
     def short(stage: Any, block: Any, tile: Any, factors: Any) -> Any:
         tried.append(tile)
@@ -307,7 +308,7 @@ def test_out_of_memory_is_met_with_smaller_pieces(
             raise torch.OutOfMemoryError("CUDA out of memory")
         return real(stage, block, tile, factors)
 
-    monkeypatch.setattr(run, "apply_tiled", short)
+    monkeypatch.setattr(tile, "apply_tiled", short)
     part = denoised(made, Shots(12))
     assert len(tried) > 12 and all(same(part[n], whole[n]) for n in whole)
 
@@ -325,10 +326,10 @@ def test_no_memory_at_all_is_said_and_other_errors_are_not_taken_for_it(
     def wrong(*_: Any) -> Any:
         raise RuntimeError("shapes differ")
 
-    monkeypatch.setattr(run, "apply_tiled", short)
+    monkeypatch.setattr(tile, "apply_tiled", short)
     with pytest.raises(MemoryShort):
         denoised(made, Shots(12))
-    monkeypatch.setattr(run, "apply_tiled", wrong)
+    monkeypatch.setattr(tile, "apply_tiled", wrong)
     with pytest.raises(RuntimeError, match="shapes differ"):
         denoised(made, Shots(12))
 
@@ -344,7 +345,7 @@ def test_a_network_goes_on_with_smaller_tiles_where_memory_runs_out(
     what = chain(temporal__method="none", spatial__method="none", net__model=str(path))
     made = planned(source, tmp_path / "out.mkv", what, frames=(0, 2))
     whole = denoised(made, Shots(12))
-    real, done = run.apply_tiled, []
+    real, done = tile.apply_tiled, []
 
     def short(stage: Any, block: Any, tile: Any, factors: Any) -> Any:
         if tile is None or tile > 16:
@@ -352,8 +353,8 @@ def test_a_network_goes_on_with_smaller_tiles_where_memory_runs_out(
         done.append((block.first, tile))
         return real(stage, block, tile, factors)
 
-    monkeypatch.setattr(run, "apply_tiled", short)
-    monkeypatch.setattr(run, "SMALLEST_TILE", 16)
+    monkeypatch.setattr(tile, "apply_tiled", short)
+    monkeypatch.setattr(tile, "SMALLEST_TILE", 16)
     part = denoised(made, Shots(12))
     assert {tile for _, tile in done} == {16} and len(done) == 3
     assert list(part) == [0, 1, 2] and all(same(part[n], whole[n]) for n in whole)

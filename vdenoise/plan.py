@@ -27,7 +27,7 @@ from vdenoise.settle import Settle
 from vdenoise.stages import FINISHING
 from vdenoise.stages.base import Stage
 from vdenoise.stream import Shots
-from vdenoise.tile import round_up, tile_halo, tile_unit
+from vdenoise.tile import SMALLEST_TILE, round_up, tile_halo, tile_unit
 
 Precision = Literal["float32", "float16", "bfloat16"]
 Accuracy = Literal["fast", "better"]
@@ -43,7 +43,6 @@ SCRATCH_BYTES = 640 * MIB  # for one block and a stage's work on it, on a CPU
 CUDA_SHARE = 0.5  # of the free memory of a card
 # A CPU's workers compute a frame each, so that all have work even in a short shot.
 LONGEST_BLOCK = {"cpu": 1, "cuda": 8}
-SMALLEST_TILE = 128
 # Networks on a CPU: whole 1080p frames go through at half to four fifths the speed of such tiles.
 # With more than this halo (in luma pixels) the pixels around tiles would cost more than that.
 CACHE_TILES, CACHE_HALO = (384, 640), 40

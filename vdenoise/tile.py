@@ -13,8 +13,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from vdenoise.frame import Block, Signal
+from vdenoise.errors import MemoryShort
+from vdenoise.frame import Block, Signal, joined
 from vdenoise.stages.base import Stage
+
+SMALLEST_TILE = 128  # luma pixels each way
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,60 @@ def apply_tiled(stage: Stage, block: Block, tile: int | None, factors: tuple[int
         if chroma is not None and part.chroma is not None:
             _paste(chroma, part.chroma, area, seen, (1, 1), coarse)
     return block.with_signals(luma, chroma)
+
+
+def apply_fitting(stage: Stage, block: Block, tile: int | None, factors: tuple[int, int]) -> Block:
+    """`apply_tiled`; where memory runs out, frame by frame, then on smaller and smaller tiles.
+
+    Raises:
+        MemoryShort: not even the smallest tile fits.
+    """
+    try:
+        return apply_tiled(stage, block, tile, factors)
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+    for smaller in _smaller_tiles(stage, block, tile, factors):
+        try:
+            return _frame_by_frame(stage, block, smaller, factors)
+        except (MemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+    raise MemoryShort(
+        f"{stage.name} runs out of memory even at its smallest tile.",
+        "End other programs that use the device, or say --device cpu or a faster --speed.",
+        number=2,
+    )
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    # On the CPU torch says so in words only.
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        "can't allocate memory" in str(error)
+    )
+
+
+def _smaller_tiles(
+    stage: Stage, block: Block, tile: int | None, factors: tuple[int, int]
+) -> Iterator[int | None]:
+    yield tile
+    tile = tile or max(block.luma.pixels.shape[-2:])
+    unit = tile_unit(stage, factors)
+    while stage.tileable and tile // 2 >= max(SMALLEST_TILE, unit):
+        tile = round_up(tile // 2, unit)
+        yield tile
+
+
+def _frame_by_frame(
+    stage: Stage, block: Block, tile: int | None, factors: tuple[int, int]
+) -> Block:
+    parts = [
+        apply_tiled(stage, replace(block, core=slice(t, t + 1)), tile, factors)
+        for t in range(*block.core.indices(block.frames))
+    ]
+    luma = joined([part.luma for part in parts])
+    assert luma is not None
+    return block.with_signals(luma, joined([p.chroma for p in parts if p.chroma is not None]))
 
 
 def _empty(like: Signal) -> Signal:

@@ -22,6 +22,7 @@ from torch import Tensor
 from vdenoise import plan as planning
 from vdenoise.analyze import propose
 from vdenoise.color import lift
+from vdenoise.denoise import denoise
 from vdenoise.evaluation.protocol import Given, Noise
 from vdenoise.frame import ClipInfo, SourceFrame
 from vdenoise.media.encoder import EncodeSettings
@@ -31,7 +32,6 @@ from vdenoise.noise.estimate import Analyzer
 from vdenoise.noise.profile import NoiseProfile
 from vdenoise.preset import Chain
 from vdenoise.quality.metrics import flicker, luma, psnr, ssim
-from vdenoise.run import denoise
 from vdenoise.stream import Shots
 
 Told = Literal["measured", "known"] | tuple[float, ...]
