@@ -19,6 +19,7 @@ FOLDER = Path(__file__).with_name("results")
 QUALITY = FOLDER / "quality.json"
 SPEED = FOLDER / "speed.json"
 NETWORKS = FOLDER / "networks.json"
+COMBINATION = FOLDER / "combination.json"
 PAGE = Path(__file__).parents[1] / "docs" / "quality.md"
 
 OURS = "vdenoise"
@@ -114,12 +115,17 @@ def mean(values: Iterable[float]) -> float:
 
 def write_quality_page() -> None:
     """Make ``docs/quality.md`` from the result files."""
-    PAGE.write_text(quality_page(load(QUALITY), load(SPEED), load(NETWORKS)))
+    PAGE.write_text(quality_page(*map(load, (QUALITY, SPEED, NETWORKS, COMBINATION))))
 
 
-def quality_page(quality: dict[str, Any], speed: dict[str, Any], networks: dict[str, Any]) -> str:
-    """Markdown: the summary, a table for each kind of noise, networks, speed, and where it was
-    measured."""
+def quality_page(
+    quality: dict[str, Any],
+    speed: dict[str, Any],
+    networks: dict[str, Any],
+    combination: dict[str, Any],
+) -> str:
+    """Markdown: the summary, a table for each kind of noise, the parts of the chain, networks,
+    speed, and where it was measured."""
     rows: list[Row] = quality["rows"]
     kinds = [k for k in KINDS if any(r["kind"] == k for r in rows)]
     where = quality["machine"]
@@ -134,6 +140,8 @@ def quality_page(quality: dict[str, Any], speed: dict[str, Any], networks: dict[
         _summary(rows, kinds),
     ]
     parts += [f"## {kind}\n\n{_table([r for r in rows if r['kind'] == kind])}" for kind in kinds]
+    if combination:
+        parts += ["## What combining is worth", combination_section(combination["rows"])]
     if networks:
         parts += ["## Networks", networks_section(networks["rows"])]
     if speed:
@@ -248,6 +256,53 @@ def networks_section(rows: list[Row]) -> str:
             _networks_speed(found),
         ]
     return "\n\n".join(texts)
+
+
+def combination_section(rows: list[Row]) -> str:
+    """What `benchmarks.combination` measured: for each speed PSNR and flicker of every set of
+    parts, and what all together have over the best single one."""
+    names = sorted({r["clip"] for r in rows})
+    texts = [
+        "Temporal stage, spatial stage and network alone, in pairs and together: PSNR in dB, and "
+        f"flicker in 8-bit codes, means over {', '.join(names)}. The last line is what the whole "
+        "chain has over the best of its parts alone, worst clip.",
+        "![Noisy, each part alone, all together, clean; camera noise, 200 %](combination.png)",
+    ]
+    for speed in dict.fromkeys(r["speed"] for r in rows):
+        mine = [r for r in rows if r["speed"] == speed]
+        texts += [f"`--speed {speed}`:", _combined(mine)]
+    return "\n\n".join(texts)
+
+
+def _combined(rows: list[Row]) -> str:
+    noises = list(dict.fromkeys(r["noise"] for r in rows))
+    labels = sorted({r["parts"] for r in rows}, key=lambda text: (text.count("+"), text))
+    lines = [f"| | {' | '.join(noises)} |", f"|---|{'---:|' * len(noises)}"]
+    for parts in labels:
+        cells = []
+        for noise in noises:
+            own = [r for r in rows if (r["parts"], r["noise"]) == (parts, noise)]
+            cells.append(
+                f"{mean(r['psnr'] for r in own):.2f} ({mean(r['flicker'] for r in own):.2f})"
+            )
+        lines.append(f"| {parts} | {' | '.join(cells)} |")
+    cells = []
+    for noise in noises:
+        leads = [combination_lead([r for r in rows if (r["noise"], r["clip"]) == (noise, clip)])
+                 for clip in {r["clip"] for r in rows}]  # fmt: skip
+        cells.append(f"{min(d for d, _ in leads):+.2f} ({max(f for _, f in leads):+.2f})")
+    return "\n".join([*lines, f"| *lead over the best single one* | {' | '.join(cells)} |"])
+
+
+def combination_lead(rows: list[Row]) -> tuple[float, float]:
+    """PSNR (dB, more is better) and flicker (codes, less is better) of all parts together less
+    those of the best single one, for rows of one clip, noise and speed."""
+    single = [r for r in rows if "+" not in r["parts"]]
+    whole = max(rows, key=lambda r: str(r["parts"]).count("+"))
+    return (
+        whole["psnr"] - max(r["psnr"] for r in single),
+        whole["flicker"] - min(r["flicker"] for r in single),
+    )
 
 
 def _by_noise(rows: list[Row], name: str, digits: int) -> str:

@@ -61,7 +61,9 @@ def test_ours_is_never_worse_in_ssim_than_the_input():
 
 
 def test_quality_page_is_made_from_the_files():
-    made = results.quality_page(QUALITY, SPEED, results.load(results.NETWORKS))
+    made = results.quality_page(
+        QUALITY, SPEED, results.load(results.NETWORKS), results.load(results.COMBINATION)
+    )
     assert results.PAGE.read_text(encoding="utf-8") == made, "run: python -m benchmarks.results"
 
 

@@ -67,7 +67,7 @@ def test_a_dry_run_says_everything_and_does_nothing(
         assert words in said
     assert call(*args, "--progress", "json") == 0
     plan = json.loads(capsys.readouterr().out)
-    assert plan["frames"] == [2, 5] and len(plan["steps"]) == 2
+    assert plan["frames"] == [2, 5] and len(plan["steps"]) == 3
     assert leftovers(tmp_path) == set()
 
 

@@ -33,10 +33,18 @@ def test_every_preset_that_comes_along_resolves() -> None:
         assert chain.stages and load(name).about.endswith(".")
 
 
-def test_auto_is_flow_aligned_averaging_then_wiener_at_full_strength() -> None:
+def test_auto_is_flow_aligned_averaging_then_wiener_then_a_network_at_full_strength() -> None:
     chain = resolve(load("auto"))
-    assert chain.text == "temporal.mean > spatial.wiener"
+    assert chain.text == "temporal.mean > spatial.wiener > net.cnn"
     assert (chain.luma, chain.chroma, chain.sigma_scale) == (100, 100, 1)
+
+
+def test_the_quickest_speeds_do_without_the_network_unless_it_is_asked_for() -> None:
+    for speed in ("veryfast", "fast"):
+        assert "net" not in resolve(load("auto"), speed=speed).text
+        assert "net.cnn" in resolve(load("auto"), [typed(net__model="S")], speed=speed).text
+    for speed in ("base", "slow", "veryslow"):
+        assert "net.cnn" in resolve(load("auto"), speed=speed).text
 
 
 def test_the_chroma_preset_leaves_luma_alone() -> None:
@@ -68,9 +76,11 @@ def test_another_method_starts_from_its_own_defaults() -> None:
 
 
 def test_zero_and_none_switch_off() -> None:
-    chain = resolve(load("auto"), [typed(temporal__radius="0", spatial__strength="0")])
+    off = typed(temporal__radius="0", spatial__strength="0", net__model="none")
+    chain = resolve(load("auto"), [off])
     assert chain.stages == () and chain.text == "nothing"
-    assert resolve(load("auto"), [typed(temporal__method="none")]).text == "spatial.wiener"
+    some = typed(temporal__method="none", net__method="none")
+    assert resolve(load("auto"), [some]).text == "spatial.wiener"
 
 
 def test_a_parameter_of_a_slot_that_is_off_switches_it_on() -> None:
@@ -243,7 +253,8 @@ def test_presets_of_ones_own_inherit(no_presets_of_ones_own: Path) -> None:
     mine, other, parent = (resolve(load(name)) for name in ("mine", "other", "high-iso"))
     assert (mine.luma, mine.chroma) == (51, 70)
     assert mine.stages == parent.stages
-    assert other.text == "temporal.mean > spatial.nlm > detail.contra" and other.chroma == 70
+    assert other.text == "temporal.mean > spatial.nlm > net.cnn > detail.contra"
+    assert other.chroma == 70
     assert resolve(load("auto")).luma == 100
 
 

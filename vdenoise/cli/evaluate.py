@@ -46,7 +46,8 @@ class _Told(click.ParamType[Any]):
     default=("gaussian:10,20,30,40,50",),
     show_default=True,
     metavar="KIND[:LEVEL,...]",
-    help="gaussian, poisson, sensor, film, speckle, impulses, compressed, clean; may be repeated.",
+    help="gaussian, poisson, sensor, film, speckle, impulses, compressed, compressed-film, clean; "
+    "may be repeated.",
 )
 @click.option(
     "--form",

@@ -20,7 +20,15 @@ from vdenoise.noise import synth
 from vdenoise.noise.profile import NoiseProfile
 
 Kind = Literal[
-    "gaussian", "poisson", "sensor", "film", "speckle", "impulses", "compressed", "clean"
+    "gaussian",
+    "poisson",
+    "sensor",
+    "film",
+    "speckle",
+    "impulses",
+    "compressed",
+    "compressed-film",
+    "clean",
 ]
 Form = Literal["float", "8bit", "420"]
 Planes = tuple[Tensor, ...]
@@ -34,8 +42,10 @@ LEVELS: dict[Kind, tuple[float, str]] = {
     "speckle": (0.1, "sigma of a factor on the picture"),
     "impulses": (0.01, "share of the pixels that is black or white"),
     "compressed": (23, "x264's constant rate factor, after sensor noise of level 0.01"),
+    "compressed-film": (28, "x264's constant rate factor, after film grain of level 12"),
     "clean": (0, "nothing is added"),
 }
+_CODED = ("compressed", "compressed-film")
 FORMS: dict[Form, str] = {
     "float": "R'G'B' float32, noise not clipped; the answer is clipped to [0, 1]",
     "8bit": "R'G'B' of 8 bits, noise clipped and rounded; the answer as well",
@@ -67,8 +77,9 @@ class Noise:
             return synth.gaussian(clean, level / 255, seed=seed)
         if self.kind == "poisson":
             return synth.poisson(clean, level, seed=seed)
-        if self.kind == "film":
-            return synth.film_grain(clean, level / 255, size=0.8, seed=seed)
+        if self.kind in ("film", "compressed-film"):
+            sigma = level if self.kind == "film" else LEVELS["film"][0]
+            return synth.film_grain(clean, sigma / 255, size=0.8, seed=seed)
         if self.kind == "speckle":
             return synth.speckle(clean, level, seed=seed)
         if self.kind == "impulses":
@@ -153,7 +164,7 @@ def given(clean: Tensor, noise: Noise, seed: int, form: Form) -> Given:
         form: how it is handed over.
     """
     noisy = noise.added(clean, seed)
-    if noise.kind == "compressed":
+    if noise.kind in _CODED:
         passed = compress_planes([to_planes(x.clamp(0, 1)) for x in noisy], "x264", noise.level)
         planes = [tuple(torch.from_numpy(p) for p in frame) for frame in passed]
         if form != "420":

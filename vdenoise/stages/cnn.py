@@ -31,11 +31,12 @@ class Cnn(Stage):
     joint: ClassVar[bool] = True
     needs_source: ClassVar[bool] = True
     speeds: ClassVar[dict[str, dict[str, Any]]] = {
-        "veryfast": {"model": "S"},
-        "fast": {"model": "S"},
+        # Where a preset has the network, the quickest speeds do without: it doubles their cost.
+        "veryfast": {"model": "none"},
+        "fast": {"model": "none"},
         "base": {"model": "S"},
-        "slow": {"model": "M"},
-        "veryslow": {"model": "M"},
+        "slow": {"model": "S"},
+        "veryslow": {"model": "S"},
     }
     exempt: ClassVar[dict[str, str]] = {
         "a level shift commutes": "a network has learned what dark and bright pictures are like",
@@ -46,7 +47,7 @@ class Cnn(Stage):
         "flat stays flat": "a network answers to a thousandth of full scale, not to rounding",
     }
 
-    model: str = param("S", "Network to run: S, M, L, or a .safetensors or .pth file.")
+    model: str = param("S", "Network to run: S, M, L, a .safetensors or .pth file, or none.")
 
     structure_guard: bool = param(
         True,
