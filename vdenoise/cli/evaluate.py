@@ -194,6 +194,7 @@ def _write(rows: list[Row], chains: dict[str, Any], options: dict[str, Any]) -> 
     from dataclasses import asdict
 
     from vdenoise import __version__
+    from vdenoise.atomic import write_text
     from vdenoise.evaluation.measure import summary
     from vdenoise.evaluation.protocol import FORMS
 
@@ -203,7 +204,7 @@ def _write(rows: list[Row], chains: dict[str, Any], options: dict[str, Any]) -> 
         writer = csv.DictWriter(text, list(table[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(table)
-        _save(options["csv_path"], text.getvalue())
+        write_text(options["csv_path"], text.getvalue())
     if options["json_path"]:
         content = {
             "kind": "vdenoise-evaluation",
@@ -214,13 +215,7 @@ def _write(rows: list[Row], chains: dict[str, Any], options: dict[str, Any]) -> 
             "rows": table,
             "summary": summary(rows),
         }
-        _save(options["json_path"], json.dumps(content, indent=1) + "\n")
-
-
-def _save(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+        write_text(options["json_path"], json.dumps(content, indent=1) + "\n")
 
 
 def _show(rows: list[Row]) -> None:
