@@ -38,18 +38,22 @@ ALLOWED: dict[str, set[str]] = {
     "preset": {"errors", "dials", "library", "masks.spec", "stages"},
     "stream": {"frame"},
     "tile": {"errors", "frame", "stages.base"},
+    "device": {"errors"},
+    "steps": {
+        *("device", "errors", "frame", "guards", "preset", "settle", "stages", "stream", "tile"),
+    },
     "plan": {
-        *("errors", "frame", "guards", "masks", "media", "preset", "settle", "stages", "stream"),
-        "tile",
+        *("device", "errors", "frame", "masks.files", "media", "preset", "stages", "steps"),
+        "stream",
     },
     "correction": {"frame", "color", "masks.files", "plan", "stages.base"},
     "denoise": {
         *("frame", "correction", "masks.files", "motion.flow", "noise.profile", "plan", "settle"),
-        *("stages", "stream", "tile"),
+        *("stages", "steps", "stream", "tile"),
     },
     "run": {
         *("frame", "correction", "denoise", "guards", "media", "noise.profile", "noise.removed"),
-        *("noise.filmgrain", "plan", "stream"),
+        *("noise.filmgrain", "plan", "steps", "stream"),
     },
     "analyze": {"errors", "frame", "color", "media", "noise", "run", "stream"},
     "recipe": {
@@ -64,11 +68,11 @@ ALLOWED: dict[str, set[str]] = {
     "quality": {"errors", "frame", "color", "transform", "motion"},
     "training": {
         *("errors", "frame", "color", "transform", "media", "motion", "noise", "nets", "stages"),
-        *("atomic", "analyze", "plan", "run", "stream"),
+        *("atomic", "analyze", "device", "plan", "run", "stream"),
     },
     "evaluation": {
         *("errors", "frame", "color", "media", "nets", "noise", "quality", "preset", "stream"),
-        *("plan", "denoise", "analyze"),
+        *("plan", "steps", "denoise", "analyze"),
     },
     "docs": {"preset", "stages"},
     "ui": {"errors"},
@@ -76,7 +80,7 @@ ALLOWED: dict[str, set[str]] = {
         *("evaluation", "quality"),
         *("errors", "frame", "media", "motion.cuts", "noise.profile", "stages", "preset"),
         *("plan", "run", "analyze", "library", "recipe", "batch", "farm", "training", "nets"),
-        *("atomic", "ui", "process"),
+        *("atomic", "device", "ui", "process"),
     },
     "__main__": {"cli"},
     "": set(),

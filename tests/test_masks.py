@@ -23,6 +23,7 @@ from vdenoise.masks.coverage import layers, strengths
 from vdenoise.masks.ranges import drawn
 from vdenoise.masks.shapes import shape
 from vdenoise.masks.spec import MaskSpec, make, parse
+from vdenoise.media.beside import view_settings
 from vdenoise.media.probe import probe
 from vdenoise.motion.flow import SharedMotion
 from vdenoise.motion.warp import warp
@@ -464,7 +465,7 @@ def test_the_masks_and_mattes_are_written_and_a_mask_file_does_the_same_again(
     views = []
     for kind, name in (("mask", "mask.mkv"), ("confidence", "matte.mkv")):
         path = tmp_path / name
-        views.append(plan.View(kind, path, plan.view_settings(probe(source), path)))
+        views.append(plan.View(kind, path, view_settings(probe(source), path)))
     said: Mapping[str, Any] = {"mask.m": parse("m=rect:20,10,20,20,feather=5")[1]}
     made = planned(source, tmp_path / "out.mkv", chain(**said), views=tuple(views))
     assert run.run(made, NOISE, (), Quiet()).frames == 6
@@ -487,9 +488,7 @@ def test_the_masks_and_mattes_are_written_and_a_mask_file_does_the_same_again(
 
 def test_views_of_nothing_are_refused(source: Path, tmp_path: Path) -> None:
     for kind in ("mask", "structure", "ghost"):
-        view = plan.View(
-            kind, tmp_path / "v.mkv", plan.view_settings(probe(source), tmp_path / "v.mkv")
-        )
+        view = plan.View(kind, tmp_path / "v.mkv", view_settings(probe(source), tmp_path / "v.mkv"))
         with pytest.raises(UsageError, match="nothing to show") as caught:
             planned(source, tmp_path / "out.mkv", chain(), views=(view,))
         assert caught.value.number == 67

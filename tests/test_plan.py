@@ -8,13 +8,15 @@ from typing import ClassVar
 import pytest
 import torch
 
-from vdenoise import plan
+from vdenoise import plan, steps
+from vdenoise.device import find_device
 from vdenoise.errors import DeviceError, MemoryShort, UsageError
 from vdenoise.frame import ClipInfo, PixelFormat
 from vdenoise.media.encoder import EncodeSettings
 from vdenoise.preset import Chain, load, resolve
 from vdenoise.stages.base import Stage
 from vdenoise.stream import Shots
+from vdenoise.tile import SMALLEST_TILE
 
 YUV420 = PixelFormat("yuv420p", "yuv", 8, 1, 1)
 CLIP = ClipInfo(
@@ -91,7 +93,7 @@ def make(*stages: Stage, info: ClipInfo = CLIP, **options: object) -> plan.Plan:
 
 
 def with_memory(monkeypatch: pytest.MonkeyPatch, mib: int) -> None:
-    monkeypatch.setattr(plan, "free_bytes", lambda device: mib * plan.MIB)
+    monkeypatch.setattr(steps, "free_bytes", lambda device: mib * plan.MIB)
 
 
 def test_handles_are_added_for_every_step_and_stop_at_cuts_and_ends() -> None:
@@ -108,7 +110,7 @@ def test_less_memory_never_means_longer_blocks_or_larger_tiles(
 ) -> None:
     sizes = []
     info = replace(CLIP, width=height * 16 // 9, height=height)
-    monkeypatch.setattr(plan, "SCRATCH_BYTES", 10**12)
+    monkeypatch.setattr(steps, "SCRATCH_BYTES", 10**12)
     for share in (20, 8, 4, 2, 1):
         with_memory(monkeypatch, least * share)
         step = make(Hungry(), info=info).steps[0]
@@ -120,12 +122,12 @@ def test_less_memory_never_means_longer_blocks_or_larger_tiles(
 def test_tiles_lie_on_the_stages_grid(monkeypatch: pytest.MonkeyPatch) -> None:
     with_memory(monkeypatch, 1450)
     tile = make(Tiled(), info=replace(CLIP, width=3840, height=2160)).steps[0].tile
-    assert tile is not None and tile % 16 == 0 and tile >= plan.SMALLEST_TILE
+    assert tile is not None and tile % 16 == 0 and tile >= SMALLEST_TILE
 
 
 def test_tiny_clips_are_taken_whole() -> None:
     step = make(Tiled(), info=replace(CLIP, width=16, height=16)).steps[0]
-    assert step.tile is None and step.block == plan.LONGEST_BLOCK["cpu"]
+    assert step.tile is None and step.block == steps.LONGEST_BLOCK["cpu"]
 
 
 def test_whole_frames_stay_whole_and_memory_that_does_not_suffice_is_refused(
@@ -173,14 +175,14 @@ def test_frames_that_do_not_exist(frames: tuple[int, int]) -> None:
 @pytest.mark.parametrize("name", ["gpu", "cuda:x", "cuda:", "CPU", ""])
 def test_devices_that_are_none(name: str) -> None:
     with pytest.raises(UsageError):
-        plan.find_device(name)
+        find_device(name)
 
 
 def test_devices_that_are_not_here() -> None:
     with pytest.raises(DeviceError):
-        plan.find_device("cuda:99")
-    assert plan.find_device("cpu") == "cpu"
-    assert plan.find_device("auto") == ("cuda:0" if torch.cuda.is_available() else "cpu")
+        find_device("cuda:99")
+    assert find_device("cpu") == "cpu"
+    assert find_device("auto") == ("cuda:0" if torch.cuda.is_available() else "cpu")
 
 
 def test_the_estimate_grows_with_size_and_keeps_what_was_promised() -> None:

@@ -15,7 +15,8 @@ from torch import Tensor
 from vdenoise import plan, run, tile
 from vdenoise.denoise import denoise
 from vdenoise.errors import InputError, Interrupted, OutputError
-from vdenoise.frame import SourceFrame
+from vdenoise.frame import PixelFormat, SourceFrame
+from vdenoise.media.beside import noise_settings
 from vdenoise.media.encode import choose
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
@@ -56,7 +57,7 @@ def planned(source: Path, target: Path, what: Chain, **options: Any) -> plan.Pla
     noise = options.get("noise_out")
     encode = choose(info, target, codec=options.pop("codec", "ffv1"))
     if noise is not None:
-        options["noise_encode"] = plan.noise_settings(info, encode, noise)
+        options["noise_encode"] = noise_settings(info, encode, noise)
     return plan.make(info, what, target, encode, device="cpu", **options)
 
 
@@ -212,8 +213,8 @@ def test_the_largest_differences_do_not_clip() -> None:
     for bits, deeper in ((8, 9), (16, 16)):
         top = (1 << bits) - 1
         dtype = torch.uint8 if bits == 8 else torch.uint16
-        fmt = plan.PixelFormat("", "gray", bits)
-        out = plan.PixelFormat("", "gray", deeper)
+        fmt = PixelFormat("", "gray", bits)
+        out = PixelFormat("", "gray", deeper)
         a, b = torch.tensor([[0, top, 3]], dtype=dtype), torch.tensor([[top, 0, 3]], dtype=dtype)
         noise = removed_noise([a], [b], fmt, out)
         assert same(restored([b], noise, fmt, out), [a])

@@ -14,13 +14,13 @@ from pictures import SIGMA, block, noisy, psnr, scene
 from test_run import chain, denoised, planes, planned, same
 from torch import Tensor
 
-from vdenoise import plan
 from vdenoise.errors import UsageError
 from vdenoise.frame import Block, Signal
 from vdenoise.guards import DRIFT, GhostGuard, Tally
 from vdenoise.preset import DIALS, Layer, load, resolve
 from vdenoise.settle import Settle, _weighted_bands
 from vdenoise.stages import stage_class
+from vdenoise.steps import stages_of
 from vdenoise.stream import Shots
 
 
@@ -43,12 +43,12 @@ def moved(source: Path, **values: Any) -> list[Tensor]:
 
 def test_the_defaults_add_nothing_to_the_chain() -> None:
     plain = resolve(load("auto"))
-    assert plan.settled(plain) == plain.stages
+    assert stages_of(plain) == plain.stages
     for name, dial in DIALS.items():
         if name.startswith("output.") and name not in ("output.limit", "output.mask_fit"):
             other = {"output.guards": "color", "output.bands": "100,100,100,0"}.get(name, "50")
             changed = resolve(load("auto"), [Layer("test", {name: other})])
-            assert isinstance(plan.settled(changed)[-1], Settle), name
+            assert isinstance(stages_of(changed)[-1], Settle), name
             assert dial.check(name, dial.text(dial.default)) == dial.default
 
 
@@ -231,7 +231,7 @@ def test_the_ghost_guard_takes_a_false_average_back() -> None:
 
 def test_guards_stand_where_they_are_asked_for(source: Path) -> None:
     guarded = chain(output__guards="ghost,color")
-    names = [stage.name for stage in plan.settled(guarded)]
+    names = [stage.name for stage in stages_of(guarded)]
     assert names == ["temporal.mean", "guard.ghost", "spatial.wiener", "output.settle"]
     assert resolve(load("auto"), [Layer("x", {"output.guards": "none"})]).guards == ()
     assert same(result(source, guards="none"), result(source))

@@ -17,9 +17,10 @@ from vdenoise.frame import Block, Signal, SourceFrame, joined
 from vdenoise.masks.files import Mattes
 from vdenoise.motion.flow import Accuracy, SharedMotion
 from vdenoise.noise.profile import NoiseProfile
-from vdenoise.plan import Plan, Step, ranges, subsampling
+from vdenoise.plan import Plan
 from vdenoise.settle import Settle
 from vdenoise.stages import FINISHING
+from vdenoise.steps import Step, ranges, subsampling
 from vdenoise.stream import Group, Shots, mapped, windows
 from vdenoise.tile import apply_fitting
 

@@ -16,6 +16,7 @@ from vdenoise.correction import Done
 from vdenoise.denoise import with_maps
 from vdenoise.frame import ClipInfo, PixelFormat, SourceFrame
 from vdenoise.guards import Tally
+from vdenoise.media.beside import gray
 from vdenoise.media.encoder import EncodeSettings
 from vdenoise.media.reader import OnBadFrame, Reader
 from vdenoise.media.verify import Report
@@ -23,7 +24,8 @@ from vdenoise.media.writer import ClipWriter, open_writer
 from vdenoise.noise.filmgrain import GrainTable
 from vdenoise.noise.profile import NoiseProfile
 from vdenoise.noise.removed import removed_noise
-from vdenoise.plan import QUEUE_FRAMES, Plan, gray
+from vdenoise.plan import Plan
+from vdenoise.steps import QUEUE_FRAMES
 from vdenoise.stream import Ahead, Shots, Sink
 
 
@@ -226,7 +228,7 @@ class _Outputs:
 
 
 def _gray_codes(view: Tensor) -> Tensor:
-    """(1, 1, H, W) in [0, 1] as codes (H, W) of `vdenoise.plan.GRAY`, full range."""
+    """(1, 1, H, W) in [0, 1] as codes (H, W) of `vdenoise.media.beside.GRAY`, full range."""
     return (view[0, 0].clamp(0, 1) * 65535).round_().to(torch.int32).to(torch.uint16).cpu()
 
 

@@ -44,11 +44,12 @@ def adapt(ctx: click.Context, /, **options: Any) -> None:
     import torch
 
     from vdenoise import ui
+    from vdenoise.device import fast_bfloat16
     from vdenoise.errors import UsageError
     from vdenoise.media.probe import probe
     from vdenoise.media.writer import check_target
     from vdenoise.nets import models
-    from vdenoise.plan import check_interlaced, fast_bfloat16
+    from vdenoise.plan import check_interlaced
     from vdenoise.training import adapt as adapting
     from vdenoise.training.card import save_adapted
 

@@ -18,10 +18,10 @@ def doctor(as_json: bool) -> None:
     import torch
 
     from vdenoise import __version__, ui
+    from vdenoise.device import free_bytes
     from vdenoise.errors import DeviceError
     from vdenoise.media.about import encoders, libraries
     from vdenoise.nets.models import shipped
-    from vdenoise.plan import free_bytes
     from vdenoise.preset import load, names, resolve
 
     cards = range(torch.cuda.device_count() if torch.cuda.is_available() else 0)

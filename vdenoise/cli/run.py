@@ -115,6 +115,7 @@ def plan_clip(chain: Chain, options: dict[str, Any]) -> Plan:
     """Everything that can be checked before the first frame."""
     from vdenoise import plan
     from vdenoise.errors import OutputError, UsageError
+    from vdenoise.media.beside import noise_settings, view_settings
     from vdenoise.media.encode import choose
     from vdenoise.media.sequence import selected
     from vdenoise.media.writer import check_target
@@ -162,11 +163,11 @@ def plan_clip(chain: Chain, options: dict[str, Any]) -> Plan:
         interlaced=options["interlaced"],
         seed=options["seed"],
         noise_out=noise_out,
-        noise_encode=None if noise_out is None else plan.noise_settings(source, encode, noise_out),
+        noise_encode=None if noise_out is None else noise_settings(source, encode, noise_out),
         dither=options["dither"],
         grain_table=options.get("grain_table"),  # not of a plan for many machines
         views=tuple(
-            plan.View(kind, path, plan.view_settings(source, path))
+            plan.View(kind, path, view_settings(source, path))
             for kind, path in views.items()
             if path is not None
         ),

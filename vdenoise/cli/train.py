@@ -72,8 +72,8 @@ def run(
     Ctrl-C, SIGTERM and --max-minutes write a checkpoint; the same command goes on, to the bit.
     """
     from vdenoise import ui
+    from vdenoise.device import find_device
     from vdenoise.errors import Interrupted
-    from vdenoise.plan import find_device
     from vdenoise.training import ablate as ablations
     from vdenoise.training.config import Config, overridden, read
     from vdenoise.training.loop import train as run_training

@@ -32,6 +32,7 @@ from vdenoise.noise.estimate import Analyzer
 from vdenoise.noise.profile import NoiseProfile
 from vdenoise.preset import Chain
 from vdenoise.quality.metrics import flicker, luma, psnr, ssim
+from vdenoise.steps import Precision
 from vdenoise.stream import Shots
 
 Told = Literal["measured", "known"] | tuple[float, ...]
@@ -171,7 +172,7 @@ def run_chain(
     profile: NoiseProfile | None,
     device: str = "auto",
     *,
-    precision: planning.Precision | None = None,
+    precision: Precision | None = None,
 ) -> Denoised:
     """What ``vdenoise run`` does with such a file, without the file.
 

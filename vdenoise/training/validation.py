@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vdenoise.device import fast_bfloat16
 from vdenoise.nets.base import Network
-from vdenoise.plan import fast_bfloat16
 from vdenoise.training.batches import batch
 from vdenoise.training.config import Config
 from vdenoise.training.losses import rgb

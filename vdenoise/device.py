@@ -1,0 +1,58 @@
+"""What this machine has: devices, free memory, fast half precision."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from vdenoise.errors import DeviceError, UsageError
+
+
+def find_device(name: str) -> str:
+    """``auto``, ``cpu`` or ``cuda:N`` to a device that exists.
+
+    Raises:
+        UsageError: it is none of these words.
+        DeviceError: there is no such device.
+    """
+    if name == "auto":
+        return "cuda:0" if torch.cuda.is_available() else "cpu"
+    kind, colon, number = name.partition(":")
+    if name != "cpu" and (kind != "cuda" or (colon and not number.isdecimal())):
+        raise UsageError(f"There is no device {name!r}.", "Use auto, cpu or cuda:N.", number=51)
+    if name == "cpu":
+        return name
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(number or 0) >= count:
+        raise DeviceError(
+            f"There is no {name}: this machine has {count} CUDA devices that torch can use.",
+            "Use --device cpu, or see: vdenoise doctor",
+        )
+    return f"cuda:{int(number or 0)}"
+
+
+def free_bytes(device: str) -> int:
+    """Free memory of a device; for the CPU also within the limits of a container."""
+    if device != "cpu":
+        return int(torch.cuda.mem_get_info(device)[0])
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
+        if "MemAvailable" in lines:
+            free = int(lines["MemAvailable"].split()[0]) * 1024
+    limit, used = (Path(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
+    if limit.exists() and used.exists() and limit.read_text().strip() != "max":
+        free = min(free, int(limit.read_text()) - int(used.read_text()))
+    return free
+
+
+@cache
+def fast_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 in hardware."""
+    flags = Path("/proc/cpuinfo")
+    text = flags.read_text() if flags.exists() else ""
+    return "avx512_bf16" in text or "amx_bf16" in text
