@@ -14,8 +14,9 @@ from vdenoise.errors import InputError, UsageError
 from vdenoise.frame import ClipInfo, Curve, ImageSequence, SourceFrame
 from vdenoise.media import image, sequence
 from vdenoise.media.encoder import IMAGES, EncodeSettings
-from vdenoise.media.image import Layout, read_header, read_planes
+from vdenoise.media.image import read_planes
 from vdenoise.media.index import COMMON_RATES, index_of
+from vdenoise.media.layout import Layout, read_header
 from vdenoise.media.linear import fit_curve
 from vdenoise.media.pixels import planar_format
 from vdenoise.media.sequence import KINDS, OnMissing
