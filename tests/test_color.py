@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from vdenoise.color import CB_SCALE, CR_SCALE, apply_correction, lift, tpdf
+from vdenoise.codes import apply_correction, tpdf
+from vdenoise.color import CB_SCALE, CR_SCALE, lift
 from vdenoise.frame import PixelFormat
 
 FORMATS = [

@@ -13,7 +13,8 @@ from clips import Clip
 from clips import write as write_clip
 
 from vdenoise import cli
-from vdenoise.color import bent, straight, to_rgb
+from vdenoise.codes import to_rgb
+from vdenoise.color import bent, straight
 from vdenoise.errors import InputError, UsageError
 from vdenoise.frame import Curve, PixelFormat
 from vdenoise.media import sequence

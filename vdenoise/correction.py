@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from vdenoise.color import apply_correction, lift
+from vdenoise.codes import apply_correction
+from vdenoise.color import lift
 from vdenoise.frame import Signal, SourceFrame
 from vdenoise.masks.files import Mattes, Planes
 from vdenoise.plan import Plan

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from vdenoise.atomic import partial_path, sync
-from vdenoise.color import to_rgb
+from vdenoise.codes import to_rgb
 from vdenoise.errors import InputError, OutputError, UsageError, VerifyError
 from vdenoise.frame import ClipInfo, PixelFormat, SourceFrame
 from vdenoise.media import image

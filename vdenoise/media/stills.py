@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from vdenoise.color import has_rgb
+from vdenoise.codes import has_rgb
 from vdenoise.errors import InputError, UsageError
 from vdenoise.frame import ClipInfo, Curve, ImageSequence, SourceFrame
 from vdenoise.media import image, sequence
