@@ -28,7 +28,7 @@ from vdenoise.stages.base import Stage
 from vdenoise.training import adapt as adapting
 from vdenoise.training.bank import SIDE, collect
 from vdenoise.training.checkpoint import save_weights
-from vdenoise.training.examples import true_noise
+from vdenoise.training.degrade import true_noise
 
 WIDTH, HEIGHT, FRAMES = 160, 128, 12
 SIGMA = 10 / 255

@@ -29,7 +29,8 @@ from vdenoise.training.batches import BLIND, batch
 from vdenoise.training.card import digest, licences
 from vdenoise.training.checkpoint import CHECKPOINT
 from vdenoise.training.config import Config, overridden, recipes
-from vdenoise.training.examples import Recipe, make, true_noise
+from vdenoise.training.degrade import true_noise
+from vdenoise.training.examples import Recipe, make
 from vdenoise.training.export import export_weights
 from vdenoise.training.loading import draw
 from vdenoise.training.loop import Trained, rate, train

@@ -22,7 +22,8 @@ from torch import Tensor
 
 from vdenoise.atomic import replacing
 from vdenoise.noise.profile import NoiseTable
-from vdenoise.training.examples import Kind, Recipe, make
+from vdenoise.training.degrade import Kind
+from vdenoise.training.examples import Recipe, make
 from vdenoise.training.sources import Source
 
 _POLL_SECONDS = 0.5
