@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vdenoise.frame import Block, Signal
+from vdenoise.frame import Block, Signal, window
 from vdenoise.noise.profile import NoiseProfile, NoiseTable
 from vdenoise.stages import FINISHING
 from vdenoise.stages.base import Stage
@@ -169,6 +169,16 @@ def example_for(cls: type[Stage], luma: Tensor, chroma: Tensor | None) -> Block:
     if cls.slot in FINISHING:
         return finished(luma, chroma)
     return noisy(luma, chroma, cls.removes)
+
+
+def in_blocks(stage: Stage, source: Block, length: int) -> Iterator[tuple[Block, slice]]:
+    """A shot done in blocks of ``length`` frames with the context the stage asks for: each block,
+    and its frames in the shot."""
+    for first in range(0, source.frames, length):
+        core = range(first, min(first + length, source.frames))
+        seen = [i for t in core for i in window(t, stage.reach, 0, source.frames - 1)]
+        part = stage.apply(cut(source, range(min(seen), max(seen) + 1), core))
+        yield part, slice(core.start, core.stop)
 
 
 def cut(source: Block, frames: range, core: range) -> Block:

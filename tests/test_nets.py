@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from pictures import SIGMA, SUBSAMPLING, block, converted, cut, noisy, psnr, scene
+from pictures import SIGMA, SUBSAMPLING, block, converted, in_blocks, noisy, psnr, scene
 from safetensors.torch import save_file
 
-from vdenoise.frame import Block, window
+from vdenoise.frame import Block
 from vdenoise.nets import ARCHITECTURES, build, fitting, shapes_of
 from vdenoise.nets.autoencoder import Autoencoder
 from vdenoise.nets.base import BANDS, NetInput, Network, example, halo, macs_per_pixel, parameters
@@ -201,11 +201,7 @@ def test_blocks_and_where_a_clip_is_cut_change_nothing(stage: Cnn, length: int) 
     source = noisy(*scene(frames, 24, 33), "noise")
     source = replace(source, first=5, shot=(5, 5 + frames - 1))  # clips are counted from frame 0
     whole = stage.apply(source)
-    for first in range(0, frames, length):
-        core = range(first, min(first + length, frames))
-        seen = [i for t in core for i in window(t, stage.reach, 0, frames - 1)]
-        part = stage.apply(cut(source, range(min(seen), max(seen) + 1), core))
-        inside = slice(core.start, core.stop)
+    for part, inside in in_blocks(stage, source, length):
         assert whole.chroma is not None
         expected = replace(whole, luma=whole.luma[inside], chroma=whole.chroma[inside])
         assert same(part, expected)

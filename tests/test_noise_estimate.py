@@ -5,8 +5,9 @@ import torch
 from torch.nn import functional
 
 from vdenoise.noise import synth
+from vdenoise.noise.bands import BANDS
 from vdenoise.noise.estimate import Analysis, Analyzer, measure_region
-from vdenoise.noise.pairs import BANDS, _without_drift
+from vdenoise.noise.pairs import _without_drift
 from vdenoise.noise.profile import NoiseProfile
 
 WIDTH, HEIGHT = 192, 128

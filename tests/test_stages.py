@@ -19,9 +19,9 @@ from pictures import (
     SUBSAMPLING,
     block,
     converted,
-    cut,
     example_for,
     finished,
+    in_blocks,
     noisy,
     psnr,
     scene,
@@ -384,11 +384,7 @@ def test_block_length(cls: type[Stage], length: int) -> None:
     frames = 2 * stage.reach + 6
     source = example_for(cls, *scene(frames, 24, 33))
     whole = stage.apply(source)
-    for first in range(0, frames, length):
-        core = range(first, min(first + length, frames))
-        seen = [i for t in core for i in window(t, stage.reach, 0, frames - 1)]
-        part = stage.apply(cut(source, range(min(seen), max(seen) + 1), core))
-        inside = slice(core.start, core.stop)
+    for part, inside in in_blocks(stage, source, length):
         chroma = None if whole.chroma is None else whole.chroma[inside]
         assert_same(part, replace(whole, luma=whole.luma[inside], chroma=chroma))
 

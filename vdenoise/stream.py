@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from queue import Empty, Full, Queue
-from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
 from vdenoise.frame import window
@@ -176,7 +175,23 @@ class _Lane(Generic[T]):
             del item
 
 
-class Ahead(Generic[T]):
+class _Threaded(Generic[T]):
+    """A context manager that works on one end of a lane in a thread of its own."""
+
+    def __init__(self, depth: int, name: str) -> None:
+        self._lane: _Lane[T] = _Lane(depth)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def _work(self) -> None:
+        raise NotImplementedError
+
+
+class Ahead(_Threaded[T]):
     """Iterates over ``items`` in a thread of its own, ``depth`` items ahead.
 
     A context manager: on leaving it the thread has ended, whatever happened. An error in
@@ -184,10 +199,8 @@ class Ahead(Generic[T]):
     """
 
     def __init__(self, items: Iterable[T], depth: int, name: str) -> None:
+        super().__init__(depth, name)
         self._items = items
-        self._lane: _Lane[T] = _Lane(depth)
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
     def _work(self) -> None:
         try:
@@ -201,27 +214,18 @@ class Ahead(Generic[T]):
         finally:
             self._lane.end()
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
     def __iter__(self) -> Iterator[T]:
         yield from self._lane
         if self._error is not None:
             raise self._error
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._lane.stop()
         self._thread.join()
         self._lane.stop()
 
 
-class Sink(Generic[T]):
+class Sink(_Threaded[T]):
     """Hands items to ``consume`` in a thread of its own, ``depth`` items behind.
 
     A context manager: on a clean exit everything was consumed; after an error what is waiting is
@@ -229,10 +233,8 @@ class Sink(Generic[T]):
     """
 
     def __init__(self, consume: Callable[[T], None], depth: int, name: str) -> None:
+        super().__init__(depth, name)
         self._consume = consume
-        self._lane: _Lane[T] = _Lane(depth)
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
     def _work(self) -> None:
         try:
@@ -251,16 +253,7 @@ class Sink(Generic[T]):
             assert self._error is not None
             raise self._error from None
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if error is None:
             self._lane.end()
         else:

@@ -10,7 +10,6 @@ import contextlib
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol, Self
 
 import av
@@ -81,12 +80,7 @@ class ClipWriter(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None: ...
 
     def write(self, frame: SourceFrame, planes: Sequence[Tensor]) -> None:
         """Write one frame."""
@@ -193,12 +187,7 @@ class Writer:
                 self._temporary.touch(exist_ok=False)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if error is not None:
             self.abort()
             return

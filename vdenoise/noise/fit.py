@@ -9,8 +9,9 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
+from vdenoise.noise.bands import BANDS, band_members, band_sizes
 from vdenoise.noise.levels import look_up, variance_by_level
-from vdenoise.noise.pairs import BANDS, PlaneBlocks, band_members, band_sizes
+from vdenoise.noise.pairs import PlaneBlocks
 from vdenoise.noise.profile import SPECTRUM, PlaneNoise, ShotNoise
 
 _FEW = 100  # blocks: with fewer the reading is uncertain by 5 % or more

@@ -18,7 +18,7 @@ from statistics import NormalDist
 import torch
 from torch import Tensor
 
-from vdenoise.noise.pairs import band_sizes
+from vdenoise.noise.bands import band_sizes
 from vdenoise.noise.profile import LEVELS
 
 _FLATTER = 0.5  # single frames: share of each level's blocks, the flattest, that is used

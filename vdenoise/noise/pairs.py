@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -25,14 +24,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vdenoise.motion.flow import estimate, working_scale
+from vdenoise.noise.bands import band_sizes, bands, by_band
 from vdenoise.noise.profile import SPECTRUM as SIZE
 from vdenoise.transform import dct_matrix
 
 MOST_BLOCKS = 800  # per plane and pair of frames
 KEPT_SPECTRA = 320  # blocks per plane and pair whose coefficients are kept
-
-BANDS = 6  # radial frequency bands, from coarse to fine; the mean (DC) is in none
-_EDGES = (0.5, 2.5, 4.5, 7.5, 10.5, 14.5, 99.0)  # of the bands: radius in DCT coefficients
 
 _REACH = 2  # pixels around a block that interpolation and gradients reach, each
 _CELL = 16  # px: motion is averaged over cells of this size
@@ -193,11 +190,11 @@ def _without_drift(difference: Tensor, along_x: Tensor, along_y: Tensor) -> Tens
         (n, BANDS) mean squares.
     """
     d, x, y = (v.flatten(1) for v in (difference, along_x, along_y))
-    dx, dy, xx, xy, yy = (v @ _bands() for v in (d * x, d * y, x * x, x * y, y * y))
+    dx, dy, xx, xy, yy = (v @ bands() for v in (d * x, d * y, x * x, x * y, y * y))
     ridge = 1e-4 * (xx + yy) + 1e-12  # gradients that are parallel, or none at all
     xx, yy = xx + ridge, yy + ridge
     explained = (dx.square() * yy - 2 * dx * dy * xy + dy.square() * xx) / (xx * yy - xy.square())
-    return (d.square() @ _bands() - explained).clamp(min=0) / (band_sizes() - 2)
+    return (d.square() @ bands() - explained).clamp(min=0) / (band_sizes() - 2)
 
 
 def _positions(height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -299,29 +296,6 @@ def _pack(
         even_spectrum=even[chosen],
         odd_spectrum=None if odd is None else odd[chosen],
     )
-
-
-@cache
-def _bands() -> Tensor:
-    """(256, BANDS): 1 where a coefficient is in a band."""
-    k = torch.arange(SIZE).double()
-    radius = (k[:, None].square() + k.square()).sqrt().flatten()
-    return torch.stack([(radius > a) & (radius <= b) for a, b in pairwise(_EDGES)], 1).float()
-
-
-def band_sizes() -> Tensor:
-    """(BANDS,) number of coefficients in each band."""
-    return _bands().sum(0)
-
-
-def band_members() -> list[Tensor]:
-    """For each band a (16, 16) mask of its coefficients."""
-    return [m.view(SIZE, SIZE) > 0 for m in _bands().T]
-
-
-def by_band(squares: Tensor) -> Tensor:
-    """Mean of (..., 16, 16) over each band: (..., BANDS)."""
-    return squares.flatten(-2) @ (_bands() / band_sizes())
 
 
 def _flattest(level: Tensor, energy: Tensor) -> Tensor:
