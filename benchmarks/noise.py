@@ -43,8 +43,8 @@ from vdenoise.color import lift
 from vdenoise.frame import PixelFormat
 from vdenoise.media.roundtrip import compress_planes, to_planes
 from vdenoise.noise import synth
+from vdenoise.noise.bands import BANDS, by_band
 from vdenoise.noise.estimate import Analyzer
-from vdenoise.noise.pairs import BANDS, by_band
 from vdenoise.noise.profile import SPECTRUM, ShotNoise
 from vdenoise.transform import dct_matrix
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 from clips import LAYOUTS, MATRIX, Clip, picture, write
 
-from vdenoise import color
+from vdenoise.codes import apply_correction
+from vdenoise.color import lift
 from vdenoise.frame import ClipInfo
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
@@ -30,8 +31,8 @@ def pass_through(
         Writer(info, target, chosen, source=source, first=reader.first, last=reader.last) as writer,
     ):
         for frame in reader:
-            luma, chroma = color.lift(frame.planes, info.format, info.full_range)
-            planes = color.apply_correction(
+            luma, chroma = lift(frame.planes, info.format, info.full_range)
+            planes = apply_correction(
                 frame.planes,
                 torch.zeros_like(luma),
                 None if chroma is None else torch.zeros_like(chroma),

@@ -13,7 +13,7 @@ import pytest
 import torch
 from clips import MATRIX, Clip, picture, write
 
-from vdenoise import color
+from vdenoise.codes import apply_correction
 from vdenoise.errors import UsageError, VerifyError
 from vdenoise.frame import ClipInfo
 from vdenoise.media import hdr
@@ -41,7 +41,7 @@ def copy(
         for frame in reader:
             writer.write(
                 frame,
-                color.apply_correction(
+                apply_correction(
                     frame.planes,
                     None,
                     None,

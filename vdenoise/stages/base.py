@@ -1,7 +1,7 @@
 """What every stage is: a frozen set of parameters, declared needs, and a pure function.
 
 A stage never chooses device, precision, tile or block length: it follows the tensors it gets.
-``vdenoise.plan`` reads the declared needs and decides.
+``vdenoise.steps`` reads the declared needs and decides.
 """
 
 from __future__ import annotations
