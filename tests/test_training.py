@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 from vdenoise import cli
+from vdenoise.atomic import leftovers
 from vdenoise.errors import ConflictError, OutputError, UsageError
 from vdenoise.nets import build
 from vdenoise.nets.models import find as find_model
@@ -202,6 +203,12 @@ def test_another_network_is_not_resumed(data: Path, pool: Path, tmp_path: Path) 
     train(short(data, pool), tmp_path, "cpu", Silent())
     with pytest.raises(ConflictError):
         train(short(data, pool, "network=guided-m"), tmp_path, "cpu", Silent())
+
+
+def test_what_a_killed_run_left_is_removed(data: Path, pool: Path, tmp_path: Path) -> None:
+    (tmp_path / f".{CHECKPOINT}.4194305.abcdef.partial").write_bytes(b"half")
+    train(short(data, pool), tmp_path, "cpu", Silent())
+    assert checkpoint(tmp_path) and not list(leftovers(tmp_path))
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])

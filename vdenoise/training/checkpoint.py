@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from vdenoise.atomic import replacing
+from vdenoise.atomic import leftovers, replacing
 from vdenoise.errors import ConflictError
 from vdenoise.nets.base import Network
 
@@ -64,6 +64,8 @@ class Learner:
         Raises:
             ConflictError: it is of another architecture.
         """
+        for part in leftovers(folder):  # of a run that was killed while it wrote
+            part.unlink(missing_ok=True)
         path = folder / CHECKPOINT
         if not path.exists():
             return State()
