@@ -20,7 +20,6 @@ from vdenoise.preset import Chain
 from vdenoise.steps import Step, fitted, ranges, stages_of
 from vdenoise.stream import Shots
 
-Accuracy = Literal["fast", "better"]
 Interlaced = Literal["refuse", "ignore", "deinterlace"]
 Dither = Literal["auto", "on", "off"]
 
