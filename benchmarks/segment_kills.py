@@ -2,7 +2,10 @@
 
 ::
 
-    python -m benchmarks.segment_kills --kills 20 --terms 20 -o FILE.json
+    python -m benchmarks.segment_kills -o benchmarks/results/segment_kills.json
+
+A signal counts where it stopped a task at work. A plan whose segments are done is joined and
+compared, and begun anew.
 """
 
 from __future__ import annotations
@@ -11,17 +14,21 @@ import argparse
 import hashlib
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
+
+from benchmarks.results import save
 
 VDENOISE = (sys.executable, "-m", "vdenoise")
 FAST = ("--speed", "veryfast", "--spatial", "gaussian")
@@ -73,26 +80,32 @@ class Killing:
         hint = next((line for line in reversed(lines) if line.startswith("hint: ")), "")
         return Killed(task.returncode, lines[-1], hint)
 
-    def finish(self) -> Found:
-        """Look for broken files, do the rest, join, compare."""
+    def look(self) -> Found:
+        """What lies in the work folder now; ``identical`` is not known yet."""
         work = self.folder / "plan.work"
         names = [path.name for path in work.iterdir()] if work.exists() else []
-        temporaries = [name for name in names if name.startswith(".")]
+        hidden = [name for name in names if name.startswith(".") and name.endswith(".partial")]
         known = [name for name in names if name.startswith("seg_")]
         broken = [
             name
             for name in known
             if name.endswith(".json") and not _whole(work / name, work / f"{name[:-5]}.mkv")
         ]
+        return Found(False, broken, sorted(set(names) - set(hidden) - set(known)), len(hidden))
+
+    def finish(self) -> Found:
+        """Look, do the rest, join, compare."""
+        found = self.look()
         _run("run", "--plan", "plan.json", "--resume", cwd=self.folder)
         _run("farm", "assemble", "--plan", "plan.json", "--verify", cwd=self.folder)
         joined, single = self.folder / "in_dn.mkv", self.folder / "single.mkv"
-        return Found(
-            identical=_packets(joined) == _packets(single),
-            broken=broken,
-            strangers=sorted(set(names) - set(temporaries) - set(known)),
-            temporaries=len(temporaries),
-        )
+        return replace(found, identical=_packets(joined) == _packets(single))
+
+    def forget(self) -> None:
+        """Begin anew."""
+        shutil.rmtree(self.folder / "plan.work", ignore_errors=True)
+        for path in self.folder.glob("in_dn.mkv*"):
+            path.unlink()
 
 
 def _run(*words: str, cwd: Path) -> None:
@@ -128,6 +141,27 @@ def _clip(path: Path, frames: int) -> None:
         output.mux(stream.encode(None))
 
 
+def disturb(killing: Killing, number: signal.Signals, count: int) -> dict[str, Any]:
+    """Stop tasks ``count`` times and see that every plan comes to the single pass in the end."""
+    row: dict[str, Any] = {"signal": number.name, "stopped": 0, "ended": 0, "same": True}
+    row |= {"broken": [], "strangers": [], "temporaries": 0}
+    seed = 0
+    while row["stopped"] < count:
+        status = killing.kill(number, seed).status
+        assert status in (0, -number, 128 + number), status
+        seed += 1
+        found = killing.look()
+        row["broken"] += found.broken
+        row["strangers"] += found.strangers
+        row["stopped"] += status != 0
+        if status == 0 or row["stopped"] == count:
+            row["temporaries"] += found.temporaries
+            row["same"] &= killing.finish().identical
+            row["ended"] += 1
+            killing.forget()
+    return row
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write what was found as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -135,19 +169,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--terms", type=int, default=20)
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args(arguments)
-    rows = []
-    for name, count in (("SIGKILL", options.kills), ("SIGTERM", options.terms)):
-        with tempfile.TemporaryDirectory() as folder:
-            killing = Killing.prepare(Path(folder), frames=96)
-            ends = [killing.kill(signal.Signals[name], seed).status for seed in range(count)]
-            found = killing.finish()
-            stopped = sum(status in (143, -9) for status in ends)
-            rows.append({"signal": name, "sent": count, "stopped": stopped, **asdict(found)})
-    text = json.dumps({"schema": 1, "rows": rows}, indent=1) + "\n"
-    if options.output is None:
-        print(text, end="")
-    else:
-        options.output.write_text(text)
+    with tempfile.TemporaryDirectory() as folder:
+        killing = Killing.prepare(Path(folder), frames=96)
+        rows = [
+            disturb(killing, signal.SIGKILL, options.kills),
+            disturb(killing, signal.SIGTERM, options.terms),
+        ]
+    print(json.dumps(rows, indent=1))
+    if options.output is not None:
+        save(options.output, {"schema": 1, "rows": rows})
+    sys.exit(
+        0 if all(row["same"] and not (row["broken"] or row["strangers"]) for row in rows) else 1
+    )
 
 
 if __name__ == "__main__":
