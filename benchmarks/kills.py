@@ -127,7 +127,7 @@ def _disturb(
     calm: dict[str, str],
 ) -> Row:
     row = Row(kind.name)
-    while row.stopped < count or output.exists():
+    while row.stopped < count or output.exists() or not row.ended:
         moment = chance.uniform(0, longest) if row.stopped < count else None
         status, said = _run(clips, output, options, kind, moment, jobs_too=row.stopped % 2 == 0)
         row.statuses[str(status)] = row.statuses.get(str(status), 0) + 1

@@ -115,7 +115,10 @@ def _run(*words: str, cwd: Path) -> None:
 
 def _whole(report: Path, clip: Path) -> bool:
     wanted = json.loads(report.read_text())
-    return clip.exists() and hashlib.sha256(clip.read_bytes()).hexdigest() == wanted["sha256"]
+    return (
+        clip.exists()
+        and hashlib.sha256(clip.read_bytes()).hexdigest() == wanted["parts"][0]["sha256"]
+    )
 
 
 def _packets(path: Path) -> list[tuple[int | None, str]]:

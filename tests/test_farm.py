@@ -30,8 +30,10 @@ from vdenoise.farm.job import (
     open_job,
     run_plan,
 )
-from vdenoise.farm.planfile import IndexRecord, PlanFile, Request, write_record
-from vdenoise.farm.segments import frame_hashes, place_of, run_segment
+from vdenoise.farm.planfile import PlanFile, Request
+from vdenoise.farm.record import write_record
+from vdenoise.farm.segments import clip_path, frame_hashes, report_path, run_segment
+from vdenoise.farm.source import IndexRecord
 from vdenoise.farm.split import as_text, parse_numbers, segment_length, split
 from vdenoise.media.codecs import CODECS
 from vdenoise.media.encode import choose
@@ -173,7 +175,11 @@ def partition(count: int, seed: int) -> list[tuple[int, int]]:
 def single_pass(job: Job, target: Path) -> Path:
     analysis, (first, last) = analysis_of(job), job.file.frames
     plan = run_plan(
-        job, analysis, frames=(first, last), output=target, encode=job.file.encode, device="cpu"
+        job,
+        analysis,
+        frames=(first, last),
+        targets={"clean": (target, job.file.clean.encode)},
+        device="cpu",
     )
     run.run(plan, analysis.profile, analysis.cuts, Quiet())
     return target
@@ -188,7 +194,7 @@ def facts(path: Path) -> dict[str, Any]:
             for frame in container.decode(audio=0):
                 sound.update(frame.to_ndarray().tobytes())
     return {
-        "frames": list(frame_hashes(path)),
+        "frames": list(frame_hashes([path])),
         "pts": index.pts,
         "durations": index.durations,
         "rate": (index.rate, info.duration),
@@ -215,9 +221,10 @@ def test_any_partition_in_any_order_makes_the_single_pass(name: str, tmp_path: P
             tasks = [two.submit(run_segment, job, n, Quiet(), device="cpu") for n in order]
         assert all(task.result() for task in tasks)
         target = tmp_path / f"{seed}-{case.target}"
-        assemble(job, target, collect(job), Quiet(), verify=True)
+        job = replace(job, moved={"clean": target})
+        assemble(job, collect(job), Quiet(), verify=True)
         assert facts(target) == expected
-        if job.file.join == "copy":
+        if job.file.clean.join == "copy":
             assert packets(target) == packets(tmp_path / f"single-{case.target}")
 
 
@@ -228,7 +235,7 @@ def test_a_network_is_in_the_plan_and_changes_nothing_at_edges(tmp_path: Path) -
     job = job_for(case, tmp_path, [(0, 4), (5, 5), (6, 15)], layers)
     stages = {stage.stage: stage.fingerprint for stage in analysis_of(job).chain.stages}
     assert len(stages["net.cnn"] or "") == 64 and stages["temporal.mean"] is None
-    assert done(job) == list(frame_hashes(single_pass(job, tmp_path / "single.mkv")))
+    assert done(job) == list(frame_hashes([single_pass(job, tmp_path / "single.mkv")]))
 
 
 @pytest.mark.parametrize(
@@ -255,11 +262,11 @@ def test_packets_of_segments_are_those_of_a_single_pass(
     clip = Clip("in.mkv", "ffv1", format, (256, 128), 5, tags=(1, 1, 0 if "g" in format else 1, 1))
     job = job_for(Case(lambda folder: write(clip, folder), f"out.{target}", codec), tmp_path,
                   [(0, 0), (1, 2), (3, 4)])  # fmt: skip
-    assert CODECS[codec].intra and job.file.join == "copy"
+    assert CODECS[codec].intra and job.file.clean.join == "copy"
     for number in range(3):
         run_segment(job, number, Quiet(), device="cpu")
     joined = tmp_path / f"joined.{target}"
-    assemble(job, joined, collect(job), Quiet(), verify=True)
+    assemble(replace(job, moved={"clean": joined}), collect(job), Quiet(), verify=True)
     single = single_pass(job, tmp_path / f"single.{target}")
     assert packets(joined) == packets(single)
 
@@ -281,12 +288,12 @@ def job(tmp_path: Path) -> Job:
 
 def done(job: Job) -> list[str]:
     reports = [run_segment(job, n, Quiet(), device="cpu") for n in range(len(job.file.segments))]
-    return [text for report in reports for text in report.frame_hashes]
+    return [text for report in reports for text in report.parts[0].frame_hashes]
 
 
 def test_without_handles_the_frames_at_the_edges_differ(job: Job, tmp_path: Path) -> None:
     """That the test above can fail: as many cuts as segments keep every window inside its own."""
-    expected = list(frame_hashes(single_pass(job, tmp_path / "single.mkv")))
+    expected = list(frame_hashes([single_pass(job, tmp_path / "single.mkv")]))
     assert done(job) == expected
     analysis = analysis_of(job)
     edges = tuple(sorted({CUT, *(first for first, _ in job.file.segments[1:])}))
@@ -297,7 +304,7 @@ def test_without_handles_the_frames_at_the_edges_differ(job: Job, tmp_path: Path
 
 
 def test_with_a_noise_profile_of_each_segment_all_frames_differ(job: Job, tmp_path: Path) -> None:
-    expected = list(frame_hashes(single_pass(job, tmp_path / "single.mkv")))
+    expected = list(frame_hashes([single_pass(job, tmp_path / "single.mkv")]))
     first, last = job.file.segments[0]
     analyzer = Analyzer((), str(job.source))
     with Reader(job.info, first=first, last=last) as reader:
@@ -306,7 +313,8 @@ def test_with_a_noise_profile_of_each_segment_all_frames_differ(job: Job, tmp_pa
             analyzer.push(frame.index, luma, chroma)
     own = analysis_of(job).model_copy(update={"profile": analyzer.finish().profile})
     report = run_segment(job, 0, Quiet(), device="cpu", analysis=own)
-    assert all(a != b for a, b in zip(report.frame_hashes, expected, strict=False))
+    found = report.parts[0].frame_hashes
+    assert all(a != b for a, b in zip(found, expected, strict=False))
 
 
 def test_an_altered_plan_is_refused(job: Job) -> None:
@@ -360,17 +368,17 @@ def test_a_task_does_not_scan_its_source(job: Job, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("broken", ["missing", "short", "flipped", "no report"])
 def test_a_segment_that_is_not_sound_is_not_joined(broken: str, job: Job) -> None:
     done(job)
-    place = place_of(job, 1)
-    data = bytearray(place.clip.read_bytes())
+    clip = clip_path(job, 1, job.file.clean)
+    data = bytearray(clip.read_bytes())
     if broken == "missing":
-        place.clip.unlink()
+        clip.unlink()
     elif broken == "short":
-        place.clip.write_bytes(data[:-100])
+        clip.write_bytes(data[:-100])
     elif broken == "no report":
-        place.report.unlink()
+        report_path(job, 1).unlink()
     else:
         data[len(data) // 2] ^= 1
-        place.clip.write_bytes(data)
+        clip.write_bytes(data)
     with pytest.raises(TryAgain, match="1 of 3 segments are missing or damaged: 1") as error:
         collect(job)
     assert "--segments 1 --resume" in error.value.hint
@@ -400,7 +408,7 @@ def test_the_number_of_threads_changes_nothing(job: Job) -> None:
     for threads in (1, 2):
         torch.set_num_threads(threads)
         report = run_segment(job, 1, Quiet(), device="cpu", overwrite=True, threads=threads)
-        found.append((report.frame_hashes, report.sha256))
+        found.append(report.parts)
     torch.set_num_threads(before)
     assert found[0] == found[1]
 

@@ -45,7 +45,7 @@ def test_plan_run_assemble_make_what_run_makes(clip: Path, plan: Path, tmp_path:
     assert call("farm", "assemble", "--plan", plan, "--verify") == 0
     assert call("run", clip, "-o", tmp_path / "single.mkv", *FAST) == 0
     joined = tmp_path / "in_dn.mkv"
-    assert list(frame_hashes(joined)) == list(frame_hashes(tmp_path / "single.mkv"))
+    assert list(frame_hashes([joined])) == list(frame_hashes([tmp_path / "single.mkv"]))
     recipe = json.loads((tmp_path / "in_dn.mkv.vdenoise.json").read_text())
     assert [part["frames"] for part in recipe["farm"]["segments"]] == [[0, 7], [8, 15]]
     assert call("farm", "assemble", "--plan", plan) == 4  # it exists
@@ -66,7 +66,7 @@ def test_measuring_later_gives_the_same_as_measuring_now(
     now, then = PlanFile.load(plan), PlanFile.load(later)
     assert now.analysis is not None and then.analysis is None
     reports = [next((tmp_path / f"{n}.work").glob("seg*.json")) for n in ("plan", "later")]
-    hashes = [json.loads(path.read_text())["frame_hashes"] for path in reports]
+    hashes = [json.loads(path.read_text())["parts"][0]["frame_hashes"] for path in reports]
     assert hashes[0] == hashes[1]
 
 

@@ -483,3 +483,11 @@ def test_the_curve_can_be_undone() -> None:
         assert torch.allclose(straight(v, curve), x.sort().values, rtol=2e-5, atol=1e-9)
         white = bent(torch.tensor([curve.white]), curve)
         assert white.item() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_dpx_header_holds_its_own_name(tmp_path: Path) -> None:
+    source = images.sequence(tmp_path / "in", "dpx-10", frames=2)
+    assert call("run", source, "-o", tmp_path / "clean.####.dpx", *ZERO) == 0
+    for path in tmp_path.glob("clean.*.dpx"):
+        name = path.read_bytes()[36:136]
+        assert name.rstrip(b"\0").decode() == path.name

@@ -64,6 +64,7 @@ class ImageSequence:
     padding: int | None  # digits, filled up with zeros; None: a single image without a number
     numbers: tuple[int, ...]  # of the frames, ascending
     held: tuple[int, ...] = ()  # numbers without a file: the one before is shown again
+    checks: tuple[int, ...] = ()  # CRC-32 of each frame's file; empty where they are not known
 
     @property
     def pattern(self) -> Path:

@@ -28,8 +28,9 @@ from vdenoise.run import Result
 
 KIND, SCHEMA = "vdenoise-recipe", 1
 _LIBRARIES = ("torch", "av", "OpenImageIO", "opencv-python-headless", "numpy")
-EDGE_BYTES = 1 << 20  # hashed at each end of the input
+EDGE_BYTES = 1 << 20  # hashed at each end of a file, and as much in between
 IMAGE_EDGE_BYTES = 1 << 16  # the same for each image of a sequence
+BETWEEN = 32  # places between the ends that are hashed
 
 
 def recipe_path(output: Path) -> Path:
@@ -38,15 +39,27 @@ def recipe_path(output: Path) -> Path:
 
 
 def fingerprint(path: Path, edge: int = EDGE_BYTES) -> dict[str, Any]:
-    """Size and SHA-256 of the first and last MiB: quick on any size, and any re-encode shows."""
+    """Size, and SHA-256 of the first and last MiB and of one MiB in places between them.
+
+    All of a file of 3 MiB; beyond that quick on any size, and any re-encode shows.
+    """
     size = path.stat().st_size
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        digest.update(file.read(edge))
-        if size > edge:
-            file.seek(max(size - edge, edge))
-            digest.update(file.read())
-    return {"bytes": size, "sha256_ends": digest.hexdigest()}
+        for start, length in _sampled(size, edge):
+            file.seek(start)
+            digest.update(file.read(length))
+    return {"bytes": size, "sha256_samples": digest.hexdigest()}
+
+
+def _sampled(size: int, edge: int) -> list[tuple[int, int]]:
+    """Offsets and lengths of what is hashed of a file."""
+    if size <= 3 * edge:
+        return [(0, size)]
+    length = edge // BETWEEN
+    room = (size - 2 * edge - length) / (BETWEEN - 1)
+    between = [(edge + round(n * room), length) for n in range(BETWEEN)]
+    return [(0, edge), *between, (size - edge, edge)]
 
 
 def fingerprint_of(path: Path, sequence: ImageSequence | None) -> dict[str, Any]:
@@ -60,9 +73,9 @@ def _of_images(files: Sequence[Path]) -> dict[str, Any]:
     digest, size = hashlib.sha256(), 0
     for path in files:
         found = fingerprint(path, IMAGE_EDGE_BYTES)
-        digest.update(f"{path.name} {found['bytes']} {found['sha256_ends']}\n".encode())
+        digest.update(f"{path.name} {found['bytes']} {found['sha256_samples']}\n".encode())
         size += found["bytes"]
-    return {"files": len(files), "bytes": size, "sha256_ends": digest.hexdigest()}
+    return {"files": len(files), "bytes": size, "sha256_samples": digest.hexdigest()}
 
 
 def _output(plan: Plan) -> dict[str, Any]:
@@ -103,7 +116,7 @@ def mask_fingerprint(mask: MaskSpec) -> str | None:
     if not mask.path:
         return None
     path = Path(mask.path)
-    found: str = fingerprint_of(path, probe(path).sequence)["sha256_ends"]
+    found: str = fingerprint_of(path, probe(path).sequence)["sha256_samples"]
     return found
 
 

@@ -103,9 +103,9 @@ def assemble(progress: Any, **options: Any) -> None:
 
     with ui.Reporter(progress) as reporter:
         threads = set_threads(options["threads"])
-        job = open_from(options)
-        output = options["output"] or Path(job.file.output)
-        if options["resume"] and is_done(job, output):
+        job = open_from(options, options["output"])
+        output = job.output(job.file.clean)
+        if options["resume"] and is_done(job):
             reporter.finish(f"{output}: already there", output=str(output))
             return
         reports = joining.collect(job, options["wait"])
@@ -113,7 +113,6 @@ def assemble(progress: Any, **options: Any) -> None:
             reporter.warn(f"mixed: {text}")
         made = joining.assemble(
             job,
-            output,
             reports,
             reporter,
             verify=options["verify"],
@@ -126,11 +125,12 @@ def assemble(progress: Any, **options: Any) -> None:
 
 
 def _finish(reporter: Any, job: Job, made: Assembled) -> None:
+    frames = len(made.plan.positions)
     reporter.finish(
-        f"{made.plan.output}: {made.plan.frames} frames of {len(job.file.segments)} segments, "
+        f"{made.plan.output}: {frames} frames of {len(job.file.segments)} segments, "
         f"checked, {made.seconds:.1f} s",
         output=str(made.plan.output),
-        frames=made.plan.frames,
+        frames=frames,
         seconds=round(made.seconds, 2),
     )
 

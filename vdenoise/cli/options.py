@@ -300,6 +300,44 @@ def clip_options(command: Command) -> Command:
     return command
 
 
+def beside_options(command: Command) -> Command:
+    """Add what is written beside the clean clip."""
+    path = click.Path(path_type=Path)
+    for decorate in reversed(
+        (
+            option(
+                "--noise-out",
+                type=path,
+                metavar="FILE.mkv",
+                help="Keep what was removed: clean + noise = source.",
+            ),
+            option(
+                "--mask-out",
+                type=path,
+                metavar="FILE.mkv",
+                help="Keep what the masks come to: white is worked on in full, black untouched.",
+            ),
+            option(
+                "--matte-out",
+                type=path,
+                metavar="FILE.mkv",
+                help="Keep a map of each frame (--matte says which), to look at or to use "
+                "elsewhere.",
+            ),
+            option(
+                "--matte",
+                type=click.Choice(("confidence", "structure", "ghost")),
+                default="confidence",
+                show_default=True,
+                help="What --matte-out shows: how much of the noise is gone, or where a guard "
+                "stepped in.",
+            ),
+        )
+    ):
+        command = decorate(command)
+    return command
+
+
 class FrameRange(click.ParamType[tuple[tuple[int, int, int], ...]]):
     """``A-B``, ``A-BxS`` or ``A-B:S`` (every S-th frame), ``A``; several with commas."""
 

@@ -9,6 +9,7 @@ import click
 
 from vdenoise.cli.grain import grain_to_match
 from vdenoise.cli.options import (
+    beside_options,
     chain_from,
     chain_options,
     clip_options,
@@ -23,8 +24,14 @@ from vdenoise.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from vdenoise.farm.planfile import PlanFile
+    from vdenoise.plan import Plan
 
 PATH = click.Path(path_type=Path)
+_JOINED = {
+    "files": "nothing: each frame is a file of its own",
+    "copy": "copying their packets",
+    "encode": "encoding their lossless frames once",
+}
 
 
 @click.command(
@@ -37,10 +44,12 @@ PATH = click.Path(path_type=Path)
     "--to",
     type=PATH,
     metavar="CLIP",
-    help="Where the clean clip will go.  [default: beside the plan, INPUT's name with _dn]",
+    help="Where the clean clip will go: a movie, or a pattern of images such as "
+    "clean.####.exr.  [default: beside the plan, INPUT's name with _dn]",
 )
 @chain_options
 @clip_options
+@beside_options
 @option(
     "--segment-frames",
     type=click.IntRange(min=1),
@@ -63,7 +72,8 @@ def plan(ctx: click.Context, /, **options: Any) -> None:
     from vdenoise import ui
     from vdenoise.cli.run import given_cuts, given_profile, plan_clip
     from vdenoise.farm.job import add_analysis, make_plan
-    from vdenoise.farm.planfile import Request, write_record
+    from vdenoise.farm.planfile import Request
+    from vdenoise.farm.record import write_record
     from vdenoise.media.writer import check_target
     from vdenoise.preset import load
 
@@ -75,12 +85,12 @@ def plan(ctx: click.Context, /, **options: Any) -> None:
             number=78,
         )
     source, target = options["input"], options["output"]
-    clip = options["to"] or target.with_name(f"{source.stem}_dn{source.suffix}")
+    clip = options["to"] or target.with_name(_named(source))
     with ui.Reporter(options["progress"]) as reporter, grain_to_match(ctx, clip, reporter):
         threads = set_threads(options["threads"])
         made = plan_clip(
             chain_from(ctx),
-            {**options, "output": clip, "noise_out": None, "overwrite": True, "device": "cpu"},
+            {**options, "output": clip, "overwrite": _may_exist(clip, options), "device": "cpu"},
         )
         if target.exists() and not options["overwrite"]:
             raise OutputError(
@@ -103,11 +113,28 @@ def plan(ctx: click.Context, /, **options: Any) -> None:
             file = file.model_copy(update={"analysis": found})
         file = file.sealed()
         write_record(file, target)
-    _show(file, target)
+    _show(file, target, made)
 
 
-def _show(file: PlanFile, target: Path) -> None:
+def _named(source: Path) -> str:
+    """``shot_dn.mov``, and ``shot_dn.####.exr`` of ``shot.####.exr``."""
+    stem, dot, hole = source.stem.rpartition(".")
+    if not dot or hole.strip("#@%0123456789dF$"):
+        return f"{source.stem}_dn{source.suffix}"
+    return f"{stem}_dn.{hole}{source.suffix}"
+
+
+def _may_exist(clip: Path, options: dict[str, Any]) -> bool:
+    """Whether what is there may stay: a movie is refused when it is joined, images are written by
+    the segments, which go on where one was stopped and so replace them."""
+    from vdenoise.media.sequence import is_image
+
+    return options["overwrite"] or not is_image(clip)
+
+
+def _show(file: PlanFile, target: Path, made: Plan) -> None:
     from vdenoise import ui
+    from vdenoise.cli.run import frames_text
 
     lengths = [last - first + 1 for first, last in file.segments]
     chain = file.analysis.chain.chain() if file.analysis is not None else file.request.chain()
@@ -116,13 +143,15 @@ def _show(file: PlanFile, target: Path) -> None:
         {
             "plan": f"{target}, id {file.plan_id[:12]}",
             "source": file.source.path,
-            "output": f"{file.output}, {file.encode.label}",
+            **{
+                part.name if part.name != "clean" else "output": f"{part.output}, "
+                f"{part.encode.label}"
+                for part in file.parts
+            },
             "removes": chain.text,
-            "frames": f"{file.frames[0]}-{file.frames[1]}",
+            "frames": frames_text(made),
             "segments": f"{len(lengths)}, of {min(lengths)} to {max(lengths)} frames",
-            "joined by": "copying their packets"
-            if file.join == "copy"
-            else "encoding their lossless frames once",
+            "joined by": _JOINED[file.clean.join],
             "noise": "measured" if file.analysis is not None else "to be measured by the farm",
             "memory": f"about {file.memory_mib} MiB for a task",
         },

@@ -11,6 +11,7 @@ import click
 
 from vdenoise.cli.grain import grain_to_match
 from vdenoise.cli.options import (
+    beside_options,
     chain_from,
     chain_options,
     clip_options,
@@ -41,36 +42,12 @@ PATH = click.Path(path_type=Path, allow_dash=True)
 @option("-o", "--output", type=PATH, help="Where the clean clip goes.")
 @chain_options
 @clip_options
-@option(
-    "--noise-out",
-    type=PATH,
-    metavar="FILE.mkv",
-    help="Keep what was removed: clean + noise = source.",
-)
+@beside_options
 @option(
     "--grain-table",
     type=PATH,
     metavar="FILE",
     help="Keep the grain removed as a film-grain table for AV1 encoders.",
-)
-@option(
-    "--mask-out",
-    type=PATH,
-    metavar="FILE.mkv",
-    help="Keep what the masks come to: white is worked on in full, black untouched.",
-)
-@option(
-    "--matte-out",
-    type=PATH,
-    metavar="FILE.mkv",
-    help="Keep a map of each frame (--matte says which), to look at or to use elsewhere.",
-)
-@option(
-    "--matte",
-    type=click.Choice(("confidence", "structure", "ghost")),
-    default="confidence",
-    show_default=True,
-    help="What --matte-out shows: how much of the noise is gone, or where a guard stepped in.",
 )
 @option("--write-cuts", type=PATH, metavar="FILE", help="Keep the cuts found, for --cuts FILE.")
 @option(
@@ -128,9 +105,8 @@ def plan_clip(chain: Chain, options: dict[str, Any]) -> Plan:
     table = options.get("grain_table")
     if table is not None and table.exists() and not options["overwrite"]:
         raise OutputError(f"{table} exists already.", "Choose another name or add --overwrite.")
-    # A farm's plan writes no maps and does not have these options.
-    matte = options.get("matte", "confidence")
-    views = {"mask": options.get("mask_out"), matte: options.get("matte_out")}
+    matte = options["matte"]
+    views = {"mask": options["mask_out"], matte: options["matte_out"]}
     targets = {"--noise-out": noise_out, "--mask-out": views["mask"]}
     targets["--matte-out"] = views[matte]
     taken = {output.absolute()}
@@ -302,7 +278,7 @@ def given_profile(info: ClipInfo, options: dict[str, Any]) -> NoiseProfile | Non
     return None
 
 
-def _frames(plan: Plan) -> str:
+def frames_text(plan: Plan) -> str:
     """``1001-1100 (100)``, in the numbers people see."""
     own = plan.info.sequence
     first, last = (n if own is None else own.numbers[n] for n in (plan.first, plan.last))
@@ -320,7 +296,7 @@ def _show(plan: Plan, *, as_json: bool) -> None:
         "input": f"{info.path}, {info.width}x{info.height}, {float(info.rate):.6g} fps"
         + (", variable" if info.variable_rate else ""),
         "output": f"{plan.output}, {plan.encode.label}",
-        "frames": _frames(plan),
+        "frames": frames_text(plan),
         "preset": f"{chain.preset}, speed {chain.speed}",
         "removes": f"{chain.luma:g} % of the luma noise, {chain.chroma:g} % of the chroma noise",
         "bit path": plan.bit_path,

@@ -22,8 +22,8 @@ PATH = click.Path(path_type=Path)
 
 # With a plan nothing else is read: all that could change a pixel is in it.
 _WITH_PLAN = {
-    *("plan", "segments", "resume", "overwrite", "source", "work", "allow_version_skew"),
-    *("device", "devices", "threads", "progress"),
+    *("plan", "segments", "resume", "overwrite", "source", "work", "output"),
+    *("allow_version_skew", "device", "devices", "threads", "progress"),
 }
 
 
@@ -71,14 +71,15 @@ def segment_options(command: Command) -> Command:
     )(command)
 
 
-def open_from(options: dict[str, Any]) -> Job:
-    """The job that the options name."""
+def open_from(options: dict[str, Any], output: Path | None = None) -> Job:
+    """The job that the options name; ``output`` is where its clean clip goes, if elsewhere."""
     from vdenoise.farm.job import open_job
 
     return open_job(
         options["plan"],
         source=options["source"],
         work=options["work"],
+        output=output,
         allow_version_skew=options["allow_version_skew"],
     )
 
@@ -98,7 +99,13 @@ def run_segments(ctx: click.Context, options: dict[str, Any]) -> None:
             )
     with ui.Reporter(options["progress"]) as reporter:
         threads = set_threads(options["threads"])
-        job = open_from(options)
+        job = open_from(options, options["output"])
+        if job.moved and job.file.clean.join != "files":
+            raise UsageError(
+                "The segments of this plan are joined later: its tasks do not write the output.",
+                "Say -o to vdenoise farm assemble instead.",
+                number=80,
+            )
         count = len(job.file.segments)
         numbers = tuple(range(count))
         if options["segments"] is not None:
@@ -125,8 +132,7 @@ def _one_after_the_other(
     done = tuple(n for n in numbers if n not in todo)
     if done:
         reporter.note(f"already done: segment {as_text(done)}")
-    lengths = {n: job.file.segments[n][1] - job.file.segments[n][0] + 1 for n in todo}
-    reporter.expect(sum(lengths.values()))
+    reporter.expect(sum(last - first + 1 for first, last in (job.file.segments[n] for n in todo)))
     for place, number in enumerate(todo):
         reporter.name(f"segment {number}")
         try:
@@ -149,8 +155,8 @@ def _one_after_the_other(
             "segment",
             segment=number,
             frames=list(report.frames),
-            bytes=report.bytes,
-            sha256=report.sha256,
+            bytes=report.parts[0].bytes,
+            sha256=report.parts[0].sha256,
             seconds=report.seconds,
         )
     reporter.finish(

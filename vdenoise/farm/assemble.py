@@ -1,8 +1,9 @@
 """Joining the segments of a plan: the clip that a single pass would have written.
 
-Where each frame is coded alone, the segments' packets go into the output as they are, with the
-plan's timestamps. Other codecs are encoded once, here, from the lossless segments: an encoder that
-looks ahead gives other bits where its input begins elsewhere.
+Images are there already, and only seen to be whole. Where each frame is coded alone, the segments'
+packets go into the output as they are, with the plan's timestamps. Other codecs are encoded once,
+here, from the lossless segments: an encoder that looks ahead gives other bits where its input
+begins elsewhere.
 """
 
 from __future__ import annotations
@@ -15,19 +16,22 @@ from pathlib import Path
 
 from vdenoise.atomic import leftovers
 from vdenoise.errors import ConflictError, TryAgain, VerifyError
-from vdenoise.farm.job import Job, analysis_of, run_plan, work_id
+from vdenoise.farm.job import Job, analysis_of, run_plan, shown, work_id
+from vdenoise.farm.planfile import Part
 from vdenoise.farm.segments import (
     SegmentReport,
+    clip_path,
+    files_of,
     finished,
     frame_hash,
     frame_hashes,
-    place_of,
 )
 from vdenoise.farm.split import as_text
+from vdenoise.frame import SourceFrame
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
 from vdenoise.media.verify import Report
-from vdenoise.media.writer import Writer
+from vdenoise.media.writer import Writer, check_target
 from vdenoise.plan import Plan
 from vdenoise.run import Progress
 
@@ -110,7 +114,6 @@ def check_engines(reports: Sequence[SegmentReport], *, allow_mixed: bool) -> tup
 
 def assemble(
     job: Job,
-    output: Path,
     reports: Sequence[SegmentReport],
     progress: Progress,
     *,
@@ -118,88 +121,119 @@ def assemble(
     overwrite: bool = False,
     threads: int | None = None,
 ) -> Assembled:
-    """Join the segments; the clip gets its name when it was compared with the source.
+    """Join the segments; each clip gets its name when it was compared with the source.
 
     Args:
         job: the job.
-        output: the finished clip.
         reports: of all segments (`collect`).
         progress: told of every frame.
-        verify: decode the finished clip and compare every frame with its segment's, too.
-        overwrite: replace the output if it exists.
+        verify: decode what is finished and compare every frame with its segment's, too.
+        overwrite: replace outputs that exist.
         threads: decoder threads, None for one per core.
 
     Raises:
-        VerifyError: a frame is not the one its segment was made with, or the clip does not keep
+        VerifyError: a frame is not the one its segment was made with, or a clip does not keep
             what it must.
         OutputError: it exists or cannot be written.
     """
     started = time.perf_counter()
-    analysis = analysis_of(job)
-    frames = job.file.frames
-    plan = run_plan(
-        job, analysis, frames=frames, output=output, encode=job.file.encode, device="cpu"
-    )
-    copied = job.file.join == "copy"
+    targets = {part.name: (job.output(part), part.encode) for part in job.file.parts}
+    plan = run_plan(job, analysis_of(job), frames=job.file.frames, targets=targets, device="cpu")
+    for part in job.file.parts:
+        if part.join != "files":
+            check_target(job.info, job.output(part), overwrite=overwrite)
+    found = []
+    for place, part in enumerate(job.file.parts):
+        hashes = [text for report in reports for text in report.parts[place].frame_hashes]
+        if part.join != "files":
+            made = _joined(job, part, hashes, progress, verify, overwrite, threads)
+        else:
+            made = Report(checked=("files",), findings=())
+            if verify:
+                numbers = range(len(job.file.segments))
+                files = [file for n in numbers for file in files_of(job, n, part)]
+                _compare(job, files, hashes, progress, threads)
+        found.append(made)
+    return Assembled(plan, tuple(reports), found[0], time.perf_counter() - started)
+
+
+def _joined(
+    job: Job,
+    part: Part,
+    hashes: Sequence[str],
+    progress: Progress,
+    verify: bool,
+    overwrite: bool,
+    threads: int | None,
+) -> Report:
+    """Write one clip from its segments, whose frames have these hashes."""
+    (first, last), copied = job.file.frames, part.join == "copy"
+    clips = [clip_path(job, n, part) for n in range(len(job.file.segments))]
     with Reader(
         job.info,
-        first=frames[0],
-        last=frames[0] if copied else frames[1],
+        first=first,
+        last=first if copied else last,
         threads=threads,
-        deinterlace=plan.interlaced == "deinterlace",
+        deinterlace=job.file.interlaced == "deinterlace",
     ) as reader:
         with Writer(
-            reader.info,
-            output,
-            plan.encode,
-            source=job.source,
-            first=frames[0],
-            last=frames[1],
+            shown(part, reader.info),
+            job.output(part),
+            part.encode,
+            source=job.source if part == job.file.clean and not job.info.sequence else None,
+            first=first,
+            last=last,
             overwrite=overwrite,
         ) as writer:
-            progress.start("join", plan.frames)
+            progress.start("join", len(hashes))
             written = (
-                writer.copy(next(iter(reader)), [place_of(job, r.segment).clip for r in reports])
+                writer.copy(next(iter(reader)), clips)
                 if copied
-                else _encoded(job, reader, writer, reports)
+                else _encoded(clips, hashes, reader, writer)
             )
             for _ in written:
                 progress.advance({})
         try:
             if verify and copied and writer.temporary is not None:
-                _compare(writer.temporary, reports, progress, threads)
-            report = writer.commit()
+                _compare(job, [writer.temporary], hashes, progress, threads)
+            return writer.commit()
         except BaseException:
             writer.abort()
             raise
-    return Assembled(plan, tuple(reports), report, time.perf_counter() - started)
 
 
 def _encoded(
-    job: Job, reader: Reader, writer: Writer, reports: Sequence[SegmentReport]
+    clips: Sequence[Path], hashes: Sequence[str], reader: Reader, writer: Writer
 ) -> Iterator[int]:
     """Encode the segments' samples. Everything else of a frame (captions, field flags) is its
     source's, so that is decoded once more."""
-    sources = iter(reader)
-    for report in reports:
-        clip = place_of(job, report.segment).clip
+    made = _frames(clips)
+    for text, frame, source in zip(hashes, made, reader, strict=False):
+        if frame_hash(frame.planes) != text:
+            raise _other_frame(source.index)
+        writer.write(source, frame.planes)
+        yield source.index
+
+
+def _frames(clips: Sequence[Path]) -> Iterator[SourceFrame]:
+    for clip in clips:
         with Reader(probe(clip)) as segment:
-            for text, made, source in zip(report.frame_hashes, segment, sources, strict=False):
-                if frame_hash(made.planes) != text:
-                    raise _other_frame(source.index)
-                writer.write(source, made.planes)
-                yield source.index
+            yield from segment
 
 
 def _compare(
-    written: Path, reports: Sequence[SegmentReport], progress: Progress, threads: int | None
+    job: Job,
+    files: Sequence[Path],
+    wanted: Sequence[str],
+    progress: Progress,
+    threads: int | None,
 ) -> None:
-    wanted = [text for report in reports for text in report.frame_hashes]
     progress.start("verify", len(wanted))
     found = 0
-    for number, text in enumerate(frame_hashes(written, threads)):
-        if number >= len(wanted) or text != wanted[number]:
-            raise _other_frame(reports[0].frames[0] + number)
+    numbers = [n for segment in range(len(job.file.segments)) for n in job.file.wanted(segment)]
+    for place, text in enumerate(frame_hashes(files, threads)):
+        if place >= len(wanted) or text != wanted[place]:
+            raise _other_frame(numbers[min(place, len(numbers) - 1)])
         found += 1
         progress.advance({})
     if found != len(wanted):

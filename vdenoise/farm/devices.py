@@ -69,6 +69,7 @@ def _command(
     return [
         *(sys.executable, "-m", "vdenoise", "run"),
         *(f"--plan={job.plan_path}", f"--source={job.source}", f"--work={job.work}"),
+        *(f"--output={path}" for path in job.moved.values()),
         *(f"--segments={as_text(share)}", f"--device={device}", "--progress=plain"),
         *([] if threads is None else [f"--threads={threads}"]),
         *flags,

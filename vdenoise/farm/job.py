@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import get_args
 
 from vdenoise import __version__, analyze
 from vdenoise.errors import ConflictError, OutputError, UsageError
-from vdenoise.farm.planfile import (
-    Analysis,
-    ChainRecord,
-    IndexRecord,
-    PlanFile,
-    Request,
-    SourceRecord,
-    digest,
-    read_record,
-    write_record,
-)
+from vdenoise.farm.planfile import Analysis, ChainRecord, Part, PartName, PlanFile, Request
+from vdenoise.farm.record import digest, read_record, write_record
+from vdenoise.farm.source import open_source, record
 from vdenoise.farm.split import segment_length, split
 from vdenoise.frame import ClipInfo
 from vdenoise.library import DEFAULT
 from vdenoise.media.codecs import CODECS
 from vdenoise.media.encode import choose
-from vdenoise.media.encoder import EncodeSettings
-from vdenoise.media.index import adopt, scan
-from vdenoise.media.probe import probe
-from vdenoise.media.sequence import is_image
-from vdenoise.media.source import is_pipe, open_input
+from vdenoise.media.encoder import IMAGES, EncodeSettings
+from vdenoise.media.source import is_pipe
 from vdenoise.noise.profile import NoiseProfile
-from vdenoise.plan import MIB, Plan, make, progressive
-from vdenoise.recipe import fingerprint
+from vdenoise.plan import MIB, Plan, View, ViewKind, gray, make, progressive
 from vdenoise.run import Progress
 
 ANALYSIS = "analysis.json"  # in the work folder, where the plan holds none
@@ -46,11 +35,22 @@ class Job:
     plan_path: Path
     work: Path
     info: ClipInfo
+    moved: Mapping[PartName, Path] = field(default_factory=dict)  # parts that go elsewhere, by name
 
     @property
     def source(self) -> Path:
         """The clip as found here."""
         return self.info.path
+
+    def output(self, part: Part) -> Path:
+        """Where a finished clip goes."""
+        return self.moved.get(part.name, Path(part.output))
+
+    def numbers(self, segment: int) -> tuple[int, int]:
+        """First and last frame of a segment, in the numbers people see."""
+        first, last = self.file.segments[segment]
+        own = self.info.sequence
+        return (first, last) if own is None else (own.numbers[first], own.numbers[last])
 
 
 def make_plan(
@@ -80,23 +80,22 @@ def make_plan(
             "Name the clip and the output.",
             number=75,
         )
-    if info.sequence or is_image(plan.output) or len(plan.positions) != plan.last - plan.first + 1:
+    parts = tuple(_part(plan, *one) for one in _delivered(plan))
+    if plan.chosen is not None and any(part.join != "files" for part in parts):
         raise UsageError(
-            "A plan is for consecutive frames of a movie that become a movie.",
-            "Images are done by range without one: vdenoise run INPUT -o OUTPUT --frames A-B.",
+            "A plan that leaves frames out writes images only.",
+            "Give --frames one range without a step, or name images for every output.",
             number=89,
         )
     reach = sum(step.stage.reach for step in plan.steps)
     length = segment_frames or segment_length(info.width * info.height, plan.chain.speed, reach)
-    copied = CODECS[plan.encode.codec].intra
+    edges = split(plan.first, plan.last, length)
     return PlanFile(
-        source=SourceRecord(path=str(info.path.absolute()), **fingerprint(info.path)),
-        output=str(plan.output.absolute()),
+        source=record(info),
+        parts=parts,
         frames=(plan.first, plan.last),
-        segments=split(plan.first, plan.last, length),
-        join="copy" if copied else "encode",
-        encode=plan.encode,
-        segment_encode=_segment_settings(plan, copied),
+        chosen=plan.chosen,
+        segments=tuple((a, b) for a, b in edges if any(a <= n <= b for n in plan.positions)),
         interlaced=plan.interlaced,
         seed=plan.seed,
         dither=plan.dither,
@@ -105,15 +104,35 @@ def make_plan(
         given_cuts=None if cuts is None else tuple(cuts),
         memory_mib=plan.memory_bytes // MIB,
         warnings=plan.warnings,
-        index=IndexRecord.of(scan(info.path)),
     )
 
 
-def _segment_settings(plan: Plan, copied: bool) -> EncodeSettings:
-    """The output's own encoder where each frame is coded alone, else FFV1 without loss."""
-    if copied:
-        return plan.encode.model_copy(update={"notes": ()})
-    fmt = plan.encode.pixel_format
+def _delivered(plan: Plan) -> list[tuple[str, Path, EncodeSettings]]:
+    found = [("clean", plan.output, plan.encode)]
+    if plan.noise_out is not None and plan.noise_encode is not None:
+        found.append(("noise", plan.noise_out, plan.noise_encode))
+    return found + [(view.kind, view.path, view.encode) for view in plan.views]
+
+
+def _part(plan: Plan, name: str, output: Path, encode: EncodeSettings) -> Part:
+    join, settings = "files", encode
+    if encode.container != IMAGES:
+        join = "copy" if CODECS[encode.codec].intra else "encode"
+        settings = _lossless(plan, encode) if join == "encode" else encode
+    return Part.model_validate(
+        {
+            "name": name,
+            "output": str(output.absolute()),
+            "encode": encode,
+            "segment_encode": settings.model_copy(update={"notes": ()}),
+            "join": join,
+        }
+    )
+
+
+def _lossless(plan: Plan, encode: EncodeSettings) -> EncodeSettings:
+    """How segments of a clip are kept whose frames are not coded alone: FFV1, without loss."""
+    fmt = encode.pixel_format
     source = plan.info if plan.interlaced != "deinterlace" else progressive(plan.info)
     wanted = replace(source, format=fmt)
     settings = choose(wanted, Path("segment"), codec="ffv1", container=LOSSLESS_CONTAINER)
@@ -123,7 +142,7 @@ def _segment_settings(plan: Plan, copied: bool) -> EncodeSettings:
             "Choose another --codec or --bit-depth.",
             number=76,
         )
-    return settings.model_copy(update={"notes": ()})
+    return settings
 
 
 def add_analysis(
@@ -169,6 +188,7 @@ def open_job(
     *,
     source: Path | None = None,
     work: Path | None = None,
+    output: Path | None = None,
     allow_version_skew: bool = False,
 ) -> Job:
     """Open a plan and see that this machine may work on it.
@@ -177,6 +197,7 @@ def open_job(
         path: the plan.
         source: the clip, where it lies elsewhere than the plan says.
         work: folder of the segments, by default beside the plan.
+        output: the clean clip, where it goes elsewhere than the plan says.
         allow_version_skew: take another version of vdenoise for the same.
 
     Raises:
@@ -191,21 +212,9 @@ def open_job(
             "Use the same version everywhere, or say --allow-version-skew.",
             number=3,
         )
-    clip = Path(file.source.path) if source is None else source
-    _check_source(file, clip)
-    adopt(clip, file.index.index())
-    return Job(file, path, work or path.with_suffix(".work"), probe(clip))
-
-
-def _check_source(file: PlanFile, clip: Path) -> None:
-    open_input(clip).close()  # missing, unreadable, a folder: in the words of every command
-    found = fingerprint(clip)
-    if found != {"bytes": file.source.bytes, "sha256_ends": file.source.sha256_ends}:
-        raise ConflictError(
-            f"{clip} is not the clip the plan was made for: its bytes differ.",
-            "Bring the right file back, or make a new plan.",
-            number=4,
-        )
+    info = open_source(file.source, Path(file.source.path) if source is None else source)
+    moved: dict[PartName, Path] = {} if output is None else {"clean": output}
+    return Job(file, path, work or path.with_suffix(".work"), info, moved)
 
 
 def analysis_of(job: Job) -> Analysis:
@@ -273,19 +282,42 @@ def run_plan(
     analysis: Analysis,
     *,
     frames: tuple[int, int],
-    output: Path,
-    encode: EncodeSettings,
+    targets: Mapping[PartName, tuple[Path, EncodeSettings]],
     device: str,
 ) -> Plan:
-    """What ``vdenoise.run`` carries out for some frames of a job."""
+    """What ``vdenoise.run`` carries out for some frames of a job.
+
+    Args:
+        job: the job.
+        analysis: of it.
+        frames: first and last frame.
+        targets: where each part goes and how it is encoded, by name.
+        device: ``auto``, ``cpu`` or ``cuda:N``.
+    """
+    file = job.file
+    chosen = file.chosen
+    if chosen is not None:
+        chosen = tuple(n for n in chosen if frames[0] <= n <= frames[1])
+    kinds: tuple[ViewKind, ...] = get_args(ViewKind)
+    output, encode = targets["clean"]
+    noise_out, noise_encode = targets.get("noise", (None, None))
     return make(
         job.info,
         analysis.chain.chain(),
         output,
         encode,
         frames=frames,
+        chosen=chosen,
         device=device,
-        interlaced=job.file.interlaced,
-        seed=job.file.seed,
-        dither=job.file.dither,
+        interlaced=file.interlaced,
+        seed=file.seed,
+        noise_out=noise_out,
+        noise_encode=noise_encode,
+        dither=file.dither,
+        views=tuple(View(kind, *targets[kind]) for kind in kinds if kind in targets),
     )
+
+
+def shown(part: Part, info: ClipInfo) -> ClipInfo:
+    """The clip as a part of a plan is written: maps are gray."""
+    return info if part.name in ("clean", "noise") else gray(info)

@@ -7,110 +7,21 @@ or a second file, ``analysis.json`` in the work folder, made by the first step o
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
-
-from pydantic import BaseModel, ConfigDict
+from typing import Any, Literal, Self
 
 from vdenoise import __version__
-from vdenoise.atomic import write_text
-from vdenoise.errors import ConflictError, OutputError, UsageError, fault_of
+from vdenoise.errors import ConflictError
+from vdenoise.farm.record import Record, digest, read_record
+from vdenoise.farm.source import SourceRecord
 from vdenoise.masks.spec import make as make_mask
 from vdenoise.media.encoder import EncodeSettings
-from vdenoise.media.index import FrameIndex
 from vdenoise.noise.profile import NoiseProfile
-from vdenoise.plan import Dither, Interlaced
+from vdenoise.plan import Dither, Interlaced, ViewKind
 from vdenoise.preset import DIAL_FIELDS, DIALS, Chain, Layer, Preset, build, resolve
 from vdenoise.recipe import mask_fingerprint
 from vdenoise.stages import stage_class
-
-Runs = tuple[tuple[int, int], ...]  # (value, how often in a row)
-
-
-class Record(BaseModel):
-    """Anything written to a JSON file and read again unchanged."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-Saved = TypeVar("Saved", bound=Record)
-
-
-class IndexRecord(Record):
-    """A `FrameIndex`: short where frames come at a constant rate, exact where they do not."""
-
-    first_pts: int
-    pts_steps: Runs
-    durations: Runs
-    key_steps: Runs  # from one keyframe to the next, the first from frame 0
-    time_base: str
-    rate: str
-    variable_rate: bool
-    counted: bool
-    truncated: str
-
-    @classmethod
-    def of(cls, index: FrameIndex) -> Self:
-        """Record an index."""
-        return cls(
-            first_pts=index.pts[0],
-            pts_steps=_runs([b - a for a, b in pairwise(index.pts)]),
-            durations=_runs(index.durations),
-            key_steps=_runs([b - a for a, b in pairwise((0, *index.keys))]),
-            time_base=str(index.time_base),
-            rate=str(index.rate),
-            variable_rate=index.variable_rate,
-            counted=index.counted,
-            truncated=index.truncated,
-        )
-
-    def index(self) -> FrameIndex:
-        """The index again."""
-        return FrameIndex(
-            pts=_sums(self.first_pts, _values(self.pts_steps)),
-            durations=_values(self.durations),
-            keys=_sums(0, _values(self.key_steps))[1:],
-            time_base=Fraction(self.time_base),
-            rate=Fraction(self.rate),
-            variable_rate=self.variable_rate,
-            counted=self.counted,
-            truncated=self.truncated,
-        )
-
-
-def _runs(values: Sequence[int]) -> Runs:
-    found: list[list[int]] = []
-    for value in values:
-        if found and found[-1][0] == value:
-            found[-1][1] += 1
-        else:
-            found.append([value, 1])
-    return tuple((value, times) for value, times in found)
-
-
-def _values(runs: Runs) -> tuple[int, ...]:
-    return tuple(value for value, times in runs for _ in range(times))
-
-
-def _sums(start: int, steps: Sequence[int]) -> tuple[int, ...]:
-    sums = [start]
-    for step in steps:
-        sums.append(sums[-1] + step)
-    return tuple(sums)
-
-
-class SourceRecord(Record):
-    """Which file, and how to see that it is still the same."""
-
-    path: str
-    bytes: int
-    sha256_ends: str
 
 
 class StageRecord(Record):
@@ -242,20 +153,33 @@ class Analysis(Record):
     notes: tuple[str, ...]
 
 
+PartName = Literal["clean", "noise"] | ViewKind
+Join = Literal["files", "copy", "encode"]
+
+
+class Part(Record):
+    """One of the clips that are delivered: the clean one, or what is to be seen beside it."""
+
+    name: PartName
+    output: str
+    encode: EncodeSettings  # of the finished clip
+    segment_encode: EncodeSettings
+    # Segments write the finished images, or hold the clip's own packets, or its samples.
+    join: Join
+
+
 class PlanFile(Record):
     """``plan.json``."""
 
     kind: Literal["vdenoise-plan"] = "vdenoise-plan"
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     plan_id: str = ""  # SHA-256 of everything else
     vdenoise: str = __version__
     source: SourceRecord
-    output: str  # the finished clip
+    parts: tuple[Part, ...]  # the clean clip first
     frames: tuple[int, int]  # to write, both inclusive
+    chosen: tuple[int, ...] | None  # the frames to write, if not all of these (images only)
     segments: tuple[tuple[int, int], ...]
-    join: Literal["copy", "encode"]  # segments hold the output's own packets, or its samples
-    encode: EncodeSettings  # of the finished clip
-    segment_encode: EncodeSettings
     interlaced: Interlaced
     seed: int
     dither: Dither
@@ -264,8 +188,19 @@ class PlanFile(Record):
     given_cuts: tuple[int, ...] | None = None  # --cuts
     memory_mib: int  # estimate of a task's peak, on a CPU
     warnings: tuple[str, ...] = ()
-    index: IndexRecord
     analysis: Analysis | None = None
+
+    @property
+    def clean(self) -> Part:
+        """The clean clip."""
+        return self.parts[0]
+
+    def wanted(self, segment: int) -> tuple[int, ...]:
+        """The frames that a segment writes."""
+        first, last = self.segments[segment]
+        if self.chosen is None:
+            return tuple(range(first, last + 1))
+        return tuple(n for n in self.chosen if first <= n <= last)
 
     @property
     def request_id(self) -> str:
@@ -295,45 +230,3 @@ class PlanFile(Record):
                 number=2,
             )
         return found
-
-
-def digest(value: Any) -> str:
-    """SHA-256 of a value as canonical JSON."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _readable(value: Any) -> str:
-    """JSON with lists of numbers on one line: people read plans."""
-    text = json.dumps(value, ensure_ascii=False, indent=1)
-    return re.sub(r"\[[-+.\de,\s]*\]", lambda found: " ".join(found[0].split()), text)
-
-
-def read_record(cls: type[Saved], path: Path, what: str, hint: str) -> Saved:
-    """Read a JSON file.
-
-    Raises:
-        UsageError: it is missing, or not of this kind and schema.
-    """
-    try:
-        return cls.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise UsageError(
-            f"Cannot read the {what} {path}: {error.strerror}.", hint, number=93
-        ) from error
-    except ValueError as error:
-        raise UsageError(f"{path} is no {what}: {fault_of(error)}.", hint, number=94) from error
-
-
-def write_record(record: Record, path: Path) -> None:
-    """Write a JSON file: complete under its name, or not at all.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    try:
-        write_text(path, _readable(record.model_dump(mode="json")) + "\n")
-    except OSError as error:
-        raise OutputError(
-            f"Cannot write {path}: {error.strerror}.", "Check the folder and the disk.", number=11
-        ) from error

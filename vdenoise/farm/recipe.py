@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from vdenoise.farm.assemble import Assembled
 from vdenoise.farm.job import Job, analysis_of, work_id
-from vdenoise.recipe import fingerprint, make_recipe, recipe_path, save_recipe
+from vdenoise.recipe import is_intact, load_recipe, make_recipe, save_recipe
 from vdenoise.run import Result
 
 
@@ -27,7 +24,7 @@ def save(job: Job, made: Assembled, command: Sequence[str]) -> Path:
         for kind, seconds in report.busy_seconds.items():
             busy[kind] = busy.get(kind, 0.0) + seconds
     result = Result(
-        frames=made.plan.frames,
+        frames=len(made.plan.positions),
         seconds=sum(report.seconds for report in reports) + made.seconds,
         busy=busy,
         bad_frames=(),
@@ -37,12 +34,11 @@ def save(job: Job, made: Assembled, command: Sequence[str]) -> Path:
     recipe["farm"] = {
         "plan_id": job.file.plan_id,
         "work_id": work_id(job, analysis),
-        "output": fingerprint(made.plan.output),
         "segments": [
             {
                 "segment": report.segment,
                 "frames": list(report.frames),
-                "sha256": report.sha256,
+                "sha256": {part.name: part.sha256 for part in report.parts},
                 "seconds": report.seconds,
                 "host": report.host,
                 "engine": report.engine,
@@ -53,12 +49,11 @@ def save(job: Job, made: Assembled, command: Sequence[str]) -> Path:
     return save_recipe(recipe, made.plan.output)
 
 
-def is_done(job: Job, output: Path) -> bool:
-    """Whether the output is there as this job has written it."""
-    found: dict[str, Any] = {}
-    with contextlib.suppress(OSError, ValueError):
-        found = json.loads(recipe_path(output).read_text(encoding="utf-8")).get("farm") or {}
-    if not found or not output.exists() or found.get("plan_id") != job.file.plan_id:
+def is_done(job: Job) -> bool:
+    """Whether the clean clip is there as this job has written it."""
+    output = job.output(job.file.clean)
+    recipe = load_recipe(output)
+    told = {} if recipe is None else recipe.get("farm") or {}
+    if recipe is None or told.get("plan_id") != job.file.plan_id:
         return False
-    made_for = work_id(job, analysis_of(job))
-    return found.get("work_id") == made_for and found.get("output") == fingerprint(output)
+    return told.get("work_id") == work_id(job, analysis_of(job)) and is_intact(recipe, output)

@@ -1,9 +1,9 @@
 """Doing some segments of a plan, and knowing which are done.
 
-A segment is a clip of the frames' own packets or of lossless ones, and a report beside it that
-holds the hash of every frame. It counts as done when the report fits the plan and the file's
-bytes. Both appear complete or not at all, so a task may be killed at any moment, run again, or
-run twice at once.
+A segment is a clip of the frames' own packets or of lossless ones (of images: the finished files
+themselves), and a report that holds the hash of every frame. It counts as done when the report fits
+the plan and the files' bytes. All appear complete or not at all, so a task may be killed at any
+moment, run again, or run twice at once.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -23,46 +22,69 @@ from vdenoise import run
 from vdenoise.errors import ConflictError, OutputError, VerifyError
 from vdenoise.farm.engine import fingerprint
 from vdenoise.farm.job import Job, analysis_of, make_folder, run_plan, work_id
-from vdenoise.farm.planfile import Analysis, Record, read_record, write_record
+from vdenoise.farm.planfile import Analysis, Part
+from vdenoise.farm.record import Record, read_record, write_record
 from vdenoise.media.codecs import CONTAINERS
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
+from vdenoise.media.sequence import target_of
 
 HASH_BYTES = 16  # of a frame's BLAKE2b
+_BLOCK_BYTES = 1 << 20
+
+
+class PartReport(Record):
+    """What is known of one of a segment's clips."""
+
+    name: str
+    bytes: int
+    sha256: str  # of the file, or of all images one after the other
+    frame_hashes: tuple[str, ...]  # of the samples, as decoded from the file
 
 
 class SegmentReport(Record):
     """What is known of a finished segment."""
 
     kind: Literal["vdenoise-segment"] = "vdenoise-segment"
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     work_id: str
     segment: int
     frames: tuple[int, int]
-    bytes: int
-    sha256: str
-    frame_hashes: tuple[str, ...]  # of the samples, as decoded from the file
+    parts: tuple[PartReport, ...]  # as in the plan: the clean clip first
     engine: dict[str, str]
     host: str
     seconds: float
     busy_seconds: dict[str, float]
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a segment lies."""
-
-    clip: Path
-    report: Path
+def _stem(job: Job, number: int) -> str:
+    first, last = job.numbers(number)
+    return f"seg_{number:06d}_{first:07d}-{last:07d}"
 
 
-def place_of(job: Job, number: int) -> Place:
-    """The files of a segment: ``seg_000012_0000288-0000311.mov`` and ``.json``."""
-    first, last = job.file.segments[number]
-    stem = f"seg_{number:06d}_{first:07d}-{last:07d}"
-    kind = job.file.segment_encode.container
+def report_path(job: Job, number: int) -> Path:
+    """Where a segment's report lies: ``seg_000012_0000288-0000311.json``."""
+    return job.work / f"{_stem(job, number)}.json"
+
+
+def clip_path(job: Job, number: int, part: Part) -> Path:
+    """What a segment writes: ``seg_000012_0000288-0000311.mov`` beside its report (with the part's
+    name, if it is not the clean one); of images the pattern of the output."""
+    if part.join == "files":
+        return job.output(part)
+    kind = part.segment_encode.container
     extension = next(end for end, container in CONTAINERS.items() if container == kind)
-    return Place(job.work / f"{stem}{extension}", job.work / f"{stem}.json")
+    name = "" if part == job.file.clean else f"_{part.name}"
+    return job.work / f"{_stem(job, number)}{name}{extension}"
+
+
+def files_of(job: Job, number: int, part: Part) -> tuple[Path, ...]:
+    """The files a segment writes of one part."""
+    path = clip_path(job, number, part)
+    if part.join != "files":
+        return (path,)
+    files = target_of(job.info, path)
+    return tuple(files.path(files.numbers[n]) for n in job.file.wanted(number))
 
 
 def finished(job: Job, number: int, wanted: str) -> SegmentReport | None:
@@ -76,19 +98,25 @@ def finished(job: Job, number: int, wanted: str) -> SegmentReport | None:
     Raises:
         ConflictError: it was made for another plan.
     """
-    place = place_of(job, number)
-    if not place.report.exists():
+    path = report_path(job, number)
+    if not path.exists():
         return None
-    report = read_record(SegmentReport, place.report, "segment report", "Remove it.")
+    report = read_record(SegmentReport, path, "segment report", "Remove it.")
     if report.work_id != wanted:
         raise ConflictError(
-            f"{place.clip} was made for another plan or analysis.",
+            f"{path} was made for another plan or analysis.",
             "Do it again with --overwrite, or give each plan a --work folder of its own.",
             number=8,
         )
-    if not place.clip.exists() or place.clip.stat().st_size != report.bytes:
-        return None
-    return report if file_hash(place.clip) == report.sha256 else None
+    for part, made in zip(job.file.parts, report.parts, strict=True):
+        files = files_of(job, number, part)
+        if not all(file.exists() for file in files):
+            return None
+        if sum(file.stat().st_size for file in files) != made.bytes:
+            return None
+        if files_hash(files) != made.sha256:
+            return None
+    return report
 
 
 def to_do(job: Job, numbers: Sequence[int], *, resume: bool, overwrite: bool) -> tuple[int, ...]:
@@ -110,17 +138,21 @@ def to_do(job: Job, numbers: Sequence[int], *, resume: bool, overwrite: bool) ->
     done = [n for n in numbers if finished(job, n, wanted) is not None]
     if done and not resume:
         raise OutputError(
-            f"Segment {done[0]} is done already: {place_of(job, done[0]).clip}.",
+            f"Segment {done[0]} is done already: {report_path(job, done[0])}.",
             "Say --resume to leave it, or --overwrite to do it again.",
             number=13,
         )
     return tuple(n for n in numbers if n not in done)
 
 
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def files_hash(files: Sequence[Path]) -> str:
+    """SHA-256 of the bytes of files one after the other."""
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK_BYTES):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def frame_hash(planes: Sequence[Tensor]) -> str:
@@ -131,11 +163,12 @@ def frame_hash(planes: Sequence[Tensor]) -> str:
     return digest.hexdigest()
 
 
-def frame_hashes(path: Path, threads: int | None = None) -> Iterator[str]:
-    """Hashes of the frames of a clip, as decoded."""
-    with Reader(probe(path), threads=threads) as reader:
-        for frame in reader:
-            yield frame_hash(frame.planes)
+def frame_hashes(paths: Iterable[Path], threads: int | None = None) -> Iterator[str]:
+    """Hashes of the frames of clips or images one after the other, as decoded."""
+    for path in paths:
+        with Reader(probe(path), threads=threads) as reader:
+            for frame in reader:
+                yield frame_hash(frame.planes)
 
 
 def run_segment(
@@ -165,14 +198,15 @@ def run_segment(
     """
     analysis = analysis or analysis_of(job)
     first, last = job.file.segments[number]
-    place = place_of(job, number)
     make_folder(job.work)
     plan = run_plan(
         job,
         analysis,
         frames=(first, last),
-        output=place.clip,
-        encode=job.file.segment_encode,
+        targets={
+            part.name: (clip_path(job, number, part), part.segment_encode)
+            for part in job.file.parts
+        },
         device=device,
     )
     started = time.perf_counter()
@@ -185,24 +219,33 @@ def run_segment(
         threads=threads,
         segment=True,
     )
-    hashes = tuple(frame_hashes(place.clip, threads))
-    if len(hashes) != last - first + 1:
-        raise VerifyError(
-            f"{place.clip} holds {len(hashes)} frames that can be decoded, not {last - first + 1}.",
-            "Do the segment again with --overwrite; if it stays, look at the disk.",
-            number=4,
-        )
     report = SegmentReport(
         work_id=work_id(job, analysis),
         segment=number,
         frames=(first, last),
-        bytes=place.clip.stat().st_size,
-        sha256=file_hash(place.clip),
-        frame_hashes=hashes,
+        parts=tuple(_part_report(job, number, part, threads) for part in job.file.parts),
         engine=fingerprint(plan.device),
         host=platform.node(),
         seconds=round(time.perf_counter() - started, 3),
         busy_seconds={kind: round(value, 3) for kind, value in result.busy.items()},
     )
-    write_record(report, place.report)
+    write_record(report, report_path(job, number))
     return report
+
+
+def _part_report(job: Job, number: int, part: Part, threads: int | None) -> PartReport:
+    files = files_of(job, number, part)
+    hashes = tuple(frame_hashes(files, threads))
+    wanted = len(job.file.wanted(number))
+    if len(hashes) != wanted:
+        raise VerifyError(
+            f"{files[0]} holds {len(hashes)} frames that can be decoded, not {wanted}.",
+            "Do the segment again with --overwrite; if it stays, look at the disk.",
+            number=4,
+        )
+    return PartReport(
+        name=part.name,
+        bytes=sum(file.stat().st_size for file in files),
+        sha256=files_hash(files),
+        frame_hashes=hashes,
+    )

@@ -170,6 +170,17 @@ def write_new(
     _write(target, kind, [spec], [_interleaved(planes, layout)])
 
 
+def set_name(path: Path, name: str) -> None:
+    """Put another name into the header of a DPX file, which holds the one it was written under.
+
+    SMPTE ST 268: the image file name, 100 characters from byte 36 on, the rest filled with 0.
+    """
+    field = name.encode("ascii", "replace")[:99]
+    with path.open("r+b") as file:
+        file.seek(36)
+        file.write(field.ljust(100, b"\0"))
+
+
 def attributes(path: Path) -> dict[str, Any]:
     """The attributes of every part by ``part:name``, without those every writer makes anew."""
     file = opened(path)

@@ -145,6 +145,8 @@ class ImageWriter:
                     rate=float(self.info.rate),
                     aspect=float(self.info.sample_aspect_ratio or 1),
                 )
+            if self.settings.codec == "dpx":
+                image.set_name(self.temporary, path.name)
         self._check(path, made, source if copied else None)
         with writing(path):
             sync(self.temporary)

@@ -2,11 +2,13 @@
 
 A demux-only pass: the timestamps of all packets, sorted, are those of the decoded frames in
 presentation order (packets that an edit list hides are left out). Frame numbers, seeking, the
-variable-rate decision and the detection of files that were cut short all rest on it.
+variable-rate decision and the detection of files that were cut short all rest on it; and by the
+checksum of each packet a reader notices a file that is no longer the one that was indexed.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -41,6 +43,7 @@ class FrameIndex:
     variable_rate: bool
     counted: bool  # timestamps are missing or broken: frame n is shown at n / rate
     truncated: str = ""  # what is missing, in words; empty for a whole file
+    checks: tuple[int, ...] = ()  # CRC-32 of each frame's packet (of images: in their sequence)
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -99,6 +102,7 @@ class _Packets:
     pts: list[int | None]
     durations: list[int]
     keys: list[bool]
+    checks: list[int]
     hidden: int = 0
     broken: int = 0
     end: float = 0.0  # seconds, over all streams
@@ -122,10 +126,13 @@ def _scan(path: Path, _mtime: int, size: int) -> FrameIndex:
     if not counted:
         decoded = _decoded_pts(path, known)
         if decoded is not None:
-            lookup = dict(zip(known, zip(found.durations, found.keys, strict=True), strict=True))
+            facts = zip(found.durations, found.keys, found.checks, strict=True)
+            lookup = dict(zip(known, facts, strict=True))
+            kept = [lookup.get(pts, (0, False, 0)) for pts in decoded]
             found.pts = list(decoded)
-            found.durations = [lookup.get(pts, (0, False))[0] for pts in decoded]
-            found.keys = [lookup.get(pts, (0, False))[1] for pts in decoded]
+            found.durations = [duration for duration, _, _ in kept]
+            found.keys = [key for _, key, _ in kept]
+            found.checks = [check for _, _, check in kept]
             known = decoded
     if counted:
         rate = rates[0]
@@ -138,6 +145,7 @@ def _scan(path: Path, _mtime: int, size: int) -> FrameIndex:
             variable_rate=False,
             counted=True,
             truncated=truncated,
+            checks=tuple(found.checks),
         )
     order = sorted(range(len(known)), key=known.__getitem__)
     pts = [known[i] for i in order]
@@ -157,11 +165,12 @@ def _scan(path: Path, _mtime: int, size: int) -> FrameIndex:
         variable_rate=variable,
         counted=False,
         truncated=truncated,
+        checks=tuple(found.checks[i] for i in order),
     )
 
 
 def _read_packets(container: av.container.InputContainer, stream: VideoStream) -> _Packets:
-    found = _Packets([], [], [])
+    found = _Packets([], [], [], [])
     packets = container.demux()
     while True:
         try:
@@ -185,6 +194,7 @@ def _read_packets(container: av.container.InputContainer, stream: VideoStream) -
         found.pts.append(packet.pts)
         found.durations.append(packet.duration or 0)
         found.keys.append(packet.is_keyframe)
+        found.checks.append(zlib.crc32(packet))
 
 
 def _missing(

@@ -2,10 +2,12 @@
 
 The index says which frames there must be, so a frame that is missing or damaged is noticed even
 where the decoder hides it, and ``--frames A-B`` delivers exactly the frames a full pass would.
+It also holds a checksum of each packet: what is read is what was indexed, or an error.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -24,9 +26,11 @@ from vdenoise.media.image import set_threads
 from vdenoise.media.index import FrameIndex, index_of
 from vdenoise.media.pixels import normalized, planes_of
 from vdenoise.media.source import display, open_input, prepare_decoder, release, video_of
-from vdenoise.media.stills import pictures
+from vdenoise.media.stills import changed, pictures
 
 OnBadFrame = Literal["fail", "repeat"]
+# After a seek the first packets of these may be cut or carry the timestamp of another one.
+_FOUND_LATER = ("mpeg", "mpegts")
 
 
 class Reader:
@@ -45,6 +49,7 @@ class Reader:
         UsageError: the clip has no such frames.
         InputError: on entering, if the file was cut short (unless ``repeat``); while iterating,
             at a bad frame (unless ``repeat``) and where frames change their size or format.
+        ConflictError: while iterating, where the file is not the one that was indexed.
     """
 
     def __init__(
@@ -202,7 +207,7 @@ class Reader:
             prepare_decoder(stream, self._threads)
             if start is not None:
                 container.seek(self.index.pts[start], stream=stream, backward=True)
-            frames = self._numbered(container, stream)
+            frames = self._numbered(container, stream, sought=start is not None)
             head = next(frames, None)
             if start is not None and (head is None or head[0] > start):
                 continue  # landed behind the keyframe asked for: start earlier
@@ -225,18 +230,23 @@ class Reader:
         yield None
 
     def _numbered(
-        self, container: InputContainer, stream: VideoStream
+        self, container: InputContainer, stream: VideoStream, *, sought: bool
     ) -> Iterator[tuple[int, av.VideoFrame]]:
         """Every decoded frame with its number; frames outside of the index are left out."""
         numbers: dict[int | None, int] = {pts: n for n, pts in enumerate(self.index.pts)}
         checksums = self._checksums(stream)
-        count = 0
+        count = place = 0
+        settled = not (sought and self.info.container in _FOUND_LATER)
         packets = container.demux(stream)
         ended = False
         while not ended:
             try:
                 packet = next(packets, None)
                 ended = packet is None or not packet.size
+                if packet is not None and not ended and not packet.is_discard:
+                    known = place if self.index.counted else numbers.get(packet.pts)
+                    settled = self._compare(packet, known, settled)
+                    place += 1
                 if checksums is not None and packet is not None and not ended:
                     self._note_damage(checksums, packet, numbers)
                 frames = stream.codec_context.decode(None if ended else packet)
@@ -250,6 +260,15 @@ class Reader:
                 count += 1
                 if number is not None and number < len(self.index):
                     yield number, frame
+
+    def _compare(self, packet: av.Packet[VideoStream], number: int | None, settled: bool) -> bool:
+        """See that a packet is the one that was indexed; whether the next ones must be, too."""
+        if number is None or number >= len(self.index.checks):
+            return settled
+        same = zlib.crc32(packet) == self.index.checks[number]
+        if settled and not same:
+            raise changed(display(self.info.path), f"frame {number}")
+        return settled or same
 
     def _checksums(self, stream: VideoStream) -> Checksums | None:
         if stream.codec_context.name != "ffv1":

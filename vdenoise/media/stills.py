@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -10,7 +11,7 @@ from pathlib import Path
 import torch
 
 from vdenoise.codes import has_rgb
-from vdenoise.errors import InputError, UsageError
+from vdenoise.errors import ConflictError, InputError, UsageError
 from vdenoise.frame import ClipInfo, Curve, ImageSequence, SourceFrame
 from vdenoise.media import image, sequence
 from vdenoise.media.encoder import IMAGES, EncodeSettings
@@ -48,8 +49,17 @@ def probe_images(
         UsageError: the pattern cannot be understood.
     """
     found = sequence.find(path, on_missing)
-    first = found.source(0)
-    header = read_header(first)
+    info = describe(path, found, rate=rate)
+    return replace(info, curve=_curve(found)) if info.transfer == "linear" else info
+
+
+def describe(path: Path, found: ImageSequence, *, rate: Fraction | None = None) -> ClipInfo:
+    """What the header of a sequence's first image tells of a clip.
+
+    Raises:
+        InputError: it is missing, or cannot be denoised.
+    """
+    header = read_header(found.source(0))
     layout = header.layout
     linear = layout.format.floating and not any(
         word in header.color_space.lower() for word in _DISPLAY
@@ -58,7 +68,7 @@ def probe_images(
         linear = layout.format.floating
     told = rate or _common(header.rate)
     count = len(found.numbers)
-    info = ClipInfo(
+    return ClipInfo(
         path=path,
         container=IMAGES,
         codec=layout.kind,
@@ -86,7 +96,6 @@ def probe_images(
         warnings=sequence.notes(found),
         sequence=found,
     )
-    return replace(info, curve=_curve(found, layout)) if linear else info
 
 
 def pictures(
@@ -102,6 +111,7 @@ def pictures(
 
     Raises:
         InputError: a frame cannot be read, or is not like the first.
+        ConflictError: a file is not the one whose checksum the sequence holds.
     """
     assert info.sequence is not None
     index = index_of(info)
@@ -111,6 +121,8 @@ def pictures(
     for position in range(first, last + 1):
         path = info.sequence.source(position)
         try:
+            if info.sequence.checks and checksum(path) != info.sequence.checks[position]:
+                raise changed(str(path), "it")
             _, planes = read_planes(path, layout)
         except InputError as error:
             if not repeat or error.number == 12:
@@ -137,6 +149,48 @@ def pictures(
             yield replace(sound, index=earlier, pts=index.pts[earlier], corrupt=True)
         waiting.clear()
         yield sound
+
+
+def checksum(path: Path) -> int:
+    """CRC-32 of an image's file.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    found = 0
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                found = zlib.crc32(block, found)
+    except OSError as error:
+        read_header(path)  # says what is wrong the way every command does
+        raise InputError(
+            f"{path} cannot be read: {error.strerror}.", "Check the disk.", number=9
+        ) from error
+    return found
+
+
+def with_checks(info: ClipInfo) -> ClipInfo:
+    """A clip of images with the checksum of each file: whoever reads it notices another one.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    found = info.sequence
+    assert found is not None
+    known = dict.fromkeys(map(found.source, range(len(found.numbers))), 0)
+    known = {path: checksum(path) for path in known}
+    checks = tuple(known[found.source(n)] for n in range(len(found.numbers)))
+    return replace(info, sequence=replace(found, checks=checks))
+
+
+def changed(name: str, what: str) -> ConflictError:
+    """The error for a source that is not the one that was looked at first."""
+    return ConflictError(
+        f"{name} is not the clip that was looked at first: {what} has changed since.",
+        "Bring the right file back, or begin anew (with a new plan, if there was one).",
+        number=4,
+    )
 
 
 def choose_images(info: ClipInfo, target: Path, *, bit_depth: int | None = None) -> EncodeSettings:
@@ -236,7 +290,8 @@ def _common(rate: float | None) -> Fraction | None:
     return near if abs(float(near) - rate) < 2e-3 else Fraction(rate).limit_denominator(1000)
 
 
-def _curve(found: ImageSequence, layout: Layout) -> Curve | None:
+def _curve(found: ImageSequence) -> Curve | None:
+    layout = read_header(found.source(0)).layout
     last = len(found.numbers) - 1
     places = sorted({round(last * n / (FIT_FRAMES - 1)) for n in range(FIT_FRAMES)})
     frames = []

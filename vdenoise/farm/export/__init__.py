@@ -28,6 +28,7 @@ class Export:
     source: str
     work: str
     output: str
+    direct: bool  # whether segments write the output: images
     segments: int
     analyze: bool  # whether measuring is a step
     executable: str
@@ -57,7 +58,8 @@ class Export:
             plan=str(job.plan_path.absolute()),
             source=str(job.source.absolute()),
             work=str(job.work.absolute()),
-            output=job.file.output,
+            output=str(job.output(job.file.clean)),
+            direct=job.file.clean.join == "files",
             segments=len(job.file.segments),
             analyze=job.file.analysis is None,
             executable=executable,
@@ -85,7 +87,8 @@ class Export:
 
     def segment_arguments(self, segments: str) -> list[str]:
         """Arguments of a task that denoises; ``segments`` may be the farm's own placeholder."""
-        return ["run", *self._places(), f"--segments={segments}", "--resume"]
+        output = [f"--output={self.output}"] if self.direct else []
+        return ["run", *self._places(), *output, f"--segments={segments}", "--resume"]
 
     def assemble_arguments(self) -> list[str]:
         """Arguments of the step that joins."""

@@ -1,0 +1,65 @@
+"""JSON files of a job: written whole or not at all, and read again unchanged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from vdenoise.atomic import write_text
+from vdenoise.errors import OutputError, UsageError, fault_of
+
+
+class Record(BaseModel):
+    """Anything written to a JSON file and read again unchanged."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Saved = TypeVar("Saved", bound=Record)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a value as canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_record(cls: type[Saved], path: Path, what: str, hint: str) -> Saved:
+    """Read a JSON file.
+
+    Raises:
+        UsageError: it is missing, or not of this kind and schema.
+    """
+    try:
+        return cls.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise UsageError(
+            f"Cannot read the {what} {path}: {error.strerror}.", hint, number=93
+        ) from error
+    except ValueError as error:
+        raise UsageError(f"{path} is no {what}: {fault_of(error)}.", hint, number=94) from error
+
+
+def write_record(record: Record, path: Path) -> None:
+    """Write a JSON file: complete under its name, or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        write_text(path, _readable(record.model_dump(mode="json")) + "\n")
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write {path}: {error.strerror}.", "Check the folder and the disk.", number=11
+        ) from error
+
+
+def _readable(value: Any) -> str:
+    """JSON with lists of numbers on one line: people read plans."""
+    text = json.dumps(value, ensure_ascii=False, indent=1)
+    return re.sub(r"\[[-+.\de,\s]*\]", lambda found: " ".join(found[0].split()), text)

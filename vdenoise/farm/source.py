@@ -1,0 +1,213 @@
+"""The source of a plan: which frames it has, and how to see that it is still the same.
+
+The index holds a checksum of each frame's packet, or of each image's file: a task verifies all
+that it reads while it reads it, and nothing else. Beside that a movie's size and samples of its
+bytes are compared before any work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from array import array
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Self
+
+from vdenoise.errors import ConflictError, UsageError
+from vdenoise.farm.record import Record
+from vdenoise.frame import ClipInfo, Curve, ImageSequence
+from vdenoise.media.index import FrameIndex, adopt, scan
+from vdenoise.media.probe import probe
+from vdenoise.media.sequence import is_image, split
+from vdenoise.media.source import open_input
+from vdenoise.media.stills import describe, with_checks
+from vdenoise.recipe import fingerprint
+
+Runs = tuple[tuple[int, int], ...]  # (value, how often in a row)
+
+
+class IndexRecord(Record):
+    """A `FrameIndex`: short where frames come at a constant rate, exact where they do not."""
+
+    first_pts: int
+    pts_steps: Runs
+    durations: Runs
+    key_steps: Runs  # from one keyframe to the next, the first from frame 0
+    time_base: str
+    rate: str
+    variable_rate: bool
+    counted: bool
+    truncated: str
+    checks: str  # CRC-32 of each frame's packet, 4 bytes each, least first, in base 64
+
+    @classmethod
+    def of(cls, index: FrameIndex) -> Self:
+        """Record an index."""
+        return cls(
+            first_pts=index.pts[0],
+            pts_steps=_runs([b - a for a, b in pairwise(index.pts)]),
+            durations=_runs(index.durations),
+            key_steps=_runs([b - a for a, b in pairwise((0, *index.keys))]),
+            time_base=str(index.time_base),
+            rate=str(index.rate),
+            variable_rate=index.variable_rate,
+            counted=index.counted,
+            truncated=index.truncated,
+            checks=_packed(index.checks),
+        )
+
+    def index(self) -> FrameIndex:
+        """The index again."""
+        return FrameIndex(
+            pts=_sums(self.first_pts, _values(self.pts_steps)),
+            durations=_values(self.durations),
+            keys=_sums(0, _values(self.key_steps))[1:],
+            time_base=Fraction(self.time_base),
+            rate=Fraction(self.rate),
+            variable_rate=self.variable_rate,
+            counted=self.counted,
+            truncated=self.truncated,
+            checks=_unpacked(self.checks),
+        )
+
+
+class ImagesRecord(Record):
+    """The files of a sequence: which numbers there are, and the checksum of each file."""
+
+    padding: int | None
+    first: int
+    steps: Runs  # from one number to the next
+    held: tuple[int, ...]
+    checks: str  # as in `IndexRecord`, of files
+    rate: str
+    curve: tuple[float, float, float] | None  # gain, read and white of scene-linear samples
+
+    @classmethod
+    def of(cls, info: ClipInfo) -> Self:
+        """Record a sequence whose checksums are known."""
+        found, curve = info.sequence, info.curve
+        assert found is not None
+        return cls(
+            padding=found.padding,
+            first=found.numbers[0],
+            steps=_runs([b - a for a, b in pairwise(found.numbers)]),
+            held=found.held,
+            checks=_packed(found.checks),
+            rate=str(info.rate),
+            curve=None if curve is None else (curve.gain, curve.read, curve.white),
+        )
+
+    def info(self, clip: Path) -> ClipInfo:
+        """The clip, of files that are called as ``clip`` says; only the first is looked at.
+
+        Raises:
+            InputError: that cannot be read.
+            UsageError: ``clip`` is no such pattern.
+        """
+        if not is_image(clip):
+            raise UsageError(
+                f"{clip} names no images.", "Name them as a pattern: shot.####.exr.", number=79
+            )
+        before, digits, after = clip.name, None, ""
+        if self.padding is not None:
+            before, digits, after = split(clip)
+        found = ImageSequence(
+            folder=clip.parent,
+            prefix=before,
+            suffix=after,
+            padding=digits or self.padding,
+            numbers=_sums(self.first, _values(self.steps)),
+            held=self.held,
+            checks=_unpacked(self.checks),
+        )
+        curve = None if self.curve is None else Curve(*self.curve)
+        return replace(describe(clip, found, rate=Fraction(self.rate)), curve=curve)
+
+
+class SourceRecord(Record):
+    """Which clip, and how to see that it is still the same."""
+
+    path: str
+    bytes: int
+    sha256_samples: str  # of a movie (`vdenoise.recipe.fingerprint`); of images, of their checksums
+    index: IndexRecord | None  # of a movie
+    images: ImagesRecord | None  # of a sequence
+
+
+def record(info: ClipInfo) -> SourceRecord:
+    """Record a clip. A sequence is read once for it, as a movie was for its index.
+
+    Raises:
+        InputError: an image cannot be read.
+    """
+    path = str(info.path.absolute())
+    if info.sequence is None:
+        index = IndexRecord.of(scan(info.path))
+        return SourceRecord(path=path, index=index, images=None, **fingerprint(info.path))
+    images = ImagesRecord.of(with_checks(info))
+    files = {info.sequence.source(n) for n in range(len(info.sequence.numbers))}
+    return SourceRecord(
+        path=path,
+        bytes=sum(file.stat().st_size for file in files),
+        sha256_samples=hashlib.sha256(images.checks.encode()).hexdigest(),
+        index=None,
+        images=images,
+    )
+
+
+def open_source(source: SourceRecord, clip: Path) -> ClipInfo:
+    """The clip as it is found here, without reading more of it than its beginning.
+
+    Raises:
+        InputError: it cannot be read.
+        ConflictError: it is another one.
+    """
+    if source.images is not None:
+        return source.images.info(clip)
+    assert source.index is not None
+    open_input(clip).close()  # missing, unreadable, a folder: in the words of every command
+    if fingerprint(clip) != {"bytes": source.bytes, "sha256_samples": source.sha256_samples}:
+        raise ConflictError(
+            f"{clip} is not the clip the plan was made for: its bytes differ.",
+            "Bring the right file back, or make a new plan.",
+            number=4,
+        )
+    adopt(clip, source.index.index())
+    return probe(clip)
+
+
+def _runs(values: Sequence[int]) -> Runs:
+    found: list[list[int]] = []
+    for value in values:
+        if found and found[-1][0] == value:
+            found[-1][1] += 1
+        else:
+            found.append([value, 1])
+    return tuple((value, times) for value, times in found)
+
+
+def _values(runs: Runs) -> tuple[int, ...]:
+    return tuple(value for value, times in runs for _ in range(times))
+
+
+def _sums(start: int, steps: Sequence[int]) -> tuple[int, ...]:
+    sums = [start]
+    for step in steps:
+        sums.append(sums[-1] + step)
+    return tuple(sums)
+
+
+def _packed(checks: Sequence[int]) -> str:
+    return b64encode(b"".join(check.to_bytes(4, "little") for check in checks)).decode()
+
+
+def _unpacked(text: str) -> tuple[int, ...]:
+    found = array("I", b64decode(text))
+    if sys.byteorder == "big":
+        found.byteswap()
+    return tuple(found)
