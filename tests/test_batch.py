@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +233,55 @@ def test_a_batch_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert call(*command, "--luma", "50") == 10
     assert "made with other options" in capsys.readouterr().err.splitlines()[-1]
     assert {path: path.stat().st_mtime_ns for path in first} == first
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_watched_folder_is_done_as_clips_become_whole(
+    number: signal.Signals,
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clips, out = tmp_path / "in", tmp_path / "out"
+    clips.mkdir()
+
+    def clip_comes() -> None:
+        write(Clip("a.mkv", codec="ffv1", frames=2), clips)
+        images.sequence(clips / "s", "png-8", frames=2)
+        grow()
+
+    def grow() -> None:
+        with (clips / "growing.mkv").open("ab") as file:
+            file.write(bytes(1000))
+        images.sequence(clips / "rendering", "png-8", frames=2 + len(events))
+
+    def stop() -> None:
+        assert (out / "a_dn.mkv").exists() and (out / "s" / "plate_dn.1002.png").exists()
+        os.kill(os.getpid(), number)
+
+    events = [clip_comes, grow, grow, stop]
+    events.reverse()
+
+    class Time:
+        """What happens between two looks."""
+
+        monotonic = staticmethod(time.monotonic)
+
+        @staticmethod
+        def sleep(seconds: float) -> None:
+            assert seconds == 5 and len(events) < 5
+            events.pop()()
+
+    monkeypatch.setattr(sys.modules["vdenoise.cli.batch"], "time", Time)
+    assert call("batch", clips, "-o", out, *GIVEN, "--watch") == code
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.endswith(f"[exit {code}] Stopped: 2 clips are done and stay.")
+    names = {path.name for path in out.rglob("*") if path.is_file()}
+    assert not [name for name in names if "growing" in name or name.startswith(".")]
+    assert not (out / "rendering").exists()
+    report = json.loads((out / batch.REPORT).read_text())
+    assert report["counts"] == {"done": 2}
 
 
 def test_killed_at_any_moment_it_goes_on_to_the_same_result(tmp_path: Path) -> None:

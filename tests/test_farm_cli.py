@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -16,9 +17,12 @@ from clips import Clip, write
 
 from benchmarks.segment_kills import Killing
 from vdenoise import cli, process
+from vdenoise.cli.segments import progress_lines
 from vdenoise.farm.planfile import PlanFile
 from vdenoise.farm.segments import frame_hashes
+from vdenoise.farm.split import segment_length, split
 from vdenoise.media.probe import probe
+from vdenoise.ui import Reporter
 
 FAST = ("--speed", "veryfast", "--spatial", "gaussian")
 
@@ -157,6 +161,51 @@ def test_events_tell_of_every_segment(plan: Path, capsys: pytest.CaptureFixture[
     assert [event["segment"] for event in events if event["event"] == "segment"] == [0, 1]
     error = events[-1]
     assert (error["event"], error["code"], error["exit"]) == ("error", "E0413", 4)
+
+
+@pytest.mark.parametrize("style", ["plain", "json", "openjd"])
+@pytest.mark.parametrize("speed", ["base", "veryslow"])
+def test_the_logs_of_a_feature_film_in_4k_stay_small(
+    style: str,
+    speed: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What one task really prints, when every frame takes long, as often as there are tasks."""
+    frames, reach = 150_000, 4
+    length = segment_length(3840 * 2160, speed, reach)
+    tasks = len(split(0, frames - 1, length))
+    size = (32, 32)
+    clip = write(
+        Clip("in.mkv", "ffv1", size=size, frames=2 * length, time_base=Fraction(1, 1000)), tmp_path
+    )
+    plan, seconds = tmp_path / "plan.json", itertools.count(0, 6.0)
+    given = ("--segment-frames", length, "--sigma", 5, "--cuts", "off", *FAST)
+    assert call("plan", clip, "-o", plan, *given) == 0
+    lines = progress_lines(1, tasks)
+    monkeypatch.setattr("vdenoise.cli.segments.PLAN_LINES", 2 * lines)  # of a plan of 2 segments
+    monkeypatch.setattr("vdenoise.ui.time.monotonic", lambda: next(seconds))
+    capsys.readouterr()
+    assert call("run", "--plan", plan, "--segments", 1, "--resume", "--progress", style) == 0
+    said = capsys.readouterr().err
+    progress = sum("%" in line or "progress" in line for line in said.splitlines())
+    assert 2 <= progress <= lines
+    assert len(said) * tasks < 5e6
+
+
+def test_the_log_of_a_whole_feature_film_stays_small(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seconds = itertools.count(0, 6.0)
+    monkeypatch.setattr("vdenoise.ui.time.monotonic", lambda: next(seconds))
+    reporter = Reporter("json")
+    for phase in ("measure", "denoise"):
+        reporter.start(phase, 150_000)
+        for _ in range(150_000):
+            reporter.advance({"decode": 1.0, "denoise": 100.0, "encode": 1.0})
+    said = capsys.readouterr().err
+    assert said.count("\n") <= 2 * 101 and len(said) < 100_000
 
 
 def test_two_processes_share_a_list_of_segments(plan: Path, tmp_path: Path) -> None:

@@ -113,6 +113,7 @@ class Reporter:
         self._task: TaskID | None = None
         self._phase, self._frames, self._done, self._unit = "", 0, 0, "fps"
         self._name, self._whole, self._earlier = "", 0, 0
+        self._share = _LINE_SHARE
         self._started = self._last_time = 0.0
         self._last_done = self._begun = 0
 
@@ -132,9 +133,11 @@ class Reporter:
             sys.stderr.write(f"openjd_fail: {problem.code} [exit {code}] {what}\n")
             sys.stderr.flush()
 
-    def expect(self, frames: int) -> None:
-        """Several passes over ``frames`` frames in all follow: they count as one."""
+    def expect(self, frames: int, lines: int = round(1 / _LINE_SHARE)) -> None:
+        """Several passes over ``frames`` frames in all follow: they count as one, with at most so
+        many lines of progress."""
         self._whole, self._earlier, self._done = frames, 0, 0
+        self._share = 1 / lines
         self._started = self._last_time = time.monotonic()
         self._last_done = 0
 
@@ -202,7 +205,7 @@ class Reporter:
             self._bar.update(self._task, completed=self._done, extra=pace)
             return
         steps = done - self._last_done
-        if done != total and (now - self._last_time < _LINE_SECONDS or steps < _LINE_SHARE * total):
+        if done != total and (now - self._last_time < _LINE_SECONDS or steps < self._share * total):
             return
         self._last_time, self._last_done = now, done
         eta = (total - done) / fps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,13 +21,14 @@ from vdenoise.cli.options import (
     reading_options,
 )
 from vdenoise.cli.run import run
-from vdenoise.errors import BatchError, ConflictError, VdenoiseError
+from vdenoise.errors import BatchError, ConflictError, Interrupted, VdenoiseError
 
 if TYPE_CHECKING:
     from vdenoise.batch import Job, Outcome
     from vdenoise.ui import Reporter
 
-WATCH_SECONDS = 5.0  # between two looks at a watched folder; a clip that grows meanwhile can wait
+WATCH_SECONDS = 5.0  # between two looks at a watched folder; a clip that changed meanwhile can wait
+Look = tuple[int, int, int]  # files of a clip, their bytes, when the newest was changed
 _OWN = ("sources", "output", "template", "jobs", "keep_going", "dry_run", "watch", "overwrite")
 _OWN_TOO = ("threads", "progress")
 
@@ -74,15 +76,16 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
     folder: Path = options["output"]
     typed = tuple(_typed(ctx))
     started = time.monotonic()
-    with ui.Reporter(options["progress"]) as reporter:
+    tried: dict[Path, Outcome] = {}  # by output: a watched folder shows them again
+    looks: dict[Path, Look] = {}
+    with ui.Reporter(options["progress"]) as reporter, _told(tried):
         if options["dry_run"]:
             _show(_outcomes(options, typed, Journal.open(folder)))
             return
         folder.mkdir(parents=True, exist_ok=True)
-        tried: dict[Path, Outcome] = {}  # by output: a watched folder shows them again
         while True:
             journal = Journal.open(folder)
-            outcomes = _outcomes(options, typed, journal, known=tried)
+            outcomes = _outcomes(options, typed, journal, tried, looks)
             fresh = [o for o in outcomes if o.job.output not in tried]
             _check(fresh, options)
             tried |= {o.job.output: o for o in fresh}
@@ -111,8 +114,12 @@ def _outcomes(
     typed: Sequence[str],
     journal: Any,
     known: Mapping[Path, Outcome] | None = None,
+    looks: dict[Path, Look] | None = None,
 ) -> list[Outcome]:
-    """How every job stands. Options that a job does not accept are found here, before any work."""
+    """How every job stands; of a watched folder (``looks`` at it) those whose clip is complete.
+
+    Options that a job does not accept are found here, before any work.
+    """
     from vdenoise import __version__
     from vdenoise.batch import jobs_of, state_of
     from vdenoise.errors import InputError
@@ -120,12 +127,12 @@ def _outcomes(
     try:
         jobs = jobs_of(options["sources"], options["output"], options["template"], typed)
     except InputError:
-        if known is None or not options["watch"]:
+        if looks is None or not options["watch"]:
             raise
         jobs = []  # nothing has come yet
     known = known or {}
-    if options["watch"]:
-        jobs = [job for job in jobs if job.output in known or _settled(job.source)]
+    if options["watch"] and looks is not None:
+        jobs = [job for job in jobs if job.output in known or _settled(job.source, looks)]
     found = []
     for job in jobs:
         if job.output in known:
@@ -145,10 +152,33 @@ def _outcomes(
     return found
 
 
-def _settled(source: Path) -> bool:
-    """Whether nothing was written to a clip (or the folder of a sequence) for a moment."""
-    place = source if source.exists() else source.parent
-    return time.time() - place.stat().st_mtime > WATCH_SECONDS
+def _settled(source: Path, looks: dict[Path, Look]) -> bool:
+    """Whether a clip is as it was at the last look: nobody writes to it. The clock of the machine
+    that holds it may be another one, so times are compared with each other only."""
+    from vdenoise.media.sequence import find
+
+    files = [source]
+    if not source.exists():  # a pattern
+        found = find(source, "skip")
+        files = [found.path(number) for number in found.numbers]
+    states = [path.stat() for path in files]
+    look = len(files), sum(s.st_size for s in states), max(s.st_mtime_ns for s in states)
+    before, looks[source] = looks.get(source), look
+    return look == before
+
+
+@contextlib.contextmanager
+def _told(tried: Mapping[Path, Outcome]) -> Iterator[None]:
+    """Say what a batch that is stopped has done."""
+    try:
+        yield
+    except Interrupted as stop:
+        done = [outcome.state for outcome in tried.values()].count("done")
+        raise Interrupted(
+            f"Stopped: {done} clips are done and stay.",
+            "Run the same command again to go on.",
+            signal_number=stop.signal_number,
+        ) from stop
 
 
 def _typed(ctx: click.Context) -> Iterator[str]:

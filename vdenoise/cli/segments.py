@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path)
+PLAN_LINES = 10_000  # of progress, over all tasks of a plan
 
 # With a plan nothing else is read: all that could change a pixel is in it.
 _WITH_PLAN = {
@@ -116,6 +117,12 @@ def run_segments(ctx: click.Context, options: dict[str, Any]) -> None:
             _one_after_the_other(job, numbers, options, threads, reporter)
 
 
+def progress_lines(segments: int, of: int) -> int:
+    """How many lines of progress a task may print that does some of a plan's segments: all tasks
+    share `PLAN_LINES`, so that the logs of a feature film in 4K stay below 5 MB."""
+    return min(max(PLAN_LINES * segments // of, 2), 100)
+
+
 def _one_after_the_other(
     job: Job,
     numbers: tuple[int, ...],
@@ -132,7 +139,8 @@ def _one_after_the_other(
     done = tuple(n for n in numbers if n not in todo)
     if done:
         reporter.note(f"already done: segment {as_text(done)}")
-    reporter.expect(sum(last - first + 1 for first, last in (job.file.segments[n] for n in todo)))
+    frames = sum(last - first + 1 for first, last in (job.file.segments[n] for n in todo))
+    reporter.expect(frames, lines=progress_lines(len(todo), len(job.file.segments)))
     for place, number in enumerate(todo):
         reporter.name(f"segment {number}")
         try:

@@ -20,6 +20,7 @@ from vdenoise.media.index import COMMON_RATES, index_of
 from vdenoise.media.layout import Layout, read_header
 from vdenoise.media.linear import fit_curve
 from vdenoise.media.pixels import planar_format
+from vdenoise.media.place import reading
 from vdenoise.media.sequence import KINDS, OnMissing
 
 DEFAULT_RATE = Fraction(24)
@@ -158,15 +159,9 @@ def checksum(path: Path) -> int:
         InputError: it cannot be read.
     """
     found = 0
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                found = zlib.crc32(block, found)
-    except OSError as error:
-        read_header(path)  # says what is wrong the way every command does
-        raise InputError(
-            f"{path} cannot be read: {error.strerror}.", "Check the disk.", number=9
-        ) from error
+    with reading(str(path)), path.open("rb") as file:
+        while block := file.read(1 << 20):
+            found = zlib.crc32(block, found)
     return found
 
 
