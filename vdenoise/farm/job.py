@@ -15,12 +15,13 @@ from vdenoise.farm.source import open_source, record
 from vdenoise.farm.split import segment_length, split
 from vdenoise.frame import ClipInfo
 from vdenoise.library import DEFAULT
+from vdenoise.media.beside import gray
 from vdenoise.media.codecs import CODECS
 from vdenoise.media.encode import choose
 from vdenoise.media.encoder import IMAGES, EncodeSettings
 from vdenoise.media.source import is_pipe
 from vdenoise.noise.profile import NoiseProfile
-from vdenoise.plan import MIB, Plan, View, ViewKind, gray, make, progressive
+from vdenoise.plan import MIB, Plan, View, ViewKind, make, progressive
 from vdenoise.run import Progress
 
 ANALYSIS = "analysis.json"  # in the work folder, where the plan holds none
