@@ -37,7 +37,7 @@ SWITCHES = {"temporal": "temporal.method", "spatial": "spatial.method", "net": "
 HEAVY = (Noise("gaussian", 50), Noise("sensor", 0.04), Noise("compressed-film", 28))
 MODERATE = (Noise("gaussian", 10), Noise("sensor", 0.01), Noise("film", 12))
 SPEEDS = ("base", "slow", "veryslow")
-CROP = (slice(130, 250), slice(250, 410))  # face, bricks and text of the sample
+CROP = (slice(130, 250), slice(250, 410))  # bricks, a door, a post that moves past them
 SHOWN = (("temporal",), ("spatial",), ("net",), PARTS)
 
 Row = dict[str, Any]
@@ -51,7 +51,7 @@ def main() -> None:
     torch.set_num_threads(chosen.threads)
     known = set(_known()) if chosen.missing else set()
     for name in chosen.clips:
-        clean = _clean(chosen.data, name, chosen.frames)
+        clean = load_clean(chosen.data, name, chosen.frames)
         for row in _rows(name, clean, chosen, known):
             print(row, flush=True)
             _store(row)
@@ -92,8 +92,8 @@ def _store(row: Row) -> None:
     results.save(results.COMBINATION, content | {"rows": [rows[k] for k in sorted(rows)]})
 
 
-def _clean(data: Path, name: str, frames: int) -> Tensor:
-    """(T, 3, H, W) R'G'B' in [0, 1]."""
+def load_clean(data: Path, name: str, frames: int) -> Tensor:
+    """The first frames of a clip in ``data`` or of our sample: (T, 3, H, W) R'G'B' in [0, 1]."""
     if name != SAMPLE:
         return clips.load_clean(data, name, frames)
     capture, found = cv2.VideoCapture(str(ROOT / "samples" / "scene_clean.mp4")), []
@@ -103,7 +103,7 @@ def _clean(data: Path, name: str, frames: int) -> Tensor:
 
 
 def _rows(name: str, clean: Tensor, chosen: argparse.Namespace, known: set[Key]) -> Iterator[Row]:
-    for noise in (*HEAVY, *MODERATE):
+    for noise in HEAVY if chosen.heavy else (*HEAVY, *MODERATE):
         made = _noisy(clean, noise)
         for speed in chosen.speeds:
             for parts in sets_of_parts():
@@ -137,19 +137,20 @@ def _row(
 
 def _picture(frames: int, device: str) -> Picture:
     """The middle frame of the sample with the strongest camera noise: crops at 200 %."""
-    clean = _clean(Path(), SAMPLE, frames)
+    clean = load_clean(Path(), SAMPLE, frames)
     made = _noisy(clean, HEAVY[1])
     shown = {"noisy": made.answer(made.planes)}
     for parts in SHOWN:
         done = run_chain(made, partial(chain, parts, "base"), None, device)
         shown["all together" if parts == PARTS else f"{label(parts)} alone"] = done.rgb
-    tiles = [_tile(rgb[frames // 2], title) for title, rgb in (shown | {"clean": clean}).items()]
+    tiles = [tile(rgb[frames // 2], title) for title, rgb in (shown | {"clean": clean}).items()]
     return np.vstack([np.hstack(tiles[:3]), np.hstack(tiles[3:])])
 
 
-def _tile(rgb: Tensor, title: str) -> Picture:
-    crop = (255 * rgb.permute(1, 2, 0)).round().byte().numpy()[CROP][..., ::-1]
-    large = cv2.resize(crop, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+def tile(rgb: Tensor, title: str, crop: tuple[slice, slice] = CROP) -> Picture:
+    """A part of a frame (3, H, W) at 200 % under a title, in OpenCV's order of channels."""
+    part = (255 * rgb.permute(1, 2, 0)).round().byte().numpy()[crop][..., ::-1]
+    large = cv2.resize(part, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
     cv2.rectangle(large, (0, 0), (180, 20), (0, 0, 0), -1)
     cv2.putText(
         large, title, (6, 15), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA
@@ -167,7 +168,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder of the clean clips")
     parser.add_argument("--clips", nargs="+", choices=known, default=known)
     parser.add_argument("--speeds", nargs="+", default=SPEEDS)
-    parser.add_argument("--frames", type=int, default=8, help="first frames of each clip")
+    parser.add_argument("--heavy", action="store_true", help="strong noise only")
+    parser.add_argument("--frames", type=int, default=6, help="first frames of each clip")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--missing", action="store_true", help="only rows that are not on file")

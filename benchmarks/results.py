@@ -20,6 +20,7 @@ QUALITY = FOLDER / "quality.json"
 SPEED = FOLDER / "speed.json"
 NETWORKS = FOLDER / "networks.json"
 COMBINATION = FOLDER / "combination.json"
+PRESETS = FOLDER / "presets.json"
 PAGE = Path(__file__).parents[1] / "docs" / "quality.md"
 
 OURS = "vdenoise"

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks import clips, networks, results
+from benchmarks import clips, combination, networks, presets, results
 from benchmarks.peers import PEERS, Peer, best_setting
+from vdenoise import library
 
 QUALITY = results.load(results.QUALITY)
 SPEED = results.load(results.SPEED)
@@ -176,3 +177,41 @@ def test_the_page_has_a_table_for_each_part():
     assert "| | gaussian:10 | gaussian:30 |" in page and "| M |  | 33.50 |" in page
     assert "| M, best single sigma | 31.23 |" in page
     assert "| M | bfloat16 | CPU, 2 threads | 2.40 M | 94 | 2.5 | 500 | 50% |" in page
+
+
+def test_combination_file_has_every_set_of_parts():
+    rows = results.load(results.COMBINATION)["rows"]
+    assert len({combination.key(r) for r in rows}) == len(rows)
+    labels = {combination.label(parts) for parts in combination.sets_of_parts()}
+    groups: dict[tuple[str, str, str], set[str]] = {}
+    for row in rows:
+        groups.setdefault((row["clip"], row["noise"], row["speed"]), set()).add(row["parts"])
+        assert 0 < row["psnr"] < 100 and row["flicker"] > 0
+    assert groups and all(seen == labels for seen in groups.values())
+
+
+def test_the_lead_is_over_the_best_single_part():
+    rows = [
+        {"parts": "net", "psnr": 30.0, "flicker": 6.0},
+        {"parts": "spatial", "psnr": 31.0, "flicker": 7.0},
+        {"parts": "net + spatial", "psnr": 31.2, "flicker": 5.0},
+        {"parts": "temporal + net + spatial", "psnr": 32.0, "flicker": 4.0},
+    ]
+    assert results.combination_lead(rows) == (1.0, -2.0)
+
+
+def test_every_preset_has_footage_a_picture_and_its_page():
+    assert set(presets.FOOTAGE) == set(library.shipped())
+    rows = results.load(results.PRESETS)["rows"]
+    assert [row["preset"] for row in rows] == list(presets.FOOTAGE)
+    assert all((presets.FOLDER / f"{name}.jpg").is_file() for name in presets.FOOTAGE)
+    made = presets.page(rows)
+    assert presets.PAGE.read_text(encoding="utf-8") == made, "run: python -m benchmarks.presets"
+
+
+def test_footage_of_color_speckle_has_clean_luma():
+    clean = torch.rand(2, 3, 32, 32)
+    kept, noisy = presets.color_blotches(clean)
+    weights = torch.tensor([0.2126, 0.7152, 0.0722])[:, None, None]
+    assert kept is clean and float((noisy - clean).abs().mean()) > 0.01
+    assert float(((noisy - clean) * weights).sum(1).abs().max()) < 1e-5

@@ -39,6 +39,12 @@ def test_auto_is_flow_aligned_averaging_then_wiener_then_a_network_at_full_stren
     assert (chain.luma, chain.chroma, chain.sigma_scale) == (100, 100, 1)
 
 
+def test_modifiers_reach_the_strengths_of_masks() -> None:
+    plain, light, strong = (resolve(load(f"interview{m}")) for m in ("", "+light", "+strong"))
+    assert [chain.masks[0].luma for chain in (light, plain, strong)] == [36, 60, 78]
+    assert [chain.luma for chain in (light, plain, strong)] == [51, 85, 100]
+
+
 def test_the_quickest_speeds_do_without_the_network_unless_it_is_asked_for() -> None:
     for speed in ("veryfast", "fast"):
         assert "net" not in resolve(load("auto"), speed=speed).text
@@ -253,7 +259,7 @@ def test_presets_of_ones_own_inherit(no_presets_of_ones_own: Path) -> None:
     mine, other, parent = (resolve(load(name)) for name in ("mine", "other", "high-iso"))
     assert (mine.luma, mine.chroma) == (51, 70)
     assert mine.stages == parent.stages
-    assert other.text == "temporal.mean > spatial.nlm > net.cnn > detail.contra"
+    assert other.text == "temporal.mean > spatial.nlm > net.cnn"
     assert other.chroma == 70
     assert resolve(load("auto")).luma == 100
 
@@ -292,7 +298,7 @@ def test_saving_showing_and_comparing(
              "synth:3,1.5", "--set", "spatial.block=16", "--about", "My film.")  # fmt: skip
     assert call(*words) == 0
     assert resolve(load("mine")).luma == 42 and load("mine").about == "My film."
-    assert resolve(load("mine")).text == "temporal.mean > spatial.wiener > grain.synth"
+    assert resolve(load("mine")).text == "temporal.mean > spatial.wiener > net.cnn > grain.synth"
     assert call(*words) == 4  # it is there already
     assert call(*words, "--overwrite") == 0
     capsys.readouterr()

@@ -202,8 +202,8 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 def modified(preset: Preset, modifier: str) -> Preset:
     """A preset done lighter or stronger, or for one gauge of film.
 
-    ``light`` removes 0.6 of what the preset does. ``strong`` removes 1.3 of it, but never more
-    than all, and takes the noise for 1.15 of what was measured.
+    ``light`` removes 0.6 of what the preset does, also inside its masks. ``strong`` removes 1.3 of
+    it, but never more than all, and takes the noise for 1.15 of what was measured.
 
     Raises:
         UsageError: the preset has no such modifier.
@@ -212,7 +212,12 @@ def modified(preset: Preset, modifier: str) -> Preset:
     if modifier in FACTORS:
         for dial in ("output.luma", "output.chroma"):
             percent = DIALS[dial].check(dial, values.get(dial, DIALS[dial].default))
-            values[dial] = min(100.0, round(percent * FACTORS[modifier], 1))
+            values[dial] = _times(percent, FACTORS[modifier])
+        for name in (name for name in values if name.startswith(f"{MASK}.")):
+            values[name] = {
+                key: _times(float(value), FACTORS[modifier]) if key in ("luma", "chroma") else value
+                for key, value in values[name].items()
+            }
         if modifier == "strong":
             dial = "noise.sigma_scale"
             scale = DIALS[dial].check(dial, values.get(dial, DIALS[dial].default))
@@ -227,6 +232,10 @@ def modified(preset: Preset, modifier: str) -> Preset:
             number=18,
         )
     return replace(preset, name=f"{preset.name}+{modifier}", values=values)
+
+
+def _times(percent: float, factor: float) -> float:
+    return min(100.0, round(percent * factor, 1))
 
 
 def _malformed(path: Path, why: str) -> UsageError:
