@@ -35,7 +35,6 @@ lint: install
 
 docs: install
 	$(BIN)/python -m vdenoise.docs
-	$(BIN)/vdenoise stages --json > stages.json.new && mv stages.json.new vdenoise/cli/stages.json
 	$(BIN)/python -m benchmarks.results
 
 # The whole comparison, hours on two cores: make benchmark DATA=FOLDER (see benchmarks/README.md).

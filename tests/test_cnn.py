@@ -59,6 +59,15 @@ def test_stronger_is_smoother_on_flat_noise() -> None:
     assert all(b < a for a, b in pairwise(rests)), rests
 
 
+def test_half_the_weight_is_half_the_correction() -> None:
+    _, before = filtered(*scene(7, 96, 128))
+    whole, half = (Cnn(weight=weight).apply(before) for weight in (1.0, 0.5))
+    for start, a, b in zip(before.signals, half.signals, whole.signals, strict=True):
+        assert torch.allclose(2 * (a.pixels - start.pixels), b.pixels - start.pixels, atol=1e-6)
+        assert torch.allclose(a.left, (start.left + b.left) / 2)
+    assert Cnn(weight=0).apply(before).luma.pixels.equal(before.luma.pixels)
+
+
 def test_where_nothing_is_left_nothing_is_done() -> None:
     averaged, before = filtered(*scene(7, 48, 64))
     clean = replace(averaged.luma, left=torch.zeros_like(averaged.luma.left))

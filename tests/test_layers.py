@@ -81,7 +81,7 @@ ALLOWED: dict[str, set[str]] = {
         *("evaluation", "quality"),
         *("errors", "frame", "media", "motion.cuts", "noise.profile", "stages", "preset"),
         *("plan", "run", "analyze", "library", "recipe", "batch", "farm", "training", "nets"),
-        *("atomic", "device", "ui", "process"),
+        *("atomic", "device", "docs", "ui", "process"),
     },
     "__main__": {"cli"},
     "": set(),

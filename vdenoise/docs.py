@@ -1,19 +1,19 @@
-"""Write ``docs/stages.md`` from the registry: ``python -m vdenoise.docs [FILE]``.
+"""Write ``docs/stages.md`` and what ``--help`` shows of stages: ``python -m vdenoise.docs``.
 
-The declaration of a parameter is its only description; a test compares the committed page with
+The declaration of a parameter is its only description; tests compare the committed files with
 what this module makes.
 """
 
 from __future__ import annotations
 
 import inspect
-import sys
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from vdenoise.preset import SPEEDS, Parameter, parameters
-from vdenoise.stages import SLOTS, methods, stage_class
+from vdenoise.stages import SLOTS, STAGES, methods, stage_class
 from vdenoise.stages.base import Stage
 
 INTRODUCTION = """\
@@ -95,10 +95,31 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def stages_json() -> str:
+    """Every stage in plain values, for programs and for the command line's help."""
+    return json.dumps({name: _described(name) for name in STAGES}, indent=1, ensure_ascii=False)
+
+
+def _described(name: str) -> dict[str, object]:
+    cls = stage_class(name)
+    stage = cls()
+    return {
+        "about": (cls.__doc__ or "").strip().partition("\n")[0],
+        "reach": stage.reach,
+        "halo": stage.halo,
+        "motion": stage.needs_motion,
+        "tiles": stage.tileable,
+        "float16": stage.half,
+        "parameters": [vars(parameter) for parameter in parameters(name)],
+        "speeds": cls.speeds,
+    }
+
+
 def main() -> None:
-    """Write the page to the file named on the command line, or to ``docs/stages.md``."""
-    target = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/stages.md")
-    target.write_text(stages_page(), encoding="utf-8")
+    """Write both."""
+    package = Path(__file__).parent
+    (package.parent / "docs" / "stages.md").write_text(stages_page(), encoding="utf-8")
+    (package / "cli" / "stages.json").write_text(stages_json() + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

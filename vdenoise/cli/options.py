@@ -50,6 +50,7 @@ CHAIN_OPTIONS: dict[str, str] = {
     "--motion-threshold": "temporal.motion_threshold",
     "--spatial": "spatial.method",
     "--model": "net.model",
+    "--model-weight": "net.weight",
     "--deblock": "deblock.strength",
     "--detail": "detail.strength",
     "--deband": "deband.strength",

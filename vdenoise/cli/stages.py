@@ -10,13 +10,13 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Everything about every stage, as JSON.")
 def stages(name: str | None, as_json: bool) -> None:
     """List the denoisers, or the parameters of one: spatial.nlm."""
-    from vdenoise import ui
+    from vdenoise import docs, ui
     from vdenoise.errors import UsageError
     from vdenoise.preset import did_you_mean, parameters
     from vdenoise.stages import STAGES, stage_class
 
     if as_json:
-        ui.result_json({key: describe(key) for key in STAGES})
+        ui.result(docs.stages_json())
         return
     if name is None:
         ui.table(
@@ -48,25 +48,6 @@ def stages(name: str | None, as_json: bool) -> None:
             for word, values in cls.speeds.items()
         ]
         ui.table("", ("--speed", "sets"), [cost for cost in costs if cost[1]])
-
-
-def describe(name: str) -> dict[str, object]:
-    """A stage in plain values."""
-    from vdenoise.preset import parameters
-    from vdenoise.stages import stage_class
-
-    cls = stage_class(name)
-    stage = cls()
-    return {
-        "about": _first_line(cls.__doc__),
-        "reach": stage.reach,
-        "halo": stage.halo,
-        "motion": stage.needs_motion,
-        "tiles": stage.tileable,
-        "float16": stage.half,
-        "parameters": [vars(parameter) for parameter in parameters(name)],
-        "speeds": cls.speeds,
-    }
 
 
 def _first_line(text: str | None) -> str:

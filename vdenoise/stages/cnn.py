@@ -49,11 +49,23 @@ class Cnn(Stage):
 
     model: str = param("S", "Network to run: S, M, L, a .safetensors or .pth file, or none.")
 
+    weight: float = param(
+        1.0,
+        "Share of the network's correction that is taken: 0 leaves what the stages before made.",
+        low=0,
+        high=1,
+    )
+
     structure_guard: bool = param(
         True,
         "Whether the network gives way to the stages before where it would remove more than the "
         "noise measured: fine textures stay.",
     )
+
+    @property
+    def idle(self) -> bool:
+        """Also without weight."""
+        return self.weight == 0 or super().idle
 
     @property
     def reach(self) -> int:
@@ -106,7 +118,8 @@ class Cnn(Stage):
         change = torch.cat(changes).to(block.luma.pixels)
         if "sigma" not in net.inputs:  # not told how much to remove
             change *= min(self.strength, 1.0)
-        left = max(0.0, 1.0 - self.strength)
+        change *= self.weight
+        left = 1.0 - self.weight * min(self.strength, 1.0)
         luma = block.luma[block.core]
         luma = Signal(luma.pixels + change[:, :1], luma.left * left)
         if block.chroma is None:
