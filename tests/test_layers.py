@@ -41,6 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     "tile": {"errors", "frame", "stages.base"},
     "device": {"errors"},
     "steps": {
+        "masks.spec",
         *("device", "errors", "frame", "guards", "preset", "settle", "stages", "stream", "tile"),
     },
     "plan": {

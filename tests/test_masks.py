@@ -43,7 +43,7 @@ def cover(text: str, height: int = 40, width: int = 60) -> Tensor:
 def test_masks_are_taken_apart() -> None:
     found = mask("sky=luma:70-100,luma=30,feather=8")
     assert (found.kind, found.numbers, found.mode) == ("luma", (70, 100), "set")
-    assert (found.luma, found.chroma, found.feather, found.stabilize) == (30, None, 8, 2)
+    assert (found.strengths, found.feather, found.stabilize) == ({"luma": 30}, 8, 2)
     found = mask("logo=rect:10,5%,20,8,mode=protect,invert=yes,opacity=50")
     assert found.numbers == (10, 5, 20, 8) and found.percent == (False, True, False, False)
     assert (found.mode, found.invert, found.opacity) == ("protect", True, 50)
@@ -124,10 +124,15 @@ def test_presets_hold_masks_and_the_command_line_wins(tmp_path: Path) -> None:
         '[[mask]]\nname = "logo"\nsource = "rect:0,0,9,9"\nmode = "protect"\ninvert = true\n'
     )
     sky, logo = resolve(load(str(preset))).masks
-    assert (sky.name, sky.luma, logo.mode, logo.invert) == ("sky", 30, "protect", True)
+    assert (sky.name, sky.strengths, logo.mode, logo.invert) == (
+        "sky",
+        {"luma": 30},
+        "protect",
+        True,
+    )
     typed = Layer("command line", parse_masks(["logo=none", "new=alpha", "sky=luma:80-100,luma=5"]))
     made = resolve(load(str(preset)), [typed])
-    assert [(m.name, m.luma) for m in made.masks] == [("sky", 5), ("new", None)]
+    assert [(m.name, m.strengths) for m in made.masks] == [("sky", {"luma": 5}), ("new", {})]
     assert made.origin["mask.sky"] == "command line"
     assert made.parameters()["mask.sky"]["luma"] == 5
 
@@ -183,7 +188,7 @@ def test_invert_opacity_and_combine() -> None:
     ):
         pair = [mask("a=rect:20,10,20,20,luma=7"), mask(f"b=rect:30,10,20,20,combine={how}")]
         (layer,) = layers(pair, gray)
-        assert torch.equal(layer.cover[0], wanted) and layer.spec.luma == 7
+        assert torch.equal(layer.cover[0], wanted) and layer.spec.strengths == {"luma": 7}
     with pytest.raises(UsageError, match="no mask before"):
         resolve(load("auto"), [Layer("x", parse_masks(["b=alpha,combine=max"]))])
 
@@ -191,8 +196,8 @@ def test_invert_opacity_and_combine() -> None:
 def both(texts: list[str], luma: float = 100, chroma: float = 100) -> tuple[Tensor, Tensor]:
     gray = block(torch.full((1, 1, 40, 60), 0.5), None)
     found = layers([mask(text) for text in texts], gray)
-    a, b, _ = strengths(found, luma, chroma, gray.luma.pixels)
-    return a[0, 0], b[0, 0]
+    amounts, _ = strengths(found, luma, chroma, gray.luma.pixels)
+    return amounts["luma"][0, 0], amounts["chroma"][0, 0]
 
 
 def test_modes_apply_protect_and_set() -> None:
@@ -350,6 +355,28 @@ def test_finishing_stays_out_of_protected_pixels_too(source: Path) -> None:
             assert torch.equal(found[n][plane][part], before[plane][part])
             assert not torch.equal(free[n][plane][part], before[plane][part])
         assert not torch.equal(found[n][0][:8], plain[n][0][:8])  # it works elsewhere
+
+
+def test_a_mask_has_its_own_share_of_sharpening(source: Path) -> None:
+    sharp = {"sharpen__strength": 1, "sharpen__noise_margin": 0}
+    plain, free = masked(source, []), masked(source, [], **sharp)
+    found = masked(source, ["m=rect:16,8,32,32,sharpen=0"], **sharp)
+    half = masked(source, ["m=rect:16,8,32,32,sharpen=50"], **sharp)
+    inside = np.s_[8:40, 16:48]
+    for n in range(len(plain)):
+        assert torch.equal(found[n][0][inside], plain[n][0][inside])
+        assert not torch.equal(free[n][0][inside], plain[n][0][inside])
+        assert torch.equal(found[n][0][:8], free[n][0][:8])
+        middle = (plain[n][0].float() + free[n][0].float())[inside] / 2
+        assert float((half[n][0][inside] - middle).abs().max()) <= 1  # rounded once
+
+
+def test_masks_hold_for_finishing_where_nothing_is_removed(source: Path) -> None:
+    off = {"output__luma": 0, "output__chroma": 0, "sharpen__strength": 1}
+    found = masked(source, ["m=rect:16,8,32,32,mode=protect"], **off)
+    for n, before in enumerate(planes(source)):
+        assert torch.equal(found[n][0][8:40, 16:48], before[0][8:40, 16:48])
+        assert not torch.equal(found[n][0], before[0])
 
 
 def test_a_mask_of_half_strength_is_the_strength_of_half(source: Path, tmp_path: Path) -> None:

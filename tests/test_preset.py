@@ -41,7 +41,7 @@ def test_auto_is_flow_aligned_averaging_then_wiener_then_a_network_at_full_stren
 
 def test_modifiers_reach_the_strengths_of_masks() -> None:
     plain, light, strong = (resolve(load(f"interview{m}")) for m in ("", "+light", "+strong"))
-    assert [chain.masks[0].luma for chain in (light, plain, strong)] == [36, 60, 78]
+    assert [chain.masks[0].strengths["luma"] for chain in (light, plain, strong)] == [36, 60, 78]
     assert [chain.luma for chain in (light, plain, strong)] == [51, 85, 100]
 
 

@@ -20,6 +20,7 @@ from vdenoise.noise.profile import NoiseProfile
 from vdenoise.plan import Plan
 from vdenoise.settle import Settle
 from vdenoise.stages import FINISHING
+from vdenoise.stages.base import resize_to
 from vdenoise.steps import Step, ranges, subsampling
 from vdenoise.stream import Group, Shots, mapped, windows
 from vdenoise.tile import apply_fitting
@@ -118,7 +119,7 @@ def _through(
         done = []
         for n, frame in enumerate(group.frames[group.core]):
             part = slice(n, n + 1)
-            now = luma[part], None if chroma is None else chroma[part]
+            now = _shared(frame, luma[part], None if chroma is None else chroma[part], step)
             averaged = now if step.stage.slot in ("temporal", "guard") else frame.averaged
             shown = {**frame.maps, **{name: found[part] for name, found in maps.items()}}
             done.append(replace(frame, luma=now[0], chroma=now[1], averaged=averaged, maps=shown))
@@ -181,6 +182,20 @@ def _compute(
         else _refined(chroma[core], block.chroma[core], done.chroma),
         done.maps,
     )
+
+
+def _shared(
+    frame: Frame, luma: Signal, chroma: Signal | None, step: Step
+) -> tuple[Signal, Signal | None]:
+    """What a step made of a frame, where masks let only a share of this slot's work be done."""
+    share = frame.maps.get(step.stage.slot)
+    if share is None:
+        return luma, chroma
+    luma = Signal(torch.lerp(frame.luma.pixels, luma.pixels, share), luma.left)
+    if chroma is not None and frame.chroma is not None:
+        of_chroma = resize_to(share, chroma.pixels)
+        chroma = Signal(torch.lerp(frame.chroma.pixels, chroma.pixels, of_chroma), chroma.left)
+    return luma, chroma
 
 
 def _mattes(frames: Sequence[Frame], mattes: Mattes) -> Tensor | None:

@@ -82,8 +82,8 @@ class Plan:
         """Whether luma and chroma may change at all; where not, they stay as they are."""
         chain = self.chain
         return (
-            chain.luma > 0 or any(mask.luma for mask in chain.masks),
-            chain.chroma > 0 or any(mask.chroma for mask in chain.masks),
+            chain.luma > 0 or any(mask.strengths.get("luma") for mask in chain.masks),
+            chain.chroma > 0 or any(mask.strengths.get("chroma") for mask in chain.masks),
         )
 
     @property

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from vdenoise import library
 from vdenoise.dials import Dial
 from vdenoise.errors import UsageError
-from vdenoise.masks.spec import MaskSpec, anchored, check_order, is_mask_name
+from vdenoise.masks.spec import REMOVED, MaskSpec, anchored, check_order, is_mask_name
 from vdenoise.masks.spec import make as make_mask
 from vdenoise.masks.spec import parse as parse_mask
 from vdenoise.stages import FINISHING, SLOTS, methods, stage_class
@@ -215,7 +215,7 @@ def modified(preset: Preset, modifier: str) -> Preset:
             values[dial] = _times(percent, FACTORS[modifier])
         for name in (name for name in values if name.startswith(f"{MASK}.")):
             values[name] = {
-                key: _times(float(value), FACTORS[modifier]) if key in ("luma", "chroma") else value
+                key: _times(float(value), FACTORS[modifier]) if key in REMOVED else value
                 for key, value in values[name].items()
             }
         if modifier == "strong":

@@ -16,7 +16,7 @@ from torch import Tensor
 from vdenoise.frame import Block, Signal
 from vdenoise.guards import excess, sigma_of, without_drift
 from vdenoise.masks.coverage import layers, strengths
-from vdenoise.masks.spec import MaskSpec
+from vdenoise.masks.spec import FINISHED, MaskSpec
 from vdenoise.stages.base import Stage, resize_to
 from vdenoise.stages.local import pad, taps_sum
 
@@ -95,9 +95,10 @@ class Settle(Stage):
     ) -> tuple[Tensor, Tensor]:
         """Factors on the correction of luma and chroma, each on its own grid."""
         masks = layers(self.masks, block)
-        of_luma, of_chroma, gate = strengths(masks, self.luma, self.chroma, clean)
+        amounts, gate = strengths(masks, self.luma, self.chroma, clean)
+        of_luma, of_chroma = amounts.pop("luma"), amounts.pop("chroma")
         if masks:
-            found["mask"], found["gate"] = of_luma, gate
+            found |= {"mask": of_luma, "gate": gate, **amounts}
         rest = self._tone(clean) * (1 - self.blend / 100)
         of_luma, of_chroma = of_luma * rest, of_chroma * rest
         if block.chroma is not None:
@@ -123,7 +124,7 @@ class Settle(Stage):
         return torch.stack(leveled)
 
     def _shown(self, found: dict[str, Tensor]) -> dict[str, Tensor]:
-        wanted = (*self.show, "gate")
+        wanted = (*self.show, "gate", *FINISHED)
         shown = {name: found[name] for name in wanted if name in found}
         if "structure" in found:
             shown["structure_share"] = found["structure"].mean(dim=(1, 2, 3))

@@ -15,6 +15,7 @@ from vdenoise.device import fast_bfloat16, free_bytes
 from vdenoise.errors import MemoryShort
 from vdenoise.frame import ClipInfo, PixelFormat
 from vdenoise.guards import GhostGuard
+from vdenoise.masks.spec import REMOVED
 from vdenoise.preset import Chain
 from vdenoise.settle import Settle
 from vdenoise.stages import FINISHING
@@ -83,9 +84,11 @@ def stages_of(chain: Chain, show: Sequence[str] = ()) -> tuple[Stage, ...]:
         chain: what to do.
         show: maps that somebody wants to see.
     """
-    own = any(mask.luma or mask.chroma for mask in chain.masks)
-    if chain.luma == chain.chroma == 0 and not own and "mask" not in show:
-        return tuple(stage for stage in chain.stages if stage.slot in FINISHING)
+    own = any(mask.strengths.get(plane) for mask in chain.masks for plane in REMOVED)
+    finishing = tuple(stage for stage in chain.stages if stage.slot in FINISHING)
+    drawn = "mask" in show or (chain.masks and finishing)  # from the cleaned picture
+    if chain.luma == chain.chroma == 0 and not own and not drawn:
+        return finishing
     accuracy: Accuracy = next((s.motion_accuracy for s in chain.stages if s.needs_motion), "fast")
     plain = Settle(motion_est=accuracy, show=tuple(show))
     settle = Settle(

@@ -137,11 +137,11 @@ def _combined(a: Tensor, b: Tensor, how: str) -> Tensor:
 
 def strengths(
     found: Sequence[Layer], luma: float, chroma: float, like: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """How much of the correction is used at each pixel, by masks alone.
+) -> tuple[dict[str, Tensor], Tensor]:
+    """How much of the work is done at each pixel, by masks alone.
 
-    A mask of value m with mode ``apply`` scales the strength by m, with ``protect`` by 1 - m; with
-    ``set`` the strength goes from the chain's at m = 0 to the mask's own at m = 1. Masks act one
+    A mask of value m with mode ``apply`` scales the work by m, with ``protect`` by 1 - m; with
+    ``set`` a strength goes from the chain's at m = 0 to the mask's own at m = 1. Masks act one
     after the other, so that two that apply leave the work to where they overlap.
 
     Args:
@@ -150,8 +150,9 @@ def strengths(
         like: (T, 1, H, W), for size, type and device.
 
     Returns:
-        (T, 1, H, W) in [0, 1] for luma and for chroma, and of what lets any work through (apply
-        and protect alone), all on luma's grid.
+        (T, 1, H, W) in [0, 1] on luma's grid: shares of the correction of ``luma`` and ``chroma``
+        and, where a mask has one, of what each finishing stage does; and what lets any work
+        through (apply and protect alone), which is in the first two already.
     """
     gate = torch.ones_like(like)
     amounts = {"luma": gate * (luma / 100), "chroma": gate * (chroma / 100)}
@@ -161,11 +162,8 @@ def strengths(
             gate = gate * cover
         elif spec.mode == "protect":
             gate = gate * (1 - cover)
-        for plane, own in (("luma", spec.luma), ("chroma", spec.chroma)):
-            if own is None:
-                continue
-            target = torch.full_like(gate, own / 100)
-            amounts[plane] = (
-                target if spec.mode == "apply" else torch.lerp(amounts[plane], target, cover)
-            )
-    return amounts["luma"] * gate, amounts["chroma"] * gate, gate
+        for name, own in spec.strengths.items():
+            before = amounts.get(name, torch.ones_like(like))
+            target = torch.full_like(like, own / 100)
+            amounts[name] = target if spec.mode == "apply" else torch.lerp(before, target, cover)
+    return {**amounts, "luma": amounts["luma"] * gate, "chroma": amounts["chroma"] * gate}, gate

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +24,24 @@ RANGES: dict[str, Dial] = {
 AUTOMATIC = ("shadows", "edges", "flat", "skin")
 EXTERNAL = ("file", "alpha")
 
-# Everything that may follow a source. Strengths are the chain's dials, inside the mask.
-STRENGTHS: dict[str, Dial] = {
+# Everything that may follow a source. Strengths are the chain's dials, inside the mask, and shares
+# of what the finishing stages do there.
+REMOVED: dict[str, Dial] = {
     "luma": Dial(None, 100.0, "Percent of the luma noise that is removed inside the mask."),
     "chroma": Dial(None, 100.0, "Percent of the chroma noise that is removed inside the mask."),
 }
+FINISHED: dict[str, Dial] = {
+    slot: Dial(None, 100.0, f"Percent of what {slot} does that is done inside the mask.")
+    for slot in ("detail", "deband", "sharpen", "grain")
+}
+STRENGTHS: dict[str, Dial] = {**REMOVED, **FINISHED}
 DIALS: dict[str, Dial] = {
     **STRENGTHS,
     "mode": Dial(
         None,
         0,
         "apply works inside the mask only, protect outside only, set gives the inside strengths "
-        "of its own (luma=, chroma=).",
+        "of its own (luma=, chroma=, sharpen= and others).",
         words=("apply", "protect", "set"),
     ),
     "invert": Dial("no", 0, "yes takes what is outside for inside.", words=("no", "yes")),
@@ -74,8 +80,7 @@ class MaskSpec:
     numbers: tuple[float, ...] = ()  # of a shape or a range
     percent: tuple[bool, ...] = ()  # which of a shape's numbers are percent of the picture
     mode: str = "apply"
-    luma: float | None = None  # strengths inside, in percent
-    chroma: float | None = None
+    strengths: Mapping[str, float] = field(default_factory=dict)  # inside, in percent, by name
     invert: bool = False
     feather: float = 0.0  # px
     opacity: float = 100.0
@@ -102,7 +107,8 @@ class MaskSpec:
             said["invert"] = "yes"
         if self.moving:
             said["stabilize"] = self.stabilize
-        for key in ("luma", "chroma", "feather", "opacity", "soft", "combine"):
+        said |= self.strengths
+        for key in ("feather", "opacity", "soft", "combine"):
             value = getattr(self, key)
             if value not in (DIALS[key].default, ""):
                 said[key] = value
@@ -184,17 +190,16 @@ def make(name: str, values: Mapping[str, Any]) -> MaskSpec:
         said["invert"] = "yes" if said["invert"] else "no"
     found = {key: DIALS[key].check(f"mask.{name}.{key}", value) for key, value in said.items()}
     kind, fields = _source(name, source)
-    strengths = [key for key in STRENGTHS if key in found]
+    strengths = {key: float(found[key]) for key in STRENGTHS if key in found}
     mode = found.get("mode") or ("set" if strengths else "apply")
-    _check_mode(name, mode, strengths, "combine" in found, "mode" in found)
+    _check_mode(name, mode, tuple(strengths), "combine" in found, "mode" in found)
     moving = kind in RANGES or kind == "auto"
     return MaskSpec(
         name=name,
         source=source,
         kind=kind,
         mode=mode,
-        luma=found.get("luma"),
-        chroma=found.get("chroma"),
+        strengths=strengths,
         invert=found.get("invert") == "yes",
         feather=found.get("feather", 0.0),
         opacity=found.get("opacity", 100.0),
@@ -205,11 +210,11 @@ def make(name: str, values: Mapping[str, Any]) -> MaskSpec:
     )
 
 
-def _check_mode(name: str, mode: str, strengths: list[str], joined: bool, said: bool) -> None:
+def _check_mode(name: str, mode: str, strengths: tuple[str, ...], joined: bool, said: bool) -> None:
     if joined and (strengths or said):
         raise UsageError(
             f"mask.{name} is combined with the mask before and has a mode or strengths of its own.",
-            "Say mode, luma and chroma at the first mask of the group.",
+            "Say mode and strengths at the first mask of the group.",
             number=62,
         )
     if mode == "protect" and strengths:
