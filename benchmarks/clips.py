@@ -41,6 +41,9 @@ CLEAN = {
     "tennis": ("clean_tennis_448x256_png", "*.png"),
 }
 
+SAMPLE = "scene"  # ours: drawn, without any noise of its own
+SAMPLE_FILE = Path(__file__).parent.parent / "samples" / "scene_clean.mp4"
+
 KINDS: dict[str, Layout] = {
     "gaussian-10": "gbrp",
     "gaussian-20": "gbrp",
@@ -72,13 +75,24 @@ class Clip:
         return self.reference.shape[-1], self.reference.shape[-2]
 
 
-def load_clean(data: Path, name: str, frames: int) -> Tensor:
-    """The first ``frames`` clean frames, (T, 3, H, W) float R'G'B' in [0, 1], even sizes."""
-    folder, pattern = CLEAN[name]
-    files = sorted((data / folder).glob(pattern))[:frames]
-    if not files:
-        raise SystemExit(f"No {pattern} in {data / folder}: name the folder with --data.")
-    pictures = [cv2.imread(str(f), cv2.IMREAD_COLOR)[..., ::-1] for f in files]
+def load_clean(data: Path | None, name: str, frames: int) -> Tensor:
+    """The first ``frames`` clean frames, (T, 3, H, W) float R'G'B' in [0, 1], even sizes.
+
+    Args:
+        data: folder of the clips in `CLEAN`; not needed for our own sample.
+        name: of a clip in `CLEAN`, or `SAMPLE`.
+        frames: how many, at most.
+    """
+    if name == SAMPLE:
+        capture, pictures = cv2.VideoCapture(str(SAMPLE_FILE)), []
+        while len(pictures) < frames and (read := capture.read())[0]:
+            pictures.append(read[1][..., ::-1])
+    else:
+        folder, pattern = CLEAN[name]
+        files = sorted((data or Path()).joinpath(folder).glob(pattern))[:frames]
+        if not files:
+            raise SystemExit(f"No {pattern} of {folder}: name the folder it is in with --data.")
+        pictures = [cv2.imread(str(f), cv2.IMREAD_COLOR)[..., ::-1] for f in files]
     stack = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
     height, width = stack.shape[-2:]
     return stack[..., : height // 2 * 2, : width // 2 * 2]

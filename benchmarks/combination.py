@@ -31,7 +31,6 @@ from vdenoise.quality.metrics import flicker, luma, psnr, ssim
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs" / "combination.png"
-SAMPLE = "scene"
 PARTS = ("temporal", "spatial", "net")
 SWITCHES = {"temporal": "temporal.method", "spatial": "spatial.method", "net": "net.method"}
 HEAVY = (Noise("gaussian", 50), Noise("sensor", 0.04), Noise("compressed-film", 28))
@@ -51,7 +50,7 @@ def main() -> None:
     torch.set_num_threads(chosen.threads)
     known = set(_known()) if chosen.missing else set()
     for name in chosen.clips:
-        clean = load_clean(chosen.data, name, chosen.frames)
+        clean = clips.load_clean(chosen.data, name, chosen.frames)
         for row in _rows(name, clean, chosen, known):
             print(row, flush=True)
             _store(row)
@@ -92,16 +91,6 @@ def _store(row: Row) -> None:
     results.save(results.COMBINATION, content | {"rows": [rows[k] for k in sorted(rows)]})
 
 
-def load_clean(data: Path, name: str, frames: int) -> Tensor:
-    """The first frames of a clip in ``data`` or of our sample: (T, 3, H, W) R'G'B' in [0, 1]."""
-    if name != SAMPLE:
-        return clips.load_clean(data, name, frames)
-    capture, found = cv2.VideoCapture(str(ROOT / "samples" / "scene_clean.mp4")), []
-    while len(found) < frames and (read := capture.read())[0]:
-        found.append(read[1][..., ::-1])
-    return torch.from_numpy(np.stack(found)).permute(0, 3, 1, 2).float() / 255
-
-
 def _rows(name: str, clean: Tensor, chosen: argparse.Namespace, known: set[Key]) -> Iterator[Row]:
     for noise in HEAVY if chosen.heavy else (*HEAVY, *MODERATE):
         made = _noisy(clean, noise)
@@ -137,7 +126,7 @@ def _row(
 
 def _picture(frames: int, device: str) -> Picture:
     """The middle frame of the sample with the strongest camera noise: crops at 200 %."""
-    clean = load_clean(Path(), SAMPLE, frames)
+    clean = clips.load_clean(None, clips.SAMPLE, frames)
     made = _noisy(clean, HEAVY[1])
     shown = {"noisy": made.answer(made.planes)}
     for parts in SHOWN:
@@ -164,7 +153,7 @@ def _arguments() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    known = [*clips.CLEAN, SAMPLE]
+    known = [*clips.CLEAN, clips.SAMPLE]
     parser.add_argument("--data", type=Path, required=True, help="folder of the clean clips")
     parser.add_argument("--clips", nargs="+", choices=known, default=known)
     parser.add_argument("--speeds", nargs="+", default=SPEEDS)

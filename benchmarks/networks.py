@@ -114,7 +114,7 @@ def chain(values: Mapping[str, str], proposed: Mapping[str, str]) -> Chain:
 
 def competitors(models: list[str], *, alone: bool = False) -> dict[str, dict[str, str]]:
     """The classic chain and each model after it; with ``alone`` also without the temporal stage."""
-    found: dict[str, dict[str, str]] = {CLASSIC: {}}
+    found: dict[str, dict[str, str]] = {CLASSIC: {"net.model": "none"}}
     for model in models:
         found[_name(model)] = {"net.model": model}
         if alone:
@@ -338,7 +338,8 @@ def _arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of the clean clips")
-    parser.add_argument("--clips", nargs="*", choices=list(clips.CLEAN), default=list(clips.CLEAN))
+    known = [*clips.CLEAN, clips.SAMPLE]
+    parser.add_argument("--clips", nargs="*", choices=known, default=list(clips.CLEAN))
     parser.add_argument("--also", type=Path, action="append", help="another folder of clean frames")
     parser.add_argument("--model", action="append", help="name or file; may be repeated [shipped]")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))

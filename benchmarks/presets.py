@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -21,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks import clips, results
-from benchmarks.combination import SAMPLE, Picture, load_clean, tile
+from benchmarks.combination import Picture, tile
 from vdenoise.evaluation.measure import run_chain
 from vdenoise.evaluation.protocol import Given, decoded
 from vdenoise.library import shipped
@@ -130,7 +129,7 @@ def main() -> None:
     """Run what is asked for, merge it into the results, and write pictures and page."""
     chosen = _arguments()
     torch.set_num_threads(chosen.threads)
-    clean = load_clean(Path(), SAMPLE, chosen.frames)
+    clean = clips.load_clean(None, clips.SAMPLE, chosen.frames)
     FOLDER.mkdir(exist_ok=True)
     for name in chosen.presets:
         row, picture = _measured(name, clean, chosen.device)

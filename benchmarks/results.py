@@ -245,9 +245,9 @@ def networks_section(rows: list[Row]) -> str:
         ]
     if found := parts.get("clean"):
         texts += [
-            "Change of clean clips, RMS in 8-bit codes (what noise and compression they have "
-            "themselves is in it):",
-            _by_noise(found, "change", 3),
+            "Change of clean clips, RMS in 8-bit codes: `scene` is drawn and has no noise; what "
+            "noise and compression the others have themselves is in it:",
+            _by_clip(found, "change", 2),
         ]
     if found := parts.get("precision"):
         texts += ["Precision of the network, white noise of 20 codes:", _by_noise(found, "psnr", 3)]
@@ -321,6 +321,18 @@ def _by_noise(rows: list[Row], name: str, digits: int) -> str:
         if any(cells):
             label = competitor if told == "measured" else f"{competitor}, {told}"
             lines.append(f"| {label} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _by_clip(rows: list[Row], name: str, digits: int) -> str:
+    """A column for each clip."""
+    clip_names = sorted({r["clip"] for r in rows})
+    table = {(r["competitor"], r["clip"]): r[name] for r in rows}
+    lines = [f"| | {' | '.join(clip_names)} |", f"|---|{'---:|' * len(clip_names)}"]
+    for competitor in dict.fromkeys(r["competitor"] for r in rows):
+        values = [table.get((competitor, clip)) for clip in clip_names]
+        cells = ["" if value is None else f"{value:.{digits}f}" for value in values]
+        lines.append(f"| {competitor} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
