@@ -34,13 +34,13 @@ from torch.nn import functional
 
 from benchmarks import clips, results
 from benchmarks.peers import PEERS, VAPOURSYNTH, best_setting
+from vdenoise.chain import Chain, Layer, resolve
 from vdenoise.device import fast_bfloat16, find_device
 from vdenoise.evaluation import material
 from vdenoise.evaluation.measure import Told, profile_told, run_chain
 from vdenoise.evaluation.protocol import Given, Noise, given
 from vdenoise.nets.base import NetInput, example, macs_per_pixel, parameters
 from vdenoise.nets.models import find, load, shipped
-from vdenoise.preset import Chain, Layer, resolve
 from vdenoise.preset import load as preset
 from vdenoise.quality.metrics import flicker, luma, psnr, ssim
 from vdenoise.steps import Precision

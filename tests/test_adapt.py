@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch.nn import functional
 
 from vdenoise import cli
+from vdenoise.chain import Layer, resolve
 from vdenoise.errors import UsageError, VerifyError
 from vdenoise.media.probe import probe
 from vdenoise.media.roundtrip import to_planes
@@ -23,7 +24,7 @@ from vdenoise.nets.base import Network
 from vdenoise.nets.models import find
 from vdenoise.noise import synth
 from vdenoise.noise.profile import NoiseProfile
-from vdenoise.preset import Layer, load, resolve
+from vdenoise.preset import load
 from vdenoise.stages.base import Stage
 from vdenoise.training import adapt as adapting
 from vdenoise.training.bank import SIDE, collect

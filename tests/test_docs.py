@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.finishing import order_table
 from vdenoise.docs import stages_page
-from vdenoise.preset import parameters
+from vdenoise.parameters import parameters
 from vdenoise.stages import STAGES
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "stages.md"

@@ -13,6 +13,7 @@ import torch
 from clips import Clip, write
 from torch import Tensor
 
+from vdenoise.chain import Chain, Layer, resolve
 from vdenoise.cli import status
 from vdenoise.errors import DeviceError, InputError, UsageError
 from vdenoise.evaluation import material
@@ -21,7 +22,7 @@ from vdenoise.evaluation.protocol import Form, Given, Noise, given, noises
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
 from vdenoise.nets.color import from_rgb
-from vdenoise.preset import Chain, Layer, load, resolve
+from vdenoise.preset import load
 from vdenoise.quality.lpips import Lpips
 
 FORMS: tuple[Form, ...] = ("float", "8bit", "420")

@@ -19,6 +19,7 @@ import torch
 from clips import Clip, write
 
 from vdenoise import analyze, run
+from vdenoise.chain import Layer
 from vdenoise.color import lift
 from vdenoise.errors import ConflictError, TryAgain, UsageError
 from vdenoise.farm.assemble import assemble, check_engines, collect
@@ -42,7 +43,7 @@ from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
 from vdenoise.noise.estimate import Analyzer
 from vdenoise.plan import Plan, make
-from vdenoise.preset import Layer, load
+from vdenoise.preset import load
 
 CUT = 13  # first frame of the second shot, as --cuts would say
 LAYERS = [Layer("test", {"temporal.radius": 2, "spatial.method": "gaussian"})]

@@ -14,14 +14,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from vdenoise import cli, run
+from vdenoise.chain import Layer, resolve
 from vdenoise.draws import normal
 from vdenoise.errors import UsageError
 from vdenoise.frame import Block, Signal
 from vdenoise.noise.profile import LEVELS, NoiseProfile
-from vdenoise.preset import Layer, load, parse_grain, resolve
+from vdenoise.preset import load
 from vdenoise.stages import FINISHING, SLOTS, stage_class
 from vdenoise.stages.grain import correlation
 from vdenoise.stream import Shots
+from vdenoise.typed import parse_grain
 
 COARSE = tuple(
     tuple(

@@ -36,16 +36,19 @@ ALLOWED: dict[str, set[str]] = {
     "masks": {"frame", "color", "motion"},
     "guards": {"frame", "noise.profile", "motion.warp", "stages.base"},
     "settle": {"frame", "guards", "masks", "stages.base", "stages.local"},
-    "preset": {"errors", "dials", "library", "masks.spec", "stages"},
+    "parameters": {"errors", "stages"},
+    "preset": {"errors", "dials", "library", "masks.spec", "parameters", "stages"},
+    "chain": {"dials", "errors", "masks.spec", "parameters", "preset", "stages"},
+    "typed": {"dials", "errors", "masks.spec", "stages"},
     "stream": {"frame"},
     "tile": {"errors", "frame", "stages.base"},
     "device": {"errors"},
     "steps": {
-        "masks.spec",
-        *("device", "errors", "frame", "guards", "preset", "settle", "stages", "stream", "tile"),
+        *("chain", "device", "errors", "frame", "guards", "masks.spec", "settle", "stages"),
+        *("stream", "tile"),
     },
     "plan": {
-        *("device", "errors", "frame", "masks.files", "media", "preset", "stages", "steps"),
+        *("chain", "device", "errors", "frame", "masks.files", "media", "stages", "steps"),
         "stream",
     },
     "correction": {"codes", "frame", "color", "masks.files", "plan", "stages.base"},
@@ -59,12 +62,13 @@ ALLOWED: dict[str, set[str]] = {
     },
     "analyze": {"errors", "frame", "color", "media", "noise", "run", "stream"},
     "recipe": {
-        *("atomic", "errors", "frame", "masks.spec", "media", "noise.profile", "plan", "preset"),
+        *("atomic", "chain", "errors", "frame", "masks.spec", "media", "noise.profile", "plan"),
         "run",
     },
     "farm": {
         *("errors", "frame", "media", "noise.profile", "stages", "preset", "stream", "plan"),
-        *("atomic", "library", "run", "analyze", "recipe", "masks.spec"),
+        *("atomic", "library", "run", "analyze", "recipe", "masks.spec", "chain", "dials"),
+        "parameters",
     },
     "batch": {"atomic", "errors", "media", "process", "recipe"},
     "quality": {"errors", "frame", "color", "transform", "motion"},
@@ -73,16 +77,16 @@ ALLOWED: dict[str, set[str]] = {
         *("atomic", "analyze", "device", "plan", "run", "stream"),
     },
     "evaluation": {
-        *("errors", "frame", "color", "media", "nets", "noise", "quality", "preset", "stream"),
+        *("errors", "frame", "color", "media", "nets", "noise", "quality", "chain", "stream"),
         *("plan", "steps", "denoise", "analyze"),
     },
-    "docs": {"preset", "stages"},
+    "docs": {"parameters", "preset", "stages"},
     "ui": {"errors"},
     "cli": {
         *("evaluation", "quality"),
         *("errors", "frame", "media", "motion.cuts", "noise.profile", "stages", "preset"),
         *("plan", "run", "analyze", "library", "recipe", "batch", "farm", "training", "nets"),
-        *("atomic", "device", "docs", "ui", "process"),
+        *("atomic", "chain", "device", "dials", "docs", "parameters", "typed", "ui", "process"),
     },
     "__main__": {"cli"},
     "": set(),
@@ -154,7 +158,10 @@ def test_stages_do_not_know_each_other() -> None:
 
 def test_the_command_line_loads_nothing_heavy() -> None:
     """At the top of its modules: torch alone takes a second, and --help is to answer at once."""
-    light = {"click", "vdenoise", "vdenoise.errors", "vdenoise.preset", "vdenoise.stages"}
+    light = {"click", "vdenoise"}
+    light |= {
+        f"vdenoise.{name}" for name in ("chain", "dials", "errors", "preset", "stages", "typed")
+    }
     for path in (ROOT / "cli").glob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in tree.body:

@@ -17,6 +17,7 @@ from test_run import NOISE, Quiet, chain, denoised, planes, planned, same
 from torch import Tensor
 
 from vdenoise import cli, plan, run
+from vdenoise.chain import Layer, resolve
 from vdenoise.errors import ConflictError, UsageError
 from vdenoise.farm.planfile import ChainRecord
 from vdenoise.masks.coverage import layers, strengths
@@ -27,8 +28,9 @@ from vdenoise.media.beside import view_settings
 from vdenoise.media.probe import probe
 from vdenoise.motion.flow import SharedMotion
 from vdenoise.motion.warp import warp
-from vdenoise.preset import Layer, load, parse_masks, resolve
+from vdenoise.preset import load
 from vdenoise.stream import Shots
+from vdenoise.typed import parse_masks
 
 
 def mask(text: str) -> MaskSpec:

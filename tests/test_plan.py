@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from vdenoise import plan, steps
+from vdenoise.chain import Chain, resolve
 from vdenoise.device import find_device
 from vdenoise.errors import DeviceError, MemoryShort, UsageError
 from vdenoise.frame import ClipInfo, PixelFormat
 from vdenoise.media.encoder import EncodeSettings
-from vdenoise.preset import Chain, load, resolve
+from vdenoise.preset import load
 from vdenoise.stages.base import Stage
 from vdenoise.stream import Shots
 from vdenoise.tile import SMALLEST_TILE

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from vdenoise import cli, library
+from vdenoise.chain import Layer, resolve
 from vdenoise.errors import UsageError
-from vdenoise.preset import SPEEDS, Layer, Preset, load, names, parse_assignments, resolve
+from vdenoise.preset import SPEEDS, Preset, load, names
+from vdenoise.typed import parse_assignments
 
 EMPTY = Preset("empty", "Nothing said.", {})
 

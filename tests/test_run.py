@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vdenoise import plan, run, tile
+from vdenoise.chain import Chain, Layer, resolve
 from vdenoise.denoise import denoise
 from vdenoise.errors import InputError, Interrupted, OutputError
 from vdenoise.frame import PixelFormat, SourceFrame
@@ -24,7 +25,7 @@ from vdenoise.media.writer import Writer
 from vdenoise.nets import build
 from vdenoise.noise.profile import NoiseProfile
 from vdenoise.noise.removed import removed_noise, restored
-from vdenoise.preset import Chain, Layer, load, resolve
+from vdenoise.preset import load
 from vdenoise.stream import Shots
 
 NOISE = NoiseProfile.white(0.06, 0.06, 0.06)

@@ -14,10 +14,12 @@ from pictures import SIGMA, block, noisy, psnr, scene
 from test_run import chain, denoised, planes, planned, same
 from torch import Tensor
 
+from vdenoise.chain import Layer, resolve
+from vdenoise.dials import DIALS
 from vdenoise.errors import UsageError
 from vdenoise.frame import Block, Signal
 from vdenoise.guards import DRIFT, GhostGuard, Tally
-from vdenoise.preset import DIALS, Layer, load, resolve
+from vdenoise.preset import load
 from vdenoise.settle import Settle, _weighted_bands
 from vdenoise.stages import stage_class
 from vdenoise.steps import stages_of

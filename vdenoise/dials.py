@@ -6,7 +6,7 @@ wherever it was said.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,3 +91,42 @@ def _number(value: Any) -> float:
         return float("nan") if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
         return float("nan")
+
+
+# The dials of the chain as a whole, by full name.
+DIALS: Mapping[str, Dial] = {
+    "output.luma": Dial(100.0, 100.0, "Percent of the luma noise found that is removed; 0 is off."),
+    "output.chroma": Dial(
+        100.0, 100.0, "Percent of the chroma noise found that is removed; 0 is off."
+    ),
+    "output.blend": Dial(
+        0.0, 100.0, "Percent of the source's noise that is given back evenly; 0 is off."
+    ),
+    "output.limit": Dial(
+        0.0, 255.0, "No sample moves by more than this many 8-bit codes; 0 is off."
+    ),
+    "output.bands": Dial(
+        (100.0,) * 4,
+        100.0,
+        "Percent removed of coarse blotches, large, small and the finest grain, in this order.",
+        count=4,
+    ),
+    "output.shadows": Dial(100.0, 100.0, "Percent of the strength that works in dark parts."),
+    "output.highlights": Dial(100.0, 100.0, "Percent of the strength that works in bright parts."),
+    "output.guards": Dial(
+        (),
+        0.0,
+        "What watches the removed signal: for a shift of levels, for picture in it, for ghosts.",
+        words=("color", "structure", "ghost"),
+        several=True,
+    ),
+    "output.mask_fit": Dial(
+        "exact",
+        0.0,
+        "scale takes a mask of another size or length: resized, its last frame held.",
+        words=("exact", "scale"),
+    ),
+    "noise.sigma_scale": Dial(1.0, 4.0, "Factor on the measured noise: above 1 is taken as more."),
+}
+DIAL_FIELDS = {name: name.partition(".")[2] for name in DIALS}  # of `Chain`
+MASK = "mask"  # values named mask.NAME hold what was asked of a mask

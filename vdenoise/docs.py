@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from vdenoise.preset import SPEEDS, Parameter, parameters
+from vdenoise.parameters import Parameter, parameters
+from vdenoise.preset import SPEEDS
 from vdenoise.stages import SLOTS, STAGES, methods, stage_class
 from vdenoise.stages.base import Stage
 

@@ -20,7 +20,9 @@ Anything else that escapes is a bug of ours: traceback and exit code 1.
 
 from __future__ import annotations
 
+import difflib
 import errno
+from collections.abc import Iterable
 from typing import ClassVar
 
 # What a shared folder says when its server is away for a moment: the same may work later.
@@ -47,6 +49,12 @@ class VdenoiseError(Exception):
     def code(self) -> str:
         """Stable identifier such as ``E0301``."""
         return f"E{self.exit_code:02d}{self.number:02d}"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Suggestion for a mistyped word, with a leading space, or nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {close[0]}?" if close else ""
 
 
 def fault_of(error: ValueError) -> str:

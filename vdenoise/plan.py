@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from vdenoise.chain import Chain
 from vdenoise.device import find_device
 from vdenoise.errors import UsageError
 from vdenoise.frame import ClipInfo
 from vdenoise.masks import files
 from vdenoise.media.encoder import IMAGES, EncodeSettings
-from vdenoise.preset import Chain
 from vdenoise.steps import Step, fitted, ranges, stages_of
 from vdenoise.stream import Shots
 

@@ -1,81 +1,32 @@
-"""Presets and the chain of denoisers they describe.
+"""Presets: a chain with its values under a name.
 
 A preset is a TOML file: ``schema``, ``about``, optionally ``speed``, and one table each for
 ``[output]``, ``[noise]`` and every slot of the chain in the order in which slots run. What is
 accepted in a slot's table is declared once, on the stage's model.
-
-Later layers win: stage default < preset < ``--speed`` < ``VDENOISE_*`` < command line.
 """
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vdenoise import library
-from vdenoise.dials import Dial
-from vdenoise.errors import UsageError
-from vdenoise.masks.spec import REMOVED, MaskSpec, anchored, check_order, is_mask_name
-from vdenoise.masks.spec import make as make_mask
-from vdenoise.masks.spec import parse as parse_mask
-from vdenoise.stages import FINISHING, SLOTS, methods, stage_class
-
-if TYPE_CHECKING:
-    from pydantic.fields import FieldInfo
-
-    from vdenoise.stages.base import Stage
+from vdenoise.dials import DIALS, MASK
+from vdenoise.errors import UsageError, did_you_mean
+from vdenoise.masks.spec import REMOVED, anchored, is_mask_name
+from vdenoise.parameters import in_slot
+from vdenoise.stages import FINISHING, SLOTS
 
 SCHEMA = 1
 SPEEDS = ("veryfast", "fast", "base", "slow", "veryslow")
 FACTORS = {"light": 0.6, "strong": 1.3}  # modifiers of any preset, on the shares removed
 STRONG_SCALE = 1.15  # on the measured noise: where all of it goes already, more is taken for noise
 _LAST = frozenset(FINISHING)
-OFF = "none"  # the method that switches a slot off
-
-
-DIALS: Mapping[str, Dial] = {
-    "output.luma": Dial(100.0, 100.0, "Percent of the luma noise found that is removed; 0 is off."),
-    "output.chroma": Dial(
-        100.0, 100.0, "Percent of the chroma noise found that is removed; 0 is off."
-    ),
-    "output.blend": Dial(
-        0.0, 100.0, "Percent of the source's noise that is given back evenly; 0 is off."
-    ),
-    "output.limit": Dial(
-        0.0, 255.0, "No sample moves by more than this many 8-bit codes; 0 is off."
-    ),
-    "output.bands": Dial(
-        (100.0,) * 4,
-        100.0,
-        "Percent removed of coarse blotches, large, small and the finest grain, in this order.",
-        count=4,
-    ),
-    "output.shadows": Dial(100.0, 100.0, "Percent of the strength that works in dark parts."),
-    "output.highlights": Dial(100.0, 100.0, "Percent of the strength that works in bright parts."),
-    "output.guards": Dial(
-        (),
-        0.0,
-        "What watches the removed signal: for a shift of levels, for picture in it, for ghosts.",
-        words=("color", "structure", "ghost"),
-        several=True,
-    ),
-    "output.mask_fit": Dial(
-        "exact",
-        0.0,
-        "scale takes a mask of another size or length: resized, its last frame held.",
-        words=("exact", "scale"),
-    ),
-    "noise.sigma_scale": Dial(1.0, 4.0, "Factor on the measured noise: above 1 is taken as more."),
-}
-DIAL_FIELDS = {name: name.partition(".")[2] for name in DIALS}  # of `Chain`
-MASK = "mask"  # values named mask.NAME hold what was asked of a mask
 
 
 @dataclass(frozen=True)
@@ -88,53 +39,6 @@ class Preset:
     speed: str = "base"
     why: str = ""  # the reasons for its values
     gauges: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # values by film gauge
-
-
-@dataclass(frozen=True)
-class Layer:
-    """Values from one place, such as the environment, and what to call that place."""
-
-    origin: str
-    values: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Chain:
-    """What to do, completely resolved: nothing here is a default any more."""
-
-    preset: str
-    speed: str
-    luma: float  # percent of the noise found to remove
-    chroma: float
-    sigma_scale: float
-    stages: tuple[Stage, ...]
-    origin: Mapping[str, str] = field(default_factory=dict)  # where a value came from, if said
-    blend: float = 0.0
-    limit: float = 0.0  # 8-bit codes, 0 is none
-    bands: tuple[float, float, float, float] = (100.0,) * 4  # low to high
-    shadows: float = 100.0
-    highlights: float = 100.0
-    guards: tuple[str, ...] = ()
-    mask_fit: str = "exact"
-    masks: tuple[MaskSpec, ...] = ()
-
-    @property
-    def text(self) -> str:
-        """For people: ``temporal.mean > spatial.wiener``."""
-        return " > ".join(stage.name for stage in self.stages) or "nothing"
-
-    def parameters(self) -> dict[str, Any]:
-        """Every value by its name, as for ``--set``."""
-        found = {name: getattr(self, field) for name, field in DIAL_FIELDS.items()}
-        values: dict[str, Any] = {
-            name: list(value) if isinstance(value, tuple) else value  # as JSON has it
-            for name, value in found.items()
-        }
-        values |= {f"{MASK}.{mask.name}": mask.values() for mask in self.masks}
-        for stage in self.stages:
-            values[f"{stage.slot}.method"] = stage.method
-            values |= {f"{stage.slot}.{k}": v for k, v in stage.model_dump(mode="json").items()}
-        return values
 
 
 def names() -> tuple[str, ...]:
@@ -300,9 +204,9 @@ def as_toml(about: str, inherit: str, speed: str | None, values: Mapping[str, An
     if speed is not None:
         lines.append(f"speed = {_toml(speed)}")
     for table in ("output", "noise", *SLOTS):
-        if mine := _in_slot(values, table):
+        if mine := in_slot(values, table):
             lines += ["", f"[{table}]", *(f"{key} = {_toml(v)}" for key, v in mine.items())]
-    for name, asked in _in_slot(values, MASK).items():
+    for name, asked in in_slot(values, MASK).items():
         keys = {"name": name, **asked}
         lines += ["", f"[[{MASK}]]", *(f"{key} = {_toml(v)}" for key, v in keys.items())]
     return "\n".join(lines) + "\n"
@@ -346,293 +250,3 @@ def _mask_tables(path: Path, tables: Any) -> dict[str, dict[str, Any]]:
             raise _malformed(path, f"it has two masks named {name}")
         found[f"{MASK}.{name}"] = anchored(values, path.parent)
     return found
-
-
-def parse_assignments(items: Iterable[str]) -> dict[str, str]:
-    """Take ``--set slot.param=value`` apart.
-
-    Raises:
-        UsageError: an item has no such form, or a name comes twice.
-    """
-    values: dict[str, str] = {}
-    for item in items:
-        name, equals, value = item.partition("=")
-        name = name.strip()
-        if not equals or name.count(".") != 1:
-            raise UsageError(
-                f"--set {item} is not of the form stage.param=value.",
-                "For example: --set spatial.method=nlm (vdenoise stages lists the names).",
-                number=13,
-            )
-        if name in values:
-            raise UsageError(f"{name} is set twice.", "Set it once.", number=14)
-        values[name] = value.strip()
-    return values
-
-
-def parse_grain(text: str) -> dict[str, str]:
-    """What ``--grain`` says, as values of the grain slot.
-
-    ``keep:PERCENT`` of the true grain, ``match:FILE``, ``synth:AMOUNT[,SIZE]``, or ``none`` (0 is
-    the same).
-
-    Raises:
-        UsageError: it is none of these.
-    """
-    kind, colon, rest = text.strip().partition(":")
-    if not colon and kind in (OFF, "0"):
-        return {"grain.method": OFF}
-    if colon and rest:
-        if kind == "keep":
-            return {"grain.method": kind, "grain.strength": _share(rest)}
-        if kind == "match":
-            return {"grain.method": kind, "grain.file": rest}
-        if kind == "synth":
-            amount, comma, size = rest.partition(",")
-            return {"grain.method": kind, "grain.amount": amount} | (
-                {"grain.size": size} if comma else {}
-            )
-    raise UsageError(
-        f"--grain {text} is not a kind of grain.",
-        "Say keep:PERCENT, match:FILE, synth:AMOUNT[,SIZE] or none.",
-        number=13,
-    )
-
-
-def _share(percent: str) -> str:
-    """Percent as typed, as a share from 0 to 1."""
-    try:
-        number = float(percent)
-    except ValueError:
-        number = float("nan")
-    if not 0 <= number <= 100:
-        raise UsageError(
-            f"--grain keep:{percent}: want a number from 0 to 100.",
-            "It is the percentage of the true grain that is given back; 0 is off.",
-            number=17,
-        )
-    return repr(number / 100)
-
-
-def parse_masks(items: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Take ``--mask NAME=SOURCE[,key=value...]`` apart, to values named ``mask.NAME``.
-
-    Raises:
-        UsageError: an item has no such form, or a name comes twice.
-    """
-    values: dict[str, dict[str, Any]] = {}
-    for item in items:
-        name, said = parse_mask(item)
-        if f"{MASK}.{name}" in values:
-            raise UsageError(f"The mask {name} is given twice.", "Give each a name.", number=14)
-        values[f"{MASK}.{name}"] = anchored(said, Path.cwd())
-    return values
-
-
-def resolve(preset: Preset, layers: Sequence[Layer] = (), *, speed: str | None = None) -> Chain:
-    """Put a preset and what was asked for on top of it together.
-
-    A layer that names another method for a slot than the preset's starts from that method's own
-    defaults: the preset's values of that slot were meant for the other one.
-
-    Args:
-        preset: the lowest layer above the stages' defaults.
-        layers: later ones win.
-        speed: cost word where one was typed; it wins over what the preset says on cost.
-
-    Raises:
-        UsageError: a name does not exist or a value is not accepted.
-    """
-    ranked = (Layer(f"preset {preset.name}", preset.values), *layers)
-    for layer in ranked:
-        _check_names(layer)
-    origin: dict[str, str] = {}
-    dials: dict[str, Any] = {}
-    for name, dial in DIALS.items():
-        said = [layer for layer in ranked if name in layer.values]
-        value = said[-1].values[name] if said else dial.default
-        dials[DIAL_FIELDS[name]] = dial.check(name, value) if said else value
-        if said:
-            origin[name] = said[-1].origin
-    stages = [
-        stage
-        for slot in SLOTS
-        if (stage := _stage(slot, preset, layers, speed, origin)) is not None
-    ]
-    return Chain(
-        preset=preset.name,
-        speed=speed or preset.speed,
-        stages=tuple(stages),
-        origin=origin,
-        masks=_masks(ranked, origin),
-        **dials,
-    )
-
-
-def _masks(layers: Sequence[Layer], origin: dict[str, str]) -> tuple[MaskSpec, ...]:
-    """Every mask that was named, in the order of first mention; the last to speak says all of it,
-    and the source ``none`` takes it away."""
-    asked: dict[str, Mapping[str, Any]] = {}
-    for layer in layers:
-        for key, values in layer.values.items():
-            slot, _, name = key.partition(".")
-            if slot == MASK:
-                asked[name] = values
-                origin[key] = layer.origin
-    found = tuple(
-        make_mask(name, values) for name, values in asked.items() if values.get("source") != OFF
-    )
-    check_order(found)
-    return found
-
-
-def _stage(
-    slot: str,
-    preset: Preset,
-    layers: Sequence[Layer],
-    speed: str | None,
-    origin: dict[str, str],
-) -> Stage | None:
-    """The stage of one slot, or None where it is off."""
-    key = f"{slot}.method"
-    own = preset.values.get(key, methods(slot)[0] if _in_slot(preset.values, slot) else OFF)
-    asked = [layer.values[key] for layer in layers if key in layer.values]
-    method = str(asked[-1] if asked else own)
-    if not asked and own == OFF and any(_in_slot(layer.values, slot) for layer in layers):
-        method = methods(slot)[0]  # a parameter of a slot that was off switches it on
-    if method == OFF:
-        return None
-    if method not in methods(slot):
-        raise UsageError(
-            f"{slot}.method = {method}: there is no such method."
-            f"{did_you_mean(method, methods(slot))}",
-            f"Methods are {', '.join((*methods(slot), OFF))}.",
-            number=15,
-        )
-    cls = stage_class(f"{slot}.{method}")
-    mine = () if method != own else (Layer(f"preset {preset.name}", preset.values),)
-    typed = () if speed is None else (_speed_layer(cls, speed),)
-    values: dict[str, Any] = {}
-    for layer in (_speed_layer(cls, preset.speed), *mine, *typed, *layers):
-        for name, value in _in_slot(layer.values, slot).items():
-            if name == "method":
-                continue
-            if name not in cls.model_fields:
-                raise UsageError(
-                    f"{slot}.{name}: {slot}.{method} has no such parameter."
-                    f"{did_you_mean(name, cls.model_fields)}",
-                    f"See what it has with: vdenoise stages {slot}.{method}",
-                    number=16,
-                )
-            values[name] = value
-            origin[f"{slot}.{name}"] = layer.origin
-    if str(values.get("radius")) == "0" and slot == "temporal":  # 0 is off, whatever the method
-        return None
-    if slot == "net" and values.get("model") == OFF:
-        return None
-    stage = build(cls, values)
-    return None if stage.idle else stage
-
-
-def _speed_layer(cls: type[Stage], speed: str) -> Layer:
-    values = cls.speeds.get(speed, {})
-    return Layer(f"speed {speed}", {f"{cls.slot}.{name}": value for name, value in values.items()})
-
-
-def _in_slot(values: Mapping[str, Any], slot: str) -> dict[str, Any]:
-    prefix = f"{slot}."
-    return {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}
-
-
-def _check_names(layer: Layer) -> None:
-    for name in layer.values:
-        slot = name.partition(".")[0]
-        if slot not in (*SLOTS, MASK) and name not in DIALS:
-            known = (*DIALS, *(f"{slot}.method" for slot in SLOTS))
-            raise UsageError(
-                f"{name} ({layer.origin}): there is no such parameter.{did_you_mean(name, known)}",
-                "List stages and parameters with: vdenoise stages",
-                number=16,
-            )
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A stage's parameter, for people."""
-
-    name: str
-    default: Any
-    rule: str  # what is accepted: "a whole number from 0 to 8"
-    unit: str
-    help: str
-
-
-@cache
-def parameters(name: str) -> tuple[Parameter, ...]:
-    """The parameters of the stage ``slot.method``, as declared on its model."""
-    return tuple(_described(key, info) for key, info in stage_class(name).model_fields.items())
-
-
-def build(cls: type[Stage], values: Mapping[str, Any]) -> Stage:
-    """Make a stage; a wrong value gives the same sentence from everywhere.
-
-    Raises:
-        UsageError: a value is not accepted.
-    """
-    from pydantic import ValidationError
-
-    for key, value in values.items():
-        # bool is an int to Python, and pydantic would take `radius = true` for 1
-        if isinstance(value, bool) and cls.model_fields[key].annotation is not bool:
-            raise _refused(cls, key, value)
-    try:
-        return cls.model_validate({k: _typed(cls.model_fields[k], v) for k, v in values.items()})
-    except ValidationError as error:
-        key = str(error.errors()[0]["loc"][0]) if error.errors()[0]["loc"] else ""
-        if key not in cls.model_fields:  # a rule between parameters
-            raise UsageError(
-                f"{cls.slot}.{cls.method}: {error.errors()[0]['msg']}.",
-                f"See what it accepts with: vdenoise stages {cls.slot}.{cls.method}",
-                number=17,
-            ) from error
-        raise _refused(cls, key, values[key]) from error
-
-
-def _typed(info: FieldInfo, value: Any) -> Any:
-    """The option that was typed, where a parameter has options that are not text: 16 for "16"."""
-    options = getattr(info.annotation, "__args__", ())
-    return next((option for option in options if str(option) == str(value)), value)
-
-
-def _refused(cls: type[Stage], key: str, value: Any) -> UsageError:
-    about = _described(key, cls.model_fields[key])
-    return UsageError(f"{cls.slot}.{key} = {value}: want {about.rule}.", about.help, number=17)
-
-
-def _described(name: str, info: FieldInfo) -> Parameter:
-    low = next((m.ge for m in info.metadata if getattr(m, "ge", None) is not None), None)
-    high = next((m.le for m in info.metadata if getattr(m, "le", None) is not None), None)
-    options = getattr(info.annotation, "__args__", ())
-    if info.annotation is bool:
-        rule = "true or false"
-    elif options:
-        rule = f"one of {', '.join(str(option) for option in options)}"
-    elif info.annotation is str:
-        rule = "a name or a file"
-    else:
-        kinds = {int: "a whole number", float: "a number"}
-        rule = kinds.get(info.annotation, "text")  # type: ignore[arg-type]
-        if low is not None and high is not None:
-            rule += f" from {low:g} to {high:g}"
-        elif low is not None:
-            rule += f" of {low:g} or more"
-        elif high is not None:
-            rule += f" of {high:g} or less"
-    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-    return Parameter(name, info.default, rule, str(extra.get("unit", "")), info.description or "")
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Suggestion for a mistyped word, with a leading space, or nothing."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f" Did you mean {close[0]}?" if close else ""

@@ -15,6 +15,7 @@ from typing import Any
 
 from vdenoise import __version__
 from vdenoise.atomic import write_text
+from vdenoise.chain import Chain
 from vdenoise.errors import OutputError
 from vdenoise.frame import ImageSequence
 from vdenoise.masks.spec import MaskSpec
@@ -23,7 +24,6 @@ from vdenoise.media.sequence import is_image, split, target_of
 from vdenoise.media.source import is_pipe
 from vdenoise.noise.profile import NoiseProfile
 from vdenoise.plan import Plan
-from vdenoise.preset import Chain
 from vdenoise.run import Result
 
 KIND, SCHEMA = "vdenoise-recipe", 1

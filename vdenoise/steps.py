@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 import torch
 
+from vdenoise.chain import Chain
 from vdenoise.device import fast_bfloat16, free_bytes
 from vdenoise.errors import MemoryShort
 from vdenoise.frame import ClipInfo, PixelFormat
 from vdenoise.guards import GhostGuard
 from vdenoise.masks.spec import REMOVED
-from vdenoise.preset import Chain
 from vdenoise.settle import Settle
 from vdenoise.stages import FINISHING
 from vdenoise.stages.base import Stage

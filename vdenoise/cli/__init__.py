@@ -29,8 +29,14 @@ from vdenoise.cli.profile import profile
 from vdenoise.cli.run import run
 from vdenoise.cli.stages import stages
 from vdenoise.cli.train import train
-from vdenoise.errors import TRANSIENT, Interrupted, TryAgain, UsageError, VdenoiseError
-from vdenoise.preset import did_you_mean
+from vdenoise.errors import (
+    TRANSIENT,
+    Interrupted,
+    TryAgain,
+    UsageError,
+    VdenoiseError,
+    did_you_mean,
+)
 
 
 class _Group(click.Group):

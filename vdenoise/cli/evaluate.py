@@ -14,8 +14,8 @@ from vdenoise.cli.options import Numbers, chain_from, chain_options, set_threads
 from vdenoise.errors import UsageError
 
 if TYPE_CHECKING:
+    from vdenoise.chain import Chain
     from vdenoise.evaluation.measure import Competitor, Row
-    from vdenoise.preset import Chain
 
 PATH = click.Path(path_type=Path)
 

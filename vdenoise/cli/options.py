@@ -13,18 +13,11 @@ import click
 from click.core import ParameterSource
 
 from vdenoise import process
-from vdenoise.preset import (
-    DIALS,
-    OFF,
-    Chain,
-    Layer,
-    load,
-    parse_assignments,
-    parse_grain,
-    parse_masks,
-    resolve,
-)
-from vdenoise.stages import SLOTS, methods
+from vdenoise.chain import Chain, Layer, resolve
+from vdenoise.dials import DIALS
+from vdenoise.preset import load
+from vdenoise.stages import OFF, SLOTS, methods
+from vdenoise.typed import parse_assignments, parse_grain, parse_masks
 
 if TYPE_CHECKING:
     from vdenoise.frame import ClipInfo

@@ -10,7 +10,7 @@ import click
 from vdenoise.cli.options import chain_options, layers_from, preset_name
 
 if TYPE_CHECKING:
-    from vdenoise.preset import Chain
+    from vdenoise.chain import Chain
 
 
 class _Presets(click.Group):
@@ -53,7 +53,8 @@ def presets(ctx: click.Context, as_json: bool) -> None:
 def show(name: str, resolved: bool, as_json: bool) -> None:
     """What a preset is for, why, and its values."""
     from vdenoise import ui
-    from vdenoise.preset import load, resolve
+    from vdenoise.chain import resolve
+    from vdenoise.preset import load
 
     preset = load(name)
     chain = resolve(preset)
@@ -80,7 +81,8 @@ def show(name: str, resolved: bool, as_json: bool) -> None:
 def diff(one: str, other: str, as_json: bool) -> None:
     """In which values two presets differ, completely resolved."""
     from vdenoise import ui
-    from vdenoise.preset import load, resolve
+    from vdenoise.chain import resolve
+    from vdenoise.preset import load
 
     found = differences(resolve(load(one)), resolve(load(other)))
     if as_json:
@@ -112,7 +114,8 @@ def _shown(value: Any) -> str:
 def save(ctx: click.Context, /, name: str, about: str | None, overwrite: bool, **_: Any) -> None:
     """Keep a preset with what is typed here on top of it, under a name of your own."""
     from vdenoise import library, ui
-    from vdenoise.preset import as_toml, load, resolve
+    from vdenoise.chain import resolve
+    from vdenoise.preset import as_toml, load
 
     parent = preset_name(ctx)
     layers, speed = layers_from(ctx), ctx.params["speed"]

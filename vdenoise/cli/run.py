@@ -24,10 +24,10 @@ from vdenoise.cli.options import (
 from vdenoise.cli.segments import run_segments, segment_options
 
 if TYPE_CHECKING:
+    from vdenoise.chain import Chain
     from vdenoise.frame import ClipInfo
     from vdenoise.noise.profile import NoiseProfile
     from vdenoise.plan import Plan
-    from vdenoise.preset import Chain
     from vdenoise.ui import Reporter
 
 PATH = click.Path(path_type=Path, allow_dash=True)

@@ -11,8 +11,8 @@ import click
 def stages(name: str | None, as_json: bool) -> None:
     """List the denoisers, or the parameters of one: spatial.nlm."""
     from vdenoise import docs, ui
-    from vdenoise.errors import UsageError
-    from vdenoise.preset import did_you_mean, parameters
+    from vdenoise.errors import UsageError, did_you_mean
+    from vdenoise.parameters import parameters
     from vdenoise.stages import STAGES, stage_class
 
     if as_json:

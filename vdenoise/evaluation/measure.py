@@ -21,6 +21,7 @@ from torch import Tensor
 
 from vdenoise import plan as planning
 from vdenoise.analyze import propose
+from vdenoise.chain import Chain
 from vdenoise.color import lift
 from vdenoise.denoise import denoise
 from vdenoise.evaluation.protocol import Given, Noise
@@ -30,7 +31,6 @@ from vdenoise.nets.base import macs_per_pixel, parameters
 from vdenoise.nets.models import find
 from vdenoise.noise.estimate import Analyzer
 from vdenoise.noise.profile import NoiseProfile
-from vdenoise.preset import Chain
 from vdenoise.quality.metrics import flicker, luma, psnr, ssim
 from vdenoise.steps import Precision
 from vdenoise.stream import Shots

@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from vdenoise import __version__
+from vdenoise.chain import Chain, Layer, resolve
+from vdenoise.dials import DIAL_FIELDS, DIALS
 from vdenoise.errors import ConflictError
 from vdenoise.farm.record import Record, digest, read_record
 from vdenoise.farm.source import SourceRecord
 from vdenoise.masks.spec import make as make_mask
 from vdenoise.media.encoder import EncodeSettings
 from vdenoise.noise.profile import NoiseProfile
+from vdenoise.parameters import build
 from vdenoise.plan import Dither, Interlaced, ViewKind
-from vdenoise.preset import DIAL_FIELDS, DIALS, Chain, Layer, Preset, build, resolve
+from vdenoise.preset import Preset
 from vdenoise.recipe import mask_fingerprint
 from vdenoise.stages import stage_class
 
@@ -110,7 +113,7 @@ class ChainRecord(Record):
 
 
 class Request(Record):
-    """What was asked for, kept until the measurement has its say (`vdenoise.preset.resolve`)."""
+    """What was asked for, kept until the measurement has its say (`vdenoise.chain.resolve`)."""
 
     preset: str
     preset_values: dict[str, Any]

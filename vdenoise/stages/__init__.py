@@ -21,6 +21,7 @@ REMOVING: tuple[str, ...] = ("deblock", "temporal", "spatial", "net")
 # detail that no denoiser takes away again (docs/finishing.md shows it).
 FINISHING: tuple[str, ...] = ("detail", "deband", "sharpen", "grain")
 SLOTS: tuple[str, ...] = (*REMOVING, *FINISHING)
+OFF = "none"  # the method that switches a slot off
 
 STAGES: dict[str, str] = {
     "deblock.edges": "deblock:BlockEdges",
