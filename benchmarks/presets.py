@@ -26,7 +26,7 @@ from vdenoise.evaluation.protocol import Given, decoded
 from vdenoise.library import shipped
 from vdenoise.media.roundtrip import compress_planes, to_planes
 from vdenoise.noise import synth
-from vdenoise.preset import Layer, load, resolve
+from vdenoise.preset import load
 from vdenoise.quality.metrics import flicker, psnr
 
 FOLDER = results.PAGE.with_name("presets")
