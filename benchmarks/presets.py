@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from benchmarks import clips, results
 from benchmarks.combination import Picture, tile
+from vdenoise.chain import Layer, resolve
 from vdenoise.evaluation.measure import run_chain
 from vdenoise.evaluation.protocol import Given, decoded
 from vdenoise.library import shipped
