@@ -50,7 +50,10 @@ def test_modifiers_reach_the_strengths_of_masks() -> None:
 def test_the_quickest_speeds_do_without_the_network_unless_it_is_asked_for() -> None:
     for speed in ("veryfast", "fast"):
         assert "net" not in resolve(load("auto"), speed=speed).text
-        assert "net.cnn" in resolve(load("auto"), [typed(net__model="S")], speed=speed).text
+        for asked in ({"net__model": "S"}, {"net__weight": 0.5}, {"net__method": "cnn"}):
+            assert "net.cnn" in resolve(load("auto"), [typed(**asked)], speed=speed).text
+        off = typed(net__model="none", net__weight=0.5)
+        assert "net" not in resolve(load("auto"), [off], speed=speed).text
     for speed in ("base", "slow", "veryslow"):
         assert "net.cnn" in resolve(load("auto"), speed=speed).text
 

@@ -137,7 +137,8 @@ def _stage(
     own = preset.values.get(key, methods(slot)[0] if in_slot(preset.values, slot) else OFF)
     asked = [layer.values[key] for layer in layers if key in layer.values]
     method = str(asked[-1] if asked else own)
-    if not asked and own == OFF and any(in_slot(layer.values, slot) for layer in layers):
+    wanted = any(in_slot(layer.values, slot) for layer in layers)
+    if not asked and own == OFF and wanted:
         method = methods(slot)[0]  # a parameter of a slot that was off switches it on
     if method == OFF:
         return None
@@ -150,9 +151,9 @@ def _stage(
         )
     cls = stage_class(f"{slot}.{method}")
     mine = () if method != own else (Layer(f"preset {preset.name}", preset.values),)
-    typed = () if speed is None else (_speed_layer(cls, speed),)
+    typed = () if speed is None else (_speed_layer(cls, speed, wanted),)
     values: dict[str, Any] = {}
-    for layer in (_speed_layer(cls, preset.speed), *mine, *typed, *layers):
+    for layer in (_speed_layer(cls, preset.speed, wanted), *mine, *typed, *layers):
         for name, value in in_slot(layer.values, slot).items():
             if name == "method":
                 continue
@@ -173,9 +174,14 @@ def _stage(
     return None if stage.idle else stage
 
 
-def _speed_layer(cls: type[Stage], speed: str) -> Layer:
-    values = cls.speeds.get(speed, {})
-    return Layer(f"speed {speed}", {f"{cls.slot}.{name}": value for name, value in values.items()})
+def _speed_layer(cls: type[Stage], speed: str, wanted: bool) -> Layer:
+    """Cost parameters; what was ``wanted`` by a parameter of its own no speed switches off."""
+    values = {
+        f"{cls.slot}.{name}": value
+        for name, value in cls.speeds.get(speed, {}).items()
+        if not (wanted and value == OFF)
+    }
+    return Layer(f"speed {speed}", values)
 
 
 def _check_names(layer: Layer) -> None:
