@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import av
 import images
 import numpy as np
 import OpenImageIO as oiio  # noqa: N813
@@ -16,6 +17,7 @@ from vdenoise import cli
 from vdenoise.codes import to_rgb
 from vdenoise.color import bent, straight
 from vdenoise.errors import InputError, UsageError
+from vdenoise.farm.segments import frame_hashes
 from vdenoise.frame import Curve, PixelFormat
 from vdenoise.media import sequence
 from vdenoise.media.encode import choose
@@ -295,7 +297,8 @@ def test_to_a_movie_and_back(tmp_path: Path) -> None:
 
 def test_images_become_a_movie_that_plays(tmp_path: Path) -> None:
     info = probe(images.sequence(tmp_path, "png-8", frames=2))
-    assert choose(info, tmp_path / "a.mp4").codec == "x265"
+    delivered = choose(info, tmp_path / "a.mp4")
+    assert (delivered.codec, delivered.coded_format) == ("x264", "yuv420p")
     assert choose(info, tmp_path / "a.mov").codec == "png"
 
 
@@ -491,3 +494,73 @@ def test_a_dpx_header_holds_its_own_name(tmp_path: Path) -> None:
     for path in tmp_path.glob("clean.*.dpx"):
         name = path.read_bytes()[36:136]
         assert name.rstrip(b"\0").decode() == path.name
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "options", "form", "worst"),
+    [
+        ("png-8", "m.mp4", ("--crf", "0"), "yuv420p", 2.5),
+        (
+            "png-8",
+            "m.mov",
+            ("--codec", "x264", "--crf", "0", "--bit-depth", "10"),
+            "yuv420p10le",
+            2,
+        ),
+        ("dpx-10", "m.mov", ("--codec", "prores"), "yuv444p12le", 1.5),
+        ("tif-16a", "m.mov", ("--codec", "prores"), "yuva444p12le", 1.5),
+        ("tif-16", "m.mkv", ("--codec", "x265", "--crf", "0"), "yuv420p12le", 1.5),
+    ],
+)
+def test_rgb_becomes_the_yuv_that_players_take_it_for(
+    kind: str, target: str, options: tuple[str, ...], form: str, worst: float, tmp_path: Path
+) -> None:
+    """4:4:4 is turned back by FFmpeg, 4:2:0 by `to_rgb`: FFmpeg repeats chroma."""
+    ext, _, sort = kind.partition("-")
+    folder, bits = tmp_path / "in", int(sort.rstrip("a"))
+    folder.mkdir()
+    y, x = np.mgrid[0:64, 0:80]
+    smooth = [
+        0.5 + 0.3 * np.sin(x / 13),
+        0.5 + 0.3 * np.cos(y / 17),
+        0.5 + 0.3 * np.sin((x + y) / 15),
+    ]
+    picture = np.stack([*smooth, 0.2 + x / 100][: 4 if sort.endswith("a") else 3], -1)
+    codes = (picture * ((1 << bits) - 1)).round().astype(np.int64)
+    full = (codes << (16 - bits)) | (codes >> max(2 * bits - 16, 0)) if bits == 10 else codes
+    for n in range(3):
+        given = full.astype(np.uint8 if bits == 8 else np.uint16)
+        name = "uint8" if bits == 8 else "uint16"
+        images.write(folder / f"a.{n:04d}.{ext}", given, name, bits=bits if bits == 10 else 0)
+    movie = tmp_path / target
+    command = ("run", folder / f"a.####.{ext}", "-o", movie, "--fps", "24", *options)
+    assert call(*command, *ZERO) == 0
+    info = probe(movie)
+    assert (info.format.name, info.full_range, info.matrix) == (form, False, "bt709")
+    assert not info.matrix_guessed and info.frames == 3 and info.rate == 24
+    srgb = ("bt709", "iec61966-2-1") if ext == "png" else ("unknown", "unknown")
+    assert (info.primaries, info.transfer) == srgb
+    if info.format.sub_w:
+        assert call("run", movie, "-o", tmp_path / "back.####.tif", *ZERO) == 0
+        found = images.read(tmp_path / "back.0000.tif")[1] / 65535
+    else:
+        with av.open(str(movie)) as container:
+            frame = next(container.decode(video=0))
+            rgb = frame.reformat(format="rgb48le", src_colorspace="itu709", dst_colorspace="itu709")
+            found = rgb.to_ndarray() / 65535
+    error = np.abs(found - picture[..., :3])[4:-4, 4:-4] * 255  # at edges chroma is repeated
+    assert error.max() < worst and error.mean() < worst / 2
+    noise = ("--noise-out", tmp_path / "n.mkv", "--overwrite")
+    assert call(*command, *ZERO, *noise) == 2  # clean + noise would not be the source
+
+
+def test_a_plan_turns_rgb_into_yuv_as_a_single_pass_does(tmp_path: Path) -> None:
+    pattern = images.sequence(tmp_path / "in", "png-8", frames=6)
+    for name, options in (("p.mov", ("--codec", "prores")), ("d.mp4", ("--crf", "0"))):
+        single, joined, plan = tmp_path / f"s{name}", tmp_path / name, tmp_path / f"{name}.json"
+        assert call("run", pattern, "-o", single, *options, *GIVEN) == 0
+        given = ("--to", joined, "--segment-frames", 2, *options, *GIVEN)
+        assert call("plan", pattern, "-o", plan, *given) == 0
+        assert call("run", "--plan", plan) == 0
+        assert call("farm", "assemble", "--plan", plan, "--verify") == 0
+        assert list(frame_hashes([joined])) == list(frame_hashes([single]))

@@ -142,6 +142,42 @@ def to_rgb(
     return tuple(_to_codes(plane.mul_(most), out, plane) for plane in color)
 
 
+def to_yuv(planes: Sequence[Tensor], fmt: PixelFormat, out: PixelFormat) -> tuple[Tensor, ...]:
+    """RGB in full range as BT.709 YUV in limited range, rounded once.
+
+    Thinner chroma sits where MPEG-2 has it ("left"): between two rows, at every second column.
+
+    Args:
+        planes: G, B, R and perhaps alpha, (H, W) each.
+        fmt: their layout, integers.
+        out: YUV, with alpha where ``fmt`` has it.
+    """
+    g, b, r = (to_float(p, fmt).mul_(1 / ((1 << fmt.bits) - 1)) for p in planes[:3])
+    y = g * KG + b * KB + r * KR
+    color = [y, (b - y) / CB_SCALE, (r - y) / CR_SCALE]
+    made = []
+    for number, exact in enumerate(color):
+        if number:
+            exact = _thinned(exact, out)
+        scale, zero = quantisation(out, full_range=False, chroma=number > 0)
+        made.append(_to_codes(exact * scale + zero, out, exact))
+    if fmt.alpha:
+        made.append(_rescaled_alpha(planes[-1], fmt, out))
+    return tuple(made)
+
+
+def _thinned(plane: Tensor, out: PixelFormat) -> Tensor:
+    """Chroma (H, W) at the density of ``out``; edges are repeated."""
+    x = plane[None, None]
+    if out.sub_w:
+        x = functional.pad(x, (1, 1, 0, 0), mode="replicate")
+        x = (x[..., :-2:2] + 2 * x[..., 1:-1:2] + x[..., 2::2]) / 4
+    if out.sub_h:
+        x = functional.pad(x, (0, 0, 0, x.shape[-2] % 2), mode="replicate")
+        x = (x[..., ::2, :] + x[..., 1::2, :]) / 2
+    return x[0, 0]
+
+
 def tpdf(
     shape: Sequence[int], seed: tuple[int, int, int], *, device: torch.device | str = "cpu"
 ) -> Tensor:

@@ -96,7 +96,7 @@ class Plan:
         """For people: ``10-bit 4:2:2 > float32 > 8-bit 4:2:2, dithered``."""
         used = {step.precision for step in self.steps}
         middle = [word for word in ("float16", "bfloat16", "float32") if word in used][:1]
-        path = " > ".join([self.info.format.label, *middle, self.encode.pixel_format.label])
+        path = " > ".join([self.info.format.label, *middle, self.encode.written.label])
         return path + (", dithered" if self.dithered else "")
 
     def source_range(self, shots: Shots) -> tuple[int, int]:

@@ -23,10 +23,14 @@ def noise_settings(info: ClipInfo, encode: EncodeSettings, target: Path) -> Enco
         UsageError: clean + noise = source cannot hold, or FFV1 does not fit the target.
     """
     fmt = info.format
-    if encode.pixel_format != fmt or fmt.floating != encode.coded_format.endswith(_FLOATS):
+    if (
+        encode.becomes_yuv
+        or encode.pixel_format != fmt
+        or fmt.floating != encode.coded_format.endswith(_FLOATS)
+    ):
         raise UsageError(
             f"clean + noise = source cannot hold when {fmt.label} is written as "
-            f"{encode.pixel_format.label}.",
+            f"{encode.written.label}.",
             "Leave --noise-out away, or keep the source's own samples (--bit-depth, --codec ffv1).",
             number=54,
         )

@@ -203,7 +203,12 @@ def _settled(
         raise _Unfit(f"{kind} cannot be told the sample aspect ratio {info.sample_aspect_ratio}")
     reason: _Unfit | None = None
     quality = codec.crf if crf is None else crf
-    for fmt, coded in _formats(codec, kind, info.format, bit_depth, asked):
+    found = list(_formats(codec, kind, info.format, bit_depth, asked))
+    if info.sequence is not None and (asked or not codec.lossless):
+        as_yuv = list(_yuv_formats(codec, info.format, bit_depth))
+        # What is delivered has to play, and hardly anything plays RGB.
+        found = [*as_yuv, *found] if codec.crf is not None else [*found, *as_yuv]
+    for fmt, coded in found:
         settings = EncodeSettings(
             container=kind,
             codec=codec.name,
@@ -218,14 +223,13 @@ def _settled(
                 **profile_options(codec, fmt, profile),
                 **options,
             },
-            notes=_format_notes(info.format, fmt),
         )
         try:
-            _try(info, settings)
-        except _Unfit as found:
-            reason = reason or found
+            _try(settings.shown(info), settings)
+        except _Unfit as unfit:
+            reason = reason or unfit
             continue
-        return settings
+        return settings.model_copy(update={"notes": _format_notes(info.format, settings)})
     raise reason or _Unfit(
         f"it does not hold {info.format.label}"
         if bit_depth is None
@@ -269,7 +273,42 @@ def _formats(
         yield fmt, name
 
 
-def _format_notes(source: PixelFormat, fmt: PixelFormat) -> tuple[str, ...]:
+def _yuv_formats(
+    codec: Codec, source: PixelFormat, bit_depth: int | None
+) -> Iterator[tuple[PixelFormat, str]]:
+    """YUV formats of an encoder that RGB can be written as, the best first: all chroma where frames
+    are coded alone, for further work; 4:2:0 for delivery.
+
+    Yields RGB with 16 bits, to be rounded once, and the encoder's own name of the YUV.
+    """
+    given = planar_format("gbrap16le" if source.alpha else "gbrp16le")
+    assert given is not None
+    if source.family != "rgb" or source.floating:
+        return
+    found = []
+    for described in av.Codec(codec.encoder, "w").video_formats or ():
+        fmt = planar_format(described.name)
+        if fmt is None or fmt.family != "yuv" or described.name.startswith("yuvj"):
+            continue
+        wanted = bit_depth or fmt.bits
+        too_few = bit_depth is None and fmt.bits < min(source.bits, 10)
+        if fmt.alpha != source.alpha or fmt.bits != wanted or too_few:
+            continue
+        thin = fmt.sub_w + fmt.sub_h
+        known = thin in (0, 1, 2) and (fmt.sub_w, fmt.sub_h) != (0, 1)  # 4:4:4, 4:2:2, 4:2:0
+        if known and fmt.sub_w < 2:
+            rank = thin if codec.crf is None else -thin
+            packed = fmt.name != described.name
+            found.append((rank, abs(fmt.bits - source.bits), packed, described.name))
+    for *_, name in sorted(found):
+        yield given, name
+
+
+def _format_notes(source: PixelFormat, settings: EncodeSettings) -> tuple[str, ...]:
+    fmt = settings.pixel_format
+    if settings.becomes_yuv:
+        thin = ", its chroma thinned" if settings.written.sub_w else ""
+        return (f"{source.label} is written as {settings.written.label} of BT.709{thin}",)
     if fmt.bits < source.bits:
         return (f"{source.label} is written with {fmt.bits} bits, dithered",)
     if (fmt.sub_w, fmt.sub_h) != (source.sub_w, source.sub_h):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -35,7 +36,8 @@ class EncodeSettings(BaseModel):
     codec: str  # our name, e.g. "prores"
     encoder: str  # FFmpeg's name
     pixel_format: PixelFormat  # planar layout the writer is given
-    # FFmpeg pixel format the encoder gets: the same samples, perhaps packed (images: as RGB).
+    # FFmpeg pixel format the encoder gets: the same samples, perhaps packed, or RGB as YUV (images:
+    # YUV as RGB).
     coded_format: str
     crf: int | None = None
     lossless: bool = False
@@ -48,6 +50,34 @@ class EncodeSettings(BaseModel):
         return narrower and not self.pixel_format.floating
 
     @property
+    def written(self) -> PixelFormat:
+        """What a decoder gives again: ``pixel_format``, but for RGB that is written as YUV."""
+        return planar_format(self.coded_format) or self.pixel_format
+
+    @property
+    def becomes_yuv(self) -> bool:
+        """Whether the writer turns RGB into YUV."""
+        return self.pixel_format.family == "rgb" and self.written.family == "yuv"
+
+    def shown(self, info: ClipInfo) -> ClipInfo:
+        """The clip as it is written: RGB becomes YUV with the matrix of BT.709, in limited range.
+
+        PNG and JPEG hold sRGB; of other images nobody can know the primaries and the transfer.
+        """
+        if not self.becomes_yuv:
+            return info
+        display = info.codec in ("png", "jpeg")
+        return replace(
+            info,
+            format=self.written,
+            full_range=False,
+            matrix="bt709",
+            chroma_location="left" if self.written.sub_w else "unspecified",
+            primaries="bt709" if display else info.primaries,
+            transfer="iec61966-2-1" if display else info.transfer,
+        )
+
+    @property
     def label(self) -> str:
         """For people: ``x264 crf 14, 8-bit 4:2:0, mp4``."""
         quality = "" if self.crf is None else f" crf {self.crf}"
@@ -56,9 +86,8 @@ class EncodeSettings(BaseModel):
         if "compression" in self.options:
             quality += f" {self.options['compression']}"
         if self.container == IMAGES:
-            coded = planar_format(self.coded_format) or self.pixel_format
-            return f"{self.codec}{quality} images, {coded.label}"
-        return f"{self.codec}{quality}, {self.pixel_format.label}, {self.container}"
+            return f"{self.codec}{quality} images, {self.written.label}"
+        return f"{self.codec}{quality}, {self.written.label}, {self.container}"
 
 
 def open_output(target: Any, settings: EncodeSettings, **options: str) -> OutputContainer:

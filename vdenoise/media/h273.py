@@ -1,5 +1,9 @@
 """Names of ITU-T H.273 code points, as FFmpeg writes them."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+
 PRIMARIES = {
     1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film",
     9: "bt2020", 10: "smpte428", 11: "smpte431", 12: "smpte432", 22: "ebu3213",
@@ -15,3 +19,9 @@ MATRICES = {
     13: "chroma-derived-c", 14: "ictcp",
 }  # fmt: skip
 UNKNOWN = "unknown"
+_UNSPECIFIED = 2
+
+
+def code_point(names: Mapping[int, str], name: str) -> int:
+    """The number of a name; 2, unspecified, where it has none."""
+    return next((number for number, found in names.items() if found == name), _UNSPECIFIED)

@@ -124,7 +124,7 @@ def _compare_timing(
 
 
 def _compare_format(found: _Comparison, settings: EncodeSettings, out: ClipInfo) -> None:
-    expected = settings.pixel_format
+    expected = settings.written
     # A decoder may give more bits than were coded (ProRes 4444 comes back with 12).
     found.same(
         "pixel format",

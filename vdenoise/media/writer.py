@@ -16,11 +16,13 @@ import av
 from torch import Tensor
 
 from vdenoise.atomic import partial_path, sync
+from vdenoise.codes import to_yuv
 from vdenoise.errors import InputError, OutputError, UsageError, VerifyError
 from vdenoise.frame import ClipInfo, SourceFrame
 from vdenoise.media.clock import Clock, output_clock
 from vdenoise.media.encode import choose
 from vdenoise.media.encoder import IMAGES, EncodeSettings, full_gray
+from vdenoise.media.h273 import MATRICES, PRIMARIES, TRANSFERS, code_point
 from vdenoise.media.image_writer import ImageWriter, check_images
 from vdenoise.media.index import index_of
 from vdenoise.media.output import Output
@@ -160,15 +162,13 @@ class Writer:
         last: int | None = None,
         overwrite: bool = False,
     ) -> None:
-        self.info, self.target, self.settings = info, Path(target), settings
+        self.info, self.target, self.settings = settings.shown(info), Path(target), settings
         self._copy_from = source
         self._overwrite = overwrite
         index = index_of(info)
         self.first, self.last = first, len(index) - 1 if last is None else last
         self.clock: Clock = output_clock(index, settings.container, self.first, self.last)
-        self._maker = FrameMaker(
-            info.width, info.height, settings.pixel_format, settings.coded_format
-        )
+        self._maker = FrameMaker(info.width, info.height, settings.written, settings.coded_format)
         self._position = self.first
         self._temporary: Path | None = None
         self._output: Output | None = None
@@ -217,6 +217,8 @@ class Writer:
         """
         assert frame.index == self._position, f"frame {frame.index} is not {self._position}"
         self._position += 1
+        if self.settings.becomes_yuv:
+            planes = to_yuv(planes, self.settings.pixel_format, self.settings.written)
         with writing(self.target):
             output = self._opened(frame)
             made = self._maker.make(self._handle(frame), planes)
@@ -264,10 +266,13 @@ class Writer:
         """The decoder's frame; for an image a fresh one."""
         if isinstance(frame.handle, av.VideoFrame):
             return frame.handle
-        made = av.VideoFrame(self.info.width, self.info.height, self.settings.pixel_format.name)
-        made.color_range = 2  # full, as images are
-        if self.info.transfer == "linear":
-            made.color_trc = 8
+        info = self.info
+        made = av.VideoFrame(info.width, info.height, self.settings.written.name)
+        made.color_range = 2 if info.full_range else 1
+        if info.format.family == "yuv":
+            made.colorspace = code_point(MATRICES, info.matrix)
+        made.color_primaries = code_point(PRIMARIES, info.primaries)
+        made.color_trc = code_point(TRANSFERS, info.transfer)
         made.time_base = frame.time_base
         return made
 
