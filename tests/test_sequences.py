@@ -20,6 +20,7 @@ from vdenoise.errors import InputError, UsageError
 from vdenoise.farm.segments import frame_hashes
 from vdenoise.frame import Curve, PixelFormat
 from vdenoise.media import sequence
+from vdenoise.media.clock import timecode_of, timecode_word
 from vdenoise.media.encode import choose
 from vdenoise.media.linear import fit_curve
 from vdenoise.media.pixels import planar_format
@@ -564,3 +565,60 @@ def test_a_plan_turns_rgb_into_yuv_as_a_single_pass_does(tmp_path: Path) -> None
         assert call("run", "--plan", plan) == 0
         assert call("farm", "assemble", "--plan", plan, "--verify") == 0
         assert list(frame_hashes([joined])) == list(frame_hashes([single]))
+
+
+def with_timecode(folder: Path, ext: str, drop: bool) -> Path:
+    """Four frames from 01:02:03:28 on at 29.97, across a second."""
+    folder.mkdir()
+    for n, count in enumerate((0x28, 0x29, 0x100, 0x101)):
+        word = 0x01020300 + count + (0x40 if drop else 0)
+        spec = oiio.ImageSpec(64, 48, 3, "half" if ext == "exr" else "uint16")
+        spec.attribute("smpte:TimeCode", oiio.TypeTimeCode, (word, 7))
+        if ext == "exr":
+            spec.attribute("FramesPerSecond", oiio.TypeRational, (30000, 1001))
+        else:
+            spec.attribute("oiio:BitsPerSample", 10)
+            spec.attribute("dpx:FrameRate", 30000 / 1001)
+        path = folder / f"t.{n:04d}.{ext}"
+        out = oiio.ImageOutput.create(str(path))
+        assert out.open(str(path), spec)
+        codes = images.picture(n) if ext == "exr" else images.picture(n).clip(0, 1) * 65535
+        assert out.write_image(codes.astype(np.float16 if ext == "exr" else np.uint16))
+        assert out.close()
+    return folder / f"t.####.{ext}"
+
+
+@pytest.mark.parametrize("ext", ["exr", "dpx"])
+@pytest.mark.parametrize("drop", [False, True])
+def test_timecode_and_rate_go_through_images(ext: str, drop: bool, tmp_path: Path) -> None:
+    source = with_timecode(tmp_path / "in", ext, drop)
+    mark = ";" if drop else ":"
+    info = probe(source)
+    assert (info.timecode, str(info.rate)) == (f"01:02:03{mark}28", "30000/1001")
+    kept = [(0x01020328, 7), (0x01020329, 7), (0x01020400, 7), (0x01020401, 7)]
+    kept = [(word + (0x40 if drop else 0), user) for word, user in kept]
+
+    assert call("run", source, "-o", tmp_path / f"same.####.{ext}", *ZERO) == 0
+    found = [images.read(tmp_path / f"same.{n:04d}.{ext}")[0] for n in range(4)]
+    assert [tuple(spec.getattribute("smpte:TimeCode")) for spec in found] == kept
+    if ext == "exr":
+        assert found[0].getattribute("FramesPerSecond") == (30000, 1001)
+        movie, options = tmp_path / "m.mkv", ("--codec", "ffv1")
+    else:
+        movie, options = tmp_path / "m.mov", ("--codec", "prores")
+    frames = ("--frames", "1-3")
+    assert call("run", source, "-o", movie, *options, *frames, *ZERO) == 0
+    assert (probe(movie).timecode, str(probe(movie).rate)) == (f"01:02:03{mark}29", "30000/1001")
+
+    assert call("run", movie, "-o", tmp_path / "back.####.exr", *ZERO) == 0
+    back = [images.read(tmp_path / f"back.{n:04d}.exr")[0] for n in range(3)]
+    assert [spec.getattribute("smpte:TimeCode")[0] for spec in back] == [w for w, _ in kept[1:]]
+    assert back[0].getattribute("FramesPerSecond") == (30000, 1001)
+    assert probe(tmp_path / "back.####.exr").timecode == f"01:02:03{mark}29"
+
+
+def test_timecode_that_is_none_is_not_taken_for_one() -> None:
+    assert timecode_of(0xFFFFFFFF) is None and timecode_of(0x0000000A) is None
+    assert timecode_of(0x29000000) is None
+    for text in ("23:59:59:29", "00:00:00:00", "10:20:30;02"):
+        assert timecode_of(timecode_word(text)) == text

@@ -93,3 +93,26 @@ def advanced_timecode(timecode: str, frames: int, rate: Fraction) -> str:
         f"{seconds // 3600 % 24:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
         f"{';' if drop else ':'}{count:02d}"
     )
+
+
+# SMPTE ST 12-1, as EXR and DPX store it: digits of four bits from the frames up, and the bits that
+# each has in use; between them flags, of which bit 6 says that frame numbers are dropped.
+_DIGITS = ((0, 4), (4, 2), (8, 4), (12, 3), (16, 4), (20, 3), (24, 4), (28, 2))
+_DROP = 1 << 6
+
+
+def timecode_of(word: int) -> str | None:
+    """Timecode from the 32 bits that images hold; None where they hold none."""
+    low = [word >> shift & (1 << bits) - 1 for shift, bits in _DIGITS]
+    frames, seconds, minutes, hours = (a + 10 * b for a, b in zip(low[::2], low[1::2], strict=True))
+    if word == 0xFFFFFFFF or max(low[::2]) > 9 or seconds > 59 or minutes > 59 or hours > 23:
+        return None
+    mark = ";" if word & _DROP else ":"
+    return f"{hours:02d}:{minutes:02d}:{seconds:02d}{mark}{frames:02d}"
+
+
+def timecode_word(timecode: str) -> int:
+    """The reverse of :func:`timecode_of`."""
+    digits = [int(c) for c in reversed(timecode) if c.isdecimal()]
+    word = sum(digit << shift for digit, (shift, _) in zip(digits, _DIGITS, strict=True))
+    return word | (0 if timecode[-3] == ":" else _DROP)

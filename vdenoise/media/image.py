@@ -12,6 +12,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor
 
 from vdenoise.frame import PixelFormat
+from vdenoise.media.clock import timecode_word
 from vdenoise.media.layout import (
     NATIVE,
     Layout,
@@ -125,7 +127,8 @@ def write_new(
     compression: str,
     *,
     like: Path | None = None,
-    rate: float | None = None,
+    rate: Fraction | None = None,
+    timecode: str | None = None,
     aspect: float = 1.0,
 ) -> None:
     """Write an image of a kind that its source is not.
@@ -138,6 +141,7 @@ def write_new(
         compression: empty where the kind has none.
         like: image whose attributes are taken over, as far as they tell of the picture.
         rate: frames per second.
+        timecode: of this frame; that of ``like`` goes before.
         aspect: of a pixel.
 
     Raises:
@@ -154,8 +158,12 @@ def write_new(
         spec.attribute("compression", compression)
     if aspect != 1:
         spec.attribute("PixelAspectRatio", aspect)
-    if rate is not None:
-        spec.attribute("FramesPerSecond", rate)
+    if rate is not None and kind == "exr":
+        spec.attribute("FramesPerSecond", oiio.TypeRational, rate.as_integer_ratio())
+    elif rate is not None:
+        spec.attribute("dpx:FrameRate" if kind == "dpx" else "FramesPerSecond", float(rate))
+    if timecode is not None and kind in ("exr", "dpx"):
+        spec.attribute("smpte:TimeCode", oiio.TypeTimeCode, (timecode_word(timecode), 0))
     spec.attribute("DateTime", "1970:01:01 00:00:00")  # or no two files would be alike
     if like is not None:
         file = opened(like)

@@ -19,6 +19,7 @@ from vdenoise.codes import to_rgb
 from vdenoise.errors import InputError, OutputError, UsageError, VerifyError
 from vdenoise.frame import ClipInfo, PixelFormat, SourceFrame
 from vdenoise.media import image
+from vdenoise.media.clock import advanced_timecode
 from vdenoise.media.encoder import EncodeSettings
 from vdenoise.media.pixels import planar_format
 from vdenoise.media.place import check_folder, writing
@@ -142,7 +143,8 @@ class ImageWriter:
                     made,
                     compression,
                     like=source.path if isinstance(source, Picture) else None,
-                    rate=float(self.info.rate),
+                    rate=self.info.rate,
+                    timecode=self._timecode(frame),
                     aspect=float(self.info.sample_aspect_ratio or 1),
                 )
             if self.settings.codec == "dpx":
@@ -173,6 +175,11 @@ class ImageWriter:
     def _fits(self, source: Picture) -> bool:
         """Whether the file is like the source's but for the samples."""
         return source.layout.kind == self.settings.codec and source.layout.format == self._coded
+
+    def _timecode(self, frame: SourceFrame) -> str | None:
+        if self.info.timecode is None:
+            return None
+        return advanced_timecode(self.info.timecode, frame.index, self.info.rate)
 
     def _converted(self, planes: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """The samples as the file holds them."""

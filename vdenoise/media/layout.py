@@ -13,6 +13,7 @@ import OpenImageIO as oiio  # noqa: N813 (its own documentation calls it so)
 
 from vdenoise.errors import InputError
 from vdenoise.frame import PixelFormat
+from vdenoise.media.clock import timecode_of
 from vdenoise.media.pixels import planar_format
 from vdenoise.media.place import reading
 
@@ -246,7 +247,5 @@ def _rate(spec: Any) -> float | None:
 
 
 def _timecode(spec: Any) -> str | None:
-    value = spec.getattribute("smpte:TimeCode") or spec.getattribute("dpx:TimeCode")
-    return (
-        value if isinstance(value, str) and re.fullmatch(r"\d\d:\d\d:\d\d[:;]\d\d", value) else None
-    )
+    value = spec.getattribute("smpte:TimeCode")  # the two words of SMPTE ST 12-1
+    return timecode_of(value[0]) if isinstance(value, tuple) and len(value) == 2 else None
