@@ -14,6 +14,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import images
 import pytest
 import slurm_node
 from clips import Clip, write
@@ -92,6 +93,35 @@ def test_openjd_runs_the_three_steps(plan: Path, program: Path) -> None:
     assert "All actions completed successfully" in done.stdout
     assert "openjd_progress: 100.0" in done.stdout
     assert_like_a_single_pass(plan)
+
+
+def test_openjd_runs_a_sequence(tmp_path: Path, program: Path) -> None:
+    """Images are given by their folders, and written by the tasks."""
+    openjd = Path(sys.executable).with_name("openjd")
+    source = images.sequence(tmp_path / "in", "exr-half", frames=4)
+    (tmp_path / "out").mkdir()
+    target, plan = tmp_path / "out" / "a.####.exr", tmp_path / "plan.json"
+    options = ("--to", target, "--segment-frames", 2, "--analyze", "later", *FAST)
+    assert call("plan", source, "-o", plan, *options) == 0
+    folder = exported("openjd", plan, program)
+    values = json.loads((folder / "parameters.json").read_text())
+    assert values["JobName"] == "plate"
+    assert (values["Source"], values["Output"]) == (str(tmp_path / "in"), str(tmp_path / "out"))
+    template = json.loads((folder / "template.json").read_text())
+    kinds = {p["name"]: p.get("objectType") for p in template["parameterDefinitions"]}
+    assert kinds["Source"] == kinds["Output"] == "DIRECTORY"
+    if not openjd.exists():
+        pytest.skip("openjd-cli is not installed")
+    done = subprocess.run(
+        ["sh", str(folder / "submit.sh")],
+        env={**os.environ, "PATH": f"{openjd.parent}:{os.environ['PATH']}"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert call("run", source, "-o", tmp_path / "one.####.exr", *FAST) == 0
+    for n in range(1001, 1005):
+        one, many = (tmp_path / name for name in (f"one.{n}.exr", f"out/a.{n}.exr"))
+        assert one.read_bytes() == many.read_bytes()
 
 
 def test_slurm_runs_the_three_steps(plan: Path, program: Path) -> None:

@@ -144,7 +144,7 @@ def _show(file: PlanFile, target: Path, made: Plan) -> None:
             "plan": f"{target}, id {file.plan_id[:12]}",
             "source": file.source.path,
             **{
-                part.name if part.name != "clean" else "output": f"{part.output}, "
+                "output" if part == file.clean else f"{part.name} out": f"{part.output}, "
                 f"{part.encode.label}"
                 for part in file.parts
             },

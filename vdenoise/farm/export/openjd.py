@@ -7,9 +7,11 @@ are PATH parameters: a farm that moves files rewrites them.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
-from vdenoise.farm.export import Export
+from vdenoise.farm.export import Export, folder_of
+from vdenoise.media.sequence import is_image
 
 _GRACE_SECONDS = 120
 
@@ -19,9 +21,9 @@ def files(job: Export) -> dict[str, str]:
     values = {
         "JobName": job.name,
         "Plan": job.plan,
-        "Source": job.source,
+        "Source": _place(job.source)[0],
         "Work": job.work,
-        "Output": job.output,
+        "Output": _place(job.output)[0],
         "LastTask": job.tasks - 1,
         "Vdenoise": job.executable,
     }
@@ -47,8 +49,12 @@ def _json(value: Any) -> str:
 
 def template(job: Export) -> dict[str, Any]:
     """The job template."""
-    places = ["--plan={{Param.Plan}}", "--source={{Param.Source}}", "--work={{Param.Work}}"]
+    (_, source, source_type), (_, output, output_type) = map(_place, (job.source, job.output))
+    places = ["--plan={{Param.Plan}}", f"--source={{{{Param.Source}}}}{source}"]
+    places.append("--work={{Param.Work}}")
+    target = f"--output={{{{Param.Output}}}}{output}"
     segments, space = _segments(job)
+    segments = [*([target] if job.direct else []), *segments]
     steps = [
         _step(job, "Analyze", ["farm", "analyze", *places], None),
         _step(job, "Denoise", ["run", *places, *segments, "--resume"], "Analyze") | space,
@@ -56,7 +62,7 @@ def template(job: Export) -> dict[str, Any]:
             job,
             "Assemble",
             [
-                *("farm", "assemble", *places, "--output={{Param.Output}}"),
+                *("farm", "assemble", *places, target),
                 *("--verify", "--resume", "--wait=60"),
             ],
             "Denoise",
@@ -70,14 +76,22 @@ def template(job: Export) -> dict[str, Any]:
         "parameterDefinitions": [
             {"name": "JobName", "type": "STRING"},
             {"name": "Plan", "type": "PATH", "objectType": "FILE", "dataFlow": "IN"},
-            {"name": "Source", "type": "PATH", "objectType": "FILE", "dataFlow": "IN"},
+            {"name": "Source", "type": "PATH", "objectType": source_type, "dataFlow": "IN"},
             {"name": "Work", "type": "PATH", "objectType": "DIRECTORY", "dataFlow": "INOUT"},
-            {"name": "Output", "type": "PATH", "objectType": "FILE", "dataFlow": "OUT"},
+            {"name": "Output", "type": "PATH", "objectType": output_type, "dataFlow": "OUT"},
             {"name": "LastTask", "type": "INT", "minValue": 0},
             {"name": "Vdenoise", "type": "STRING"},
         ],
         "steps": steps,
     }
+
+
+def _place(path: str) -> tuple[str, str, str]:
+    """The value of a PATH parameter, what follows it in an argument, and its type: images are given
+    by their folder, because a pattern is the name of no file."""
+    if not is_image(Path(path)):
+        return path, "", "FILE"
+    return folder_of(path), f"/{Path(path).name}", "DIRECTORY"
 
 
 def _segments(job: Export) -> tuple[list[str], dict[str, Any]]:
