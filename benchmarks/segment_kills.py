@@ -1,4 +1,5 @@
-"""Kill tasks of a plan at random times, resume, and compare the clip with a single pass.
+"""Kill tasks of a plan at random times, resume, and compare the result with a single pass: of a
+plan whose segments are joined to a movie, and of one whose segments write images.
 
 ::
 
@@ -59,14 +60,18 @@ class Killing:
     """A plan in a folder, and its single pass."""
 
     folder: Path
+    name: str  # of the output, in the folder ``made``; of the single pass in ``single``
 
     @classmethod
-    def prepare(cls, folder: Path, frames: int = 48) -> Killing:
+    def prepare(cls, folder: Path, frames: int = 48, name: str = "clean.mkv") -> Killing:
         """Make clip, plan and single pass."""
+        for place in ("made", "single"):
+            (folder / place).mkdir(parents=True)
         _clip(folder / "in.mkv", frames)
-        _run("run", "in.mkv", "-o", "single.mkv", *FAST, cwd=folder)
-        _run(*("plan", "in.mkv", "-o", "plan.json", "--segment-frames", "6"), *FAST, cwd=folder)
-        return cls(folder)
+        _run("run", "in.mkv", "-o", f"single/{name}", *FAST, cwd=folder)
+        plan = ("plan", "in.mkv", "-o", "plan.json", "--to", f"made/{name}")
+        _run(*plan, "--segment-frames", "6", *FAST, cwd=folder)
+        return cls(folder, name)
 
     def kill(self, number: signal.Signals, seed: int) -> Killed:
         """Start a task and end it at a random time after its first sign of work."""
@@ -84,27 +89,39 @@ class Killing:
         """What lies in the work folder now; ``identical`` is not known yet."""
         work = self.folder / "plan.work"
         names = [path.name for path in work.iterdir()] if work.exists() else []
+        names += [path.name for path in (self.folder / "made").iterdir()]
         hidden = [name for name in names if name.startswith(".") and name.endswith(".partial")]
-        known = [name for name in names if name.startswith("seg_")]
+        known = [name for name in names if name.startswith(("seg_", "clean."))]
         broken = [
-            name
-            for name in known
-            if name.endswith(".json") and not _whole(work / name, work / f"{name[:-5]}.mkv")
+            name for name in known if name.startswith("seg_") and not self._whole(work / name)
         ]
+        if "#" in self.name:  # an image that is there is whole, whatever became of its segment
+            single = self.folder / "single"
+            images = (self.folder / "made").glob("clean.*.exr")
+            broken += [p.name for p in images if p.read_bytes() != (single / p.name).read_bytes()]
         return Found(False, broken, sorted(set(names) - set(hidden) - set(known)), len(hidden))
+
+    def _whole(self, path: Path) -> bool:
+        """Whether a segment's report tells what is there; its clip alone tells nothing."""
+        if path.suffix != ".json" or "#" in self.name:
+            return True
+        wanted, clip = json.loads(path.read_text()), path.with_suffix(".mkv")
+        found = clip.exists() and hashlib.sha256(clip.read_bytes()).hexdigest()
+        return bool(found == wanted["parts"][0]["sha256"])
 
     def finish(self) -> Found:
         """Look, do the rest, join, compare."""
         found = self.look()
         _run("run", "--plan", "plan.json", "--resume", cwd=self.folder)
         _run("farm", "assemble", "--plan", "plan.json", "--verify", cwd=self.folder)
-        joined, single = self.folder / "in_dn.mkv", self.folder / "single.mkv"
-        return replace(found, identical=_packets(joined) == _packets(single))
+        made, single = self.folder / "made", self.folder / "single"
+        same = _content(made) == _content(single)
+        return replace(found, identical=same)
 
     def forget(self) -> None:
         """Begin anew."""
         shutil.rmtree(self.folder / "plan.work", ignore_errors=True)
-        for path in self.folder.glob("in_dn.mkv*"):
+        for path in (self.folder / "made").iterdir():
             path.unlink()
 
 
@@ -113,12 +130,11 @@ def _run(*words: str, cwd: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def _whole(report: Path, clip: Path) -> bool:
-    wanted = json.loads(report.read_text())
-    return (
-        clip.exists()
-        and hashlib.sha256(clip.read_bytes()).hexdigest() == wanted["parts"][0]["sha256"]
-    )
+def _content(folder: Path) -> dict[str, Any]:
+    """The packets of the movie, or the bytes of the images, of a folder."""
+    files = [path for path in folder.iterdir() if path.suffix in (".mkv", ".exr")]
+    assert files
+    return {p.name: _packets(p) if p.suffix == ".mkv" else p.read_bytes() for p in files}
 
 
 def _packets(path: Path) -> list[tuple[int | None, str]]:
@@ -173,11 +189,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        killing = Killing.prepare(Path(folder), frames=96)
-        rows = [
-            disturb(killing, signal.SIGKILL, options.kills),
-            disturb(killing, signal.SIGTERM, options.terms),
-        ]
+        rows = []
+        for name in ("clean.mkv", "clean.####.exr"):
+            killing = Killing.prepare(Path(folder) / name[-3:], frames=96, name=name)
+            for number, count in ((signal.SIGKILL, options.kills), (signal.SIGTERM, options.terms)):
+                rows.append({"output": name} | disturb(killing, number, count))
     print(json.dumps(rows, indent=1))
     if options.output is not None:
         save(options.output, {"schema": 1, "rows": rows})

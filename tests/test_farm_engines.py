@@ -211,3 +211,12 @@ def test_an_export_takes_its_facts_from_the_plan(plan: Path) -> None:
     assert (made.name, made.segments, made.analyze) == ("in", 2, True)
     assert made.memory_mib % 1024 == 0 and made.memory_mib >= 550
     assert plain("a b/ä:1") == "a_b___1"
+
+
+@pytest.mark.parametrize(
+    ("clip", "name"), [("s/shot.mov", "shot"), ("s/shot.####.exr", "shot"), ("s/####.exr", "s")]
+)
+def test_a_job_is_called_as_its_clip(plan: Path, clip: str, name: str) -> None:
+    job = open_job(plan)
+    moved = replace(job, info=replace(job.info, path=Path(clip)))
+    assert Export.of(moved).name == name

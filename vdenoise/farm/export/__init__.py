@@ -54,7 +54,7 @@ class Export:
         """Of a job; the memory is the plan's estimate in whole GiB."""
         memory = memory_mib or -(-job.file.memory_mib // MEMORY_STEP) * MEMORY_STEP
         return cls(
-            name=plain(name or job.source.stem.rstrip("#@.")),
+            name=plain(name or job.source.stem.rstrip("#@.") or job.source.absolute().parent.name),
             plan=str(job.plan_path.absolute()),
             source=str(job.source.absolute()),
             work=str(job.work.absolute()),
