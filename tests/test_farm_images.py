@@ -91,6 +91,26 @@ def test_segments_of_a_sequence_write_the_single_pass(
     assert names[1] == "seg_000001_0001002-0001006.json" and len(names) == 4
 
 
+@pytest.mark.parametrize("target", ["out/a.####.exr", "out/a.mkv"])
+def test_two_tasks_on_one_segment_at_once_do_no_harm(target: str, tmp_path: Path) -> None:
+    source = images.sequence(tmp_path / "in", "exr-half", frames=6)
+    (tmp_path / "out").mkdir()
+    codec = ("--codec", "ffv1") if target.endswith("mkv") else ()
+    plan = planned(source, tmp_path / target, [(0, 5)], (*FAST, *codec)).rename(
+        tmp_path / "plan.json"
+    )
+    job = open_job(plan)
+    with ThreadPoolExecutor(2) as two:
+        tasks = [
+            two.submit(run_segment, job, 0, Quiet(), device="cpu", overwrite=True) for _ in "ab"
+        ]
+    first, second = (task.result().parts for task in tasks)
+    assert first == second
+    assert call("farm", "assemble", "--plan", plan, "--verify") == 0
+    left = [path for path in tmp_path.rglob("*") if path.name.endswith(".partial")]
+    assert left == []
+
+
 def test_a_step_leaves_frames_out_in_segments_too(tmp_path: Path) -> None:
     source = images.sequence(tmp_path / "in", "png-16", frames=12)
     (tmp_path / "out").mkdir()
