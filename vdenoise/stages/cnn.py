@@ -35,8 +35,8 @@ class Cnn(Stage):
         "veryfast": {"model": "none"},
         "fast": {"model": "none"},
         "base": {"model": "S"},
-        "slow": {"model": "S"},
-        "veryslow": {"model": "S"},
+        "slow": {"model": "M"},
+        "veryslow": {"model": "M"},
     }
     exempt: ClassVar[dict[str, str]] = {
         "a level shift commutes": "a network has learned what dark and bright pictures are like",
