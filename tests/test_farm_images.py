@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import time
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
@@ -109,6 +111,22 @@ def test_two_tasks_on_one_segment_at_once_do_no_harm(target: str, tmp_path: Path
     assert call("farm", "assemble", "--plan", plan, "--verify") == 0
     left = [path for path in tmp_path.rglob("*") if path.name.endswith(".partial")]
     assert left == []
+
+
+def test_what_killed_tasks_left_beside_images_goes_after_a_day(tmp_path: Path) -> None:
+    source = images.sequence(tmp_path / "in", "png-8", frames=2)
+    (tmp_path / "out").mkdir()
+    plan = planned(source, tmp_path / "out" / "a.####.png").rename(tmp_path / "plan.json")
+    assert call("run", "--plan", plan) == 0
+    names = (".a.1001.png.1.abc.partial", ".a.1002.png.1.abc.partial", ".b.mkv.1.abc.partial")
+    old, new, other = (tmp_path / "out" / name for name in names)
+    day_before = time.time() - 25 * 3600
+    for path in (old, new, other):
+        path.touch()
+        if path != new:
+            os.utime(path, (day_before, day_before))
+    assert call("farm", "assemble", "--plan", plan) == 0
+    assert [path.exists() for path in (old, new, other)] == [False, True, True]
 
 
 def test_a_step_leaves_frames_out_in_segments_too(tmp_path: Path) -> None:

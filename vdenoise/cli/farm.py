@@ -120,7 +120,7 @@ def assemble(progress: Any, **options: Any) -> None:
             threads=threads,
         )
         save(job, made, ["vdenoise", *sys.argv[1:]])
-        joining.remove_old_parts(job.work)
+        joining.remove_old_parts(job)
         _finish(reporter, job, made)
 
 

@@ -30,6 +30,7 @@ from vdenoise.farm.split import as_text
 from vdenoise.frame import SourceFrame
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
+from vdenoise.media.sequence import target_of
 from vdenoise.media.verify import Report
 from vdenoise.media.writer import Writer, check_target
 from vdenoise.plan import Plan
@@ -252,10 +253,17 @@ def _other_frame(number: int) -> VerifyError:
     )
 
 
-def remove_old_parts(work: Path) -> int:
-    """Remove what killed tasks left behind a day ago; returns how many files."""
+def remove_old_parts(job: Job) -> int:
+    """Remove what killed tasks left behind a day ago, in the work folder and of this job's images;
+    returns how many files."""
+    found = list(leftovers(job.work))
+    for part in job.file.parts:
+        if part.join == "files":
+            files = target_of(job.info, job.output(part))
+            beside = leftovers(files.folder)
+            found += [path for path in beside if path.name.startswith(f".{files.prefix}")]
     removed = 0
-    for path in leftovers(work):
+    for path in found:
         with contextlib.suppress(OSError):  # another assemble may be faster
             if time.time() - path.stat().st_mtime > OLD_SECONDS:
                 path.unlink()
