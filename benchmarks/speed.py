@@ -44,6 +44,7 @@ def main() -> None:
         output = Path(folder) / "out.mp4"
         jobs = [
             ("vdenoise", hd, _ours(hd, output)),
+            ("vdenoise --model none", hd, _ours(hd, output, "--model", "none")),
             ("vdenoise --speed fast", hd, _ours(hd, output, "--speed", "fast")),
             ("ffmpeg nlmeans (default: p=7:r=15)", hd, _nlmeans(hd, output, "s=4")),
             ("ffmpeg nlmeans (p=5:r=11)", hd, _nlmeans(hd, output, "s=4:p=5:r=11")),
