@@ -176,14 +176,17 @@ def _step(stage: Stage, info: ClipInfo, device: str, scratch: int) -> Step:
     cached = _cache_tile((info.height, info.width), halo, grid) if network else None
     if fits >= 1 or not stage.tileable:
         return Step(stage, precision, max(1, min(fits, longest)), cached)
-    tile = round_up(max(info.width, info.height), grid)
-    while tile // 2 >= max(SMALLEST_TILE, grid):
+    tile = cached or round_up(max(info.width, info.height), grid)
+    while stage.scratch * unit * _share(tile + 2 * halo, info) > scratch / 2 and tile // 2 >= max(
+        SMALLEST_TILE, grid
+    ):
         tile = round_up(tile // 2, grid)
-        side = tile + 2 * halo
-        share = min(side, info.width) * min(side, info.height) / (info.width * info.height)
-        if stage.scratch * unit * share <= scratch / 2:
-            break
-    return Step(stage, precision, 1, tile if cached is None else min(tile, cached))
+    return Step(stage, precision, 1, tile)
+
+
+def _share(side: int, info: ClipInfo) -> float:
+    """Of a frame's pixels that lie in a square."""
+    return min(side, info.width) * min(side, info.height) / (info.width * info.height)
 
 
 def _cache_tile(size: tuple[int, int], halo: int, grid: int) -> int | None:

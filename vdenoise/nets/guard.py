@@ -13,7 +13,7 @@ WINDOW = 15  # px: energies are compared over squares of this side
 REACH = WINDOW // 2
 _DEVIATIONS = 0.75  # of a window's mean square, that still count as noise
 _FALL = 0.3  # of the noise's energy, beyond that, over which the network gives way
-_TINY = 1e-10
+_TINY = WINDOW**2 * 1e-10
 
 
 def guarded(correction: Tensor, x: NetInput, grain_area: float) -> Tensor:
@@ -31,16 +31,33 @@ def guarded(correction: Tensor, x: NetInput, grain_area: float) -> Tensor:
     """
     temporal, left = x.averaged
     before = temporal - x.average
-    noise = _mean((x.sigma * left).square()).add_(_TINY)
-    share_before = _mean(before.square()).div_(noise)
-    share = _mean((before - correction).square()).div_(noise)
+    noise = _sums((x.sigma * left).square_()).add_(_TINY)
+    share_before = _sums(before.square()).div_(noise)
+    share = _sums((before - correction).square_()).div_(noise)
     deviation = math.sqrt(2 * max(grain_area, 1)) / WINDOW
     allowed = share_before.clamp_(min=1 + _DEVIATIONS * deviation)
-    return correction * (1 - (share - allowed).div_(_FALL)).clamp_(0, 1)
+    keep = share.sub_(allowed).mul_(-1 / _FALL).add_(1).clamp_(0, 1)
+    return keep.mul_(correction)
 
 
-def _mean(x: Tensor) -> Tensor:
-    """Mean over a square around every pixel; at the edges over the part that exists."""
-    for window, pad in (((WINDOW, 1), (REACH, 0)), ((1, WINDOW), (0, REACH))):
-        x = functional.avg_pool2d(x, window, 1, pad, count_include_pad=False)
+def _sums(x: Tensor) -> Tensor:
+    """Sums over a square around every pixel, of what exists of it.
+
+    Of every 15 numbers in a row, by doubling: 6 additions instead of 14, and the same ones for
+    every pixel, so that tiles agree with the whole to the bit, as running sums would not.
+    """
+    for dim, sides in ((-1, (REACH, REACH, 0, 0)), (-2, (0, 0, REACH, REACH))):
+        one = functional.pad(x, sides)
+        size = x.shape[dim]
+        two = _added(one, one, 1, dim)
+        four = _added(two, two, 2, dim)
+        x = _added(four, four, 4, dim).narrow(dim, 0, size) + four.narrow(dim, 8, size)
+        x += two.narrow(dim, 12, size)
+        x += one.narrow(dim, 14, size)
     return x
+
+
+def _added(x: Tensor, y: Tensor, step: int, dim: int) -> Tensor:
+    """x[n] + y[n + step], where both exist."""
+    size = x.shape[dim] - step
+    return x.narrow(dim, 0, size) + y.narrow(dim, step, size)

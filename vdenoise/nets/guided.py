@@ -92,15 +92,22 @@ class Guided(Network):
 
     def correction(self, x: NetInput) -> Tensor:
         """(N, 3, H, W) float32; the convolutions run in the weights' own precision."""
-        dtype = self.dtype
         # The difference is small, so float16 and bfloat16 keep it well; the picture itself only
         # guides, and what is added to it is added in float32.
+        dtype = self.dtype
         temporal, left = x.averaged
-        differences = torch.cat([temporal - x.average, x.noisy - temporal], 1) * _GAIN
-        full = torch.cat([x.average - 0.5 * _luma_only(x), differences], 1)
-        maps = functional.avg_pool2d(torch.cat([x.sigma, x.sigma * left], 1) * _GAIN, 2)
-        bands = x.bands[:, :, None, None].expand(-1, -1, *maps.shape[-2:])
-        packed = torch.cat([functional.pixel_unshuffle(full, 2), maps, bands], 1).to(dtype)
+        full = torch.cat(
+            [
+                (x.average - 0.5 * _luma_only(x)).to(dtype),
+                (temporal - x.average).mul_(_GAIN).to(dtype),
+                (x.noisy - temporal).mul_(_GAIN).to(dtype),
+            ],
+            1,
+        )
+        sigma, rest = (functional.avg_pool2d(m, 2) for m in (x.sigma, x.sigma * left))
+        maps = torch.cat([sigma, rest], 1).mul_(_GAIN).to(dtype)
+        bands = x.bands.to(dtype)[:, :, None, None].expand(-1, -1, *maps.shape[-2:])
+        packed = torch.cat([functional.pixel_unshuffle(full, 2), maps, bands], 1)
         features = self.head(packed.contiguous(memory_format=torch.channels_last))
         kept = []
         for blocks, down in zip(self.encoder, self.down, strict=True):
