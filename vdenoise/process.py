@@ -59,7 +59,7 @@ def prepare() -> None:
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        # A 1080p plane of float32 is kept, several together go back: at 32 MiB and 512 MiB a run with
+        # A 1080p plane of float32 is kept, several together go back: at 32 and 512 MiB a run with
         # a network held 0.6 GB more and was no faster, at 4 MiB it was 14 % slower.
         mallopt(_MMAP_THRESHOLD, 8 * _MIB)
         mallopt(_TRIM_THRESHOLD, 64 * _MIB)
