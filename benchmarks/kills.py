@@ -28,7 +28,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from benchmarks.results import save
-from vdenoise.batch import JOURNAL, REPORT
+from vdenoise.batch.journal import JOURNAL
+from vdenoise.batch.outcome import REPORT
 from vdenoise.media.codecs import CONTAINERS
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader

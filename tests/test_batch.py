@@ -13,8 +13,10 @@ import pytest
 from clips import Clip, write
 
 from benchmarks import kills
-from vdenoise import __version__, batch, cli
-from vdenoise.batch import Job, Journal, jobs_of, state_of
+from vdenoise import __version__, cli
+from vdenoise.batch.jobs import Job, jobs_of
+from vdenoise.batch.journal import Journal, tidy
+from vdenoise.batch.outcome import REPORT, state_of
 from vdenoise.errors import ConflictError, InputError, UsageError
 
 FAST = ("--speed", "veryfast", "--temporal-radius", "1", "--spatial", "gaussian")
@@ -194,8 +196,8 @@ def test_the_journal_survives_a_line_cut_short(tmp_path: Path) -> None:
     part = tmp_path / f".b.mov.{2**22 + 1}.abcdef.partial"
     other = tmp_path / ".b.mov.1.abcdef.partial"
     touch(tmp_path, part.name, other.name)
-    batch.tidy(job, 2**22 + 1)
-    batch.tidy(job, 1)  # alive
+    tidy(job, 2**22 + 1)
+    tidy(job, 1)  # alive
     assert not part.exists() and other.exists()
 
 
@@ -217,7 +219,7 @@ def test_a_batch_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[s
     events = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
     assert {e["event"] for e in events} >= {"note", "progress", "finished", "failed"}
     assert said.splitlines()[-1].startswith("vdenoise: error E0801 [exit 8] 1 of 3 clips failed")
-    report = json.loads((out / batch.REPORT).read_text())
+    report = json.loads((out / REPORT).read_text())
     assert report["counts"] == {"done": 2, "failed": 1}
     failed = next(job for job in report["jobs"] if job["state"] == "failed")
     assert failed["error"] == "E0304" and failed["hint"] and "b.mkv" in failed["why"]
@@ -280,7 +282,7 @@ def test_a_watched_folder_is_done_as_clips_become_whole(
     names = {path.name for path in out.rglob("*") if path.is_file()}
     assert not [name for name in names if "growing" in name or name.startswith(".")]
     assert not (out / "rendering").exists()
-    report = json.loads((out / batch.REPORT).read_text())
+    report = json.loads((out / REPORT).read_text())
     assert report["counts"] == {"done": 2}
 
 

@@ -24,7 +24,8 @@ from vdenoise.cli.run import run
 from vdenoise.errors import BatchError, ConflictError, Interrupted, VdenoiseError
 
 if TYPE_CHECKING:
-    from vdenoise.batch import Job, Outcome
+    from vdenoise.batch.jobs import Job
+    from vdenoise.batch.outcome import Outcome
     from vdenoise.ui import Reporter
 
 WATCH_SECONDS = 5.0  # between two looks at a watched folder; a clip that changed meanwhile can wait
@@ -71,7 +72,9 @@ _OWN_TOO = ("threads", "progress")
 def batch(ctx: click.Context, /, **options: Any) -> None:
     """Remove the noise of many clips. What is done and intact is not done again."""
     from vdenoise import ui
-    from vdenoise.batch import Journal, carry_out, save_report
+    from vdenoise.batch.journal import Journal
+    from vdenoise.batch.outcome import save_report
+    from vdenoise.batch.running import carry_out
 
     folder: Path = options["output"]
     typed = tuple(_typed(ctx))
@@ -121,7 +124,8 @@ def _outcomes(
     Options that a job does not accept are found here, before any work.
     """
     from vdenoise import __version__
-    from vdenoise.batch import jobs_of, state_of
+    from vdenoise.batch.jobs import jobs_of
+    from vdenoise.batch.outcome import state_of
     from vdenoise.errors import InputError
 
     try:
@@ -272,7 +276,7 @@ def _end(outcomes: Sequence[Outcome], folder: Path, reporter: Reporter, seconds:
     Raises:
         BatchError: some jobs failed or were left alone.
     """
-    from vdenoise.batch import REPORT
+    from vdenoise.batch.outcome import REPORT
 
     states = [o.state for o in outcomes]
     good = states.count("done")

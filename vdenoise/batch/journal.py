@@ -1,0 +1,70 @@
+"""What happened in an output folder: which jobs were begun, by which process."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vdenoise.atomic import leftovers
+from vdenoise.batch.jobs import Job
+from vdenoise.errors import OutputError
+
+JOURNAL = "vdenoise-batch.jsonl"
+
+
+@dataclass
+class Journal:
+    """What happened in this output folder, one JSON object a line, appended as it happens."""
+
+    path: Path
+    begun: dict[str, int] = field(default_factory=dict)  # output: process that may have left parts
+
+    @classmethod
+    def open(cls, folder: Path) -> Journal:
+        """Read what earlier batches wrote; a last line that was cut short is passed over."""
+        found = cls(folder / JOURNAL)
+        if found.path.exists():
+            for line in found.path.read_text(encoding="utf-8", errors="replace").splitlines():
+                try:
+                    entry = json.loads(line)
+                    if entry["event"] == "start":
+                        found.begun[entry["output"]] = entry["pid"]
+                except (ValueError, KeyError, TypeError):
+                    continue
+        return found
+
+    def write(self, event: str, job: Job, **values: Any) -> None:
+        """Append a line.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        line = {"ts": round(time.time(), 3), "event": event, "input": str(job.source)}
+        line |= {"output": str(job.output), "host": socket.gethostname(), **values}
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise OutputError(
+                f"The journal {self.path} cannot be written: {error.strerror}.",
+                "Free some room, or choose another folder.",
+                number=11,
+            ) from error
+
+
+def tidy(job: Job, pid: int) -> None:
+    """Remove the unfinished files that the process ``pid`` left beside an output."""
+    try:
+        os.kill(pid, 0)
+        return  # it is still at work, here or (by the same number) something else is
+    except ProcessLookupError:
+        pass
+    except PermissionError:
+        return
+    for path in leftovers(job.output.parent, pid):
+        path.unlink(missing_ok=True)

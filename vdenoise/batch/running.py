@@ -1,0 +1,159 @@
+"""Carrying out jobs: a process for each, some at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import selectors
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from vdenoise.batch.jobs import Job
+from vdenoise.batch.journal import Journal, tidy
+from vdenoise.batch.outcome import Outcome
+from vdenoise.process import PARENT_VARIABLE
+
+GRACE_SECONDS = 20.0  # for jobs to drop their work after a signal
+POLL_SECONDS = 0.2
+_LAST_LINE = re.compile(r"vdenoise: error (E\d+) \[exit (\d+)\] (.*)")
+
+
+@dataclass
+class _Running:
+    process: subprocess.Popen[bytes]
+    outcome: Outcome
+    started: float
+    rest: bytes = b""
+    lines: list[str] = field(default_factory=list)
+
+
+Tell = Callable[[Job, Mapping[str, Any]], None]
+
+
+def carry_out(
+    outcomes: Iterable[Outcome],
+    journal: Journal,
+    tell: Tell,
+    finished: Callable[[Outcome], None],
+    *,
+    at_once: int,
+    threads: int,
+    keep_going: bool,
+) -> None:
+    """Run every job that is to do, some at once; outcomes are changed in place.
+
+    Without ``keep_going`` the first failure lets the jobs under way end and starts no other.
+    Whatever stops this early - a signal, an error - stops the jobs: they drop their work.
+
+    Args:
+        outcomes: what to do; others are passed over.
+        journal: told of every start and end.
+        tell: called with every event a job reports.
+        finished: called when a job has ended.
+        at_once: jobs at the same time.
+        threads: of each job.
+        keep_going: go on after a failure.
+    """
+    waiting = [outcome for outcome in outcomes if outcome.state == "to do"]
+    for outcome in waiting:
+        outcome.state = "waiting"
+    running: list[_Running] = []
+    selector = selectors.DefaultSelector()
+    stop = False
+    try:
+        while running or (waiting and not stop):
+            while waiting and len(running) < at_once and not stop:
+                begun = _start(waiting.pop(0), journal, threads)
+                running.append(begun)
+                assert begun.process.stderr is not None
+                selector.register(begun.process.stderr, selectors.EVENT_READ, begun)
+            for key, _ in selector.select(POLL_SECONDS):
+                one: _Running = key.data
+                if not _read(one, tell):
+                    selector.unregister(key.fileobj)
+                    running.remove(one)
+                    _end(one, journal)
+                    finished(one.outcome)
+                    stop = stop or (one.outcome.state == "failed" and not keep_going)
+    finally:
+        _stop(running)
+        selector.close()
+
+
+def _start(outcome: Outcome, journal: Journal, threads: int) -> _Running:
+    job = outcome.job
+    job.output.parent.mkdir(parents=True, exist_ok=True)
+    left = journal.begun.get(str(job.output))
+    if left is not None:
+        tidy(job, left)
+    command = [sys.executable, "-m", "vdenoise", "run", *job.arguments]
+    # Whether this output may be replaced was decided before.
+    command += ["--overwrite", "--progress", "json", "--threads", str(threads)]
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**os.environ, PARENT_VARIABLE: str(os.getpid())},
+        start_new_session=True,  # a Ctrl-C comes to us, and we pass it on
+    )
+    journal.write("start", job, pid=process.pid)
+    return _Running(process, outcome, time.monotonic())
+
+
+def _read(one: _Running, tell: Tell) -> bool:
+    """Take what a job has said; False when it has closed its end."""
+    assert one.process.stderr is not None
+    data = os.read(one.process.stderr.fileno(), 1 << 16)
+    *lines, one.rest = (one.rest + data).split(b"\n")
+    for line in lines:
+        text = line.decode(errors="replace")
+        try:
+            event = json.loads(text)
+        except ValueError:
+            one.lines = [*one.lines[-50:], text]
+            continue
+        if event.get("event") == "done":
+            one.outcome.frames = int(event.get("frames", 0))
+        tell(one.outcome.job, event)
+    return bool(data)
+
+
+def _end(one: _Running, journal: Journal) -> None:
+    assert one.process.stderr is not None
+    one.process.stderr.close()
+    code = one.process.wait()
+    outcome = one.outcome
+    outcome.seconds = time.monotonic() - one.started
+    if code == 0:
+        outcome.state = "done"
+    else:
+        outcome.state = "failed"
+        outcome.code, outcome.why = "E0100", f"it ended with {code}"
+        for line in one.lines:
+            if line.startswith("hint: "):
+                outcome.hint = line[6:]
+            if found := _LAST_LINE.match(line):
+                outcome.code, outcome.why = found[1], found[3]
+    journal.write(outcome.state, outcome.job, seconds=round(outcome.seconds, 2), exit=code)
+
+
+def _stop(running: Sequence[_Running]) -> None:
+    """End the jobs still under way and wait until they have dropped their work."""
+    for one in running:
+        one.process.terminate()
+    deadline = time.monotonic() + GRACE_SECONDS
+    for one in running:
+        try:
+            one.process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            one.process.kill()
+            one.process.wait()
+        one.outcome.state = "waiting"
+        if one.process.stderr is not None:
+            one.process.stderr.close()
