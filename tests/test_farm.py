@@ -23,14 +23,9 @@ from vdenoise.chain import Layer
 from vdenoise.color import lift
 from vdenoise.errors import ConflictError, TryAgain, UsageError
 from vdenoise.farm.assemble import assemble, check_engines, collect
-from vdenoise.farm.job import (
-    Job,
-    add_analysis,
-    analysis_of,
-    make_plan,
-    open_job,
-    run_plan,
-)
+from vdenoise.farm.freeze import make_plan
+from vdenoise.farm.job import Job, analysis_of, open_job, run_plan
+from vdenoise.farm.measure import measure
 from vdenoise.farm.planfile import PlanFile, Request
 from vdenoise.farm.record import write_record
 from vdenoise.farm.segments import clip_path, frame_hashes, report_path, run_segment
@@ -148,7 +143,7 @@ def job_for(
     plan = planned(case.source(folder), folder / case.target, case.codec, case.crf, layers)
     request = Request.of(load("auto"), layers, "veryfast")
     file = make_plan(plan, request, profile=None, cuts=(CUT,), segment_frames=7)
-    file = file.model_copy(update={"analysis": add_analysis(file, plan.info, Quiet(), None)})
+    file = file.model_copy(update={"analysis": measure(file, plan.info, Quiet(), None)})
     return saved(file, folder / "plan.json", segments)
 
 

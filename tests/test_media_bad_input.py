@@ -15,9 +15,11 @@ from clips import MATRIX, Clip, picture, write
 
 from vdenoise.errors import InputError, OutputError, UsageError, VdenoiseError
 from vdenoise.media import output as output_module
+from vdenoise.media.encode import choose
+from vdenoise.media.movie_writer import MovieWriter
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
-from vdenoise.media.writer import Writer, check_target, choose
+from vdenoise.media.writer import check_target
 
 LONG = Clip("long.mkv", codec="ffv1", frames=24, time_base=MATRIX["vfr.mkv"].time_base)
 
@@ -28,7 +30,7 @@ def copied(source: Path, target: Path, *, overwrite: bool = False) -> None:
     settings = choose(info, target)
     with (
         Reader(info) as reader,
-        Writer(info, target, settings, source=source, overwrite=overwrite) as writer,
+        MovieWriter(info, target, settings, source=source, overwrite=overwrite) as writer,
     ):
         for frame in reader:
             writer.write(frame, frame.planes)
@@ -310,7 +312,7 @@ def test_nothing_is_left_after_an_interruption(
     with (
         pytest.raises(type(error)),
         Reader(info) as reader,
-        Writer(info, target, choose(info, target), source=source) as writer,
+        MovieWriter(info, target, choose(info, target), source=source) as writer,
     ):
         for frame in reader:
             writer.write(frame, frame.planes)
@@ -344,7 +346,7 @@ def test_reading_never_changes_the_planes_it_gave(tmp_path: Path) -> None:
     info = probe(path)
     target = tmp_path / "out.mp4"
     kept = []
-    with Reader(info) as reader, Writer(info, target, choose(info, target)) as writer:
+    with Reader(info) as reader, MovieWriter(info, target, choose(info, target)) as writer:
         for frame in reader:
             kept.append(frame)
             writer.write(frame, [torch.zeros_like(plane) for plane in frame.planes])

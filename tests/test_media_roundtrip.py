@@ -14,10 +14,11 @@ from clips import LAYOUTS, MATRIX, Clip, picture, write
 from vdenoise.codes import apply_correction
 from vdenoise.color import lift
 from vdenoise.frame import ClipInfo
+from vdenoise.media.encode import choose
+from vdenoise.media.movie_writer import MovieWriter
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
 from vdenoise.media.verify import verify
-from vdenoise.media.writer import Writer, choose
 
 
 def pass_through(
@@ -28,7 +29,9 @@ def pass_through(
     chosen = choose(info, target, **settings)
     with (
         Reader(info, first=first, last=last) as reader,
-        Writer(info, target, chosen, source=source, first=reader.first, last=reader.last) as writer,
+        MovieWriter(
+            info, target, chosen, source=source, first=reader.first, last=reader.last
+        ) as writer,
     ):
         for frame in reader:
             luma, chroma = lift(frame.planes, info.format, info.full_range)

@@ -17,11 +17,13 @@ from vdenoise.codes import apply_correction
 from vdenoise.errors import UsageError, VerifyError
 from vdenoise.frame import ClipInfo
 from vdenoise.media import hdr
-from vdenoise.media import writer as writer_module
+from vdenoise.media import movie_writer as writer_module
+from vdenoise.media.encode import choose
+from vdenoise.media.encoder import EncodeSettings
+from vdenoise.media.movie_writer import MovieWriter
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
 from vdenoise.media.verify import verify
-from vdenoise.media.writer import EncodeSettings, Writer, choose
 
 
 def copy(
@@ -34,7 +36,7 @@ def copy(
 ) -> None:
     with (
         Reader(info, first=first, last=last) as reader,
-        Writer(
+        MovieWriter(
             info, target, settings, source=info.path, first=reader.first, last=reader.last
         ) as writer,
     ):
@@ -311,9 +313,12 @@ def test_frames_must_come_in_order_and_all(info: ClipInfo, tmp_path: Path) -> No
     settings = choose(info, target)
     with Reader(info) as reader:
         frames = list(reader)
-    with pytest.raises(AssertionError), Writer(info, target, settings) as writer:
+    with pytest.raises(AssertionError), MovieWriter(info, target, settings) as writer:
         writer.write(frames[1], frames[1].planes)
-    with pytest.raises(AssertionError, match="1 of 12"), Writer(info, target, settings) as writer:
+    with (
+        pytest.raises(AssertionError, match="1 of 12"),
+        MovieWriter(info, target, settings) as writer,
+    ):
         writer.write(frames[0], frames[0].planes)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["ntsc.mov"]
 

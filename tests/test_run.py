@@ -19,9 +19,9 @@ from vdenoise.errors import InputError, Interrupted, OutputError
 from vdenoise.frame import PixelFormat, SourceFrame
 from vdenoise.media.beside import noise_settings
 from vdenoise.media.encode import choose
+from vdenoise.media.movie_writer import MovieWriter
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
-from vdenoise.media.writer import Writer
 from vdenoise.nets import build
 from vdenoise.noise.profile import NoiseProfile
 from vdenoise.noise.removed import removed_noise, restored
@@ -236,10 +236,10 @@ def test_an_interruption_leaves_nothing(source: Path, tmp_path: Path) -> None:
 def test_the_first_error_of_the_writer_is_the_one_raised(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(self: Writer, frame: SourceFrame, planes: Sequence[Tensor]) -> None:
+    def full(self: MovieWriter, frame: SourceFrame, planes: Sequence[Tensor]) -> None:
         raise OutputError(f"disk full at {frame.index}", "Free some room.")
 
-    monkeypatch.setattr(Writer, "write", full)
+    monkeypatch.setattr(MovieWriter, "write", full)
     with pytest.raises(OutputError, match="disk full at 0"):
         run.run(planned(source, tmp_path / "out.mkv", chain()), NOISE, (), Quiet())
     assert leftovers(tmp_path) == [] and running() == []

@@ -38,7 +38,8 @@ def _plan_option(command: Any) -> Any:
 def analyze(threads: int | None, progress: Any, **options: Any) -> None:
     """Measure the clip of a plan that was made with --analyze later."""
     from vdenoise import ui
-    from vdenoise.farm.job import ANALYSIS, analyze_job
+    from vdenoise.farm.job import ANALYSIS
+    from vdenoise.farm.measure import analyze_job
 
     with ui.Reporter(progress) as reporter:
         threads = set_threads(threads)

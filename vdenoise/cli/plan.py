@@ -71,7 +71,8 @@ def plan(ctx: click.Context, /, **options: Any) -> None:
     """Make the plan of INPUT: frames, noise, shots, parameters, encoding and segments."""
     from vdenoise import ui
     from vdenoise.cli.run import given_cuts, given_profile, plan_clip
-    from vdenoise.farm.job import add_analysis, make_plan
+    from vdenoise.farm.freeze import make_plan
+    from vdenoise.farm.measure import measure
     from vdenoise.farm.planfile import Request
     from vdenoise.farm.record import write_record
     from vdenoise.media.writer import check_target
@@ -107,7 +108,7 @@ def plan(ctx: click.Context, /, **options: Any) -> None:
             segment_frames=options["segment_frames"],
         )
         if options["when"] == "now":
-            found = add_analysis(file, made.info, reporter, threads)
+            found = measure(file, made.info, reporter, threads)
             for note in found.notes:
                 reporter.note(note)
             file = file.model_copy(update={"analysis": found})

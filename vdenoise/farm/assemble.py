@@ -28,11 +28,12 @@ from vdenoise.farm.segments import (
 )
 from vdenoise.farm.split import as_text
 from vdenoise.frame import SourceFrame
+from vdenoise.media.movie_writer import MovieWriter
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
 from vdenoise.media.sequence import target_of
 from vdenoise.media.verify import Report
-from vdenoise.media.writer import Writer, check_target
+from vdenoise.media.writer import check_target
 from vdenoise.plan import Plan
 from vdenoise.run import Progress
 
@@ -177,7 +178,7 @@ def _joined(
         threads=threads,
         deinterlace=job.file.interlaced == "deinterlace",
     ) as reader:
-        with Writer(
+        with MovieWriter(
             shown(part, reader.info),
             job.output(part),
             part.encode,
@@ -204,7 +205,7 @@ def _joined(
 
 
 def _encoded(
-    clips: Sequence[Path], hashes: Sequence[str], reader: Reader, writer: Writer
+    clips: Sequence[Path], hashes: Sequence[str], reader: Reader, writer: MovieWriter
 ) -> Iterator[int]:
     """Encode the segments' samples. Everything else of a frame (captions, field flags) is its
     source's, so that is decoded once more."""

@@ -1,31 +1,23 @@
-"""A plan on the machine that works on it: made, opened, checked against the source, measured."""
+"""A plan on the machine that works on it: opened, and checked against the source."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
-from vdenoise import __version__, analyze
-from vdenoise.errors import ConflictError, OutputError, UsageError
-from vdenoise.farm.planfile import Analysis, ChainRecord, Part, PartName, PlanFile, Request
-from vdenoise.farm.record import digest, read_record, write_record
-from vdenoise.farm.source import open_source, record
-from vdenoise.farm.split import segment_length, split
+from vdenoise import __version__
+from vdenoise.errors import ConflictError, OutputError
+from vdenoise.farm.planfile import Analysis, Part, PartName, PlanFile
+from vdenoise.farm.record import digest, read_record
+from vdenoise.farm.source import open_source
 from vdenoise.frame import ClipInfo
-from vdenoise.library import DEFAULT
 from vdenoise.media.beside import gray
-from vdenoise.media.codecs import CODECS
-from vdenoise.media.encode import choose
-from vdenoise.media.encoder import IMAGES, EncodeSettings
-from vdenoise.media.source import is_pipe
-from vdenoise.noise.profile import NoiseProfile
-from vdenoise.plan import MIB, Plan, View, ViewKind, make, progressive
-from vdenoise.run import Progress
+from vdenoise.media.encoder import EncodeSettings
+from vdenoise.plan import Plan, View, ViewKind, make
 
 ANALYSIS = "analysis.json"  # in the work folder, where the plan holds none
-LOSSLESS_CONTAINER = "matroska"  # of segments whose samples are encoded once they are joined
 
 
 @dataclass(frozen=True)
@@ -52,136 +44,6 @@ class Job:
         first, last = self.file.segments[segment]
         own = self.info.sequence
         return (first, last) if own is None else (own.numbers[first], own.numbers[last])
-
-
-def make_plan(
-    plan: Plan,
-    request: Request,
-    *,
-    profile: NoiseProfile | None,
-    cuts: Sequence[int] | None,
-    segment_frames: int | None,
-) -> PlanFile:
-    """Freeze a plan, still without its analysis.
-
-    Args:
-        plan: as ``vdenoise run`` would carry it out (its device is not kept).
-        request: where its chain came from.
-        profile: noise given by the user.
-        cuts: cuts given by the user.
-        segment_frames: length of a segment, None for about ten minutes of work.
-
-    Raises:
-        UsageError: the source is no file, or its samples fit no lossless format.
-    """
-    info = plan.info
-    if is_pipe(info.path) or is_pipe(plan.output):
-        raise UsageError(
-            "A plan is for files: a pipe can be read and written once.",
-            "Name the clip and the output.",
-            number=75,
-        )
-    parts = tuple(_part(plan, *one) for one in _delivered(plan))
-    if plan.chosen is not None and any(part.join != "files" for part in parts):
-        raise UsageError(
-            "A plan that leaves frames out writes images only.",
-            "Give --frames one range without a step, or name images for every output.",
-            number=89,
-        )
-    reach = sum(step.stage.reach for step in plan.steps)
-    length = segment_frames or segment_length(info.width * info.height, plan.chain.speed, reach)
-    edges = split(plan.first, plan.last, length)
-    return PlanFile(
-        source=record(info),
-        parts=parts,
-        frames=(plan.first, plan.last),
-        chosen=plan.chosen,
-        segments=tuple((a, b) for a, b in edges if any(a <= n <= b for n in plan.positions)),
-        interlaced=plan.interlaced,
-        seed=plan.seed,
-        dither=plan.dither,
-        request=request,
-        given_profile=profile,
-        given_cuts=None if cuts is None else tuple(cuts),
-        memory_mib=plan.memory_bytes // MIB,
-        warnings=plan.warnings,
-    )
-
-
-def _delivered(plan: Plan) -> list[tuple[str, Path, EncodeSettings]]:
-    found = [("clean", plan.output, plan.encode)]
-    if plan.noise_out is not None and plan.noise_encode is not None:
-        found.append(("noise", plan.noise_out, plan.noise_encode))
-    return found + [(view.kind, view.path, view.encode) for view in plan.views]
-
-
-def _part(plan: Plan, name: str, output: Path, encode: EncodeSettings) -> Part:
-    join, settings = "files", encode
-    if encode.container != IMAGES:
-        join = "copy" if CODECS[encode.codec].intra else "encode"
-        settings = _lossless(plan, encode) if join == "encode" else encode
-    return Part.model_validate(
-        {
-            "name": name,
-            "output": str(output.absolute()),
-            "encode": encode,
-            "segment_encode": settings.model_copy(update={"notes": ()}),
-            "join": join,
-        }
-    )
-
-
-def _lossless(plan: Plan, encode: EncodeSettings) -> EncodeSettings:
-    """How segments of a clip are kept whose frames are not coded alone: FFV1, without loss."""
-    fmt = encode.pixel_format
-    source = plan.info if plan.interlaced != "deinterlace" else progressive(plan.info)
-    wanted = replace(source, format=fmt)
-    settings = choose(wanted, Path("segment"), codec="ffv1", container=LOSSLESS_CONTAINER)
-    if settings.pixel_format != fmt:
-        raise UsageError(
-            f"{fmt.label} fits no lossless codec that segments could be kept in.",
-            "Choose another --codec or --bit-depth.",
-            number=76,
-        )
-    return settings
-
-
-def add_analysis(
-    file: PlanFile, info: ClipInfo, progress: Progress, threads: int | None
-) -> Analysis:
-    """Measure the clip as the plan asks.
-
-    Args:
-        file: the plan.
-        info: of its source.
-        progress: told of every frame.
-        threads: decoder threads, None for one per core.
-    """
-    profile, cuts = file.given_profile, file.given_cuts
-    values: Mapping[str, str] | None = None
-    notes: tuple[str, ...] = ()
-    if profile is None or cuts is None:
-        found = analyze.measure(
-            info,
-            progress,
-            cuts=cuts,
-            threads=threads,
-            deinterlace=file.interlaced == "deinterlace",
-        )
-        notes, cuts = tuple(found.notes), found.cuts
-        if profile is None:
-            profile = found.profile
-            proposal = analyze.propose(profile, info)
-            notes += (f"measured: {'; '.join(proposal.reasons)}",)
-            if file.request.preset.partition("+")[0] == DEFAULT:
-                values = proposal.values
-    return Analysis(
-        request_id=file.request_id,
-        profile=profile,
-        cuts=cuts,
-        chain=ChainRecord.of(file.request.chain(values)),
-        notes=notes,
-    )
 
 
 def open_job(
@@ -238,23 +100,6 @@ def analysis_of(job: Job) -> Analysis:
             number=7,
         )
     return found
-
-
-def analyze_job(job: Job, progress: Progress, threads: int | None) -> tuple[Analysis, bool]:
-    """The first step of a farm job: measure and keep it in the work folder.
-
-    Returns:
-        The analysis, and whether it was there already (then it stays as it is).
-
-    Raises:
-        ConflictError: the work folder holds that of another plan.
-    """
-    make_folder(job.work)
-    if job.file.analysis is not None or (job.work / ANALYSIS).exists():
-        return analysis_of(job), True
-    found = add_analysis(job.file, job.info, progress, threads)
-    write_record(found, job.work / ANALYSIS)
-    return found, False
 
 
 def make_folder(folder: Path) -> None:

@@ -7,13 +7,13 @@ and container that will be used, so that what cannot work is said at once and in
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import av
 
 from vdenoise.errors import UsageError
-from vdenoise.frame import ClipInfo, PixelFormat
+from vdenoise.frame import ClipInfo
 from vdenoise.media import hdr
 from vdenoise.media.clock import CONSTANT_RATE_CONTAINERS
 from vdenoise.media.codecs import (
@@ -21,16 +21,15 @@ from vdenoise.media.codecs import (
     CONTAINERS,
     FALLBACK,
     NAMED,
-    RAW_FORMATS,
     Codec,
     keeps,
     profile_options,
 )
 from vdenoise.media.encoder import EncodeSettings, add_video, open_output
-from vdenoise.media.pixels import planar_format
+from vdenoise.media.formats import format_notes, formats_of, yuv_formats_of
+from vdenoise.media.image_encode import choose_images
 from vdenoise.media.sequence import KINDS, is_image
 from vdenoise.media.source import is_pipe, open_input, video_of
-from vdenoise.media.stills import choose_images
 from vdenoise.media.streams import NullFile, plan_copies
 
 
@@ -203,9 +202,9 @@ def _settled(
         raise _Unfit(f"{kind} cannot be told the sample aspect ratio {info.sample_aspect_ratio}")
     reason: _Unfit | None = None
     quality = codec.crf if crf is None else crf
-    found = list(_formats(codec, kind, info.format, bit_depth, asked))
+    found = list(formats_of(codec, kind, info.format, bit_depth, asked))
     if info.sequence is not None and (asked or not codec.lossless):
-        as_yuv = list(_yuv_formats(codec, info.format, bit_depth))
+        as_yuv = list(yuv_formats_of(codec, info.format, bit_depth))
         # What is delivered has to play, and hardly anything plays RGB.
         found = [*as_yuv, *found] if codec.crf is not None else [*found, *as_yuv]
     for fmt, coded in found:
@@ -229,91 +228,12 @@ def _settled(
         except _Unfit as unfit:
             reason = reason or unfit
             continue
-        return settings.model_copy(update={"notes": _format_notes(info.format, settings)})
+        return settings.model_copy(update={"notes": format_notes(info.format, settings)})
     raise reason or _Unfit(
         f"it does not hold {info.format.label}"
         if bit_depth is None
         else f"it does not hold this at {bit_depth} bits"
     )
-
-
-def _formats(
-    codec: Codec, kind: str, source: PixelFormat, bit_depth: int | None, asked: bool
-) -> Iterator[tuple[PixelFormat, str]]:
-    """Pixel formats of an encoder that keep what the source has, the closest first.
-
-    Yields the planar layout and the encoder's own name for it, which may be a packed one.
-
-    More bits are fine; fewer only down to 10, and to 8 only when asked for. Denser chroma is fine
-    when a codec was asked for by name; thinner chroma, or no alpha, never.
-    """
-    described = av.Codec(codec.encoder, "w").video_formats
-    if described is not None:
-        offered = [fmt.name for fmt in described]
-    else:  # uncompressed
-        offered = list(RAW_FORMATS.get(kind, (source.name,)))
-    found = []
-    for name in offered:
-        fmt = planar_format(name)
-        if fmt is None or name.startswith("yuvj"):
-            continue
-        if (fmt.family, fmt.alpha, fmt.floating) != (source.family, source.alpha, source.floating):
-            continue
-        denser = (source.sub_w - fmt.sub_w) + (source.sub_h - fmt.sub_h)
-        if fmt.sub_w > source.sub_w or fmt.sub_h > source.sub_h or (denser and not asked):
-            continue
-        if fmt.bits != (bit_depth or fmt.bits):
-            continue
-        narrower = fmt.bits < source.bits
-        if narrower and bit_depth is None and fmt.bits < 10:
-            continue
-        packed = fmt.name != name
-        found.append((narrower, denser, abs(fmt.bits - source.bits), packed, fmt, name))
-    for *_, fmt, name in sorted(found, key=lambda item: item[:4]):
-        yield fmt, name
-
-
-def _yuv_formats(
-    codec: Codec, source: PixelFormat, bit_depth: int | None
-) -> Iterator[tuple[PixelFormat, str]]:
-    """YUV formats of an encoder that RGB can be written as, the best first: all chroma where frames
-    are coded alone, for further work; 4:2:0 for delivery.
-
-    Yields RGB with 16 bits, to be rounded once, and the encoder's own name of the YUV.
-    """
-    given = planar_format("gbrap16le" if source.alpha else "gbrp16le")
-    assert given is not None
-    if source.family != "rgb" or source.floating:
-        return
-    found = []
-    for described in av.Codec(codec.encoder, "w").video_formats or ():
-        fmt = planar_format(described.name)
-        if fmt is None or fmt.family != "yuv" or described.name.startswith("yuvj"):
-            continue
-        wanted = bit_depth or fmt.bits
-        too_few = bit_depth is None and fmt.bits < min(source.bits, 10)
-        if fmt.alpha != source.alpha or fmt.bits != wanted or too_few:
-            continue
-        thin = fmt.sub_w + fmt.sub_h
-        known = thin in (0, 1, 2) and (fmt.sub_w, fmt.sub_h) != (0, 1)  # 4:4:4, 4:2:2, 4:2:0
-        if known and fmt.sub_w < 2:
-            rank = thin if codec.crf is None else -thin
-            packed = fmt.name != described.name
-            found.append((rank, abs(fmt.bits - source.bits), packed, described.name))
-    for *_, name in sorted(found):
-        yield given, name
-
-
-def _format_notes(source: PixelFormat, settings: EncodeSettings) -> tuple[str, ...]:
-    fmt = settings.pixel_format
-    if settings.becomes_yuv:
-        thin = ", its chroma thinned" if settings.written.sub_w else ""
-        return (f"{source.label} is written as {settings.written.label} of BT.709{thin}",)
-    if fmt.bits < source.bits:
-        return (f"{source.label} is written with {fmt.bits} bits, dithered",)
-    if (fmt.sub_w, fmt.sub_h) != (source.sub_w, source.sub_h):
-        return (f"{source.label} is written as {fmt.label}: its chroma is interpolated",)
-    return ()
 
 
 def _try(info: ClipInfo, settings: EncodeSettings) -> None:

@@ -68,7 +68,7 @@ class ImageWriter:
     Args:
         info: the source.
         target: pattern, or the name of a single image.
-        settings: from `vdenoise.media.stills.choose_images`.
+        settings: from `vdenoise.media.image_encode.choose_images`.
         positions: absolute numbers of the frames to write; others are passed over.
         overwrite: replace existing files.
 

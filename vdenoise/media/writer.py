@@ -1,39 +1,20 @@
-"""Writing a clip: under a temporary name, complete, checked, and only then under its own.
-
-A file that looks finished and is not would be worse than none: the output gets its name when its
-streams were compared with the source's and its bytes are on the disk.
-"""
+"""Writing a clip, as a movie or as images."""
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, Self
 
-import av
 from torch import Tensor
 
-from vdenoise.atomic import partial_path, sync
-from vdenoise.codes import to_yuv
-from vdenoise.errors import InputError, OutputError, UsageError, VerifyError
 from vdenoise.frame import ClipInfo, SourceFrame
-from vdenoise.media.clock import Clock, output_clock
-from vdenoise.media.encode import choose
-from vdenoise.media.encoder import IMAGES, EncodeSettings, full_gray
-from vdenoise.media.h273 import MATRICES, PRIMARIES, TRANSFERS, code_point
+from vdenoise.media.encoder import IMAGES, EncodeSettings
 from vdenoise.media.image_writer import ImageWriter, check_images
-from vdenoise.media.index import index_of
-from vdenoise.media.output import Output
-from vdenoise.media.parts import packets
-from vdenoise.media.pixels import FrameMaker
-from vdenoise.media.place import check_folder, writing
+from vdenoise.media.movie_writer import MovieWriter, check_movie
 from vdenoise.media.sequence import is_image
 from vdenoise.media.source import is_pipe
-from vdenoise.media.verify import Report, verify
-
-__all__ = ["ClipWriter", "EncodeSettings", "Writer", "check_target", "choose", "open_writer"]
+from vdenoise.media.verify import Report
 
 
 def check_target(
@@ -61,24 +42,12 @@ def check_target(
         if positions is None:
             positions = range(info.frames or 0)
         check_images(info, target, positions, overwrite=overwrite)
-        return
-    check_folder(target)
-    if target.is_dir():
-        raise OutputError(f"{target} is a folder.", "Name a file in it.", number=3)
-    if target.exists():
-        own = info.path if info.sequence is None else info.sequence.source(0)
-        if not is_pipe(own) and target.samefile(own):
-            raise UsageError(
-                f"{target} is the input itself.", "Give the output another name.", number=25
-            )
-        if not overwrite:
-            raise OutputError(
-                f"{target} exists already.", "Choose another name or add --overwrite.", number=1
-            )
+    else:
+        check_movie(info, target, overwrite=overwrite)
 
 
 class ClipWriter(Protocol):
-    """What writes a clip, as a movie or as images. See :class:`Writer`."""
+    """What writes a clip, as a movie or as images. See `MovieWriter`."""
 
     def __enter__(self) -> Self: ...
 
@@ -111,7 +80,7 @@ def open_writer(
     Args:
         info: the source.
         target: file, ``-``, or a pattern of images.
-        settings: from :func:`choose`.
+        settings: from `vdenoise.media.encode.choose`.
         source: clip to copy the other streams of a movie from.
         positions: absolute numbers of the frames to write, ascending; a movie takes all between
             the first and the last.
@@ -119,7 +88,7 @@ def open_writer(
     """
     if settings.container == IMAGES:
         return ImageWriter(info, target, settings, positions=positions, overwrite=overwrite)
-    return Writer(
+    return MovieWriter(
         info,
         target,
         settings,
@@ -128,210 +97,3 @@ def open_writer(
         last=positions[-1],
         overwrite=overwrite,
     )
-
-
-class Writer:
-    """A context manager that takes the frames of a clip in order.
-
-    Every other stream of the source goes along. After a clean exit the file is complete under its
-    temporary name; :meth:`commit` checks it and gives it its own. After an exception nothing is
-    left.
-
-    Args:
-        info: the source (the reader's ``info``: deinterlaced where it deinterlaces).
-        target: the output, ``-`` for standard output.
-        settings: from :func:`choose`.
-        source: clip to copy the other streams from; None writes the picture alone.
-        first: absolute number of the first frame that will be written.
-        last: absolute number of the last one, None for the clip's last.
-        overwrite: replace an existing file.
-
-    Raises:
-        OutputError: the output cannot be written.
-        UsageError: it is the input itself.
-    """
-
-    def __init__(
-        self,
-        info: ClipInfo,
-        target: Path,
-        settings: EncodeSettings,
-        *,
-        source: Path | None = None,
-        first: int = 0,
-        last: int | None = None,
-        overwrite: bool = False,
-    ) -> None:
-        self.info, self.target, self.settings = settings.shown(info), Path(target), settings
-        self._copy_from = source
-        self._overwrite = overwrite
-        index = index_of(info)
-        self.first, self.last = first, len(index) - 1 if last is None else last
-        self.clock: Clock = output_clock(index, settings.container, self.first, self.last)
-        self._maker = FrameMaker(info.width, info.height, settings.written, settings.coded_format)
-        self._position = self.first
-        self._temporary: Path | None = None
-        self._output: Output | None = None
-        self._finished = False
-
-    @property
-    def temporary(self) -> Path | None:
-        """Where the output is before it is committed; None for standard output."""
-        return self._temporary
-
-    def __enter__(self) -> Self:
-        check_target(self.info, self.target, overwrite=self._overwrite)
-        if not is_pipe(self.target):
-            with writing(self.target):
-                self._temporary = partial_path(self.target)
-                self._temporary.touch(exist_ok=False)
-        return self
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if error is not None:
-            self.abort()
-            return
-        try:
-            self.finish()
-        except BaseException:
-            self.abort()
-            raise
-
-    def abort(self) -> None:
-        """Stop and leave nothing behind."""
-        if self._temporary is not None:  # before closing: that writes a playable short file
-            self._temporary.unlink(missing_ok=True)
-            self._temporary = None
-        if self._output is not None:
-            with contextlib.suppress(av.FFmpegError, OSError, ValueError):
-                self._output.close()
-            self._output = None
-
-    def write(self, frame: SourceFrame, planes: Sequence[Tensor]) -> None:
-        """Encode one frame.
-
-        Args:
-            frame: the source frame it comes from: timestamps, flags and side data are taken over.
-            planes: its samples in ``settings.pixel_format``, as ``color.apply_correction`` gives
-                them; on any device.
-        """
-        assert frame.index == self._position, f"frame {frame.index} is not {self._position}"
-        self._position += 1
-        if self.settings.becomes_yuv:
-            planes = to_yuv(planes, self.settings.pixel_format, self.settings.written)
-        with writing(self.target):
-            output = self._opened(frame)
-            made = self._maker.make(self._handle(frame), planes)
-            made.pts, made.duration = self.clock.at(frame.index)
-            made.time_base = self.clock.time_base
-            if full_gray(self.info):
-                made.color_range = 2
-            output.encode(made)
-
-    def copy(self, first: SourceFrame, segments: Iterable[Path]) -> Iterator[int]:
-        """Take all frames from segments that were encoded by the same settings, frame by frame.
-
-        Args:
-            first: the source frame that the first one comes from.
-            segments: one after the other.
-
-        Yields:
-            The number of each frame once it is written.
-
-        Raises:
-            VerifyError: a segment was coded in another way.
-        """
-        with writing(self.target):
-            output = self._opened(first)
-        for path in segments:
-            for packet in packets(path, output.extradata):
-                with writing(self.target):
-                    output.copy(packet, *self.clock.at(self._position))
-                self._position += 1
-                yield self._position - 1
-
-    def _opened(self, like: SourceFrame) -> Output:
-        if self._output is None:
-            self._output = Output(
-                sys.stdout.buffer if self._temporary is None else self._temporary,
-                self.info,
-                self.settings,
-                self.clock,
-                like=self._handle(like),
-                copy_from=self._copy_from,
-            )
-        return self._output
-
-    def _handle(self, frame: SourceFrame) -> av.VideoFrame:
-        """The decoder's frame; for an image a fresh one."""
-        if isinstance(frame.handle, av.VideoFrame):
-            return frame.handle
-        info = self.info
-        made = av.VideoFrame(info.width, info.height, self.settings.written.name)
-        made.color_range = 2 if info.full_range else 1
-        if info.format.family == "yuv":
-            made.colorspace = code_point(MATRICES, info.matrix)
-        made.color_primaries = code_point(PRIMARIES, info.primaries)
-        made.color_trc = code_point(TRANSFERS, info.transfer)
-        made.time_base = frame.time_base
-        return made
-
-    def finish(self) -> None:
-        """Write what is still under way and close the file, under its temporary name."""
-        if self._finished:
-            return
-        assert self._position == self.last + 1, (
-            f"{self._position - self.first} of {self.last + 1 - self.first} frames were written"
-        )
-        assert self._output is not None
-        with writing(self.target):
-            self._output.encode(None)
-            self._output.close()
-        self._finished = True
-
-    def commit(self, *, check: bool = True) -> Report:
-        """Check the finished file against its source and give it its name.
-
-        Raises:
-            VerifyError: it does not keep what it must keep; it is removed.
-            OutputError: it cannot be renamed.
-        """
-        assert self._finished, "commit follows a clean exit"
-        if self._temporary is None:
-            return Report(checked=(), findings=(), notes=("standard output is not checked",))
-        report = Report(checked=(), findings=(), notes=("not checked",))
-        try:
-            if check:
-                report = self._verified(self._temporary)
-            with writing(self.target):
-                sync(self._temporary)
-                if not self._overwrite and self.target.exists():
-                    check_target(self.info, self.target)
-                self._temporary.replace(self.target)
-                self._temporary = None
-                sync(self.target.parent)
-        except BaseException:
-            self.abort()
-            raise
-        return report
-
-    def _verified(self, written: Path) -> Report:
-        hint = "Write it in another container or codec, and report this as a bug."
-        try:
-            report = verify(
-                self.info,
-                written,
-                settings=self.settings,
-                first=self.first,
-                last=self.last,
-                copied=self._copy_from is not None,
-            )
-        except InputError as error:
-            raise VerifyError(
-                f"What was written for {self.target} cannot be read: {error.what}", hint, number=2
-            ) from error
-        if report.findings:
-            raise VerifyError(
-                f"{self.target} would not keep what it must: {report.findings[0]}.", hint, number=1
-            )
-        return report

@@ -1,0 +1,66 @@
+"""What a plan needs to know of its clip: noise, cuts, and the chain that follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from vdenoise import analyze
+from vdenoise.farm.job import ANALYSIS, Job, analysis_of, make_folder
+from vdenoise.farm.planfile import Analysis, ChainRecord, PlanFile
+from vdenoise.farm.record import write_record
+from vdenoise.frame import ClipInfo
+from vdenoise.library import DEFAULT
+from vdenoise.run import Progress
+
+
+def measure(file: PlanFile, info: ClipInfo, progress: Progress, threads: int | None) -> Analysis:
+    """Measure the clip as the plan asks.
+
+    Args:
+        file: the plan.
+        info: of its source.
+        progress: told of every frame.
+        threads: decoder threads, None for one per core.
+    """
+    profile, cuts = file.given_profile, file.given_cuts
+    values: Mapping[str, str] | None = None
+    notes: tuple[str, ...] = ()
+    if profile is None or cuts is None:
+        found = analyze.measure(
+            info,
+            progress,
+            cuts=cuts,
+            threads=threads,
+            deinterlace=file.interlaced == "deinterlace",
+        )
+        notes, cuts = tuple(found.notes), found.cuts
+        if profile is None:
+            profile = found.profile
+            proposal = analyze.propose(profile, info)
+            notes += (f"measured: {'; '.join(proposal.reasons)}",)
+            if file.request.preset.partition("+")[0] == DEFAULT:
+                values = proposal.values
+    return Analysis(
+        request_id=file.request_id,
+        profile=profile,
+        cuts=cuts,
+        chain=ChainRecord.of(file.request.chain(values)),
+        notes=notes,
+    )
+
+
+def analyze_job(job: Job, progress: Progress, threads: int | None) -> tuple[Analysis, bool]:
+    """The first step of a farm job: measure and keep it in the work folder.
+
+    Returns:
+        The analysis, and whether it was there already (then it stays as it is).
+
+    Raises:
+        ConflictError: the work folder holds that of another plan.
+    """
+    make_folder(job.work)
+    if job.file.analysis is not None or (job.work / ANALYSIS).exists():
+        return analysis_of(job), True
+    found = measure(job.file, job.info, progress, threads)
+    write_record(found, job.work / ANALYSIS)
+    return found, False
