@@ -347,6 +347,84 @@ def test_protected_pixels_come_back_to_the_bit_and_the_others_as_without(
             assert torch.equal(now[outside], other[outside])
 
 
+def with_network(source: Path, texts: list[str], **values: Any) -> dict[int, tuple[Tensor, ...]]:
+    """Every frame through the default chain, network and all, behind masks."""
+    said = {key.replace("__", "."): value for key, value in values.items()}
+    what = resolve(load("auto"), [Layer("test", {**said, **parse_masks(texts)})])
+    assert what.text.startswith("temporal.mean > spatial.wiener > net.cnn")
+    return denoised(planned(source, source.with_name("out.mkv"), what), Shots(4))
+
+
+@pytest.mark.parametrize("finished", [False, True], ids=["", "finished"])
+@pytest.mark.parametrize("format", ["yuv420p", "yuv420p10le", "yuv422p10le", "gbrp10le", "gray"])
+def test_no_network_reaches_into_what_is_protected(
+    format: str, finished: bool, tmp_path: Path
+) -> None:
+    """To the bit, in every layout, whatever runs behind the network and with dither."""
+    source = write(Clip("in.mkv", codec="ffv1", format=format, frames=4), tmp_path)
+    more = {"deband__strength": 1, "sharpen__strength": 1, "grain__method": "synth"}
+    more = more if finished else {}
+    found = with_network(source, ["logo=rect:16,8,32,32,mode=protect"], **more)
+    free = with_network(source, [], **more)
+    for n, before in enumerate(planes(source)):
+        for now, old, other in zip(found[n], before, free[n], strict=True):
+            down, across = 48 // old.shape[0], 64 // old.shape[1]
+            inside = np.s_[8 // down : 40 // down, 16 // across : 48 // across]
+            assert torch.equal(now[inside], old[inside])
+            assert not torch.equal(other[inside], old[inside])
+            assert not torch.equal(now[: 8 // down], old[: 8 // down])
+            if not finished:  # what finishes looks at the picture beside it
+                assert torch.equal(now[: 8 // down], other[: 8 // down])
+
+
+@pytest.mark.parametrize("format", ["yuv420p", "yuv422p10le"])
+def test_half_a_mask_is_half_the_strength_with_the_network_too(format: str, tmp_path: Path) -> None:
+    source = write(Clip("in.mkv", codec="ffv1", format=format, frames=4), tmp_path)
+    found = with_network(source, ["m=rect:0,0,100%,100%,opacity=50"])
+    inside = with_network(source, ["m=rect:16,8,32,32,luma=50,chroma=50"])
+    half = with_network(source, [], output__luma=50, output__chroma=50)
+    full = with_network(source, [])
+    for n, before in enumerate(planes(source)):
+        assert same(found[n], half[n])
+        assert torch.equal(inside[n][0][8:40, 16:48], half[n][0][8:40, 16:48])
+        assert torch.equal(inside[n][0][:8], full[n][0][:8])
+        middle = (before[0].float() + full[n][0].float()) / 2
+        assert float((half[n][0].float() - middle).abs().max()) <= 1  # rounded once
+
+
+@pytest.mark.parametrize("slot", ["detail", "grain"])
+def test_a_mask_has_its_own_share_of_each_finisher(slot: str, source: Path) -> None:
+    works: dict[str, Any] = {"detail__strength": 2}
+    if slot == "grain":
+        works = {"grain__method": "synth", "grain__amount": 30}
+    plain, free = masked(source, []), masked(source, [], **works)
+    found = masked(source, [f"m=rect:16,8,32,32,{slot}=0"], **works)
+    half = masked(source, [f"m=rect:16,8,32,32,{slot}=50"], **works)
+    inside = np.s_[8:40, 16:48]
+    for n in range(len(plain)):
+        assert torch.equal(free[n][0][:8], found[n][0][:8])
+        was, none, all_of_it = (x[n][0][inside].float() for x in (plain, found, free))
+        assert torch.equal(none, was) and not torch.equal(all_of_it, was)
+        middle = (was + all_of_it) / 2
+        assert float((half[n][0][inside].float() - middle).abs().max()) <= 1  # rounded once
+
+
+def test_a_mask_has_its_own_share_of_debanding(tmp_path: Path) -> None:
+    steps = np.broadcast_to(100 + np.arange(64) // 16, (48, 64)).astype(np.uint8)
+    source = filed(tmp_path / "bands.mkv", [steps] * 6)
+
+    def slope(share: int) -> Tensor:
+        """How far debanding moves each column, dither averaged out."""
+        works = {"deband__strength": 1, "output__luma": 0, "output__chroma": 0}
+        found = masked(source, [f"m=rect:0,0,64,48,deband={share}"], **works)
+        moved = [found[n][0].float() - plane.float() for n, (plane,) in enumerate(planes(source))]
+        return torch.stack(moved).mean((0, 1))
+
+    none, half, whole = slope(0), slope(50), slope(100)
+    assert float(none.abs().max()) == 0 and float(whole.abs().max()) > 0.3
+    assert float((half - whole / 2).abs().max()) < 0.15
+
+
 def test_finishing_stays_out_of_protected_pixels_too(source: Path) -> None:
     finished = {"sharpen__strength": 1, "grain__method": "synth"}
     text = "m=rect:16,8,32,32,mode=protect"
