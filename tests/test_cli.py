@@ -12,7 +12,7 @@ import pytest
 from clips import Clip, write
 
 from vdenoise import cli
-from vdenoise.cli.options import STAGES_FILE
+from vdenoise.cli.chain import STAGES_FILE
 from vdenoise.media.probe import probe
 
 LAST_LINE = re.compile(r"^vdenoise: error E\d{4,5} \[exit \d+\] .+$")

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from vdenoise import cli
 from vdenoise.chain import Layer, resolve
-from vdenoise.cli.options import CHAIN_OPTIONS, variable
+from vdenoise.cli.chain import CHAIN_OPTIONS
+from vdenoise.cli.options import variable
 from vdenoise.denoise import denoise
 from vdenoise.errors import UsageError
 from vdenoise.frame import Block

@@ -7,14 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vdenoise.cli.options import (
-    as_style,
-    chain_from,
-    chain_options,
-    progress_option,
-    reading_options,
-    set_threads,
-)
+from vdenoise.cli.chain import chain_from, chain_options
+from vdenoise.cli.clip import reading_options
+from vdenoise.cli.options import as_style, progress_option, set_threads
 
 if TYPE_CHECKING:
     from vdenoise.frame import ClipInfo

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vdenoise.cli.options import probed, progress_option, reading_options, set_threads
+from vdenoise.cli.clip import probed, reading_options
+from vdenoise.cli.options import progress_option, set_threads
 
 if TYPE_CHECKING:
     from vdenoise.frame import ClipInfo

@@ -12,14 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from vdenoise.cli.options import (
-    chain_from,
-    chain_options,
-    clip_options,
-    option,
-    progress_option,
-    reading_options,
-)
+from vdenoise.cli.chain import chain_from, chain_options
+from vdenoise.cli.clip import clip_options, reading_options
+from vdenoise.cli.options import option, progress_option
 from vdenoise.cli.run import run
 from vdenoise.errors import BatchError, ConflictError, Interrupted, VdenoiseError
 

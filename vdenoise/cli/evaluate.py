@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vdenoise.cli.options import Numbers, chain_from, chain_options, set_threads
+from vdenoise.cli.chain import chain_from, chain_options
+from vdenoise.cli.clip import Numbers
+from vdenoise.cli.options import set_threads
 from vdenoise.errors import UsageError
 
 if TYPE_CHECKING:

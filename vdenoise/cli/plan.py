@@ -7,19 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vdenoise.cli.chain import chain_from, chain_options, layers_from, preset_name
+from vdenoise.cli.clip import beside_options, clip_options, reading_options
 from vdenoise.cli.grain import grain_to_match
-from vdenoise.cli.options import (
-    beside_options,
-    chain_from,
-    chain_options,
-    clip_options,
-    layers_from,
-    option,
-    preset_name,
-    progress_option,
-    reading_options,
-    set_threads,
-)
+from vdenoise.cli.options import option, progress_option, set_threads
 from vdenoise.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -70,7 +61,7 @@ _JOINED = {
 def plan(ctx: click.Context, /, **options: Any) -> None:
     """Make the plan of INPUT: frames, noise, shots, parameters, encoding and segments."""
     from vdenoise import ui
-    from vdenoise.cli.run import given_cuts, given_profile, plan_clip
+    from vdenoise.cli.planned import given_cuts, given_profile, plan_clip
     from vdenoise.farm.freeze import make_plan
     from vdenoise.farm.measure import measure
     from vdenoise.farm.planfile import Request
@@ -135,7 +126,7 @@ def _may_exist(clip: Path, options: dict[str, Any]) -> bool:
 
 def _show(file: PlanFile, target: Path, made: Plan) -> None:
     from vdenoise import ui
-    from vdenoise.cli.run import frames_text
+    from vdenoise.cli.planned import frames_text
 
     lengths = [last - first + 1 for first, last in file.segments]
     chain = file.analysis.chain.chain() if file.analysis is not None else file.request.chain()

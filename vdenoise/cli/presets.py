@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vdenoise.cli.options import chain_options, layers_from, preset_name
+from vdenoise.cli.chain import chain_options, layers_from, preset_name
 
 if TYPE_CHECKING:
     from vdenoise.chain import Chain

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vdenoise.cli.options import probed, progress_option, reading_options, set_threads
+from vdenoise.cli.clip import probed, reading_options
+from vdenoise.cli.options import progress_option, set_threads
 
 if TYPE_CHECKING:
     from vdenoise.analyze import Region

@@ -1,0 +1,173 @@
+"""Options of the chain of denoisers, and how what was typed becomes layers of one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from vdenoise.chain import Chain, Layer, resolve
+from vdenoise.cli.options import Command, option
+from vdenoise.dials import DIALS
+from vdenoise.preset import load
+from vdenoise.stages import OFF, SLOTS, methods
+from vdenoise.typed import parse_assignments, parse_grain, parse_masks
+
+# Options with a name of their own for a parameter of the chain. Everything else about them is
+# declared once, on the stage or in DIALS.
+CHAIN_OPTIONS: dict[str, str] = {
+    "--luma": "output.luma",
+    "--chroma": "output.chroma",
+    "--blend": "output.blend",
+    "--limit": "output.limit",
+    "--bands": "output.bands",
+    "--shadows": "output.shadows",
+    "--highlights": "output.highlights",
+    "--guards": "output.guards",
+    "--mask-fit": "output.mask_fit",
+    "--sigma-scale": "noise.sigma_scale",
+    "--temporal": "temporal.method",
+    "--temporal-radius": "temporal.radius",
+    "--motion-threshold": "temporal.motion_threshold",
+    "--spatial": "spatial.method",
+    "--model": "net.model",
+    "--model-weight": "net.weight",
+    "--deblock": "deblock.strength",
+    "--detail": "detail.strength",
+    "--deband": "deband.strength",
+    "--sharpen": "sharpen.strength",
+}
+# What the strength of a slot that is off by default switches on.
+_DOES = {
+    "deblock.strength": "Smooth block edges and ringing before all else",
+    "detail.strength": "Give back removed structure, not noise",
+    "deband.strength": "Make slopes of bands",
+    "sharpen.strength": "Sharpen what is not noise",
+}
+STAGES_FILE = Path(__file__).with_name("stages.json")
+
+
+@cache
+def stage_facts() -> dict[str, Any]:
+    """What ``vdenoise stages --json`` says, as made at the last change of a stage: reading the
+    stages themselves imports torch, which takes longer than help may. A test compares the two."""
+    facts: dict[str, Any] = json.loads(STAGES_FILE.read_text(encoding="utf-8"))
+    return facts
+
+
+def chain_options(command: Command) -> Command:
+    """Add the options of `CHAIN_OPTIONS`, ``--preset``, ``--speed`` and ``--set``."""
+    for name, target in reversed(CHAIN_OPTIONS.items()):
+        command = option(name, metavar=_metavar(target), help=_help(target))(command)
+    command = option(
+        "--grain",
+        metavar="KIND",
+        help="keep:PERCENT of the true grain, match:FILE (a noise profile or a clip), "
+        "synth:AMOUNT[,SIZE], or none.  [default: the preset's]",
+    )(command)
+    command = option(
+        "--set",
+        "assignments",
+        multiple=True,
+        metavar="STAGE.PARAM=VALUE",
+        help="Any parameter of a stage; may be repeated. See: vdenoise stages.",
+    )(command)
+    command = option(
+        "--mask",
+        "masks",
+        multiple=True,
+        metavar="NAME=SOURCE[,KEY=VALUE...]",
+        help="Where to work, or how hard there; may be repeated. See docs/masks.md.",
+    )(command)
+    command = option(
+        "--speed",
+        type=click.Choice(("veryfast", "fast", "base", "slow", "veryslow")),
+        help="How much work goes into it.  [default: the preset's, base]",
+    )(command)
+    command = option(
+        "--gauge",
+        type=click.Choice(("8mm", "16mm", "35mm", "65mm")),
+        help="Of the film, for --preset film-scan.",
+    )(command)
+    return option(
+        "-p",
+        "--preset",
+        default="auto",
+        show_default=True,
+        metavar="NAME",
+        help="What kind of footage it is, or a .toml file; +light and +strong do less or more. "
+        "See: vdenoise presets.",
+    )(command)
+
+
+def _metavar(target: str) -> str:
+    if target in DIALS:
+        return DIALS[target].metavar
+    slot, _, key = target.partition(".")
+    if key == "model":
+        return "NAME|FILE"
+    return "METHOD" if key == "method" and slot in SLOTS else "NUMBER"
+
+
+def _help(target: str) -> str:
+    if target in DIALS:
+        dial = DIALS[target]
+        return f"{dial.help}  [{dial.rule}; default: {dial.text(dial.default)}]"
+    slot, _, key = target.partition(".")
+    if target in _DOES:
+        return f"{_DOES[target]}: 0 is off, 1 is right for most.  [0 to 2; default: the preset's]"
+    if key == "method":
+        return f"One of {', '.join((*methods(slot), OFF))}.  [default: {methods(slot)[0]}]"
+    facts = next(
+        p for p in stage_facts()[f"{slot}.{methods(slot)[0]}"]["parameters"] if p["name"] == key
+    )
+    return f"{facts['help']}  [{facts['rule']}; default: {facts['default']}]"
+
+
+def layers_from(ctx: click.Context) -> list[Layer]:
+    """What the environment and the command line say of the chain.
+
+    Raises:
+        UsageError: an assignment has another form.
+    """
+    layers = []
+    for origin, source in (
+        ("environment", ParameterSource.ENVIRONMENT),
+        ("command line", ParameterSource.COMMANDLINE),
+    ):
+        values: dict[str, Any] = {}
+        for name, target in CHAIN_OPTIONS.items():
+            key = name.lstrip("-").replace("-", "_")
+            if ctx.get_parameter_source(key) is source:
+                values[target] = ctx.params[key]
+        if ctx.get_parameter_source("grain") is source:
+            values |= parse_grain(ctx.params["grain"])
+        if ctx.get_parameter_source("assignments") is source:
+            values |= parse_assignments(ctx.params["assignments"])
+        if ctx.get_parameter_source("masks") is source:
+            values |= parse_masks(ctx.params["masks"])
+        if values:
+            layers.append(Layer(origin, values))
+    return layers
+
+
+def preset_name(ctx: click.Context) -> str:
+    """The preset with its gauge: ``film-scan+8mm``."""
+    name, gauge = ctx.params["preset"], ctx.params["gauge"]
+    return str(name if gauge is None else f"{name}+{gauge}")
+
+
+def chain_from(ctx: click.Context, measured: Mapping[str, str] | None = None) -> Chain:
+    """Resolve preset, measurement, speed, environment and command line.
+
+    Raises:
+        UsageError: a name or value is not accepted.
+    """
+    layers = [Layer("measurement", measured)] if measured else []
+    layers += layers_from(ctx)
+    return resolve(load(preset_name(ctx)), layers, speed=ctx.params["speed"])

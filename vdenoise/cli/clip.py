@@ -1,0 +1,202 @@
+"""Options that say how a clip is read, what of it is done, and what is written beside it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vdenoise.cli.options import Command, option
+
+if TYPE_CHECKING:
+    from vdenoise.frame import ClipInfo
+
+
+def reading_options(command: Command) -> Command:
+    """Add what says how a clip is read."""
+    command = option(
+        "--fps",
+        type=click.FloatRange(min=0, min_open=True, max=1000),
+        help="Frames per second of a sequence of images.  [default: what they say, else 24]",
+    )(command)
+    for name, words, text in (
+        (
+            "--on-missing",
+            ("refuse", "skip", "hold"),
+            "At a gap in a sequence of images stop, leave it out, or show the frame before.",
+        ),
+        (
+            "--on-bad-frame",
+            ("fail", "repeat"),
+            "At a damaged frame stop, or put the last good one in its place.",
+        ),
+        (
+            "--interlaced",
+            ("refuse", "ignore", "deinterlace"),
+            "What to do with a clip that holds fields.",
+        ),
+    ):
+        command = option(
+            name, type=click.Choice(words), default=words[0], show_default=True, help=text
+        )(command)
+    return option(
+        "--threads",
+        type=click.IntRange(min=1),
+        help="Threads for decoding and computing.  [default: one per core granted]",
+    )(command)
+
+
+def clip_options(command: Command) -> Command:
+    """Add what decides a result beside the chain: frames, measured noise, cuts, encoding."""
+    path = click.Path(path_type=Path)
+    for decorate in reversed(
+        (
+            option(
+                "--frames",
+                type=FrameRange(),
+                help="Only these frames, both included: counted from 0, or as images are numbered.",
+            ),
+            option(
+                "--profile",
+                type=path,
+                metavar="FILE",
+                help="Noise measured before, instead of measuring.",
+            ),
+            option(
+                "--sigma",
+                type=Numbers("Y[,U,V]"),
+                help="Noise by hand, in 8-bit codes, instead of measuring.",
+            ),
+            option(
+                "--cuts",
+                default="auto",
+                show_default=True,
+                metavar="auto|off|FILE",
+                help="Where shots begin.",
+            ),
+            option(
+                "--codec",
+                metavar="NAME",
+                help="prores, dnxhr, ffv1, x264, x265, svt-av1.  [default: the source's]",
+            ),
+            option("--crf", type=int, help="Quality, less is better, for codecs that have it."),
+            option("--bit-depth", type=int, help="Bits per sample.  [default: the source's]"),
+            option(
+                "--dither",
+                type=click.Choice(("auto", "on", "off")),
+                default="auto",
+                show_default=True,
+                help="Dither what is rounded; auto: where bits are dropped, and after --deband.",
+            ),
+            option(
+                "--seed",
+                type=click.IntRange(min=0),
+                default=0,
+                show_default=True,
+                help="Of dither and grain.",
+            ),
+            option("--strict", is_flag=True, help="Treat what cannot be kept as an error."),
+        )
+    ):
+        command = decorate(command)
+    return command
+
+
+def beside_options(command: Command) -> Command:
+    """Add what is written beside the clean clip."""
+    path = click.Path(path_type=Path)
+    for decorate in reversed(
+        (
+            option(
+                "--noise-out",
+                type=path,
+                metavar="FILE.mkv",
+                help="Keep what was removed: clean + noise = source.",
+            ),
+            option(
+                "--mask-out",
+                type=path,
+                metavar="FILE.mkv",
+                help="Keep what the masks come to: white is worked on in full, black untouched.",
+            ),
+            option(
+                "--matte-out",
+                type=path,
+                metavar="FILE.mkv",
+                help="Keep a map of each frame (--matte says which), to look at or to use "
+                "elsewhere.",
+            ),
+            option(
+                "--matte",
+                type=click.Choice(("confidence", "structure", "ghost")),
+                default="confidence",
+                show_default=True,
+                help="What --matte-out shows: how much of the noise is gone, or where a guard "
+                "stepped in.",
+            ),
+        )
+    ):
+        command = decorate(command)
+    return command
+
+
+class FrameRange(click.ParamType[tuple[tuple[int, int, int], ...]]):
+    """``A-B``, ``A-BxS`` or ``A-B:S`` (every S-th frame), ``A``; several with commas."""
+
+    name = "A-B[xS]"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[tuple[int, int, int], ...]:
+        """To (first, last, step), both included."""
+        if isinstance(value, tuple):
+            return value
+        parts = []
+        for text in value.split(","):
+            found = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*(?:[x:]\s*([1-9]\d*)\s*)?)?", text)
+            if found is None or int(found[2] or found[1]) < int(found[1]):
+                self.fail(
+                    f"{value!r} is not a range of frames such as 100-250 or 1001-1100x2.",
+                    param,
+                    ctx,
+                )
+            parts.append((int(found[1]), int(found[2] or found[1]), int(found[3] or 1)))
+        return tuple(parts)
+
+
+class Numbers(click.ParamType[tuple[float, ...]]):
+    """Comma-separated numbers of at least 0."""
+
+    def __init__(self, form: str) -> None:
+        self.name = form
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """To numbers."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            numbers = tuple(float(part) for part in value.split(","))
+        except ValueError:
+            numbers = ()
+        if not numbers or not all(0 <= number <= 255 for number in numbers):
+            self.fail(f"{value!r} is not of the form {self.name}, from 0 to 255.", param, ctx)
+        return numbers
+
+
+def probed(path: Path, on_missing: Any, fps: float | None) -> ClipInfo:
+    """The clip that was named, read as the options say."""
+    from fractions import Fraction
+
+    from vdenoise.media.index import COMMON_RATES
+    from vdenoise.media.probe import probe
+
+    if fps is None:
+        return probe(path, on_missing=on_missing)
+    rate = Fraction(fps).limit_denominator(1001)
+    near = min(COMMON_RATES, key=lambda common: abs(common - rate))  # 23.976 is 24000/1001
+    close = abs(near - rate) < Fraction(1, 1000)
+    return probe(path, on_missing=on_missing, rate=near if close else rate)
