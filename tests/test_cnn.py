@@ -13,7 +13,7 @@ from test_stages import influence
 from torch import Tensor
 
 from samples.scene import frames
-from vdenoise.frame import Block
+from vdenoise.frame import Block, Signal
 from vdenoise.nets.base import BANDS, NetInput
 from vdenoise.nets.guard import guarded
 from vdenoise.stages.cnn import Cnn
@@ -66,6 +66,35 @@ def test_half_the_weight_is_half_the_correction() -> None:
         assert torch.allclose(2 * (a.pixels - start.pixels), b.pixels - start.pixels, atol=1e-6)
         assert torch.allclose(a.left, (start.left + b.left) / 2)
     assert Cnn(weight=0).apply(before).luma.pixels.equal(before.luma.pixels)
+
+
+def test_it_says_where_most_noise_is_left() -> None:
+    """A part of the picture has no neighbors to average: the network does less well there, and its
+    map says so. It never claims that all is gone: finishing and the matte go by that map."""
+    luma, chroma = scene(7, 96, 128)
+    source = noisy(luma, chroma, "noise")
+    averaged = TemporalMean(radius=3).apply(replace(source, core=slice(3, 4)))
+    alone = torch.zeros(1, 1, 96, 128, dtype=torch.bool)
+    alone[..., 64:] = True
+    first = Signal(
+        torch.where(alone, source.luma.pixels[3:4], averaged.luma.pixels),
+        torch.where(alone, torch.ones(()), averaged.luma.left),
+    )
+    assert chroma is not None and averaged.chroma is not None and source.chroma is not None
+    given = replace(
+        averaged,
+        core=slice(0, 1),
+        luma=first,
+        source=(source.luma.pixels[3:4], source.chroma.pixels[3:4]),
+        averaged=(first, averaged.chroma),
+    )
+    done = Cnn().apply(given)
+    error = (done.luma.pixels - luma[3:4]).square()
+    for part, least, most in ((alone, 0.3, 0.5), (~alone, 0.1, 0.3)):
+        said = float(done.luma.left[part].square().mean().sqrt())
+        true = float(error[part].mean().sqrt() / source.noise.sigma[0, 0])
+        assert least < said < most and said == pytest.approx(true, rel=0.6), (said, true)
+    assert bool((done.luma.left <= first.left).all())
 
 
 def test_where_nothing_is_left_nothing_is_done() -> None:
