@@ -48,8 +48,8 @@ ALLOWED: dict[str, set[str]] = {
         *("stream", "tile"),
     },
     "plan": {
-        *("chain", "device", "errors", "frame", "masks.files", "media", "stages", "steps"),
-        "stream",
+        *("chain", "device", "errors", "frame", "guards", "masks.files", "media", "stages"),
+        *("steps", "stream"),
     },
     "correction": {"codes", "frame", "color", "masks.files", "plan", "stages.base"},
     "denoise": {

@@ -74,7 +74,7 @@ def test_a_mask_is_made_again_from_what_is_kept_of_it() -> None:
         ("sky=", 60, "NAME=SOURCE"),
         ("sky=lumma:1-2", 60, "no source"),
         ("sky=luma:70", 60, "no source"),
-        ("sky=luma:70-20", 60, "no source"),
+        ("sky=luma:70-20", 60, "from high to low"),
         ("sky=luma:70-120", 17, "from 0 to 100"),
         ("sky=rect:1,2,3", 60, "no source"),
         ("sky=polygon:1,2,3,4,5", 60, "no source"),
@@ -594,7 +594,7 @@ def test_the_masks_and_mattes_are_written_and_a_mask_file_does_the_same_again(
 
 
 def test_views_of_nothing_are_refused(source: Path, tmp_path: Path) -> None:
-    for kind in ("mask", "structure", "ghost"):
+    for kind in ("mask", "color", "structure", "ghost"):
         view = plan.View(kind, tmp_path / "v.mkv", view_settings(probe(source), tmp_path / "v.mkv"))
         with pytest.raises(UsageError, match="nothing to show") as caught:
             planned(source, tmp_path / "out.mkv", chain(), views=(view,))

@@ -180,8 +180,16 @@ def test_the_color_guard_keeps_the_levels_of_flats() -> None:
             drift = float((signal.pixels[part] - truth[part]).mean().abs())
             assert drift < DRIFT + 0.25 / 255  # and what a frame's noise leaves unsure
     tally = Tally()
-    tally.add({name: shown[0] for name, shown in done.maps.items()})
-    assert 1.5 < tally.summary()["drift"] < 2.2
+    tally.add({name: shown[0] for name, shown in done.maps.items()}, 7)
+    assert 1.5 < tally.guards()["drift"] < 2.2 and tally.guards()["drift_frame"] == 7
+    shown = Settle(guards=("color",), show=("color",)).apply(changed).maps["color"]
+    assert shown.shape == luma.shape
+    # the chroma is 2 codes off everywhere, the map's white is one
+    assert float(shown.clamp(0, 1).mean()) > 0.95
+    still = replace(changed, luma=Signal(before[0], changed.luma.left))
+    still = replace(still, chroma=Signal(before[1], torch.ones_like(before[1][:, :1])))
+    black = Settle(guards=("color",), show=("color",)).apply(still).maps["color"]
+    assert float(black.max()) == 0
 
 
 def test_the_color_guard_lets_a_sound_correction_be() -> None:

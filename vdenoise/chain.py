@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vdenoise.dials import DIAL_FIELDS, DIALS, MASK
 from vdenoise.errors import UsageError, did_you_mean
-from vdenoise.masks.spec import MaskSpec, check_order
+from vdenoise.masks.spec import FINISHED, MaskSpec, check_order
 from vdenoise.masks.spec import make as make_mask
 from vdenoise.parameters import build, in_slot
 from vdenoise.preset import Preset
@@ -108,6 +108,36 @@ def resolve(preset: Preset, layers: Sequence[Layer] = (), *, speed: str | None =
     )
 
 
+def idle(chain: Chain, asked: Mapping[str, Any]) -> tuple[str, ...]:
+    """What was asked for and can do nothing in this chain, a sentence each: a parameter of a slot
+    that is off, the ghost guard without a temporal stage, a mask's share of sharpening where
+    nothing is sharpened. Not errors: a preset or another option may have switched it off.
+
+    Args:
+        chain: as resolved.
+        asked: values by full name, of what was typed.
+    """
+    on = {stage.slot for stage in chain.stages}
+    found = []
+    for name, value in asked.items():
+        slot, _, key = name.partition(".")
+        if slot in SLOTS and slot not in on and key != "method" and not _switches_off(value):
+            found.append(f"{name} = {value} does nothing: {slot} is off")
+        if slot == MASK:
+            shares = [word for word in FINISHED if word in value and word not in on]
+            found += [f"{name}: {word}= does nothing, {word} is off" for word in shares]
+    if "output.guards" in asked and "ghost" in chain.guards and "temporal" not in on:
+        found.append("the ghost guard does nothing: temporal is off")
+    return tuple(found)
+
+
+def _switches_off(value: Any) -> bool:
+    try:
+        return float(value) == 0
+    except (TypeError, ValueError):
+        return str(value) == OFF
+
+
 def _masks(layers: Sequence[Layer], origin: dict[str, str]) -> tuple[MaskSpec, ...]:
     """Every mask that was named, in the order of first mention; the last to speak says all of it,
     and the source ``none`` takes it away."""
@@ -116,6 +146,12 @@ def _masks(layers: Sequence[Layer], origin: dict[str, str]) -> tuple[MaskSpec, .
         for key, values in layer.values.items():
             slot, _, name = key.partition(".")
             if slot == MASK:
+                if values.get("source") == OFF and name not in asked:
+                    raise UsageError(
+                        f"There is no mask {name} to take away.{did_you_mean(name, asked)}",
+                        f"Masks so far: {', '.join(asked) or 'none'}.",
+                        number=69,
+                    )
                 asked[name] = values
                 origin[key] = layer.origin
     found = tuple(

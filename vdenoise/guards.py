@@ -21,6 +21,8 @@ from vdenoise.noise.profile import NoiseTable
 from vdenoise.stages.base import Stage, resize_to
 
 GUARDS = ("color", "structure", "ghost")
+COVER = "cover."  # begins the names of maps that say what share of a frame a mask covers
+_COUNTED = ("drift", "structure_share", "ghost_share")
 
 _WINDOW = 7  # px: the energy of the removed signal is taken over such a square
 _DEVIATIONS = 3  # of the windowed energy that are chance
@@ -159,25 +161,43 @@ class GhostGuard(Stage):
 
 
 class Tally:
-    """What the guards saw and did in a run: mean shares of the picture, the worst drift."""
+    """What masks covered and what the guards saw and did in a run."""
 
     def __init__(self) -> None:
-        self._frames: dict[str, int] = {}
-        self._found: dict[str, float] = {}
+        self._frames = 0
+        self._sums: dict[str, float] = {}
+        self._most: dict[str, tuple[float, int]] = {}  # with the frame where it was
 
-    def add(self, maps: Mapping[str, Tensor]) -> None:
-        """Count one frame."""
-        for name in ("structure_share", "ghost_share"):
-            if name in maps:
-                self._frames[name] = self._frames.get(name, 0) + 1
-                self._found[name] = self._found.get(name, 0.0) + float(maps[name])
-        if "drift" in maps:
-            self._found["drift"] = max(self._found.get("drift", 0.0), float(maps["drift"]))
+    def add(self, maps: Mapping[str, Tensor], index: int) -> None:
+        """Count the frame of this absolute number."""
+        self._frames += 1
+        for name in maps:
+            if name in _COUNTED or name.startswith(COVER):
+                value = float(maps[name])
+                self._sums[name] = self._sums.get(name, 0.0) + value
+                if name not in self._most or value > self._most[name][0]:
+                    self._most[name] = value, index
 
-    def summary(self) -> dict[str, float]:
-        """``structure_share`` and ``ghost_share`` in percent of the picture, ``drift`` in 8-bit
-        codes, as far as their guards are on."""
+    def guards(self) -> dict[str, float]:
+        """As far as they are on: ``structure_share`` and ``ghost_share`` in percent of the picture,
+        mean over the frames; ``drift``, the worst, in 8-bit codes; and of each the most that a
+        frame had (``..._most``) and which one (``..._frame``)."""
+        found: dict[str, float] = {}
+        for name in _COUNTED:
+            if name not in self._sums:
+                continue
+            unit = 1 if name == "drift" else 100
+            most, frame = self._most[name]
+            mean = most if name == "drift" else self._sums[name] / self._frames
+            found |= {name: round(unit * mean, 4), f"{name}_frame": frame}
+            if name != "drift":
+                found[f"{name}_most"] = round(unit * most, 4)
+        return found
+
+    def masks(self) -> dict[str, float]:
+        """What each mask covers by name, in percent of the picture, mean over the frames."""
         return {
-            name: round(value if name == "drift" else 100 * value / self._frames[name], 4)
-            for name, value in self._found.items()
+            name.removeprefix(COVER): round(100 * total / self._frames, 4)
+            for name, total in self._sums.items()
+            if name.startswith(COVER)
         }

@@ -15,6 +15,7 @@ from vdenoise.chain import Chain
 from vdenoise.device import find_device
 from vdenoise.errors import UsageError
 from vdenoise.frame import ClipInfo
+from vdenoise.guards import GUARDS
 from vdenoise.masks import files
 from vdenoise.media.encoder import IMAGES, EncodeSettings
 from vdenoise.steps import Step, fitted, ranges, stages_of
@@ -26,7 +27,7 @@ Dither = Literal["auto", "on", "off"]
 MIB = 1 << 20
 SUBCODE_BITS = 10  # depths up to this show bands where a slope was made smooth
 
-ViewKind = Literal["mask", "confidence", "structure", "ghost"]
+ViewKind = Literal["mask", "confidence", "color", "structure", "ghost"]
 
 
 @dataclass(frozen=True)
@@ -245,7 +246,7 @@ def _check_view(kind: ViewKind, chain: Chain) -> None:
             "For example: --mask sky=luma:70-100,luma=30.",
             number=67,
         )
-    if kind in ("structure", "ghost") and kind not in chain.guards:
+    if kind in GUARDS and kind not in chain.guards:
         raise UsageError(
             f"--matte {kind} has nothing to show: that guard is off.",
             f"Switch it on with --guards {','.join((*chain.guards, kind))}.",

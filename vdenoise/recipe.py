@@ -160,6 +160,7 @@ def make_recipe(
             "seconds": round(result.seconds, 3),
             "bad_frames": list(result.bad_frames),
             "guards": dict(result.guards),
+            "masks": dict(result.masks),
             "checked": list(result.report.checked),
             "notes": list(result.report.notes),
         },

@@ -78,6 +78,7 @@ class Result:
     bad_frames: tuple[int, ...]
     report: Report
     guards: Mapping[str, float] = field(default_factory=dict)  # what the guards saw and did
+    masks: Mapping[str, float] = field(default_factory=dict)  # percent of the picture, by name
 
 
 def run(
@@ -141,7 +142,7 @@ def run(
                         done = next(results, None)
                     if done is None:
                         break
-                    tally.add(done[2])
+                    tally.add(done[2], done[0].index)
                     sink.put(done)
                     del done
                     progress.advance(_busy(clock))
@@ -152,7 +153,8 @@ def run(
         busy=_busy(clock),
         bad_frames=tuple(reader.bad),
         report=report,
-        guards=tally.summary(),
+        guards=tally.guards(),
+        masks=tally.masks(),
     )
 
 

@@ -12,9 +12,10 @@ from typing import Any, ClassVar, Literal
 import torch
 from pydantic import Field, SkipValidation, field_serializer
 from torch import Tensor
+from torch.nn import functional
 
 from vdenoise.frame import Block, Signal
-from vdenoise.guards import excess, sigma_of, without_drift
+from vdenoise.guards import COVER, excess, sigma_of, without_drift
 from vdenoise.masks.coverage import layers, strengths
 from vdenoise.masks.spec import FINISHED, MaskSpec
 from vdenoise.stages.base import Stage, resize_to
@@ -22,6 +23,7 @@ from vdenoise.stages.local import pad, taps_sum
 
 FULL = 100.0
 _SPLINE = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)  # cubic B-spline, of the "a trous" transform
+_SHOWN_CODES = 1.0  # 8-bit codes of a level's shift that --matte color shows as white
 # Luma over which --shadows and --highlights fade: all of it at the first, none at the second.
 SHADOWS, HIGHLIGHTS = (0.15, 0.4), (0.85, 0.6)
 
@@ -77,7 +79,7 @@ class Settle(Stage):
         for n, (signal, before) in enumerate(zip(core, befores, strict=True)):
             correction = _weighted_bands(signal.pixels - before, self.bands)
             if "color" in self.guards:
-                correction = self._level(correction, resize_to(clean, before), found)
+                correction = self._level(correction, resize_to(clean, before), clean, found)
             amount = amounts[n]
             expected = sigma[n]
             if expected is not None:
@@ -99,6 +101,8 @@ class Settle(Stage):
         of_luma, of_chroma = amounts.pop("luma"), amounts.pop("chroma")
         if masks:
             found |= {"mask": of_luma, "gate": gate, **amounts}
+        for mask in masks:
+            found[f"{COVER}{mask.spec.name}"] = mask.cover.mean(dim=(1, 2))
         rest = self._tone(clean) * (1 - self.blend / 100)
         of_luma, of_chroma = of_luma * rest, of_chroma * rest
         if block.chroma is not None:
@@ -114,18 +118,26 @@ class Settle(Stage):
                 factor = factor * (1 - part * (1 - percent / 100))
         return factor
 
-    def _level(self, correction: Tensor, luma: Tensor, found: dict[str, Tensor]) -> Tensor:
-        """The correction without a drift of levels; notes the worst drift of each frame."""
+    def _level(
+        self, correction: Tensor, luma: Tensor, like: Tensor, found: dict[str, Tensor]
+    ) -> Tensor:
+        """The correction without a drift of levels; notes the worst drift of each frame, and how
+        far the samples of any plane were taken back at each pixel of ``like``."""
         leveled, worst = zip(
             *(without_drift(c, y) for c, y in zip(correction, luma, strict=True)), strict=True
         )
-        drift = torch.tensor(worst)
+        done, drift = torch.stack(leveled), torch.tensor(worst)
         found["drift"] = torch.maximum(found["drift"], drift) if "drift" in found else drift
-        return torch.stack(leveled)
+        if "color" in self.show:
+            back = (correction - done).abs().amax(1, keepdim=True) * (255 / _SHOWN_CODES)
+            back = functional.interpolate(back, like.shape[-2:])
+            found["color"] = torch.maximum(found["color"], back) if "color" in found else back
+        return done
 
     def _shown(self, found: dict[str, Tensor]) -> dict[str, Tensor]:
         wanted = (*self.show, "gate", *FINISHED)
         shown = {name: found[name] for name in wanted if name in found}
+        shown |= {name: part for name, part in found.items() if name.startswith(COVER)}
         if "structure" in found:
             shown["structure_share"] = found["structure"].mean(dim=(1, 2, 3))
         if "drift" in found:

@@ -6,17 +6,21 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from vdenoise.chain import Chain, Layer, resolve
+from vdenoise.chain import Chain, Layer, idle, resolve
 from vdenoise.cli.options import Command, option
 from vdenoise.dials import DIALS
+from vdenoise.errors import UsageError
 from vdenoise.preset import load
 from vdenoise.stages import OFF, SLOTS, methods
 from vdenoise.typed import parse_assignments, parse_grain, parse_masks
+
+if TYPE_CHECKING:
+    from vdenoise.ui import Reporter
 
 # Options with a name of their own for a parameter of the chain. Everything else about them is
 # declared once, on the stage or in DIALS.
@@ -49,6 +53,7 @@ _DOES = {
     "deband.strength": "Make slopes of bands",
     "sharpen.strength": "Sharpen what is not noise",
 }
+TYPED = "command line"
 STAGES_FILE = Path(__file__).with_name("stages.json")
 
 
@@ -133,12 +138,12 @@ def layers_from(ctx: click.Context) -> list[Layer]:
     """What the environment and the command line say of the chain.
 
     Raises:
-        UsageError: an assignment has another form.
+        UsageError: an assignment has another form, or a value is set twice.
     """
     layers = []
     for origin, source in (
         ("environment", ParameterSource.ENVIRONMENT),
-        ("command line", ParameterSource.COMMANDLINE),
+        (TYPED, ParameterSource.COMMANDLINE),
     ):
         values: dict[str, Any] = {}
         for name, target in CHAIN_OPTIONS.items():
@@ -148,12 +153,26 @@ def layers_from(ctx: click.Context) -> list[Layer]:
         if ctx.get_parameter_source("grain") is source:
             values |= parse_grain(ctx.params["grain"])
         if ctx.get_parameter_source("assignments") is source:
-            values |= parse_assignments(ctx.params["assignments"])
+            more = parse_assignments(ctx.params["assignments"])
+            if both := sorted(more.keys() & values.keys()):
+                raise UsageError(
+                    f"{both[0]} is set twice, by its own option and by --set.",
+                    "Set it once.",
+                    number=14,
+                )
+            values |= more
         if ctx.get_parameter_source("masks") is source:
             values |= parse_masks(ctx.params["masks"])
         if values:
             layers.append(Layer(origin, values))
     return layers
+
+
+def warn_of_idle(ctx: click.Context, chain: Chain, reporter: Reporter) -> None:
+    """Say what was typed and can do nothing."""
+    typed = [layer for layer in layers_from(ctx) if layer.origin == TYPED]
+    for text in (text for layer in typed for text in idle(chain, layer.values)):
+        reporter.warn(text)
 
 
 def preset_name(ctx: click.Context) -> str:

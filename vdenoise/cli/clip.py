@@ -130,7 +130,7 @@ def beside_options(command: Command) -> Command:
             ),
             option(
                 "--matte",
-                type=click.Choice(("confidence", "structure", "ghost")),
+                type=click.Choice(("confidence", "color", "structure", "ghost")),
                 default="confidence",
                 show_default=True,
                 help="What --matte-out shows: how much of the noise is gone, or where a guard "

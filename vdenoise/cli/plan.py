@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vdenoise.cli.chain import chain_from, chain_options, layers_from, preset_name
+from vdenoise.cli.chain import (
+    chain_from,
+    chain_options,
+    layers_from,
+    preset_name,
+    warn_of_idle,
+)
 from vdenoise.cli.clip import beside_options, clip_options, reading_options
 from vdenoise.cli.grain import grain_to_match
 from vdenoise.cli.options import option, progress_option, set_threads
@@ -91,6 +97,7 @@ def plan(ctx: click.Context, /, **options: Any) -> None:
         check_target(made.info, target, overwrite=True)
         for warning in made.warnings:
             reporter.warn(warning)
+        warn_of_idle(ctx, made.chain, reporter)
         file = make_plan(
             made,
             Request.of(load(preset_name(ctx)), layers_from(ctx), options["speed"]),

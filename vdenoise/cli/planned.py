@@ -32,6 +32,12 @@ def plan_clip(chain: Chain, options: dict[str, Any]) -> Plan:
     if table is not None and table.exists() and not options["overwrite"]:
         raise OutputError(f"{table} exists already.", "Choose another name or add --overwrite.")
     matte = options["matte"]
+    if matte != "confidence" and options["matte_out"] is None:
+        raise UsageError(
+            f"--matte {matte} says what --matte-out shows, and there is no --matte-out.",
+            "Add --matte-out FILE.mkv.",
+            number=67,
+        )
     views = {"mask": options["mask_out"], matte: options["matte_out"]}
     targets = {"--noise-out": noise_out, "--mask-out": views["mask"]}
     targets["--matte-out"] = views[matte]
@@ -116,10 +122,14 @@ def given_profile(info: ClipInfo, options: dict[str, Any]) -> NoiseProfile | Non
     return None
 
 
+def frame_number(info: ClipInfo, n: int) -> int:
+    """A frame counted from 0, in the numbers people see: those of a sequence's files."""
+    return n if info.sequence is None else info.sequence.numbers[n]
+
+
 def frames_text(plan: Plan) -> str:
     """``1001-1100 (100)``, in the numbers people see."""
-    own = plan.info.sequence
-    first, last = (n if own is None else own.numbers[n] for n in (plan.first, plan.last))
+    first, last = (frame_number(plan.info, n) for n in (plan.first, plan.last))
     return f"{first}-{last} ({len(plan.positions)})"
 
 

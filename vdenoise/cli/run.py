@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vdenoise.cli.chain import chain_from, chain_options
+from vdenoise.cli.chain import chain_from, chain_options, warn_of_idle
 from vdenoise.cli.clip import beside_options, clip_options, reading_options
 from vdenoise.cli.grain import grain_to_match
 from vdenoise.cli.options import option, progress_option, set_threads
-from vdenoise.cli.planned import given_cuts, given_profile, plan_clip, show_plan
+from vdenoise.cli.planned import frame_number, given_cuts, given_profile, plan_clip, show_plan
 from vdenoise.cli.segments import run_segments, segment_options
 
 if TYPE_CHECKING:
+    from vdenoise.frame import ClipInfo
     from vdenoise.noise.profile import NoiseProfile
     from vdenoise.plan import Plan
     from vdenoise.ui import Reporter
@@ -73,6 +74,7 @@ def run(ctx: click.Context, /, **options: Any) -> None:
         plan = plan_clip(chain_from(ctx), options)
         for warning in plan.warnings:
             reporter.warn(warning)
+        warn_of_idle(ctx, plan.chain, reporter)
         if options["dry_run"]:
             show_plan(plan, as_json=options["progress"] == "json")
             return
@@ -106,7 +108,12 @@ def _carry_out(ctx: click.Context, plan: Plan, options: dict[str, Any], reporter
     for note in result.report.notes:
         reporter.note(note)
     if result.guards:
-        reporter.note(f"guards: {_guards(result.guards)}")
+        reporter.note(f"guards: {_guards(result.guards, plan.info)}")
+    if result.masks:
+        shares = (f"{name} {share:.3g} %" for name, share in result.masks.items())
+        reporter.note(f"masks cover: {', '.join(shares)} of the picture")
+    for name in (name for name, share in result.masks.items() if share == 0):
+        reporter.warn(f"the mask {name} covers nothing of these frames")
     if not is_pipe(plan.output):
         made = recipe.make_recipe(plan, profile, cuts, result, ["vdenoise", *sys.argv[1:]], asked)
         recipe.save_recipe(made, plan.output)
@@ -120,14 +127,19 @@ def _carry_out(ctx: click.Context, plan: Plan, options: dict[str, Any], reporter
     )
 
 
-def _guards(found: Mapping[str, float]) -> str:
+def _guards(found: Mapping[str, float], info: ClipInfo) -> str:
     """What the guards saw and did, for people."""
     words = {
-        "drift": "levels drifted by up to {:.2f} of an 8-bit code before it was taken out",
+        "drift": "levels drifted by up to {:.2f} of an 8-bit code",
         "structure_share": "picture was given back on {:.2f} % of the area",
-        "ghost_share": "the temporal average was not used on {:.2f} %",
+        "ghost_share": "the temporal average was not used on {:.2f} % of it",
     }
-    return ", ".join(words[name].format(value) for name, value in found.items())
+    parts = []
+    for name, text in ((name, text) for name, text in words.items() if name in found):
+        frame = frame_number(info, int(found[f"{name}_frame"]))
+        most = "" if name == "drift" else f"{found[f'{name}_most']:.2f} % "
+        parts.append(f"{text.format(found[name])} (most: {most}in frame {frame})")
+    return ", ".join(parts)
 
 
 def _measure(

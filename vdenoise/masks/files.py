@@ -1,4 +1,5 @@
-"""Masks that come from files or from the clip's own alpha, read in step with its frames."""
+"""What masks have to do with a clip: whether they fit it, and those that come from files or from
+its own alpha, read in step with its frames."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ from torch.nn import functional
 from vdenoise.color import lift
 from vdenoise.errors import UsageError
 from vdenoise.frame import ClipInfo, PixelFormat, SourceFrame
-from vdenoise.masks.spec import MaskSpec
+from vdenoise.masks.shapes import shape
+from vdenoise.masks.spec import SHAPES, MaskSpec
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
 
@@ -24,7 +26,7 @@ Planes = tuple[Tensor, ...]  # one frame of a mask as decoded
 
 
 def check(specs: Sequence[MaskSpec], info: ClipInfo, fit: str) -> tuple[ClipInfo | None, ...]:
-    """See before the first frame that every external mask fits the clip.
+    """See before the first frame that every mask fits the clip.
 
     Args:
         specs: all masks.
@@ -36,10 +38,19 @@ def check(specs: Sequence[MaskSpec], info: ClipInfo, fit: str) -> tuple[ClipInfo
 
     Raises:
         InputError: a file cannot be read.
-        UsageError: a mask has another size or length, or the clip has no alpha.
+        UsageError: a mask has another size or length, or the clip has no alpha, or a shape lies
+            beside the picture.
     """
     found: list[ClipInfo | None] = []
     for spec in specs:
+        if spec.kind in SHAPES and not shape(spec, info.height, info.width).any():
+            raise UsageError(
+                f"mask.{spec.name} covers nothing of a picture of {info.width}x{info.height}: "
+                f"{spec.source}.",
+                "Pixels count from the top left corner of this clip; percent fit clips of any "
+                "size, such as rect:90%,5%,8%,8%.",
+                number=68,
+            )
         if not spec.external:
             continue
         if spec.kind == "alpha":

@@ -254,8 +254,13 @@ def _source(name: str, source: str) -> tuple[str, dict[str, Any]]:
     span = _SPAN.fullmatch(rest)
     if kind in RANGES and span is not None and _is_number(span[1]) and _is_number(span[2]):
         ends = [RANGES[kind].check(f"mask.{name}.source {kind}", text) for text in span.groups()]
-        if kind == "hue" or ends[0] <= ends[1]:
-            return kind, {"numbers": tuple(ends)}
+        if kind != "hue" and ends[0] > ends[1]:
+            raise UsageError(
+                f"mask.{name}: {source} runs from high to low.",
+                f"Say {kind}:{ends[1]:g}-{ends[0]:g}, or add invert=yes for what is outside.",
+                number=60,
+            )
+        return kind, {"numbers": tuple(ends)}
     raise UsageError(
         f"mask.{name}: {source} is no source of a mask.",
         "Sources: file:PATH, alpha, rect:X,Y,WIDTH,HEIGHT, ellipse:X,Y,RX,RY, polygon:X,Y,X,Y,... "

@@ -254,6 +254,10 @@ def _notes(profile: NoiseProfile, repeats: Sequence[int]) -> tuple[str, ...]:
         notes.append(
             "some of the noise stands still between frames: temporal filters see it as picture"
         )
-    if any(s.impulse_rate > 1e-3 for s in profile.shots):
-        notes.append("impulses (dust, drop-outs, dead pixels): a median takes them out")
+    impulses = max((s.impulse_rate for s in profile.shots), default=0.0)
+    if impulses > 1e-3:
+        notes.append(
+            f"{100 * impulses:.1f} % of the pixels stand out as dust, drop-outs and dead pixels "
+            "do; if that is what they are, --spatial median takes them out"
+        )
     return tuple(notes)
