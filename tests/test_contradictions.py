@@ -1,4 +1,4 @@
-"""What was asked for and cannot be done, or does nothing, is said; and what masks and guards did."""
+"""What was asked for and cannot be, or does nothing, is said; and what masks and guards did."""
 
 from __future__ import annotations
 
