@@ -18,6 +18,7 @@ from vdenoise.batch.jobs import Job, jobs_of
 from vdenoise.batch.journal import Journal, tidy
 from vdenoise.batch.outcome import REPORT, state_of
 from vdenoise.errors import ConflictError, InputError, UsageError
+from vdenoise.ui import Reporter
 
 FAST = ("--speed", "veryfast", "--temporal-radius", "1", "--spatial", "gaussian")
 GIVEN = (*FAST, "--sigma", "5", "--cuts", "off")  # nothing is measured
@@ -84,6 +85,62 @@ def test_two_clips_do_not_become_one(tmp_path: Path) -> None:
         jobs_of([str(tmp_path / "in" / "*.mxf")], tmp_path / "o", "{stem}.mkv", ())
 
 
+def test_outputs_beside_the_clips_are_not_clips(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mov", "p.01.png", "p.02.png", "x/b.mov")
+    for _ in range(2):
+        jobs = jobs_of([str(tmp_path)], tmp_path, "{stem}_dn.{ext}", ())
+        assert named(jobs, tmp_path) == {
+            "a.mov": "a_dn.mov",
+            "p.##.png": "p_dn.##.png",
+            "x/b.mov": "x/b_dn.mov",
+        }
+        touch(tmp_path, "a_dn.mov", "p_dn.01.png", "p_dn.02.png", "x/b_dn.mov")
+    with pytest.raises(UsageError, match=r"a\.mov is the input itself"):
+        jobs_of([str(tmp_path)], tmp_path, "{stem}.{ext}", ())
+
+
+def test_a_template_names_what_can_be_written(tmp_path: Path) -> None:
+    touch(tmp_path / "in", "p.0001.png", "p.0002.png", "a.mov")
+    sources, out = [str(tmp_path / "in")], tmp_path / "o"
+    assert named(jobs_of(sources, out, "{stem}_{ext}.mkv", ()), tmp_path) == {
+        "in/a.mov": "o/a_mov.mkv",
+        "in/p.####.png": "o/p_png.mkv",
+    }
+    assert named(jobs_of(sources, out, "{ext}/{stem}.####.exr", ()), tmp_path) == {
+        "in/a.mov": "o/mov/a.####.exr",
+        "in/p.####.png": "o/png/p.####.exr",
+    }
+    for template in ("{stem}", "{stem}.jpg", "{stem}.txt"):
+        with pytest.raises(UsageError, match="writes no such file"):
+            jobs_of(sources, out, template, ())
+
+
+def test_a_glob_takes_sequences_with_gaps(tmp_path: Path) -> None:
+    """Whether a gap matters is each run's own question."""
+    touch(tmp_path, "p.0001.png", "p.0002.png", "p.0009.png")
+    jobs = jobs_of([str(tmp_path / "*.png")], tmp_path / "o", "{stem}.{ext}", ())
+    assert named(jobs, tmp_path) == {"p.####.png": "o/p.####.png"}
+
+
+def test_a_list_names_folders_and_globs(tmp_path: Path) -> None:
+    touch(tmp_path, "s/x/a.mov", "s/b.mov", "t/c.mov", "t/d.mov")
+    (tmp_path / "jobs.toml").write_text(
+        '[[job]]\ninput = "s"\nluma = 50\n[[job]]\ninput = "t/*.mov"\n'
+    )
+    jobs = jobs_of([str(tmp_path / "jobs.toml")], tmp_path / "o", "{stem}.{ext}", ())
+    assert named(jobs, tmp_path) == {
+        "s/b.mov": "o/b.mov",
+        "s/x/a.mov": "o/x/a.mov",
+        "t/c.mov": "o/c.mov",
+        "t/d.mov": "o/d.mov",
+    }
+    assert [job.options for job in jobs] == [("--luma", "50")] * 2 + [()] * 2
+    for text in ('input = "s"\noutput = "one.mov"\n', 'input = "s"\ndry_run = true\n'):
+        (tmp_path / "jobs.toml").write_text(f"[[job]]\n{text}")
+        with pytest.raises(UsageError, match="The job of"):
+            jobs_of([str(tmp_path / "jobs.toml")], tmp_path / "o", "{stem}.{ext}", ())
+
+
 def test_a_list_of_jobs(tmp_path: Path) -> None:
     (tmp_path / "jobs.toml").write_text(
         '[defaults]\npreset = "high-iso"\n[[job]]\ninput = "a.mov"\nluma = 60\n'
@@ -112,7 +169,29 @@ def test_a_wrong_option_of_one_job_stops_before_any_work(
         '[[job]]\ninput = "a.mov"\n[[job]]\ninput = "b.mov"\nlumma = 60\n'
     )
     assert call("batch", tmp_path / "jobs.toml", "-o", tmp_path / "o") == 2
-    assert "--lumma" in capsys.readouterr().err and not list(tmp_path.glob("o/*_dn*"))
+    hint, last = capsys.readouterr().err.splitlines()
+    assert "--lumma" in last and f"The job of {tmp_path / 'b.mov'}" in last
+    assert "vdenoise run --help" in hint and not list(tmp_path.glob("o/*_dn*"))
+
+
+def test_a_clip_that_is_not_there_stops_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(Clip("a.mkv", codec="ffv1", frames=2), tmp_path)
+    inputs = ("a.mkv", "none.mov", "none.####.exr")
+    (tmp_path / "jobs.toml").write_text("".join(f'[[job]]\ninput = "{n}"\n' for n in inputs))
+    command = ("batch", tmp_path / "jobs.toml", "-o", tmp_path / "o", *GIVEN)
+    for more in ((), ("--dry-run",)):
+        assert call(*command, *more) == 3
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert last.endswith(f"{tmp_path / 'none.mov'} does not exist (1 more like it).")
+        assert not list(tmp_path.glob("o/*_dn*"))
+    assert call(*command, "--keep-going", "--dry-run") == 0
+    assert call(*command, "--keep-going") == 8
+    assert (tmp_path / "o" / "a_dn.mkv").exists()
+    report = json.loads((tmp_path / "o" / REPORT).read_text())
+    assert report["counts"] == {"done": 1, "failed": 2}
+    assert {job.get("error") for job in report["jobs"]} == {None, "E0301"}
 
 
 # -- what is done ----------------------------------------------------------------------------
@@ -218,7 +297,9 @@ def test_a_batch_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[s
     said = capsys.readouterr().err
     events = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
     assert {e["event"] for e in events} >= {"note", "progress", "finished", "failed"}
-    assert said.splitlines()[-1].startswith("vdenoise: error E0801 [exit 8] 1 of 3 clips failed")
+    last = said.splitlines()[-1]
+    assert last.startswith("vdenoise: error E0801 [exit 8] 1 of 3 clips failed")
+    assert not last.endswith("..")
     report = json.loads((out / REPORT).read_text())
     assert report["counts"] == {"done": 2, "failed": 1}
     failed = next(job for job in report["jobs"] if job["state"] == "failed")
@@ -237,6 +318,30 @@ def test_a_batch_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert {path: path.stat().st_mtime_ns for path in first} == first
 
 
+def test_people_see_how_far_each_clip_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = write(Clip("a.mkv", codec="ffv1", frames=3), tmp_path)
+    monkeypatch.setattr("vdenoise.ui._OTHERS_SECONDS", 0)
+    assert call("batch", clip, "-o", tmp_path / "o", *GIVEN) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert any(line.startswith(f"{clip}: denoise: 100% (3/3), ") for line in lines)
+    assert lines[0] == "batch: 1 clip"
+
+
+def test_bars_of_clips_come_and_go(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    with Reporter("bar") as reporter:
+        reporter.other("[a].mov", "denoise", 1, 4, "2 fps")
+        reporter.other("b.mov", "measure", 3, 4, "9 fps")
+        reporter.other_ended("b.mov")
+        reporter.other("[a].mov", "denoise", 2, 4, "2 fps")
+    said = capsys.readouterr().err
+    assert said.count("[a].mov: denoise") >= 1 and "2/4" in said and "b.mov" not in said
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_watched_folder_is_done_as_clips_become_whole(
     number: signal.Signals,
@@ -250,19 +355,26 @@ def test_a_watched_folder_is_done_as_clips_become_whole(
 
     def clip_comes() -> None:
         write(Clip("a.mkv", codec="ffv1", frames=2), clips)
+        (clips / "broken.mkv").write_bytes(b"no clip")
         images.sequence(clips / "s", "png-8", frames=2)
+        grow()
+
+    def better_comes() -> None:
+        assert not (out / "broken_dn.mkv").exists()
+        write(Clip("broken.mkv", codec="ffv1", frames=2), clips)
         grow()
 
     def grow() -> None:
         with (clips / "growing.mkv").open("ab") as file:
             file.write(bytes(1000))
-        images.sequence(clips / "rendering", "png-8", frames=2 + len(events))
+        images.sequence(clips / "rendering", "png-8", frames=9 - len(events))
 
     def stop() -> None:
         assert (out / "a_dn.mkv").exists() and (out / "s" / "plate_dn.1002.png").exists()
+        assert (out / "broken_dn.mkv").exists()
         os.kill(os.getpid(), number)
 
-    events = [clip_comes, grow, grow, stop]
+    events = [clip_comes, grow, better_comes, grow, grow, stop]
     events.reverse()
 
     class Time:
@@ -272,18 +384,18 @@ def test_a_watched_folder_is_done_as_clips_become_whole(
 
         @staticmethod
         def sleep(seconds: float) -> None:
-            assert seconds == 5 and len(events) < 5
+            assert seconds == 5
             events.pop()()
 
     monkeypatch.setattr(sys.modules["vdenoise.cli.batch"], "time", Time)
     assert call("batch", clips, "-o", out, *GIVEN, "--watch") == code
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last.endswith(f"[exit {code}] Stopped: 2 clips are done and stay.")
+    assert last.endswith(f"[exit {code}] Stopped: 3 clips done, and kept.")
     names = {path.name for path in out.rglob("*") if path.is_file()}
     assert not [name for name in names if "growing" in name or name.startswith(".")]
     assert not (out / "rendering").exists()
     report = json.loads((out / REPORT).read_text())
-    assert report["counts"] == {"done": 2}
+    assert report["counts"] == {"done": 3}
 
 
 def test_killed_at_any_moment_it_goes_on_to_the_same_result(tmp_path: Path) -> None:

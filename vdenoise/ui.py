@@ -17,7 +17,14 @@ from typing import Any, Literal, Self
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from vdenoise.errors import Interrupted, VdenoiseError
@@ -27,6 +34,7 @@ Style = Literal["auto", "bar", "plain", "json", "openjd", "none"]
 _PIPE_COLUMNS = 120  # width of tables where no terminal tells its own
 _LINE_SECONDS = 2.0
 _LINE_SHARE = 0.01
+_OTHERS_SECONDS = 10.0  # between two lines about processes at work at the same time
 _OPENJD = "OPENJD_SESSION_WORKING_DIR"  # set by the runtime of Open Job Description
 
 
@@ -113,6 +121,7 @@ class Reporter:
         self._task: TaskID | None = None
         self._phase, self._frames, self._done, self._unit = "", 0, 0, "fps"
         self._name, self._whole, self._earlier = "", 0, 0
+        self._others: dict[str, TaskID] = {}
         self._share = _LINE_SHARE
         self._started = self._last_time = 0.0
         self._last_done = self._begun = 0
@@ -174,14 +183,7 @@ class Reporter:
         if self.style == "openjd":
             self._line(f"openjd_status: {self._phase}, {frames} frames")
         if self.style == "bar":
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=30),
-                TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[extra]}"),
-                console=_stderr(),
-            )
+            self._bar = _bar(TimeRemainingColumn())
             self._task = self._bar.add_task(self._phase, total=frames, completed=done, extra="")
             self._bar.start()
 
@@ -226,6 +228,33 @@ class Reporter:
         if self.style == "plain":
             self._line(f"{self._phase}: {percent:.0f}% ({done}/{total}), {pace}, {eta:.0f} s left")
 
+    def other(self, name: str, phase: str, done: int, total: int, pace: str) -> None:
+        """How far a process is, of several at work at the same time: a bar for each, elsewhere a
+        line now and then. Programs get the processes' own events."""
+        if self.style == "bar":
+            if self._bar is None:
+                self._bar = _bar()
+                self._bar.start()
+            if name not in self._others:
+                self._others[name] = self._bar.add_task("", total=total, extra="")
+            text = escape(_one_line(f"{name}: {phase}"))
+            self._bar.update(
+                self._others[name], description=text, completed=done, total=total, extra=pace
+            )
+        elif self.style in ("plain", "openjd"):
+            now = time.monotonic()
+            if now - self._last_time >= _OTHERS_SECONDS:
+                self._last_time = now
+                mark = "openjd_status: " if self.style == "openjd" else ""
+                share = f"{100 * done / max(total, 1):.0f}% ({done}/{total})"
+                self._line(f"{mark}{_one_line(name)}: {phase}: {share}, {pace}")
+
+    def other_ended(self, name: str) -> None:
+        """One of these processes has ended."""
+        task = self._others.pop(name, None)
+        if self._bar is not None and task is not None:
+            self._bar.remove_task(task)
+
     def _line(self, text: str) -> None:
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
@@ -253,6 +282,18 @@ class Reporter:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def _bar(*more: ProgressColumn) -> Progress:
+    """A bar that is not shown yet; its tasks have the field ``extra``."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        *more,
+        TextColumn("{task.fields[extra]}"),
+        console=_stderr(),
+    )
 
 
 def _pace(fps: float, unit: str, shares: Mapping[str, float], numbers: Mapping[str, float]) -> str:

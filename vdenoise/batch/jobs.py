@@ -6,7 +6,7 @@ import glob
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -14,9 +14,10 @@ from typing import Any
 
 from vdenoise.errors import ConflictError, InputError, UsageError
 from vdenoise.media.codecs import CONTAINERS
-from vdenoise.media.sequence import KINDS, WRITTEN, find, in_folder, is_image
+from vdenoise.media.sequence import KINDS, WRITTEN, in_folder, is_image, is_pattern, split
 
 TEMPLATE = "{stem}_dn.{ext}"
+_OF_ONE_RUN = ("dry-run", "plan", "segments")  # options of ``run`` that make no clip of the input
 # Movies that are read but not written in their own container.
 READ_ONLY = (".mpg", ".mpeg", ".m2v", ".vob", ".3gp", ".wmv", ".flv", ".ogv", ".dv", ".asf")
 
@@ -45,6 +46,8 @@ def jobs_of(
 ) -> list[Job]:
     """The jobs of folders, globs, files and ``.toml`` lists, in a stable order.
 
+    What another job writes is no source: outputs may go beside the clips.
+
     Args:
         sources: as typed. A folder is searched to any depth; its folders are mirrored.
         folder: where outputs go.
@@ -53,7 +56,7 @@ def jobs_of(
 
     Raises:
         InputError: nothing is there to do.
-        UsageError: the template or a list cannot be understood.
+        UsageError: the template or a list cannot be understood, or an output is its own source.
         ConflictError: two jobs would write the same output.
     """
     found: list[Job] = []
@@ -65,6 +68,7 @@ def jobs_of(
         for base, clip in _clips(text, folder):
             place = folder / clip.parent.relative_to(base)
             found.append(Job(clip, _named(clip, place, template, options), tuple(options)))
+    found = _without_outputs(found)
     if not found:
         raise InputError(
             f"There is no clip in {', '.join(sources)}.",
@@ -81,6 +85,27 @@ def jobs_of(
                 "keep them in folders of their own.",
                 number=10,
             )
+    return found
+
+
+def _without_outputs(jobs: Sequence[Job]) -> list[Job]:
+    """The jobs but for those of clips that another of them writes.
+
+    Raises:
+        UsageError: a clip would be written over itself.
+    """
+    makers = {job.output.resolve(): job for job in jobs}
+    found = []
+    for job in jobs:
+        maker = makers.get(job.source.resolve())
+        if maker is job:
+            raise UsageError(
+                f"{job.output} is the input itself.",
+                "Choose another folder, or a --template with other names.",
+                number=25,
+            )
+        if maker is None:
+            found.append(job)
     return found
 
 
@@ -106,11 +131,15 @@ def _clips(text: str, target: Path) -> Iterator[tuple[Path, Path]]:
         files = set(base.glob(str(Path(*path.parts[magic:]))))
         for folder in sorted({file.parent for file in files}):
             for clip in _in(folder):
-                members = {clip} & files
-                if is_image(clip) and not members:
-                    members = {find(clip).source(0)} & files
-                if members:
+                if clip in files or (is_pattern(clip) and _any_frame(clip, files)):
                     yield base, clip
+
+
+def _any_frame(pattern: Path, files: Iterable[Path]) -> bool:
+    """Whether a frame of a sequence is among files."""
+    before, _, after = split(pattern)
+    form = re.compile(rf"{re.escape(before)}\d+{re.escape(after)}")
+    return any(file.parent == pattern.parent and form.fullmatch(file.name) for file in files)
 
 
 def _in(folder: Path) -> list[Path]:
@@ -146,7 +175,16 @@ def _named(clip: Path, folder: Path, template: str, options: Sequence[str]) -> P
             number=90,
         ) from error
     made = Path(name)
-    return folder / made.with_name(f"{made.stem}{hole}{made.suffix}")
+    writes = made.suffix.lower() in CONTAINERS or KINDS.get(made.suffix.lower()) in WRITTEN
+    if not writes:
+        raise UsageError(
+            f"The template {template!r} makes {name} of {clip}: vdenoise writes no such file.",
+            f"End it in .{{ext}}, or in one of: {', '.join(CONTAINERS)}, .exr, .dpx, .tif, .png.",
+            number=90,
+        )
+    if hole and is_image(made) and not is_pattern(made):
+        made = made.with_name(f"{made.stem}{hole}{made.suffix}")
+    return folder / made
 
 
 def given(options: Sequence[str], name: str) -> str:
@@ -155,7 +193,10 @@ def given(options: Sequence[str], name: str) -> str:
 
 
 def _listed(file: Path, folder: Path, template: str, options: Sequence[str]) -> Iterator[Job]:
-    """The jobs of a list: ``[defaults]`` and ``[[job]]`` tables of options of ``run``."""
+    """The jobs of a list: ``[defaults]`` and ``[[job]]`` tables of options of ``run``.
+
+    An input may be a folder or a glob. Whether a clip is there is left to `state_of`.
+    """
     try:
         data = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -172,11 +213,28 @@ def _listed(file: Path, folder: Path, template: str, options: Sequence[str]) -> 
         values = {**defaults, **table}
         if not isinstance(values.get("input"), str):
             raise UsageError(f"A job of {file} has no input.", 'Add input = "CLIP".', number=91)
-        clip = file.parent / values.pop("input")
-        output = values.pop("output", None)
+        text, output = str(file.parent / values.pop("input")), values.pop("output", None)
+        if wrong := [name for name in values if name.replace("_", "-") in _OF_ONE_RUN]:
+            raise UsageError(
+                f"The job of {text} says {wrong[0]}: that is for a run on its own.",
+                f"Take it out of {file}.",
+                number=91,
+            )
         typed = (*options, *_typed(values))
-        target = folder / output if output else _named(clip, folder, template, typed)
-        yield Job(clip, target, typed)
+        path = Path(text)
+        many = path.is_dir() or (glob.has_magic(text) and not path.exists())
+        clips = list(_clips(text, folder)) if many else [(path.parent, path)]
+        if output is not None and len(clips) != 1:
+            raise UsageError(
+                f"The job of {text} names {len(clips)} clips and one output.",
+                "Leave output away, or list the clips one by one.",
+                number=91,
+            )
+        for base, clip in clips:
+            place = folder / clip.parent.relative_to(base)
+            yield Job(
+                clip, folder / output if output else _named(clip, place, template, typed), typed
+            )
 
 
 def _typed(values: Mapping[str, Any]) -> Iterator[str]:

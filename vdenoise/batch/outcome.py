@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from vdenoise.atomic import write_text
 from vdenoise.batch.jobs import Job, given
-from vdenoise.media.sequence import find, is_image
+from vdenoise.errors import InputError
+from vdenoise.media.sequence import find, is_image, is_pattern
 from vdenoise.recipe import fingerprint_of, is_intact, load_recipe
 
 State = Literal["to do", "done", "conflict", "failed", "waiting"]
@@ -51,7 +52,7 @@ def state_of(
     """Whether a job is to do, done, or in conflict with what is there.
 
     It is done where the recipe beside the output tells of the same input, options and resolved
-    parameters, and the output is as it was written.
+    parameters, and the output is as it was written. It has failed where its clip is not there.
 
     Args:
         job: the job.
@@ -60,6 +61,10 @@ def state_of(
         ours: whether this batch has begun the job before: what it left may be replaced.
         overwrite: whether anything may be replaced.
     """
+    try:
+        _see(job.source)
+    except InputError as error:
+        return Outcome(job, "failed", error.what, error.code, hint=error.hint)
     recipe = load_recipe(job.output)
     if recipe is None:
         there = job.output.exists()
@@ -72,6 +77,18 @@ def state_of(
     if why and not overwrite:
         return Outcome(job, "conflict", f"{job.output} was made {why}")
     return Outcome(job, "to do")
+
+
+def _see(source: Path) -> None:
+    """See that a clip is there.
+
+    Raises:
+        InputError: it is not.
+    """
+    if is_image(source):
+        find(source, "skip")
+    if not is_pattern(source) and not source.exists():
+        raise InputError(f"{source} does not exist.", "Check the path.", number=1)
 
 
 def _differs(

@@ -10,28 +10,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
+from vdenoise.cli.batch_says import check, clips, end, ended, note, show, tell
 from vdenoise.cli.chain import chain_from, chain_options
 from vdenoise.cli.clip import clip_options, reading_options
 from vdenoise.cli.options import option, progress_option
+from vdenoise.cli.retype import retyped
 from vdenoise.cli.run import run
-from vdenoise.errors import BatchError, ConflictError, Interrupted, VdenoiseError
+from vdenoise.errors import InputError, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from vdenoise.batch.jobs import Job
+    from vdenoise.batch.journal import Journal
     from vdenoise.batch.outcome import Outcome
-    from vdenoise.ui import Reporter
+    from vdenoise.batch.watch import Looks
 
 WATCH_SECONDS = 5.0  # between two looks at a watched folder; a clip that changed meanwhile can wait
-Look = tuple[int, int, int]  # files of a clip, their bytes, when the newest was changed
+NOTHING_THERE = 17  # number of the error for folders without a clip
 _OWN = ("sources", "output", "template", "jobs", "keep_going", "dry_run", "watch", "overwrite")
 _OWN_TOO = ("threads", "progress")
 
 
 @click.command(
-    epilog="A list of jobs is a .toml file with a table [defaults] and tables [[job]]: input, "
-    'perhaps output, and options of run such as preset = "film-scan" or luma = 60.'
+    epilog="A list of jobs is a .toml file with a table [defaults] and tables [[job]]: input (a "
+    "clip, a folder or a glob, from where the list lies), perhaps output, and options of run such "
+    'as preset = "film-scan" or luma = 60.'
 )
 @click.argument("sources", nargs=-1, required=True, metavar="FOLDER|GLOB|FILE|JOBS.toml...")
 @option(
@@ -70,100 +73,104 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
     from vdenoise.batch.journal import Journal
     from vdenoise.batch.outcome import save_report
     from vdenoise.batch.running import carry_out
+    from vdenoise.batch.watch import Looks
 
     folder: Path = options["output"]
-    typed = tuple(_typed(ctx))
+    typed = tuple(retyped(ctx, (*_OWN, *_OWN_TOO)))
+    keep_going = options["keep_going"] or options["watch"]
     started = time.monotonic()
     tried: dict[Path, Outcome] = {}  # by output: a watched folder shows them again
-    looks: dict[Path, Look] = {}
+    looks = Looks() if options["watch"] else None
     with ui.Reporter(options["progress"]) as reporter, _told(tried):
         if options["dry_run"]:
-            _show(_outcomes(options, typed, Journal.open(folder)))
+            found = _outcomes(options, typed, Journal.open(folder))
+            show(found)
+            check(found, keep_going=keep_going)
             return
         folder.mkdir(parents=True, exist_ok=True)
         while True:
             journal = Journal.open(folder)
             outcomes = _outcomes(options, typed, journal, tried, looks)
             fresh = [o for o in outcomes if o.job.output not in tried]
-            _check(fresh, options)
+            check(fresh, keep_going=keep_going)
             tried |= {o.job.output: o for o in fresh}
             if any(o.state == "to do" for o in fresh) or not options["watch"]:
-                _note(fresh, reporter)
+                note(fresh, reporter)
             try:
                 carry_out(
                     fresh,
                     journal,
-                    lambda job, event: _tell(job, event, reporter),
-                    lambda outcome: _finished(outcome, reporter),
+                    lambda job, event: tell(job, event, reporter),
+                    lambda outcome: ended(outcome, reporter),
                     at_once=options["jobs"],
                     threads=_threads(options["threads"], options["jobs"]),
-                    keep_going=options["keep_going"] or options["watch"],
+                    keep_going=keep_going,
                 )
             finally:
                 save_report(folder, list(tried.values()), time.monotonic() - started)
             if not options["watch"]:
                 break
             time.sleep(WATCH_SECONDS)
-        _end(list(tried.values()), folder, reporter, time.monotonic() - started)
+        end(list(tried.values()), folder, reporter, time.monotonic() - started)
 
 
 def _outcomes(
     options: Mapping[str, Any],
     typed: Sequence[str],
-    journal: Any,
-    known: Mapping[Path, Outcome] | None = None,
-    looks: dict[Path, Look] | None = None,
+    journal: Journal,
+    tried: dict[Path, Outcome] | None = None,
+    looks: Looks | None = None,
 ) -> list[Outcome]:
-    """How every job stands; of a watched folder (``looks`` at it) those whose clip is complete.
+    """How every job stands.
 
-    Options that a job does not accept are found here, before any work.
+    Of a watched folder (``looks`` at it) those whose clip is complete; one that failed is forgotten
+    when its clip changes. Options that a job does not accept are found here, before any work.
     """
     from vdenoise import __version__
     from vdenoise.batch.jobs import jobs_of
     from vdenoise.batch.outcome import state_of
-    from vdenoise.errors import InputError
 
     try:
         jobs = jobs_of(options["sources"], options["output"], options["template"], typed)
-    except InputError:
-        if looks is None or not options["watch"]:
+    except InputError as error:
+        if looks is None or error.number != NOTHING_THERE:
             raise
         jobs = []  # nothing has come yet
-    known = known or {}
-    if options["watch"] and looks is not None:
-        jobs = [job for job in jobs if job.output in known or _settled(job.source, looks)]
+    tried = {} if tried is None else tried
     found = []
     for job in jobs:
-        if job.output in known:
-            found.append(known[job.output])
+        known = tried.get(job.output)
+        if looks is not None and (known is None or known.state == "failed"):
+            settled = looks.settled(job.source)
+            if not settled:
+                tried.pop(job.output, None)
+                continue
+        if known is not None:
+            found.append(known)
             continue
-        context = run.make_context("run", list(job.arguments))
+        parameters = _parameters(job, typed)
         ours = options["overwrite"] or str(job.output) in journal.begun
         found.append(
-            state_of(
-                job,
-                chain_from(context).parameters(),
-                __version__,
-                ours=ours,
-                overwrite=options["overwrite"],
-            )
+            state_of(job, parameters, __version__, ours=ours, overwrite=options["overwrite"])
         )
     return found
 
 
-def _settled(source: Path, looks: dict[Path, Look]) -> bool:
-    """Whether a clip is as it was at the last look: nobody writes to it. The clock of the machine
-    that holds it may be another one, so times are compared with each other only."""
-    from vdenoise.media.sequence import find
+def _parameters(job: Job, typed: Sequence[str]) -> dict[str, Any]:
+    """Of a job's chain, before anything is measured.
 
-    files = [source]
-    if not source.exists():  # a pattern
-        found = find(source, "skip")
-        files = [found.path(number) for number in found.numbers]
-    states = [path.stat() for path in files]
-    look = len(files), sum(s.st_size for s in states), max(s.st_mtime_ns for s in states)
-    before, looks[source] = looks.get(source), look
-    return look == before
+    Raises:
+        UsageError: it does not accept one of its options; of a list's job it says whose.
+    """
+    try:
+        return chain_from(run.make_context("run", list(job.arguments))).parameters()
+    except click.UsageError as error:
+        found = UsageError(error.format_message(), "See: vdenoise run --help")
+    except UsageError as error:
+        found = error
+    if job.options != tuple(typed):
+        found = UsageError(f"The job of {job.name}: {found.what}", found.hint, number=found.number)
+    raise found
 
 
 @contextlib.contextmanager
@@ -174,38 +181,10 @@ def _told(tried: Mapping[Path, Outcome]) -> Iterator[None]:
     except Interrupted as stop:
         done = [outcome.state for outcome in tried.values()].count("done")
         raise Interrupted(
-            f"Stopped: {done} clips are done and stay.",
+            f"Stopped: {clips(done)} done, and kept.",
             "Run the same command again to go on.",
             signal_number=stop.signal_number,
         ) from stop
-
-
-def _typed(ctx: click.Context) -> Iterator[str]:
-    """The options given here that every run gets, in their order of declaration."""
-    for parameter in ctx.command.params:
-        name = parameter.name or ""
-        own = name in _OWN or name in _OWN_TOO
-        if own or ctx.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
-            continue
-        assert isinstance(parameter, click.Option)
-        flag, value = max(parameter.opts, key=len), ctx.params[name]
-        if parameter.is_flag:
-            yield flag
-        elif parameter.multiple:
-            for each in value:
-                yield from (flag, str(each))
-        elif isinstance(value, tuple):
-            yield from (flag, ",".join(map(_part, value)))
-        else:
-            yield from (flag, str(value))
-
-
-def _part(value: Any) -> str:
-    """A number, or a (first, last, step) of ``--frames``."""
-    if not isinstance(value, tuple):
-        return f"{value:g}"
-    first, last, step = value
-    return f"{first}-{last}x{step}"
 
 
 def _threads(given: int | None, jobs: int) -> int:
@@ -213,99 +192,3 @@ def _threads(given: int | None, jobs: int) -> int:
 
     cores = given or granted_threads() or len(os.sched_getaffinity(0))
     return max(1, cores // jobs)
-
-
-def _check(outcomes: Sequence[Outcome], options: Mapping[str, Any]) -> None:
-    """Stop before any work where an output would be lost, unless told to keep going."""
-    conflicts = [o for o in outcomes if o.state == "conflict"]
-    if not conflicts or options["keep_going"] or options["watch"]:
-        return
-    more = f" ({len(conflicts) - 1} more like it)" if len(conflicts) > 1 else ""
-    raise ConflictError(
-        f"{conflicts[0].why}{more}.",
-        "Say --overwrite to make it again, --keep-going to leave it, or choose another folder.",
-        number=11,
-    )
-
-
-def _note(outcomes: Sequence[Outcome], reporter: Reporter) -> None:
-    states = [o.state for o in outcomes]
-    done, conflicts = states.count("done"), states.count("conflict")
-    text = f"batch: {len(outcomes)} clips"
-    if done:
-        text += f", {done} done already"
-    if conflicts:
-        text += f", {conflicts} left alone"
-    reporter.note(text)
-    for outcome in outcomes:
-        if outcome.state == "conflict":
-            reporter.warn(f"{outcome.why}; left alone")
-
-
-def _tell(job: Job, event: Mapping[str, Any], reporter: Reporter) -> None:
-    """Hand an event of a job on to programs; people see only warnings."""
-    values = {key: value for key, value in event.items() if key not in ("v", "ts", "event")}
-    if event.get("event") == "warning" and reporter.style != "json":
-        reporter.warn(f"{job.name}: {event.get('text', '')}")
-    else:
-        reporter.event(str(event.get("event", "note")), job=job.name, **values)
-
-
-def _finished(outcome: Outcome, reporter: Reporter) -> None:
-    job = outcome.job
-    if outcome.state == "failed":
-        reporter.event("failed", job=job.name, code=outcome.code, text=outcome.why)
-        if reporter.style != "json":
-            reporter.warn(f"{job.name}: {outcome.code} {outcome.why}")
-        return
-    reporter.event("finished", job=job.name, output=str(job.output), frames=outcome.frames)
-    if reporter.style != "json":
-        reporter.note(
-            f"{job.name} > {job.output}: {outcome.frames} frames, {outcome.seconds:.1f} s"
-        )
-
-
-def _end(outcomes: Sequence[Outcome], folder: Path, reporter: Reporter, seconds: float) -> None:
-    """The last words, and the exit code.
-
-    Raises:
-        BatchError: some jobs failed or were left alone.
-    """
-    from vdenoise.batch.outcome import REPORT
-
-    states = [o.state for o in outcomes]
-    good = states.count("done")
-    if good == len(states):
-        reporter.finish(f"{folder}: {good} clips done, {seconds:.1f} s", jobs=good)
-        return
-    bad = [o for o in outcomes if o.state in ("failed", "conflict")]
-    rest = states.count("waiting")
-    text = f"{len(bad)} of {len(states)} clips failed or were left alone"
-    text += f", {rest} were not begun" if rest else ""
-    raise BatchError(
-        f"{text}: {bad[0].job.name}: {bad[0].code} {bad[0].why}.".replace(":  ", ": "),
-        f"See {folder / REPORT}; run the same command again for what is missing"
-        + ("." if rest == 0 else ", with --keep-going to pass failures over."),
-    )
-
-
-def _show(outcomes: Sequence[Outcome]) -> None:
-    """The table of a dry run.
-
-    Raises:
-        ConflictError: an output would be lost.
-    """
-    from vdenoise import ui
-
-    ui.table(
-        "",
-        ("input", "output", "state"),
-        [(o.job.name, str(o.job.output), o.why or o.state) for o in outcomes],
-    )
-    problems: list[VdenoiseError] = [
-        ConflictError(f"{o.why}.", "Say --overwrite or --keep-going.", number=11)
-        for o in outcomes
-        if o.state == "conflict"
-    ]
-    if problems:
-        raise problems[0]
