@@ -142,7 +142,7 @@ def job_for(
 ) -> Job:
     plan = planned(case.source(folder), folder / case.target, case.codec, case.crf, layers)
     request = Request.of(load("auto"), layers, "veryfast")
-    file = make_plan(plan, request, profile=None, cuts=(CUT,), segment_frames=7)
+    file = make_plan(plan, request, profile=None, cuts=(CUT,), segment_frames=7, progress=Quiet())
     file = file.model_copy(update={"analysis": measure(file, plan.info, Quiet(), None)})
     return saved(file, folder / "plan.json", segments)
 

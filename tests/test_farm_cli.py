@@ -108,6 +108,45 @@ def test_mistakes_have_their_exit_codes(
     assert last.startswith(f"vdenoise: error E{code:02d}") and words in last
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        *(("--segments", 1), ("--resume",), ("--devices", "cpu,cpu"), ("--work", "x")),
+        *(("--source", "x"), ("--allow-version-skew",)),
+    ],
+)
+def test_what_is_about_a_plan_is_not_passed_over_without_one(
+    option: tuple[object, ...], clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("run", clip, "-o", tmp_path / "out.mkv", *FAST, *option) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"vdenoise: error E0295 [exit 2] {option[0]} ")
+    assert not (tmp_path / "out.mkv").exists()
+
+
+def test_a_plan_is_not_called_as_a_clip(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("plan", clip, "-o", tmp_path / "clean.mov", *FAST) == 2
+    hint, last = capsys.readouterr().err.splitlines()
+    assert "clean.json" in hint and "--to" in hint and "E0296" in last
+    assert not (tmp_path / "clean.mov").exists()
+
+
+def test_the_group_alone_shows_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("farm") == 0
+    said = capsys.readouterr()
+    assert "assemble" in said.out and said.err == ""
+
+
+def test_an_export_says_how_to_start_it(
+    plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "job"
+    assert call("farm", "export", "--plan", plan, "--engine", "slurm", "-o", folder) == 0
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f"sh {folder / 'submit.sh'}")
+
+
 def test_conflicts_and_missing_segments_have_codes_of_their_own(plan: Path, clip: Path) -> None:
     assert call("farm", "assemble", "--plan", plan) == 75
     clip.write_bytes(clip.read_bytes() + b"x")

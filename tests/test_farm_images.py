@@ -206,6 +206,20 @@ def test_an_image_that_changed_is_noticed_where_it_is_read(
     assert call("farm", "assemble", "--plan", plan) == 75
 
 
+def test_reading_a_sequence_for_a_plan_shows_how_far_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = images.sequence(tmp_path / "in", "png-8", frames=5)
+    (tmp_path / "in" / "plate.1003.png").unlink()
+    (tmp_path / "out").mkdir()
+    given = (*FAST, "--on-missing", "hold", "--progress", "json")
+    planned(source, tmp_path / "out" / "clean.####.png", options=given)
+    lines = capsys.readouterr().err.splitlines()
+    events = [json.loads(line) for line in lines if line.startswith("{")]
+    read = [e for e in events if e["event"] == "progress" and e["phase"] == "read"]
+    assert (read[-1]["done"], read[-1]["total"]) == (4, 4)  # a frame held is not read again
+
+
 def test_a_moved_sequence_and_a_moved_output_can_be_named(tmp_path: Path) -> None:
     source = images.sequence(tmp_path / "in", "exr-half", frames=6)
     for name in ("out", "there"):

@@ -108,6 +108,9 @@ def status(args: Sequence[str]) -> int:
         code = problem.status if isinstance(problem, Interrupted) else problem.exit_code
         ui.error(problem, code)
         return code
+    except click.exceptions.NoArgsIsHelpError as problem:
+        click.echo(problem.format_message())
+        return 0
     except click.ClickException as problem:
         context = getattr(problem, "ctx", None)
         path = context.command_path if context is not None else "vdenoise"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vdenoise.cli.options import option, progress_option, set_threads
-from vdenoise.cli.segments import job_options, open_from
+from vdenoise.cli.segments import job_options, open_from, plan_option
 from vdenoise.errors import DeviceError, OutputError, TryAgain
 
 if TYPE_CHECKING:
@@ -26,9 +26,7 @@ def farm() -> None:
 
 
 def _plan_option(command: Any) -> Any:
-    return click.option("--plan", type=PATH, required=True, metavar="FILE", help="The plan.")(
-        job_options(command)
-    )
+    return plan_option(required=True, text="The plan.")(job_options(command))
 
 
 @farm.command()
@@ -184,6 +182,8 @@ def export(
         ui.result(str(output / file))
     if submit:
         _submit(output)
+    else:
+        ui.Reporter("plain").note(f"to start it: sh {output / 'submit.sh'}")
 
 
 def _submit(folder: Path) -> None:

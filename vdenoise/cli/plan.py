@@ -83,6 +83,12 @@ def plan(ctx: click.Context, /, **options: Any) -> None:
             number=78,
         )
     source, target = options["input"], options["output"]
+    if target.suffix.lower() != ".json":
+        raise UsageError(
+            f"{target} is no name for a plan: it is a .json file.",
+            f"Say -o {target.with_suffix('.json')}; where the clean clip goes is --to.",
+            number=96,
+        )
     clip = options["to"] or target.with_name(_named(source))
     with ui.Reporter(options["progress"]) as reporter, grain_to_match(ctx, clip, reporter):
         threads = set_threads(options["threads"])
@@ -104,6 +110,7 @@ def plan(ctx: click.Context, /, **options: Any) -> None:
             profile=given_profile(made.info, options),
             cuts=given_cuts(made.info, options),
             segment_frames=options["segment_frames"],
+            progress=reporter,
         )
         if options["when"] == "now":
             found = measure(file, made.info, reporter, threads)

@@ -28,22 +28,47 @@ _WITH_PLAN = {
 }
 
 
+def _of_plan(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """See that an option that is about a plan does not come without one: nothing would heed it."""
+    typed = ctx.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+    if typed and ctx.params.get("plan") is None:
+        raise UsageError(
+            f"{parameter.opts[0]} is for the segments of a plan, and no --plan is given.",
+            "Make one with: vdenoise plan CLIP -o plan.json",
+            number=95,
+        )
+    return value
+
+
+def plan_option(*, required: bool, text: str) -> Callable[[Command], Command]:
+    """``--plan``, read before the options that go with it."""
+    return click.option(
+        "--plan", type=PATH, metavar="FILE", required=required, is_eager=True, help=text
+    )
+
+
 def job_options(command: Command) -> Command:
-    """Add what says which plan to work on, and where its files are."""
+    """Add what says where the files of a plan are."""
     for decorate in reversed(
         (
             click.option(
-                "--source", type=PATH, metavar="FILE", help="The clip, where it was moved."
+                "--source",
+                type=PATH,
+                metavar="FILE",
+                callback=_of_plan,
+                help="The clip, where it was moved.",
             ),
             click.option(
                 "--work",
                 type=PATH,
                 metavar="FOLDER",
+                callback=_of_plan,
                 help="Where segments go.  [default: the plan's name with .work]",
             ),
             click.option(
                 "--allow-version-skew",
                 is_flag=True,
+                callback=_of_plan,
                 help="Work on the plan of another version of vdenoise.",
             ),
         )
@@ -55,21 +80,25 @@ def job_options(command: Command) -> Command:
 def segment_options(command: Command) -> Command:
     """Add the options of ``run --plan``."""
     command = click.option(
-        "--devices", metavar="cuda:0,cuda:1", help="With --plan: one process on each."
+        "--devices",
+        metavar="cuda:0,cuda:1",
+        callback=_of_plan,
+        help="With --plan: one process on each.",
     )(command)
     command = click.option(
-        "--resume", is_flag=True, help="With --plan: leave segments that are done and sound."
+        "--resume",
+        is_flag=True,
+        callback=_of_plan,
+        help="With --plan: leave segments that are done and sound.",
     )(command)
     command = click.option(
-        "--segments", metavar="A-B,C", help="With --plan: only these.  [default: all]"
+        "--segments",
+        metavar="A-B,C",
+        callback=_of_plan,
+        help="With --plan: only these.  [default: all]",
     )(command)
-    command = job_options(command)
-    return click.option(
-        "--plan",
-        type=PATH,
-        metavar="FILE",
-        help="Do segments of a plan instead of a clip. See: vdenoise plan.",
-    )(command)
+    text = "Do segments of a plan instead of a clip. See: vdenoise plan."
+    return plan_option(required=False, text=text)(job_options(command))
 
 
 def open_from(options: dict[str, Any], output: Path | None = None) -> Job:

@@ -16,6 +16,7 @@ from vdenoise.media.encoder import IMAGES, EncodeSettings
 from vdenoise.media.source import is_pipe
 from vdenoise.noise.profile import NoiseProfile
 from vdenoise.plan import MIB, Plan, progressive
+from vdenoise.run import Progress
 
 LOSSLESS_CONTAINER = "matroska"  # of segments whose samples are encoded once they are joined
 
@@ -27,6 +28,7 @@ def make_plan(
     profile: NoiseProfile | None,
     cuts: Sequence[int] | None,
     segment_frames: int | None,
+    progress: Progress,
 ) -> PlanFile:
     """Freeze a plan, still without its analysis.
 
@@ -36,6 +38,7 @@ def make_plan(
         profile: noise given by the user.
         cuts: cuts given by the user.
         segment_frames: length of a segment, None for about ten minutes of work.
+        progress: told of every image that is read.
 
     Raises:
         UsageError: the source is no file, or its samples fit no lossless format.
@@ -58,7 +61,7 @@ def make_plan(
     length = segment_frames or segment_length(info.width * info.height, plan.chain.speed, reach)
     edges = split(plan.first, plan.last, length)
     return PlanFile(
-        source=record(info),
+        source=record(info, progress),
         parts=parts,
         frames=(plan.first, plan.last),
         chosen=plan.chosen,

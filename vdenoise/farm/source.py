@@ -27,6 +27,7 @@ from vdenoise.media.sequence import is_image, split
 from vdenoise.media.source import open_input
 from vdenoise.media.stills import describe, with_checks
 from vdenoise.recipe import fingerprint
+from vdenoise.run import Progress
 
 Runs = tuple[tuple[int, int], ...]  # (value, how often in a row)
 
@@ -139,8 +140,12 @@ class SourceRecord(Record):
     images: ImagesRecord | None  # of a sequence
 
 
-def record(info: ClipInfo) -> SourceRecord:
+def record(info: ClipInfo, progress: Progress) -> SourceRecord:
     """Record a clip. A sequence is read once for it, as a movie was for its index.
+
+    Args:
+        info: the clip.
+        progress: told of every image.
 
     Raises:
         InputError: an image cannot be read.
@@ -149,8 +154,9 @@ def record(info: ClipInfo) -> SourceRecord:
     if info.sequence is None:
         index = IndexRecord.of(scan(info.path))
         return SourceRecord(path=path, index=index, images=None, **fingerprint(info.path))
-    images = ImagesRecord.of(with_checks(info))
     files = {info.sequence.source(n) for n in range(len(info.sequence.numbers))}
+    progress.start("read", len(files))
+    images = ImagesRecord.of(with_checks(info, lambda: progress.advance({})))
     return SourceRecord(
         path=path,
         bytes=sum(file.stat().st_size for file in files),

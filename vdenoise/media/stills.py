@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -162,16 +162,23 @@ def checksum(path: Path) -> int:
     return found
 
 
-def with_checks(info: ClipInfo) -> ClipInfo:
+def with_checks(info: ClipInfo, seen: Callable[[], None]) -> ClipInfo:
     """A clip of images with the checksum of each file: whoever reads it notices another one.
+
+    Args:
+        info: the clip.
+        seen: called after every file.
 
     Raises:
         InputError: a file cannot be read.
     """
     found = info.sequence
     assert found is not None
-    known = dict.fromkeys(map(found.source, range(len(found.numbers))), 0)
-    known = {path: checksum(path) for path in known}
+    known: dict[Path, int] = {}
+    for path in map(found.source, range(len(found.numbers))):
+        if path not in known:
+            known[path] = checksum(path)
+            seen()
     checks = tuple(known[found.source(n)] for n in range(len(found.numbers)))
     return replace(info, sequence=replace(found, checks=checks))
 
