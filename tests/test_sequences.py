@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-import os
+import resource
 from pathlib import Path
 
 import av
@@ -12,6 +12,7 @@ import pytest
 import torch
 from clips import Clip
 from clips import write as write_clip
+from rights import permissions_count
 
 from vdenoise import cli
 from vdenoise.codes import to_rgb
@@ -420,12 +421,54 @@ def test_a_damaged_frame_can_be_replaced(tmp_path: Path) -> None:
     assert recipe["result"]["bad_frames"] == [2]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_frame_that_may_not_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pattern = images.sequence(tmp_path / "in", "exr-half")
-    (tmp_path / "in" / "plate.1003.exr").chmod(0)
-    assert call("run", pattern, "-o", tmp_path / "q.####.exr", *GIVEN) == 3
-    assert "E0309" in capsys.readouterr().err.splitlines()[-1]
+@pytest.mark.parametrize("kind", ["exr-half", "dpx-10"])
+def test_a_frame_that_may_not_be_read(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pattern = images.sequence(tmp_path / "in", kind)
+    closed = tmp_path / "in" / f"plate.1003{pattern.suffix}"
+    closed.chmod(0)
+    for command in (
+        ("run", pattern, "-o", tmp_path / f"q.####{pattern.suffix}"),
+        ("plan", pattern, "-o", tmp_path / "p.json"),
+    ):
+        with permissions_count():
+            assert call(*command, *GIVEN) == 3
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert last.startswith("vdenoise: error E0309 [exit 3]") and closed.name in last
+    assert not (tmp_path / "p.json").exists() and not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("kind", ["exr-half", "dpx-10", "png-16", "tif-8"])
+def test_a_disk_that_is_full(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As where files may not grow. It is no trouble that passes, as exit 75 would say."""
+    pattern = images.sequence(tmp_path / "in", kind)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+    try:
+        assert call("run", pattern, "-o", tmp_path / f"q.####{pattern.suffix}", *GIVEN) == 4
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("vdenoise: error E0405 [exit 4] The disk is full")
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_folder_that_may_not_be_read_or_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pattern = images.sequence(tmp_path / "in", "png-8")
+    for folder, mode, code, number in (
+        ("in", 0o300, 3, "E03"),
+        ("out", 0o500, 4, "E04"),
+    ):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder).chmod(mode)
+        with permissions_count():
+            assert call("run", pattern, "-o", tmp_path / "out" / "q.####.png", *GIVEN) == code
+        (tmp_path / folder).chmod(0o700)
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert number in last and folder in last and not (tmp_path / "out" / "q.1001.png").exists()
 
 
 def test_what_cannot_be_copied_exactly_is_refused(

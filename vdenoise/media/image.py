@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import re
-import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -189,6 +188,16 @@ def set_name(path: Path, name: str) -> None:
         file.write(field.ljust(100, b"\0"))
 
 
+def see_room(path: Path, size: int) -> None:
+    """Fill a file that was not written well with ``size`` zeros: OpenImageIO keeps no error number
+    and PNG not even the error, but what kept it from writing will do the same here.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path.write_bytes(bytes(size))
+
+
 def attributes(path: Path) -> dict[str, Any]:
     """The attributes of every part by ``part:name``, without those every writer makes anew."""
     file = opened(path)
@@ -255,7 +264,5 @@ def _write(target: Path, kind: str, specs: Sequence[Any], parts: Sequence[np.nda
         sound = sound and file.write_image(pixels)
     reason = file.geterror()
     if not file.close() or not sound:
-        size = sum(pixels.nbytes for pixels in parts)  # OpenImageIO keeps no error number
-        full = shutil.disk_usage(target.parent).free < size
-        words = " ".join((reason or file.geterror()).split())
-        raise OSError(errno.ENOSPC if full else errno.EIO, words)
+        see_room(target, sum(pixels.nbytes for pixels in parts))
+        raise OSError(errno.EIO, " ".join((reason or file.geterror()).split()))

@@ -131,6 +131,7 @@ class ImageWriter:
         if self._coded.floating and not all(bool(p.isfinite().all()) for p in made):
             self._strange.append(number)
         with writing(path):
+            self.temporary.touch(exist_ok=False)
             source, compression = frame.handle, self.settings.options.get("compression", "")
             copied = isinstance(source, Picture) and self._fits(source)
             if copied:
@@ -194,7 +195,9 @@ class ImageWriter:
         try:
             found, planes = image.read_planes(self.temporary)
         except InputError as error:
-            trouble = f"cannot be read: {error.what}"
+            with writing(path):
+                image.see_room(self.temporary, sum(plane.nbytes for plane in made))
+            trouble = f"cannot be read: {error.what.removesuffix('.')}"
         else:
             if like is not None and found != like.layout:
                 trouble = "would not keep its size, data window, channels or depth"
