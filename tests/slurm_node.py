@@ -1,8 +1,7 @@
 """A Slurm of one node, as an ordinary user, in a folder; from Debian's packages.
 
-Installed ones, or unpacked ones that ``VDENOISE_SLURM`` names the root of (``apt-get download``
-slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge libmunge2 libhwloc15 liblua5.1-0, then
-``dpkg -x``).
+Installed ones, or those that ``.ci/slurm FOLDER`` has unpacked, where ``VDENOISE_SLURM`` names the
+folder.
 """
 
 from __future__ import annotations

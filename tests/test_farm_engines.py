@@ -126,7 +126,7 @@ def test_openjd_runs_a_sequence(tmp_path: Path, program: Path) -> None:
 
 def test_slurm_runs_the_three_steps(plan: Path, program: Path) -> None:
     if not slurm_node.installed():
-        pytest.skip("Slurm is not installed (see slurm_node.py)")
+        pytest.skip("Slurm is not here: .ci/slurm FOLDER, then VDENOISE_SLURM=FOLDER")
     folder = exported("slurm", plan, program)
     short = Path(tempfile.mkdtemp(prefix="slurm", dir="/tmp"))  # sockets have short names
     try:
