@@ -71,26 +71,38 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "options"),
-    [("exr-half", FAST), ("dpx-10", FAST), ("tif-16a", FAST), ("exr-half", NET)],
+    ("kind", "gap", "net"),
+    [
+        *(("exr-half", "", False), ("exr-half", "hold", False), ("exr-half", "skip", True)),
+        *(("dpx-10", "", False), ("dpx-10", "", True), ("tif-16a", "", False)),
+    ],
 )
 def test_segments_of_a_sequence_write_the_single_pass(
-    kind: str, options: tuple[object, ...], tmp_path: Path
+    kind: str, gap: str, net: bool, tmp_path: Path
 ) -> None:
+    """With an edge at a cut, a segment of one frame before it, and a frame that is not there."""
     source = images.sequence(tmp_path / "in", kind, frames=12)
+    (tmp_path / "cuts.txt").write_text("6\n")
+    options = (*(NET if net else FAST), "--cuts", tmp_path / "cuts.txt")
+    if gap:
+        (tmp_path / "in" / f"plate.1005{source.suffix}").unlink()
+        options = (*options, "--on-missing", gap)
+    count = 11 if gap == "skip" else 12
     for name in ("one", "many"):
         (tmp_path / name).mkdir()
     assert call("run", source, "-o", tmp_path / "one" / f"clean.####{source.suffix}", *options) == 0
     target = tmp_path / "many" / f"clean.####{source.suffix}"
-    plan = planned(source, target, [(0, 0), (1, 5), (6, 7), (8, 11)], options)
+    edges = [(0, 3), (4, 4), (5, 5), (6, 7), (8, count - 1)]
+    plan = planned(source, target, edges, options)
     plan = plan.rename(tmp_path / "plan.json")
     two_at_a_time(open_job(plan), seed=1)
     assert call("farm", "assemble", "--plan", plan, "--verify") == 0
     expected = bytes_of(tmp_path / "one")
-    assert len(expected) == 12 and bytes_of(tmp_path / "many") == expected
+    assert len(expected) == count and bytes_of(tmp_path / "many") == expected
     assert call("farm", "assemble", "--plan", plan, "--resume") == 0  # it is this job's
     names = sorted(path.name for path in (tmp_path / "plan.work").iterdir())
-    assert names[1] == "seg_000001_0001002-0001006.json" and len(names) == 4
+    first = 1006 if gap == "skip" else 1005  # numbers of files, not places among them
+    assert names[1] == f"seg_000001_000{first}-000{first}.json" and len(names) == 5
 
 
 @pytest.mark.parametrize("target", ["out/a.####.exr", "out/a.mkv"])
