@@ -121,7 +121,6 @@ def _row(
         "psnr_y": round(psnr(luma(clean), luma(done.rgb)), 3),
         "ssim": round(ssim(clean, done.rgb), 4),
         "flicker": round(flicker(clean, done.rgb), 3),
-        "seconds": round(done.seconds, 2),
     }
 
 

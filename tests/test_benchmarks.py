@@ -188,6 +188,22 @@ def test_combination_file_has_every_set_of_parts():
         groups.setdefault((row["clip"], row["noise"], row["speed"]), set()).add(row["parts"])
         assert 0 < row["psnr"] < 100 and row["flicker"] > 0
     assert groups and all(seen == labels for seen in groups.values())
+    wanted = {
+        (clip, str(noise), speed)
+        for clip in (*clips.CLEAN, clips.SAMPLE)
+        for noise in combination.HEAVY
+        for speed in combination.SPEEDS
+    }
+    assert wanted <= set(groups)
+
+
+def test_on_strong_noise_all_three_beat_the_best_of_them_on_every_clip_at_every_speed():
+    rows = results.load(results.COMBINATION)["rows"]
+    heavy = {str(noise) for noise in combination.HEAVY}
+    for group in {combination.key(row)[:3] for row in rows if row["noise"] in heavy}:
+        own = [row for row in rows if combination.key(row)[:3] == group]
+        decibels, flicker = results.combination_lead(own)
+        assert decibels >= 0.3 and flicker < 0, (group, decibels, flicker)
 
 
 def test_the_lead_is_over_the_best_single_part():
