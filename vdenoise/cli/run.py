@@ -112,6 +112,11 @@ def _carry_out(ctx: click.Context, plan: Plan, options: dict[str, Any], reporter
     if result.masks:
         shares = (f"{name} {share:.3g} %" for name, share in result.masks.items())
         reporter.note(f"masks cover: {', '.join(shares)} of the picture")
+    if plan.grain_table is not None:
+        reporter.note(
+            f"film-grain table: {plan.grain_table}, for aomenc --film-grain-table or "
+            "SvtAv1EncApp --fgs-table; the clip itself is written without it"
+        )
     for name in (name for name, share in result.masks.items() if share == 0):
         reporter.warn(f"the mask {name} covers nothing of these frames")
     if not is_pipe(plan.output):

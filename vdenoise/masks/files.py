@@ -82,8 +82,8 @@ def _check_fit(spec: MaskSpec, mask: ClipInfo, info: ClipInfo) -> None:
         raise UsageError(
             f"mask.{spec.name} has {mask.frames} frames and the clip has {info.frames} "
             f"({spec.path}).",
-            "Make it as long as the clip, use a still, or say --mask-fit scale, which holds its "
-            "last frame.",
+            "Make it as long as the clip (its frames count as the clip's do, also with --frames), "
+            "use a still, or say --mask-fit scale, which holds its last frame.",
             number=64,
         )
 
