@@ -299,6 +299,42 @@ def test_a_steadied_mask_flickers_less_and_less_than_the_picture() -> None:
     assert abs(float(steady.mean()) - float(raw.mean())) < 0.02
 
 
+@pytest.mark.parametrize(
+    ("source", "contrast"),
+    [("luma:50-100,soft=10", 0.6), ("auto:shadows", 0.6), ("auto:edges", 0.6), ("auto:flat", 0.2)],
+)
+def test_a_moving_mask_flickers_no_more_than_the_picture(source: str, contrast: float) -> None:
+    """Where a mask goes over from all to nothing, the frames it makes change along the motion as
+    little as with a mask that stands still on what moves."""
+    noisy, clean = moving(frames=9)
+    noisy = contrast * clean + 0.6 * (noisy - clean)
+    clean = contrast * clean
+    cleaned = clean + 0.3 * (noisy - clean)
+    seen = block(cleaned, None, sigma=0.6 * 0.03)
+    seen = replace(seen, luma=replace(seen.luma, left=torch.full_like(cleaned, 0.3)))
+    motion = SharedMotion("better").block(0, noisy, seen.noise)
+    (layer,) = layers([mask(f"m={source}")], replace(seen, motion=motion))
+    cover, correction = layer.cover, cleaned[:, 0] - noisy[:, 0]
+
+    def standing(frames: Tensor) -> Tensor:
+        """Every frame where the middle one is: (T, H, W)."""
+        moves = [torch.tensor([-2.0 * (t - 4), 0.0])[:, None, None] for t in range(9)]
+        pairs = zip(frames, moves, strict=True)
+        return torch.stack([warp(f[None], by.expand(2, 64, 96))[0] for f, by in pairs])
+
+    still = standing(cover).mean(0)
+    zone = (still > 0.15) & (still < 0.85)
+    zone[:, :20], zone[:, -20:] = False, False  # warped in from outside
+    assert int(zone.sum()) > 100
+
+    def flicker(amount: Tensor) -> float:
+        change = standing(noisy[:, 0] - clean[:, 0]) + amount * standing(correction)
+        return float(change.diff(dim=0)[:, zone].square().mean().sqrt())
+
+    assert flicker(standing(cover)) < 1.05 * flicker(still)
+    assert flicker(still) < 0.95 * flicker(torch.zeros_like(still))
+
+
 def filed(path: Path, frames: list[np.ndarray[Any, Any]], format: str = "gray") -> Path:
     """A lossless clip of gray pictures."""
     height, width = frames[0].shape
