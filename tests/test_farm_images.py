@@ -199,6 +199,42 @@ def test_what_is_written_beside_the_clip_is_joined_too(tmp_path: Path) -> None:
         assert len(set(frame_hashes([made]))) == 12
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("t.mp4", ("--crf", 0)), ("t.mkv", ("--codec", "ffv1")), ("t.####.tif", ("--bit-depth", 16))],
+)
+def test_a_grain_table_is_that_of_a_single_pass(
+    name: str, options: tuple[object, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of images too, where they hold the samples that were computed: not of YUV made RGB."""
+    if name.endswith("tif"):
+        clip = images.sequence(tmp_path / "in", "tif-16", frames=12)
+    else:
+        clip = write(Clip("in.mkv", "ffv1", frames=12, time_base=Fraction(1, 1000)), tmp_path)
+    (tmp_path / "cuts.txt").write_text("7\n")
+    given = (*FAST, *options, "--cuts", tmp_path / "cuts.txt", "--grain-table")
+    one, many = tmp_path / "one.tbl", tmp_path / "many.tbl"
+    assert call("run", clip, "-o", tmp_path / f"one-{name}", *given, one) == 0
+    plan = planned(clip, tmp_path / name, [(0, 2), (3, 3), (4, 11)], (*given, many))
+    assert call("run", "--plan", plan) == 0 and not many.exists()
+    assert call("farm", "assemble", "--plan", plan, "--verify") == 0
+    assert many.read_bytes() == one.read_bytes()
+    assert many.read_text().count("\nE ") == 2  # shots
+    recipe = json.loads((tmp_path / f"{name}.vdenoise.json").read_text())
+    assert recipe["plan"]["grain_table"] == str(many)
+
+
+def test_a_grain_table_is_refused_where_segments_hold_other_frames(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = write(Clip("in.mkv", "ffv1", frames=3, time_base=Fraction(1, 1000)), tmp_path)
+    for target in ("a.mov", "a.####.png"):
+        codec = ("--codec", "prores") if target == "a.mov" else ()
+        given = ("--to", tmp_path / target, "--grain-table", tmp_path / "g.tbl", *codec)
+        assert call("plan", clip, "-o", tmp_path / "p.json", *given, *FAST) == 2
+        assert "E0297" in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_an_image_that_changed_is_noticed_where_it_is_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -68,7 +68,7 @@ ALLOWED: dict[str, set[str]] = {
     "farm": {
         *("errors", "frame", "media", "noise.profile", "stages", "preset", "stream", "plan"),
         *("atomic", "library", "run", "analyze", "recipe", "masks.spec", "chain", "dials"),
-        "parameters",
+        *("parameters", "noise.filmgrain"),
     },
     "batch": {"atomic", "errors", "media", "process", "recipe"},
     "quality": {"errors", "frame", "color", "transform", "motion"},

@@ -136,6 +136,12 @@ def beside_options(command: Command) -> Command:
                 help="What --matte-out shows: how much of the noise is gone, or where a guard "
                 "stepped in.",
             ),
+            option(
+                "--grain-table",
+                type=path,
+                metavar="FILE",
+                help="Keep the grain removed as a film-grain table for AV1 encoders.",
+            ),
         )
     ):
         command = decorate(command)

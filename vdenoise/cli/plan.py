@@ -154,6 +154,7 @@ def _show(file: PlanFile, target: Path, made: Plan) -> None:
                 f"{part.encode.label}"
                 for part in file.parts
             },
+            **({} if file.grain_table is None else {"grain table": file.grain_table}),
             "removes": chain.text,
             "frames": frames_text(made),
             "segments": f"{len(lengths)}, of {min(lengths)} to {max(lengths)} frames",

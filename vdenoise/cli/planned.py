@@ -28,7 +28,7 @@ def plan_clip(chain: Chain, options: dict[str, Any]) -> Plan:
     output, noise_out = options["output"], options["noise_out"]
     plan.check_interlaced(info, options["interlaced"])
     source = info if options["interlaced"] != "deinterlace" else plan.progressive(info)
-    table = options.get("grain_table")
+    table = options["grain_table"]
     if table is not None and table.exists() and not options["overwrite"]:
         raise OutputError(f"{table} exists already.", "Choose another name or add --overwrite.")
     matte = options["matte"]
@@ -73,7 +73,7 @@ def plan_clip(chain: Chain, options: dict[str, Any]) -> Plan:
         noise_out=noise_out,
         noise_encode=None if noise_out is None else noise_settings(source, encode, noise_out),
         dither=options["dither"],
-        grain_table=options.get("grain_table"),  # not of a plan for many machines
+        grain_table=table,
         views=tuple(
             plan.View(kind, path, view_settings(source, path))
             for kind, path in views.items()

@@ -35,12 +35,6 @@ PATH = click.Path(path_type=Path, allow_dash=True)
 @chain_options
 @clip_options
 @beside_options
-@option(
-    "--grain-table",
-    type=PATH,
-    metavar="FILE",
-    help="Keep the grain removed as a film-grain table for AV1 encoders.",
-)
 @option("--write-cuts", type=PATH, metavar="FILE", help="Keep the cuts found, for --cuts FILE.")
 @option(
     "--device",

@@ -11,11 +11,12 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vdenoise.atomic import leftovers
 from vdenoise.errors import ConflictError, TryAgain, VerifyError
+from vdenoise.farm.grain import fit_grain
 from vdenoise.farm.job import Job, analysis_of, run_plan, shown, work_id
 from vdenoise.farm.planfile import Part
 from vdenoise.farm.segments import (
@@ -25,11 +26,10 @@ from vdenoise.farm.segments import (
     finished,
     frame_hash,
     frame_hashes,
+    frames_of,
 )
 from vdenoise.farm.split import as_text
-from vdenoise.frame import SourceFrame
 from vdenoise.media.movie_writer import MovieWriter
-from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
 from vdenoise.media.sequence import target_of
 from vdenoise.media.verify import Report
@@ -140,10 +140,15 @@ def assemble(
     """
     started = time.perf_counter()
     targets = {part.name: (job.output(part), part.encode) for part in job.file.parts}
-    plan = run_plan(job, analysis_of(job), frames=job.file.frames, targets=targets, device="cpu")
+    analysis = analysis_of(job)
+    plan = run_plan(job, analysis, frames=job.file.frames, targets=targets, device="cpu")
     for part in job.file.parts:
         if part.join != "files":
             check_target(job.info, job.output(part), overwrite=overwrite)
+    if job.file.grain_table is not None:
+        table = Path(job.file.grain_table)
+        fit_grain(job, analysis, table, progress, threads)
+        plan = replace(plan, grain_table=table)
     found = []
     for place, part in enumerate(job.file.parts):
         hashes = [text for report in reports for text in report.parts[place].frame_hashes]
@@ -209,18 +214,12 @@ def _encoded(
 ) -> Iterator[int]:
     """Encode the segments' samples. Everything else of a frame (captions, field flags) is its
     source's, so that is decoded once more."""
-    made = _frames(clips)
+    made = frames_of(clips)
     for text, frame, source in zip(hashes, made, reader, strict=False):
         if frame_hash(frame.planes) != text:
             raise _other_frame(source.index)
         writer.write(source, frame.planes)
         yield source.index
-
-
-def _frames(clips: Sequence[Path]) -> Iterator[SourceFrame]:
-    for clip in clips:
-        with Reader(probe(clip)) as segment:
-            yield from segment
 
 
 def _compare(

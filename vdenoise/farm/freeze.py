@@ -41,7 +41,8 @@ def make_plan(
         progress: told of every image that is read.
 
     Raises:
-        UsageError: the source is no file, or its samples fit no lossless format.
+        UsageError: the source is no file, its samples fit no lossless format, or segments would
+            not hold what a grain table needs.
     """
     info = plan.info
     if is_pipe(info.path) or is_pipe(plan.output):
@@ -57,12 +58,20 @@ def make_plan(
             "Give --frames one range without a step, or name images for every output.",
             number=89,
         )
+    if plan.grain_table is not None and not parts[0].holds_frames:
+        raise UsageError(
+            f"Segments of {parts[0].encode.label} do not hold the frames that a grain table is "
+            "fitted to: they were rounded once more.",
+            "Choose another --codec, such as ffv1, or make the table with vdenoise run.",
+            number=97,
+        )
     reach = sum(step.stage.reach for step in plan.steps)
     length = segment_frames or segment_length(info.width * info.height, plan.chain.speed, reach)
     edges = split(plan.first, plan.last, length)
     return PlanFile(
         source=record(info, progress),
         parts=parts,
+        grain_table=None if plan.grain_table is None else str(plan.grain_table.absolute()),
         frames=(plan.first, plan.last),
         chosen=plan.chosen,
         segments=tuple((a, b) for a, b in edges if any(a <= n <= b for n in plan.positions)),

@@ -170,16 +170,23 @@ class Part(Record):
     # Segments write the finished images, or hold the clip's own packets, or its samples.
     join: Join
 
+    @property
+    def holds_frames(self) -> bool:
+        """Whether segments give the very frames again that were computed."""
+        exact = self.encode.lossless and self.encode.written == self.encode.pixel_format
+        return exact or self.join == "encode"
+
 
 class PlanFile(Record):
     """``plan.json``."""
 
     kind: Literal["vdenoise-plan"] = "vdenoise-plan"
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     plan_id: str = ""  # SHA-256 of everything else
     vdenoise: str = __version__
     source: SourceRecord
     parts: tuple[Part, ...]  # the clean clip first
+    grain_table: str | None = None  # where that of the clean clip goes
     frames: tuple[int, int]  # to write, both inclusive
     chosen: tuple[int, ...] | None  # the frames to write, if not all of these (images only)
     segments: tuple[tuple[int, int], ...]

@@ -24,6 +24,7 @@ from vdenoise.farm.engine import fingerprint
 from vdenoise.farm.job import Job, analysis_of, make_folder, run_plan, work_id
 from vdenoise.farm.planfile import Analysis, Part
 from vdenoise.farm.record import Record, read_record, write_record
+from vdenoise.frame import SourceFrame
 from vdenoise.media.codecs import CONTAINERS
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
@@ -165,10 +166,14 @@ def frame_hash(planes: Sequence[Tensor]) -> str:
 
 def frame_hashes(paths: Iterable[Path], threads: int | None = None) -> Iterator[str]:
     """Hashes of the frames of clips or images one after the other, as decoded."""
+    return (frame_hash(frame.planes) for frame in frames_of(paths, threads))
+
+
+def frames_of(paths: Iterable[Path], threads: int | None = None) -> Iterator[SourceFrame]:
+    """The frames of clips or images one after the other."""
     for path in paths:
         with Reader(probe(path), threads=threads) as reader:
-            for frame in reader:
-                yield frame_hash(frame.planes)
+            yield from reader
 
 
 def run_segment(

@@ -1,0 +1,48 @@
+"""The film-grain table of a job: from the segments' frames, as a single pass makes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vdenoise.farm.job import Job
+from vdenoise.farm.planfile import Analysis
+from vdenoise.farm.segments import files_of, frames_of
+from vdenoise.media.reader import Reader
+from vdenoise.noise.filmgrain import GrainTable
+from vdenoise.run import Progress
+from vdenoise.stream import Shots
+
+
+def fit_grain(
+    job: Job, analysis: Analysis, path: Path, progress: Progress, threads: int | None
+) -> None:
+    """Compare source and segments, which must all be there, and write the table.
+
+    Args:
+        job: the job.
+        analysis: of it.
+        path: of the table; one that is there is replaced.
+        progress: told of every frame.
+        threads: decoder threads, None for one per core.
+
+    Raises:
+        OutputError: the table cannot be written.
+        InputError: the source cannot be read.
+        ConflictError: the source is another one.
+    """
+    file, numbers = job.file, range(len(job.file.segments))
+    wanted = [frame for number in numbers for frame in file.wanted(number)]
+    made = frames_of((f for n in numbers for f in files_of(job, n, file.clean)), threads)
+    shots = Shots(job.info.frames or 0, analysis.cuts)
+    table = GrainTable(job.info, file.clean.encode.pixel_format, path, file.seed)
+    (first, last), chosen = file.frames, frozenset(wanted)
+    progress.start("grain", len(wanted))
+    deinterlace = file.interlaced == "deinterlace"
+    with Reader(
+        job.info, first=first, last=last, threads=threads, deinterlace=deinterlace
+    ) as reader:
+        for source in reader:
+            if source.index in chosen:
+                table.push(source, next(made).planes, shots.of(source.index))
+                progress.advance({})
+    table.save()
