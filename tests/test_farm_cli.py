@@ -133,6 +133,18 @@ def test_a_plan_is_not_called_as_a_clip(
     assert not (tmp_path / "clean.mov").exists()
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.png", "a"])
+def test_a_clip_that_goes_elsewhere_is_called_as_what_it_is(
+    name: str, plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("run", "--plan", plan) == 0
+    assert call("farm", "assemble", "--plan", plan, "-o", tmp_path / name) == 2
+    hint, last = capsys.readouterr().err.splitlines()[-2:]
+    assert "E0298" in last and "matroska" in last and ".mkv" in hint
+    assert not (tmp_path / name).exists()
+    assert call("farm", "assemble", "--plan", plan, "-o", tmp_path / "A.MKV") == 0
+
+
 def test_the_group_alone_shows_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("farm") == 0
     said = capsys.readouterr()

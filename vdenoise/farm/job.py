@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import get_args
 
 from vdenoise import __version__
-from vdenoise.errors import ConflictError, OutputError
+from vdenoise.errors import ConflictError, OutputError, UsageError
 from vdenoise.farm.planfile import Analysis, Part, PartName, PlanFile
 from vdenoise.farm.record import digest, read_record
 from vdenoise.farm.source import open_source
 from vdenoise.frame import ClipInfo
 from vdenoise.media.beside import gray
-from vdenoise.media.encoder import EncodeSettings
+from vdenoise.media.codecs import CONTAINERS
+from vdenoise.media.encoder import IMAGES, EncodeSettings
+from vdenoise.media.sequence import KINDS
 from vdenoise.plan import Plan, View, ViewKind, make
 
 ANALYSIS = "analysis.json"  # in the work folder, where the plan holds none
@@ -64,7 +66,7 @@ def open_job(
         allow_version_skew: take another version of vdenoise for the same.
 
     Raises:
-        UsageError: there is no such plan.
+        UsageError: there is no such plan, or ``output`` is of another kind than its clip.
         ConflictError: the plan was changed, or is of another version, or the source is another.
         InputError: the source cannot be read.
     """
@@ -75,9 +77,24 @@ def open_job(
             "Use the same version everywhere, or say --allow-version-skew.",
             number=3,
         )
+    if output is not None:
+        _check_moved(file.clean, output)
     info = open_source(file.source, Path(file.source.path) if source is None else source)
     moved: dict[PartName, Path] = {} if output is None else {"clean": output}
     return Job(file, path, work or path.with_suffix(".work"), info, moved)
+
+
+def _check_moved(part: Part, output: Path) -> None:
+    """See that a name elsewhere stands for the same kind of file: what is written is decided."""
+    suffix, encode = output.suffix.lower(), part.encode
+    images = encode.container == IMAGES
+    kind, planned = (KINDS, encode.codec) if images else (CONTAINERS, encode.container)
+    if kind.get(suffix) != planned:
+        raise UsageError(
+            f"{output} is no name for {encode.label}, which the plan makes.",
+            f"Let it end in {Path(part.output).suffix}, or make another plan.",
+            number=98,
+        )
 
 
 def analysis_of(job: Job) -> Analysis:
