@@ -79,25 +79,30 @@ def assert_like_a_single_pass(plan: Path) -> None:
     assert list(frame_hashes([plan.with_name("in_dn.mkv")])) == list(frame_hashes([single]))
 
 
-def test_openjd_runs_the_three_steps(plan: Path, program: Path) -> None:
+def run_by_openjd(folder: Path) -> str:
+    """What a job says that the reference runner carries out."""
     openjd = Path(sys.executable).with_name("openjd")
     if not openjd.exists():
         pytest.skip("openjd-cli is not installed")
-    folder = exported("openjd", plan, program)
     done = subprocess.run(
         ["sh", str(folder / "submit.sh")],
         env={**os.environ, "PATH": f"{openjd.parent}:{os.environ['PATH']}"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "All actions completed successfully" in done.stdout
-    assert "openjd_progress: 100.0" in done.stdout
+    return done.stdout
+
+
+def test_openjd_runs_the_three_steps(plan: Path, program: Path) -> None:
+    folder = exported("openjd", plan, program)
+    said = run_by_openjd(folder)
+    assert "All actions completed successfully" in said
+    assert "openjd_progress: 100.0" in said
     assert_like_a_single_pass(plan)
 
 
 def test_openjd_runs_a_sequence(tmp_path: Path, program: Path) -> None:
     """Images are given by their folders, and written by the tasks."""
-    openjd = Path(sys.executable).with_name("openjd")
     source = images.sequence(tmp_path / "in", "exr-half", frames=4)
     (tmp_path / "out").mkdir()
     target, plan = tmp_path / "out" / "a.####.exr", tmp_path / "plan.json"
@@ -110,14 +115,7 @@ def test_openjd_runs_a_sequence(tmp_path: Path, program: Path) -> None:
     template = json.loads((folder / "template.json").read_text())
     kinds = {p["name"]: p.get("objectType") for p in template["parameterDefinitions"]}
     assert kinds["Source"] == kinds["Output"] == "DIRECTORY"
-    if not openjd.exists():
-        pytest.skip("openjd-cli is not installed")
-    done = subprocess.run(
-        ["sh", str(folder / "submit.sh")],
-        env={**os.environ, "PATH": f"{openjd.parent}:{os.environ['PATH']}"},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_by_openjd(folder)
     assert call("run", source, "-o", tmp_path / "one.####.exr", *FAST) == 0
     for n in range(1001, 1005):
         one, many = (tmp_path / name for name in (f"one.{n}.exr", f"out/a.{n}.exr"))

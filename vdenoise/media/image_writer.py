@@ -16,13 +16,13 @@ from torch import Tensor
 
 from vdenoise.atomic import partial_path, sync
 from vdenoise.codes import to_rgb
-from vdenoise.errors import InputError, OutputError, UsageError, VerifyError
+from vdenoise.errors import InputError, UsageError, VerifyError
 from vdenoise.frame import ClipInfo, PixelFormat, SourceFrame
 from vdenoise.media import image
 from vdenoise.media.clock import advanced_timecode
 from vdenoise.media.encoder import EncodeSettings
 from vdenoise.media.pixels import planar_format
-from vdenoise.media.place import check_folder, writing
+from vdenoise.media.place import check_folder, check_free, writing
 from vdenoise.media.sequence import target_of
 from vdenoise.media.stills import Picture
 from vdenoise.media.verify import Report
@@ -50,16 +50,9 @@ def check_images(
     there = {entry.name for entry in os.scandir(target.parent)}
     for position in positions:
         path = files.path(files.numbers[position])
-        if path.name not in there:
-            continue
-        if info.sequence is not None and path.samefile(info.sequence.source(position)):
-            raise UsageError(
-                f"{path} is the input itself.", "Give the output another name.", number=25
-            )
-        if not overwrite:
-            raise OutputError(
-                f"{path} exists already.", "Choose another name or add --overwrite.", number=1
-            )
+        if path.name in there:
+            own = None if info.sequence is None else info.sequence.source(position)
+            check_free(path, own, overwrite=overwrite)
 
 
 class ImageWriter:

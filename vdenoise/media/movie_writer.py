@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vdenoise.atomic import partial_path, sync
 from vdenoise.codes import to_yuv
-from vdenoise.errors import InputError, OutputError, UsageError, VerifyError
+from vdenoise.errors import InputError, OutputError, VerifyError
 from vdenoise.frame import ClipInfo, SourceFrame
 from vdenoise.media.clock import Clock, output_clock
 from vdenoise.media.encoder import EncodeSettings, full_gray
@@ -26,7 +26,7 @@ from vdenoise.media.index import index_of
 from vdenoise.media.output import Output
 from vdenoise.media.parts import packets
 from vdenoise.media.pixels import FrameMaker
-from vdenoise.media.place import check_folder, writing
+from vdenoise.media.place import check_folder, check_free, writing
 from vdenoise.media.source import is_pipe
 from vdenoise.media.verify import Report, verify
 
@@ -43,14 +43,7 @@ def check_movie(info: ClipInfo, target: Path, *, overwrite: bool = False) -> Non
         raise OutputError(f"{target} is a folder.", "Name a file in it.", number=3)
     if target.exists():
         own = info.path if info.sequence is None else info.sequence.source(0)
-        if not is_pipe(own) and target.samefile(own):
-            raise UsageError(
-                f"{target} is the input itself.", "Give the output another name.", number=25
-            )
-        if not overwrite:
-            raise OutputError(
-                f"{target} exists already.", "Choose another name or add --overwrite.", number=1
-            )
+        check_free(target, None if is_pipe(own) else own, overwrite=overwrite)
 
 
 class MovieWriter:

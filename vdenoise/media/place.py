@@ -10,7 +10,7 @@ from pathlib import Path
 
 import av
 
-from vdenoise.errors import TRANSIENT, InputError, OutputError, TryAgain
+from vdenoise.errors import TRANSIENT, InputError, OutputError, TryAgain, UsageError
 
 
 def check_folder(target: Path) -> None:
@@ -27,6 +27,28 @@ def check_folder(target: Path) -> None:
     if not os.access(folder, os.W_OK):
         raise OutputError(
             f"The folder {folder} may not be written.", "Choose another folder.", number=4
+        )
+
+
+def check_free(target: Path, source: Path | None, *, overwrite: bool) -> None:
+    """See that a file may be written whose name is taken.
+
+    Args:
+        target: the file, which exists.
+        source: the input's file; None for a pipe.
+        overwrite: it may be replaced.
+
+    Raises:
+        UsageError: it is the input itself.
+        OutputError: it may not be replaced.
+    """
+    if source is not None and target.samefile(source):
+        raise UsageError(
+            f"{target} is the input itself.", "Give the output another name.", number=25
+        )
+    if not overwrite:
+        raise OutputError(
+            f"{target} exists already.", "Choose another name or add --overwrite.", number=1
         )
 
 
