@@ -342,6 +342,20 @@ def test_another_version_is_refused_unless_told(job: Job, monkeypatch: pytest.Mo
     assert open_job(job.plan_path, allow_version_skew=True).file == job.file
 
 
+def test_a_plan_and_a_report_of_another_schema_are_refused(job: Job) -> None:
+    run_segment(job, 0, Quiet(), device="cpu")
+    for path, read in (
+        (report_path(job, 0), lambda: collect(job)),
+        (job.plan_path, lambda: open_job(job.plan_path)),
+    ):
+        data = json.loads(path.read_text())
+        data["schema_version"] -= 1
+        path.write_text(json.dumps(data))
+        with pytest.raises(ConflictError, match="another version") as error:
+            read()
+        assert error.value.exit_code == 10
+
+
 def test_a_stage_with_another_model_is_refused(job: Job) -> None:
     analysis = analysis_of(job)
     first, *rest = analysis.chain.stages

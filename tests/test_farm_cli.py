@@ -145,6 +145,31 @@ def test_a_clip_that_goes_elsewhere_is_called_as_what_it_is(
     assert call("farm", "assemble", "--plan", plan, "-o", tmp_path / "A.MKV") == 0
 
 
+def test_an_assemble_that_was_killed_at_its_end_is_done_again(
+    plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clip has its name, and no recipe tells of it: a farm's second try is not to fail."""
+    output = tmp_path / "in_dn.mkv"
+    assert call("run", "--plan", plan) == 0
+    output.write_bytes(b"of someone else")
+    assert call("farm", "assemble", "--plan", plan, "--resume") == 4
+    output.unlink()
+
+    def killed(*_: object) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vdenoise.farm.recipe.save", killed)
+        assert call("farm", "assemble", "--plan", plan, "--resume") == 1
+    before = list(frame_hashes([output]))
+    assert call("farm", "assemble", "--plan", plan) == 4
+    assert call("farm", "assemble", "--plan", plan, "--resume") == 0
+    assert list(frame_hashes([output])) == before and len(before) == 16
+    assert {path.suffix for path in (tmp_path / "plan.work").iterdir()} == {".mkv", ".json"}
+    output.write_bytes(b"of someone else")
+    assert call("farm", "assemble", "--plan", plan, "--resume") == 4
+
+
 def test_the_group_alone_shows_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("farm") == 0
     said = capsys.readouterr()

@@ -115,10 +115,11 @@ def assemble(progress: Any, **options: Any) -> None:
             reports,
             reporter,
             verify=options["verify"],
-            overwrite=options["overwrite"],
+            overwrite=options["overwrite"] or (options["resume"] and joining.was_begun(job)),
             threads=threads,
         )
         save(job, made, ["vdenoise", *sys.argv[1:]])
+        joining.ended(job)
         joining.remove_old_parts(job)
         _finish(reporter, job, made)
 

@@ -19,6 +19,7 @@ from vdenoise.errors import ConflictError, TryAgain, VerifyError
 from vdenoise.farm.grain import fit_grain
 from vdenoise.farm.job import Job, analysis_of, run_plan, shown, work_id
 from vdenoise.farm.planfile import Part
+from vdenoise.farm.record import Record, read_record, write_record
 from vdenoise.farm.segments import (
     SegmentReport,
     clip_path,
@@ -37,6 +38,7 @@ from vdenoise.media.writer import check_target
 from vdenoise.plan import Plan
 from vdenoise.run import Progress
 
+JOINING = "joining.json"  # in the work folder, while outputs may be there that are not done
 POLL_SECONDS = 2.0
 OLD_SECONDS = 24 * 3600.0  # a temporary file of this age belongs to a task that was killed
 
@@ -49,6 +51,30 @@ class Assembled:
     reports: tuple[SegmentReport, ...]
     report: Report
     seconds: float
+
+
+class Joining(Record):
+    """Which outputs were begun: what a killed assemble has finished of them may be replaced."""
+
+    work_id: str
+    outputs: tuple[str, ...]
+
+    @classmethod
+    def of(cls, job: Job) -> Joining:
+        """For a job."""
+        outputs = tuple(str(job.output(part).absolute()) for part in job.file.parts)
+        return cls(work_id=work_id(job, analysis_of(job)), outputs=outputs)
+
+
+def was_begun(job: Job) -> bool:
+    """Whether an assemble of this job, to these outputs, was begun and not ended."""
+    path = job.work / JOINING
+    return path.exists() and read_record(Joining, path, "note", "Remove it.") == Joining.of(job)
+
+
+def ended(job: Job) -> None:
+    """Everything is done, the recipe as well."""
+    (job.work / JOINING).unlink(missing_ok=True)
 
 
 def collect(job: Job, wait_seconds: float = 0.0) -> tuple[SegmentReport, ...]:
@@ -125,6 +151,8 @@ def assemble(
 ) -> Assembled:
     """Join the segments; each clip gets its name when it was compared with the source.
 
+    Whoever calls this says that it has `ended`, once the recipe is there.
+
     Args:
         job: the job.
         reports: of all segments (`collect`).
@@ -145,6 +173,7 @@ def assemble(
     for part in job.file.parts:
         if part.join != "files":
             check_target(job.info, job.output(part), overwrite=overwrite)
+    write_record(Joining.of(job), job.work / JOINING)
     if job.file.grain_table is not None:
         table = Path(job.file.grain_table)
         fit_grain(job, analysis, table, progress, threads)

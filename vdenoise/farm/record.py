@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from vdenoise.atomic import write_text
-from vdenoise.errors import OutputError, UsageError, fault_of
+from vdenoise.errors import ConflictError, OutputError, UsageError, fault_of
 
 
 class Record(BaseModel):
@@ -33,16 +33,33 @@ def read_record(cls: type[Saved], path: Path, what: str, hint: str) -> Saved:
     """Read a JSON file.
 
     Raises:
-        UsageError: it is missing, or not of this kind and schema.
+        UsageError: it is missing, or not of this kind.
+        ConflictError: it is of another schema.
     """
     try:
-        return cls.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        found = json.loads(path.read_text(encoding="utf-8"))
+        _check_schema(cls, found, path, what, hint)
+        return cls.model_validate(found)
     except OSError as error:
         raise UsageError(
             f"Cannot read the {what} {path}: {error.strerror}.", hint, number=93
         ) from error
     except ValueError as error:
         raise UsageError(f"{path} is no {what}: {fault_of(error)}.", hint, number=94) from error
+
+
+def _check_schema(cls: type[Record], found: Any, path: Path, what: str, hint: str) -> None:
+    told = found if isinstance(found, dict) else {}
+    kind, ours = (cls.model_fields.get(name) for name in ("kind", "schema_version"))
+    if kind is None or ours is None or told.get("kind") != kind.default:
+        return
+    if told.get("schema_version") != ours.default:
+        raise ConflictError(
+            f"The {what} {path} is of another version of vdenoise: its schema is "
+            f"{told.get('schema_version')}, and this one reads {ours.default}.",
+            f"Use the version that wrote it, or make it again. {hint}",
+            number=13,
+        )
 
 
 def write_record(record: Record, path: Path) -> None:
