@@ -11,6 +11,7 @@ from typing import Any
 import images
 import pytest
 from clips import Clip, write
+from rights import permissions_count
 
 from benchmarks import kills
 from vdenoise import __version__, cli
@@ -316,6 +317,21 @@ def test_a_batch_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert call(*command, "--luma", "50") == 10
     assert "made with other options" in capsys.readouterr().err.splitlines()[-1]
     assert {path: path.stat().st_mtime_ns for path in first} == first
+
+
+def test_folders_that_cannot_be_made_or_read_are_errors(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    touch(tmp_path, "in/a.mov", "in/closed/b.mov", "file")
+    assert call("batch", tmp_path / "in", "-o", tmp_path / "file" / "out", *GIVEN) == 4
+    assert "Cannot make the folder" in capsys.readouterr().err.splitlines()[-1]
+    for closed in ("in/closed", "in"):
+        (tmp_path / closed).chmod(0)
+        with permissions_count():
+            assert call("batch", tmp_path / "in", "-o", tmp_path / "out", "--dry-run") == 3
+        (tmp_path / closed).chmod(0o700)
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert last.endswith(f"The folder {tmp_path / closed} may not be read.")
 
 
 def test_people_see_how_far_each_clip_is(

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from vdenoise.errors import ConflictError, InputError, UsageError
 from vdenoise.media.codecs import CONTAINERS
+from vdenoise.media.place import reading
 from vdenoise.media.sequence import KINDS, WRITTEN, in_folder, is_image, is_pattern, split
 
 TEMPLATE = "{stem}_dn.{ext}"
@@ -113,7 +114,7 @@ def _clips(text: str, target: Path) -> Iterator[tuple[Path, Path]]:
     """(folder to mirror from, clip) of a folder, a glob or a file."""
     path = Path(text)
     if path.is_dir():
-        for where, folders, _ in os.walk(path):
+        for where, folders, _ in os.walk(path, onerror=_unreadable):
             folders[:] = sorted(f for f in folders if not f.startswith("."))
             here = Path(where)
             if here.resolve() == target.resolve() and here != path:
@@ -133,6 +134,12 @@ def _clips(text: str, target: Path) -> Iterator[tuple[Path, Path]]:
             for clip in _in(folder):
                 if clip in files or (is_pattern(clip) and _any_frame(clip, files)):
                     yield base, clip
+
+
+def _unreadable(error: OSError) -> NoReturn:
+    """A folder that cannot be read is not passed over: there may be clips in it."""
+    with reading(f"The folder {error.filename}"):
+        raise error
 
 
 def _any_frame(pattern: Path, files: Iterable[Path]) -> bool:

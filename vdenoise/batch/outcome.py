@@ -11,6 +11,7 @@ from typing import Any, Literal
 from vdenoise.atomic import write_text
 from vdenoise.batch.jobs import Job, given
 from vdenoise.errors import InputError
+from vdenoise.media.place import writing
 from vdenoise.media.sequence import find, is_image, is_pattern
 from vdenoise.recipe import fingerprint_of, is_intact, load_recipe
 
@@ -122,7 +123,11 @@ def _meaning(command: Sequence[str]) -> list[str]:
 
 
 def save_report(folder: Path, outcomes: Sequence[Outcome], seconds: float) -> Path:
-    """Write the report of a batch beside its outputs, whole or not at all."""
+    """Write the report of a batch beside its outputs, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     states = [outcome.state for outcome in outcomes]
     report = {
         "kind": "vdenoise-batch",
@@ -132,5 +137,6 @@ def save_report(folder: Path, outcomes: Sequence[Outcome], seconds: float) -> Pa
         "jobs": [outcome.to_json() for outcome in outcomes],
     }
     target = folder / REPORT
-    write_text(target, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    with writing(target):
+        write_text(target, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     return target

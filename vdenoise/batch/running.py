@@ -16,6 +16,7 @@ from typing import Any
 from vdenoise.batch.jobs import Job
 from vdenoise.batch.journal import Journal, tidy
 from vdenoise.batch.outcome import Outcome
+from vdenoise.media.place import make_folder
 from vdenoise.process import PARENT_VARIABLE
 
 GRACE_SECONDS = 20.0  # for jobs to drop their work after a signal
@@ -87,7 +88,7 @@ def carry_out(
 
 def _start(outcome: Outcome, journal: Journal, threads: int) -> _Running:
     job = outcome.job
-    job.output.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(job.output.parent)
     left = journal.begun.get(str(job.output))
     if left is not None:
         tidy(job, left)

@@ -74,6 +74,7 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
     from vdenoise.batch.outcome import save_report
     from vdenoise.batch.running import carry_out
     from vdenoise.batch.watch import Looks
+    from vdenoise.media.place import make_folder
 
     folder: Path = options["output"]
     typed = tuple(retyped(ctx, (*_OWN, *_OWN_TOO)))
@@ -87,7 +88,7 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
             show(found)
             check(found, keep_going=keep_going)
             return
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         while True:
             journal = Journal.open(folder)
             outcomes = _outcomes(options, typed, journal, tried, looks)

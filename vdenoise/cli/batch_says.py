@@ -41,14 +41,12 @@ def check(outcomes: Sequence[Outcome], *, keep_going: bool) -> None:
 
 
 def show(outcomes: Sequence[Outcome]) -> None:
-    """The table of a dry run."""
+    """What a dry run says: a line for each job."""
     from vdenoise import ui
 
-    ui.table(
-        "",
-        ("input", "output", "state"),
-        [(o.job.name, str(o.job.output), o.why or o.state) for o in outcomes],
-    )
+    for outcome in outcomes:
+        job, why = outcome.job, f": {outcome.why}" if outcome.why else ""
+        ui.result(f"{outcome.state.ljust(8)}  {job.name} > {job.output}{why}")
 
 
 def note(outcomes: Sequence[Outcome], reporter: Reporter) -> None:

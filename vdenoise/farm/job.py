@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from vdenoise import __version__
-from vdenoise.errors import ConflictError, OutputError, UsageError
+from vdenoise.errors import ConflictError, UsageError
 from vdenoise.farm.planfile import Analysis, Part, PartName, PlanFile
 from vdenoise.farm.record import digest, read_record
 from vdenoise.farm.source import open_source
@@ -117,22 +117,6 @@ def analysis_of(job: Job) -> Analysis:
             number=7,
         )
     return found
-
-
-def make_folder(folder: Path) -> None:
-    """Make the work folder.
-
-    Raises:
-        OutputError: it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"Cannot make the folder {folder}: {error.strerror}.",
-            "Name another one with --work.",
-            number=12,
-        ) from error
 
 
 def work_id(job: Job, analysis: Analysis) -> str:

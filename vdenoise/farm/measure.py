@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from vdenoise import analyze
-from vdenoise.farm.job import ANALYSIS, Job, analysis_of, make_folder
+from vdenoise.farm.job import ANALYSIS, Job, analysis_of
 from vdenoise.farm.planfile import Analysis, ChainRecord, PlanFile
 from vdenoise.farm.record import write_record
 from vdenoise.frame import ClipInfo
 from vdenoise.library import DEFAULT
+from vdenoise.media.place import make_folder
 from vdenoise.run import Progress
 
 

@@ -21,11 +21,12 @@ from torch import Tensor
 from vdenoise import run
 from vdenoise.errors import ConflictError, OutputError, VerifyError
 from vdenoise.farm.engine import fingerprint
-from vdenoise.farm.job import Job, analysis_of, make_folder, run_plan, work_id
+from vdenoise.farm.job import Job, analysis_of, run_plan, work_id
 from vdenoise.farm.planfile import Analysis, Part
 from vdenoise.farm.record import Record, read_record, write_record
 from vdenoise.frame import SourceFrame
 from vdenoise.media.codecs import CONTAINERS
+from vdenoise.media.place import make_folder
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
 from vdenoise.media.sequence import target_of

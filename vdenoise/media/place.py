@@ -30,6 +30,20 @@ def check_folder(target: Path) -> None:
         )
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder for outputs, and those above it.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"Cannot make the folder {folder}: {error.strerror}.", "Name another one.", number=12
+        ) from error
+
+
 def check_free(target: Path, source: Path | None, *, overwrite: bool) -> None:
     """See that a file may be written whose name is taken.
 
