@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from vdenoise.correction import Done, Frame, cleaned, finished, lifted
-from vdenoise.frame import Block, Signal, SourceFrame, joined
+from vdenoise.frame import Accuracy, Block, Signal, SourceFrame, joined
 from vdenoise.masks.files import Mattes
-from vdenoise.motion.flow import Accuracy, SharedMotion
+from vdenoise.motion.flow import SharedMotion
 from vdenoise.noise.profile import NoiseProfile
 from vdenoise.plan import Plan
 from vdenoise.settle import Settle

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vdenoise.noise.profile import NoiseTable
 
 Family = Literal["yuv", "gray", "rgb"]
+Accuracy = Literal["fast", "better", "best"]  # of motion
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ It runs after the last denoiser and before anything that finishes the picture.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field, SkipValidation, field_serializer
 from torch import Tensor
 from torch.nn import functional
 
-from vdenoise.frame import Block, Signal
+from vdenoise.frame import Accuracy, Block, Signal
 from vdenoise.guards import COVER, excess, sigma_of, without_drift
 from vdenoise.masks.coverage import layers, strengths
 from vdenoise.masks.spec import FINISHED, MaskSpec
@@ -45,7 +45,7 @@ class Settle(Stage):
     highlights: float = FULL
     guards: tuple[str, ...] = ()
     masks: tuple[SkipValidation[MaskSpec], ...] = ()
-    motion_est: Literal["fast", "better"] = "fast"
+    motion_est: Accuracy = "fast"
     show: tuple[str, ...] = Field(default=(), exclude=True)  # pictures that somebody wants to see
 
     @field_serializer("masks")
@@ -63,7 +63,7 @@ class Settle(Stage):
         return self.reach > 0
 
     @property
-    def motion_accuracy(self) -> Literal["fast", "better"]:
+    def motion_accuracy(self) -> Accuracy:
         """That of the temporal stage, whose motion is there already."""
         return self.motion_est
 

@@ -14,7 +14,7 @@ import torch
 from vdenoise.chain import Chain
 from vdenoise.device import fast_bfloat16, free_bytes
 from vdenoise.errors import MemoryShort
-from vdenoise.frame import ClipInfo, PixelFormat
+from vdenoise.frame import Accuracy, ClipInfo, PixelFormat
 from vdenoise.guards import GhostGuard
 from vdenoise.masks.spec import REMOVED
 from vdenoise.settle import Settle
@@ -24,7 +24,6 @@ from vdenoise.stream import Shots
 from vdenoise.tile import SMALLEST_TILE, round_up, tile_halo, tile_unit
 
 Precision = Literal["float32", "float16", "bfloat16"]
-Accuracy = Literal["fast", "better"]
 
 MIB = 1 << 20
 BASE_BYTES = {"cpu": 550 * MIB, "cuda": 2500 * MIB}  # Python, torch, FFmpeg, OpenCV (and CUDA)

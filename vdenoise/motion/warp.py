@@ -31,7 +31,10 @@ def warp(pixels: Tensor, flow: Tensor, scale: tuple[float, float] = (1.0, 1.0)) 
     height, width = pixels.shape[-2:]
     if pixels.device.type == "cpu":
         x, y = cpu_maps(flow, (height, width), scale)
-        return torch.stack([torch.from_numpy(remap(plane.numpy(), x, y)) for plane in pixels])
+        moved = torch.empty(pixels.shape)
+        for plane, into in zip(pixels.numpy(), moved.numpy(), strict=True):
+            cv2.remap(plane, x, y, cv2.INTER_CUBIC, dst=into, borderMode=cv2.BORDER_REPLICATE)
+        return moved
     grid = functional.interpolate(
         flow[None].float(), (height, width), mode="bilinear", align_corners=False
     )[0]
@@ -65,8 +68,10 @@ def reduce(x: Tensor, factors: tuple[int, int]) -> Tensor:
         return x
     if x.device.type == "cpu":
         height, width = (-(-n // f) for n, f in zip(x.shape[-2:], factors, strict=True))
-        planes = [cv2.resize(p.numpy(), (width, height), interpolation=cv2.INTER_AREA) for p in x]
-        return torch.stack([torch.from_numpy(p).view(height, width) for p in planes])
+        small = torch.empty(len(x), height, width)
+        for plane, into in zip(x.numpy(), small.numpy(), strict=True):
+            cv2.resize(plane, (width, height), dst=into, interpolation=cv2.INTER_AREA)
+        return small
     return functional.avg_pool2d(x[None], factors, ceil_mode=True)[0]
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional
 
-from vdenoise.frame import Block, Signal
+from vdenoise.frame import Accuracy, Block, Signal
 from vdenoise.noise.profile import NoiseTable
 
 
@@ -114,7 +114,7 @@ class Stage(BaseModel):
         return False
 
     @property
-    def motion_accuracy(self) -> Literal["fast", "better"]:
+    def motion_accuracy(self) -> Accuracy:
         """How well that motion should be estimated."""
         return "better"
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from vdenoise.frame import Block, Signal, joined, window
+from vdenoise.frame import Accuracy, Block, Signal, joined, window
 from vdenoise.motion.warp import box_mean, reduce, resize, warp
 from vdenoise.stages.base import Stage, param, resize_to, subsampling
 
@@ -42,8 +42,8 @@ class TemporalMean(Stage):
         "veryfast": {"radius": 1, "motion_est": "fast"},
         "fast": {"radius": 1, "motion_est": "fast"},
         "base": {"radius": 3, "motion_est": "better"},
-        "slow": {"radius": 5, "motion_est": "better"},
-        "veryslow": {"radius": 8, "motion_est": "better"},
+        "slow": {"radius": 5, "motion_est": "best"},
+        "veryslow": {"radius": 8, "motion_est": "best"},
     }
 
     radius: int = param(
@@ -57,9 +57,10 @@ class TemporalMean(Stage):
         high=100,
     )
 
-    motion_est: Literal["fast", "better"] = param(
+    motion_est: Accuracy = param(
         "better",
-        "How motion is estimated: fast on a blurred small picture, better on a denoised one.",
+        "How motion is estimated: fast on a blurred small picture, better on a denoised one, best "
+        "finer where that one is large.",
     )
 
     @property
@@ -73,7 +74,7 @@ class TemporalMean(Stage):
         return self.radius > 0 and self.strength > 0
 
     @property
-    def motion_accuracy(self) -> Literal["fast", "better"]:
+    def motion_accuracy(self) -> Accuracy:
         """As the parameter says."""
         return self.motion_est
 
