@@ -36,7 +36,7 @@ class Checksums:
 
 def present(packets: Iterable[bytes]) -> bool:
     """Whether one of a stream's first packets has checksums (that are right)."""
-    return any(_sound(packet) for packet in packets)
+    return any(_sound(packet) for packet in packets if packet)  # the last one may be empty
 
 
 def _sound(packet: bytes) -> bool:
