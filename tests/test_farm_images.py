@@ -268,6 +268,18 @@ def test_reading_a_sequence_for_a_plan_shows_how_far_it_is(
     assert (read[-1]["done"], read[-1]["total"]) == (4, 4)  # a frame held is not read again
 
 
+def test_a_plan_of_images_that_are_only_read_has_a_name_for_its_output(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for n in (1, 2):
+        codes = (images.picture(n).clip(0, 1) * 255).astype(np.uint8)
+        images.write(tmp_path / "in" / f"{n:05d}.jpg", codes, "uint8")
+    path = tmp_path / "plan.json"
+    assert call("plan", tmp_path / "in" / "#####.jpg", "-o", path, *FAST) == 0
+    assert PlanFile.load(path).clean.output == str(tmp_path / "in_dn.#####.png")
+    assert call("run", "--plan", path) == 0
+    assert len(list(tmp_path.glob("in_dn.0000*.png"))) == 2
+
+
 def test_a_moved_sequence_and_a_moved_output_can_be_named(tmp_path: Path) -> None:
     source = images.sequence(tmp_path / "in", "exr-half", frames=6)
     for name in ("out", "there"):

@@ -24,6 +24,7 @@ from vdenoise.media import sequence
 from vdenoise.media.clock import timecode_of, timecode_word
 from vdenoise.media.encode import choose
 from vdenoise.media.linear import fit_curve
+from vdenoise.media.naming import called
 from vdenoise.media.pixels import planar_format
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
@@ -61,6 +62,23 @@ def test_every_way_to_write_a_pattern(tmp_path: Path, name: str) -> None:
     found = sequence.find(tmp_path / name)
     assert found.numbers == (998, 999, 1000)
     assert found.path(7).name == "a.0007.exr" and found.pattern.name == "a.####.exr"
+
+
+@pytest.mark.parametrize(
+    ("clip", "wanted"),
+    [
+        ("s/plate.####.exr", ("plate", "####", "exr")),
+        ("s/plate_%04d_v2.dpx", ("plate_v2", "%04d", "dpx")),
+        ("s/a-$F4.tif", ("a", "$F4", "tif")),
+        ("s/@@@@.png", ("s", "@@@@", "png")),
+        ("s/####.jpg", ("s", "####", "png")),
+        ("s/still.JPG", ("still", "", "png")),
+        ("s/a.####.MOV", ("a.####", "", "MOV")),
+        ("s/a.mpg", ("a", "", "mkv")),
+    ],
+)
+def test_an_output_is_called_as_its_clip(clip: str, wanted: tuple[str, str, str]) -> None:
+    assert called(Path(clip)) == wanted
 
 
 def test_unpadded_numbers(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from vdenoise.errors import ConflictError, InputError, UsageError
 from vdenoise.media.codecs import CONTAINERS
+from vdenoise.media.naming import called
 from vdenoise.media.place import reading
 from vdenoise.media.sequence import KINDS, WRITTEN, in_folder, is_image, is_pattern, split
 
@@ -163,15 +164,7 @@ def _in(folder: Path) -> list[Path]:
 
 def _named(clip: Path, folder: Path, template: str, options: Sequence[str]) -> Path:
     """The output of a clip. A sequence keeps the place of its number, before the extension."""
-    suffix = clip.suffix.lower()
-    stem, hole, ext = clip.stem, "", clip.suffix[1:]
-    if is_image(clip):
-        if match := re.fullmatch(r"(.*?)[._-]?(#+)(.*)", clip.stem):
-            stem, hole = (match[1] + match[3]) or clip.parent.name, f".{match[2]}"
-        if KINDS[suffix] not in WRITTEN:
-            ext = "png"
-    elif suffix not in CONTAINERS:
-        ext = "mkv"
+    stem, hole, ext = called(clip)
     preset = given(options, "--preset") or "auto"
     try:
         name = template.format(stem=stem, ext=ext, preset=Path(preset).stem)
@@ -190,7 +183,7 @@ def _named(clip: Path, folder: Path, template: str, options: Sequence[str]) -> P
             number=90,
         )
     if hole and is_image(made) and not is_pattern(made):
-        made = made.with_name(f"{made.stem}{hole}{made.suffix}")
+        made = made.with_name(f"{made.stem}.{hole}{made.suffix}")
     return folder / made
 
 

@@ -124,10 +124,10 @@ def plan(ctx: click.Context, /, **options: Any) -> None:
 
 def _named(source: Path) -> str:
     """``shot_dn.mov``, and ``shot_dn.####.exr`` of ``shot.####.exr``."""
-    stem, dot, hole = source.stem.rpartition(".")
-    if not dot or hole.strip("#@%0123456789dF$"):
-        return f"{source.stem}_dn{source.suffix}"
-    return f"{stem}_dn.{hole}{source.suffix}"
+    from vdenoise.media.naming import called
+
+    stem, hole, ext = called(source)
+    return ".".join(filter(None, (f"{stem}_dn", hole, ext)))
 
 
 def _may_exist(clip: Path, options: dict[str, Any]) -> bool:

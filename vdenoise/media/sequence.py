@@ -31,7 +31,7 @@ KINDS = {
     ".jpeg": "jpeg",
 }
 WRITTEN = ("exr", "dpx", "tiff", "png")
-_HOLE = re.compile(r"#+|@+|%0?(?P<c>\d*)d|\$F(?P<f>\d*)")
+HOLE = re.compile(r"#+|@+|%0?(?P<c>\d*)d|\$F(?P<f>\d*)")
 _SHOWN = 5  # missing frames named in a message
 
 
@@ -42,7 +42,7 @@ def is_image(path: Path) -> bool:
 
 def is_pattern(path: Path) -> bool:
     """Whether a path is an image pattern, with a place for the frame number."""
-    return is_image(path) and not path.exists() and _HOLE.search(path.name) is not None
+    return is_image(path) and not path.exists() and HOLE.search(path.name) is not None
 
 
 def split(path: Path) -> tuple[str, int | None, str]:
@@ -51,7 +51,7 @@ def split(path: Path) -> tuple[str, int | None, str]:
     Raises:
         UsageError: there is more than one place for a number.
     """
-    holes = list(_HOLE.finditer(path.name))
+    holes = list(HOLE.finditer(path.name))
     if len(holes) != 1:
         raise UsageError(
             f"{path.name} has {len(holes)} places for a frame number.",
@@ -197,7 +197,7 @@ def target_of(info: ClipInfo, target: Path) -> ImageSequence:
         )
     own = info.sequence
     numbers = tuple(range(info.frames or 0)) if own is None else own.numbers
-    if _HOLE.search(target.name) is None:
+    if HOLE.search(target.name) is None:
         return ImageSequence(target.parent, target.name, "", None, numbers)
     before, digits, after = split(target)
     if digits is None:

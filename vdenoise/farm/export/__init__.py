@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from vdenoise.farm.job import Job
+from vdenoise.media.naming import called
 
 MEMORY_STEP = 1024  # MiB: asked for in whole GiB
 WAIT_SECONDS = 60  # for the last segments to show in a shared folder
@@ -54,7 +55,7 @@ class Export:
         """Of a job; the memory is the plan's estimate in whole GiB."""
         memory = memory_mib or -(-job.file.memory_mib // MEMORY_STEP) * MEMORY_STEP
         return cls(
-            name=plain(name or job.source.stem.rstrip("#@.") or job.source.absolute().parent.name),
+            name=plain(name or called(job.source)[0]),
             plan=str(job.plan_path.absolute()),
             source=str(job.source.absolute()),
             work=str(job.work.absolute()),
