@@ -156,6 +156,22 @@ def test_a_farm_that_is_not_here_is_said(
     assert "not on this machine" in capsys.readouterr().err
 
 
+def test_an_executable_is_one_program(
+    plan: Path, program: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A command line would be taken for a name with blanks by every task; a path may have some."""
+    folder = plan.with_name("job")
+    named = ("farm", "export", "--plan", plan, "--engine", "cmdlist", "-o", folder)
+    assert call(*named, "--executable", "apptainer exec vd.sif vdenoise") == 2
+    hint, last = capsys.readouterr().err.splitlines()[-2:]
+    assert "E0299" in last and 'exec apptainer exec vd.sif vdenoise "$@"' in hint
+    assert not folder.exists()
+    (plan.parent / "a b").mkdir()
+    there = program.rename(plan.parent / "a b" / "vdenoise")
+    assert call(*named, "--executable", there, "--submit") == 0
+    assert_like_a_single_pass(plan)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("analyze", [True, False])
 def test_every_export_has_the_steps_and_all_segments(engine: str, analyze: bool) -> None:

@@ -10,7 +10,7 @@ import click
 
 from vdenoise.cli.options import option, progress_option, set_threads
 from vdenoise.cli.segments import job_options, open_from, plan_option
-from vdenoise.errors import DeviceError, OutputError, TryAgain
+from vdenoise.errors import DeviceError, OutputError, TryAgain, UsageError
 
 if TYPE_CHECKING:
     from vdenoise.farm.assemble import Assembled
@@ -157,6 +157,13 @@ def export(
     from vdenoise.atomic import write_text
     from vdenoise.farm.export import Export, files_of
 
+    program = options["executable"]
+    if len(program.split()) > 1 and not Path(program).exists():
+        raise UsageError(
+            f"--executable is one program, not a command line: {program}.",
+            f'Write a script that ends in: exec {program} "$@"  - and name that.',
+            number=99,
+        )
     job = open_from(options)
     made = files_of(
         engine,
