@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmarks import clipping
 from benchmarks.finishing import order_table
 from vdenoise.docs import stages_page
 from vdenoise.parameters import parameters
@@ -28,3 +29,4 @@ def test_stages_page_names_every_stage_and_parameter() -> None:
 def test_finishing_page_shows_the_results_on_file() -> None:
     page = PAGE.with_name("finishing.md").read_text(encoding="utf-8")
     assert order_table() in page, "run: python -m benchmarks.finishing"
+    assert clipping.table() in page, "run: python -m benchmarks.clipping"

@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "noise.synth": {"errors", "frame", "color", "media.roundtrip"},
     "media": {"atomic", "errors", "frame", "color", "codes"},
     "nets": {"errors", "color", "noise.profile"},
-    "stages": {"errors", "draws", "frame", "transform", "noise.profile", "motion", "nets"},
+    "stages": {"errors", "draws", "frame", "color", "transform", "noise.profile", "motion", "nets"},
     "library": {"errors"},
     "dials": {"errors"},
     "masks.spec": {"errors", "dials"},

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # What takes away. Averaging over time first leaves the spatial filter the least to do; block edges
 # go first of all, before anything takes them for texture.
-REMOVING: tuple[str, ...] = ("deblock", "temporal", "spatial", "net")
+REMOVING: tuple[str, ...] = ("deblock", "temporal", "spatial", "net", "levels")
 # What gives back, sharpens or adds: after denoising, always. Sharpening first would turn noise into
 # detail that no denoiser takes away again (docs/finishing.md shows it).
 FINISHING: tuple[str, ...] = ("detail", "deband", "sharpen", "grain")
@@ -38,6 +38,7 @@ STAGES: dict[str, str] = {
     "spatial.gaussian": "gaussian:Gaussian",
     "spatial.mean": "mean:Mean",
     "net.cnn": "cnn:Cnn",
+    "levels.unclip": "unclip:Unclip",
     "detail.contra": "detail:ContraSharpening",
     "deband.smooth": "deband:SmoothBands",
     "sharpen.cas": "sharpen_cas:ContrastAdaptive",

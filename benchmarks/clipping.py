@@ -1,0 +1,163 @@
+"""What clipping does to blacks and whites, and what `levels.unclip` takes back of it.
+
+    python -m benchmarks.clipping --data FOLDER
+
+The same noisy frames through the default chain, with and without the stage: noise clipped at the
+ends of 8-bit R'G'B' or Y'CbCr, and the same noise not clipped (float), where nothing may change.
+Clips are the middle of those of ``benchmarks/clips.py`` and of our own sample. Writes
+``results/clipping.json``, the table of docs/finishing.md and its picture.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks import clips, results
+from benchmarks.combination import tile
+from vdenoise.chain import Chain, Layer, resolve
+from vdenoise.evaluation.measure import run_chain
+from vdenoise.evaluation.protocol import Form, Noise, given
+from vdenoise.preset import load as preset
+from vdenoise.quality.metrics import flicker, luma, psnr, ssim
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "clipping.json"
+PICTURE = ROOT / "docs" / "clipping.png"
+PAGE = ROOT / "docs" / "finishing.md"
+BEGIN, END = "<!-- begin: clipping -->", "<!-- end: clipping -->"
+
+NOISES: tuple[tuple[Noise, Form], ...] = (
+    (Noise("gaussian", 10), "8bit"),
+    (Noise("gaussian", 30), "8bit"),
+    (Noise("gaussian", 50), "8bit"),
+    (Noise("gaussian", 50), "420"),
+    (Noise("sensor", 0.04), "420"),
+    (Noise("film", 12), "420"),
+    (Noise("gaussian", 30), "float"),
+)
+METHODS = ("none", "unclip")
+DARK, BRIGHT = 10 / 255, 245 / 255  # R', G' or B' of the clean clip that counts as black, white
+SIZE = (240, 400)
+SHOWN, CROP = clips.SAMPLE, (slice(0, 120), slice(120, 280))
+Row = dict[str, Any]
+
+
+def main() -> None:
+    """Run what is asked for, merge each row into the results, and write page and picture again."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.clipping", description=__doc__)
+    parser.add_argument("--data", type=Path, help="folder of the clips (not for our own sample)")
+    parser.add_argument("--clips", nargs="*", default=("car-shadow", "tennis", clips.SAMPLE))
+    parser.add_argument("--frames", type=int, default=4)
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    for name in chosen.clips:
+        clean = _middle(clips.load_clean(chosen.data, name, chosen.frames))
+        for noise, form in NOISES:
+            shown = name == SHOWN and (noise, form) == NOISES[2]
+            for row in _rows(name, clean, noise, form, draw=shown):
+                print(row, flush=True)
+                _store(row)
+    write_page()
+
+
+def chain(method: str, proposed: Mapping[str, str]) -> Chain:
+    """The defaults of ``run``, with this method for levels."""
+    asked = Layer("benchmark", {"levels.method": method})
+    return resolve(preset("auto"), [Layer("measurement", proposed), asked], speed="base")
+
+
+def _rows(name: str, clean: Tensor, noise: Noise, form: Form, *, draw: bool) -> list[Row]:
+    made = given(clean, noise, clips.SEED, form)
+    truth, rows = made.reference, []
+    pictures = {"noisy": made.answer(made.planes)}
+    for method in METHODS:
+        rgb = run_chain(made, partial(chain, method), None, "cpu").rgb
+        pictures["levels.unclip" if method == "unclip" else "denoised"] = rgb
+        rows.append(
+            {
+                "clip": name,
+                "noise": str(noise),
+                "form": form,
+                "levels": method,
+                "frames": len(truth),
+                "size": [truth.shape[-1], truth.shape[-2]],
+                "psnr": round(psnr(truth, rgb), 3),
+                "psnr_y": round(psnr(luma(truth), luma(rgb)), 3),
+                "ssim": round(ssim(truth, rgb), 4),
+                "flicker": round(flicker(truth, rgb), 3),
+                "black_codes": _bias(rgb, truth, truth < DARK),
+                "white_codes": _bias(rgb, truth, truth > BRIGHT),
+            }
+        )
+    if draw:
+        tiles = [tile(x[len(x) // 2], title, CROP) for title, x in pictures.items()]
+        tiles.append(tile(truth[len(truth) // 2], "clean", CROP))
+        cv2.imwrite(str(PICTURE), np.vstack([np.hstack(tiles[:2]), np.hstack(tiles[2:])]))
+    return rows
+
+
+def _middle(clean: Tensor) -> Tensor:
+    """The middle of the picture: enough to judge levels by, and quick."""
+    top, left = ((a - b) // 2 for a, b in zip(clean.shape[-2:], SIZE, strict=True))
+    return clean[..., top : top + SIZE[0], left : left + SIZE[1]].contiguous()
+
+
+def _bias(rgb: Tensor, truth: Tensor, where: Tensor) -> float | None:
+    """Mean error in 8-bit codes, None where a clip has hardly such levels."""
+    if where.float().mean() < 1e-3:
+        return None
+    return round(255 * (rgb - truth)[where].mean().item(), 2)
+
+
+def key(row: Row) -> tuple[str, str, str, str]:
+    """What makes a row the same row."""
+    return row["clip"], row["noise"], row["form"], row["levels"]
+
+
+def _store(row: Row) -> None:
+    content = results.load(RESULTS) or {"schema": results.SCHEMA, "rows": []}
+    rows = {key(old): old for old in content["rows"]} | {key(row): row}
+    content["machine"] = results.machine()
+    content["rows"] = [rows[name] for name in sorted(rows)]
+    results.save(RESULTS, content)
+
+
+def table() -> str:
+    """Means over the clips, from the results on file: without and with the stage."""
+    rows = results.load(RESULTS)["rows"]
+    lines = [
+        "| noise | in | PSNR, dB | flicker, codes | blacks are off by, codes | whites |",
+        "|---|---|---|---|---|---|",
+    ]
+    for noise, form in NOISES:
+        pair = [
+            [r for r in rows if (r["noise"], r["form"], r["levels"]) == (str(noise), form, m)]
+            for m in METHODS
+        ]
+        cells = []
+        for name, digits in (("psnr", 2), ("flicker", 2), ("black_codes", 1), ("white_codes", 1)):
+            found = [results.mean(r[name] for r in group if r[name] is not None) for group in pair]
+            cells.append(" -> ".join(f"{value:.{digits}f}" for value in found))
+        lines.append(f"| {noise} | {form} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def write_page() -> None:
+    """Put the table between its marks."""
+    text = PAGE.read_text(encoding="utf-8")
+    head, _, rest = text.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    PAGE.write_text(f"{head}{BEGIN}\n{table()}\n{END}{tail}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
