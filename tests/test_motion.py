@@ -175,23 +175,19 @@ def test_a_value_is_computed_once_and_a_failure_is_not_kept() -> None:
     assert len(known) == 0
 
 
-def test_best_follows_small_things_that_better_follows_in_small_quiet_pictures_only() -> None:
+def test_best_follows_things_that_are_too_small_for_better() -> None:
     rng = np.random.default_rng(3)
-    texture = cv2.GaussianBlur(rng.random((700, 720)).astype(np.float32), (0, 0), 1.2)
+    texture = cv2.GaussianBlur(rng.random((200, 240)).astype(np.float32), (0, 0), 1.2)
     texture = (texture - texture.mean()) / texture.std() * 0.15 + 0.5
-    moved, mask = texture.copy(), np.zeros((700, 720), bool)
-    for y in range(20, 680, 48):
-        for x in range(20, 690, 48):
+    moved, mask = texture.copy(), np.zeros((200, 240), bool)
+    for y in range(20, 180, 48):
+        for x in range(20, 210, 48):
             moved[y : y + 14, x + 3 : x + 17] = texture[y : y + 14, x : x + 14]
             mask[y : y + 14, x : x + 14] = True
 
-    def error(accuracy: Accuracy, part: slice, sigma: float = 0.0) -> float:
-        a, b = (torch.from_numpy(p[part, part].copy())[None] for p in (texture, moved))
-        flow = estimate(a, b, 1, accuracy, sigma).numpy()
-        inside = mask[part, part]
-        return float(np.hypot(flow[0][inside] - 3, flow[1][inside]).mean())
+    def error(accuracy: Accuracy) -> float:
+        a, b = (torch.from_numpy(p)[None] for p in (texture, moved))
+        flow = estimate(a, b, 1, accuracy).numpy()
+        return float(np.hypot(flow[0][mask] - 3, flow[1][mask]).mean())
 
-    whole, corner = slice(None), slice(0, 320)
-    assert error("best", whole) < 0.8 * error("better", whole)
-    assert error("better", corner) < 0.8 * error("better", whole)
-    assert error("better", corner) < 0.8 * error("better", corner, sigma=0.1)  # strong noise
+    assert error("best") < 0.8 * error("better")

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 import cv2
 import numpy as np
@@ -27,11 +27,6 @@ from vdenoise.transform import dct_denoise, spectrum_for
 # Frames larger than this are matched at half size (and so on): above it pictures are oversampled
 # and the flow gains nothing.
 FULL_SIZE_PIXELS: dict[Accuracy, int] = {"fast": 300_000, "better": 1_000_000, "best": 1_000_000}
-# "better" matches pictures that are no larger and no noisier (sigma of luma, full scale) down to
-# their pixels, as "best" does always, and others down to every second: the last step gains 0.1 to
-# 0.4 dB on sharp clips, but takes twice to three times as long as all before it, and as quickly as
-# "better" does it, it follows strong noise: clips flicker more then.
-_FINE_PIXELS, _FINE_SIGMA = 450_000, 16 / 255
 
 _GUIDE_BLUR = 1.2  # px: sigma of the Gaussian that makes the fast guide
 
@@ -74,20 +69,17 @@ def make_guide(luma: Tensor, noise: NoiseTable, accuracy: Accuracy) -> Tensor:
     return dct_denoise(luma, sigma.square(), spectrum, block=block, offsets=(4, 4))[0]
 
 
-def estimate(a: Tensor, b: Tensor, scale: int, accuracy: Accuracy, sigma: float = 0.0) -> Tensor:
+def estimate(a: Tensor, b: Tensor, scale: int, accuracy: Accuracy) -> Tensor:
     """Flow from guide ``a`` to guide ``b``.
 
     Args:
         a, b: (1, H, W) luma, nominally [0, 1].
         scale: reduction from `working_scale`.
-        accuracy: how well.
-        sigma: of the noise in the luma that the guides were made from, full scale.
 
     Returns:
         (2, h, w) float32: displacement in full-size luma pixels, on the reduced grid.
     """
-    a, b = _picture(a, scale), _picture(b, scale)
-    return _between(a, b, scale, _how(accuracy, a.numel(), sigma))
+    return _between(_picture(a, scale), _picture(b, scale), scale, accuracy)
 
 
 def _picture(guide: Tensor, scale: int) -> Tensor:
@@ -98,7 +90,7 @@ def _picture(guide: Tensor, scale: int) -> Tensor:
     return (small * 255).round_().clamp_(0, 255).to(torch.uint8)
 
 
-def _between(a: Tensor, b: Tensor, scale: int, how: _Search) -> Tensor:
+def _between(a: Tensor, b: Tensor, scale: int, accuracy: Accuracy) -> Tensor:
     """Flow from picture ``a`` to picture ``b``, as `estimate`."""
     if a.device.type != "cpu":
         from vdenoise.motion.search import search
@@ -108,7 +100,7 @@ def _between(a: Tensor, b: Tensor, scale: int, how: _Search) -> Tensor:
     # the number of cores: these are used by doing several frames at once instead.
     cv2.setNumThreads(1)
     start: Any = None  # OpenCV's stubs do not know that no initial flow is fine
-    flow = _dis(how, (a.shape[-2], a.shape[-1])).calc(a[0].numpy(), b[0].numpy(), start)
+    flow = _dis(accuracy, (a.shape[-2], a.shape[-1])).calc(a[0].numpy(), b[0].numpy(), start)
     return torch.from_numpy(np.ascontiguousarray(flow.transpose(2, 0, 1))) * scale
 
 
@@ -136,46 +128,29 @@ def agreement(forward: Tensor, backward: Tensor, scale: int) -> Tensor:
     return 1 / (1 + (error / tolerance).square())
 
 
-class _Search(NamedTuple):
-    """What DIS is told."""
-
-    finest: int  # scale at which it stops: 0 matches every pixel, 1 every second
-    stride: int  # of its patches, px
-    refinements: int
-
-
 _local = threading.local()
 
 
-def _dis(how: _Search, size: tuple[int, int]) -> cv2.DISOpticalFlow:
+def _dis(accuracy: Accuracy, size: tuple[int, int]) -> cv2.DISOpticalFlow:
     """An estimator of this thread for pictures of this size.
 
     DIS objects keep buffers and cannot be shared; and one that has seen a small picture goes on
     with fewer scales on large ones.
     """
-    found: dict[tuple[_Search, tuple[int, int]], cv2.DISOpticalFlow] = _local.__dict__.setdefault(
+    found: dict[tuple[Accuracy, tuple[int, int]], cv2.DISOpticalFlow] = _local.__dict__.setdefault(
         "dis", {}
     )
-    if (how, size) not in found:
+    if (accuracy, size) not in found:
         dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        dis.setFinestScale(how.finest)
+        # To every second pixel, or to every one: that gains 0.1 to 0.4 dB on sharp clips, and takes
+        # three times as long as all before it.
+        dis.setFinestScale(0 if accuracy == "best" else 1)
         dis.setPatchSize(8)
-        dis.setPatchStride(how.stride)
+        dis.setPatchStride(4)
         dis.setGradientDescentIterations(5)  # more fit what noise is left
-        dis.setVariationalRefinementIterations(how.refinements)
-        found[how, size] = dis
-    return found[how, size]
-
-
-def _how(accuracy: Accuracy, pixels: int, sigma: float) -> _Search:
-    """How pictures of a size, from luma with noise of this sigma, are matched."""
-    if accuracy == "fast":
-        return _Search(finest=1, stride=4, refinements=0)
-    if accuracy == "best":
-        return _Search(finest=0, stride=4, refinements=5)
-    if pixels <= _FINE_PIXELS and sigma <= _FINE_SIGMA:
-        return _Search(finest=0, stride=6, refinements=3)
-    return _Search(finest=1, stride=4, refinements=5)
+        dis.setVariationalRefinementIterations(0 if accuracy == "fast" else 5)
+        found[accuracy, size] = dis
+    return found[accuracy, size]
 
 
 K = TypeVar("K")
@@ -247,10 +222,7 @@ class BlockMotion:
         return agreement(self.flow(a, b), self.flow(b, a), self.scale)
 
     def _flow(self, a: int, b: int) -> Tensor:
-        a_seen, b_seen = self._picture(a), self._picture(b)
-        sigma = float(self.noise.sigma[0].mean())
-        how = _how(self.shared.accuracy, a_seen.numel(), sigma)
-        return _between(a_seen, b_seen, self.scale, how)
+        return _between(self._picture(a), self._picture(b), self.scale, self.shared.accuracy)
 
     def _picture(self, a: int) -> Tensor:
         return self.shared.pictures.get(self.first + a, lambda: _picture(self.guide(a), self.scale))

@@ -60,7 +60,7 @@ class TemporalMean(Stage):
     motion_est: Accuracy = param(
         "better",
         "How motion is estimated: fast on a blurred small picture, better on a denoised one, best "
-        "finer where that one is large.",
+        "down to every pixel of that.",
     )
 
     @property
