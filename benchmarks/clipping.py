@@ -27,13 +27,12 @@ from vdenoise.chain import Chain, Layer, resolve
 from vdenoise.evaluation.measure import run_chain
 from vdenoise.evaluation.protocol import Form, Noise, given
 from vdenoise.preset import load as preset
-from vdenoise.quality.metrics import flicker, luma, psnr, ssim
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "clipping.json"
 PICTURE = ROOT / "docs" / "clipping.png"
 PAGE = ROOT / "docs" / "finishing.md"
-BEGIN, END = "<!-- begin: clipping -->", "<!-- end: clipping -->"
+MARK = "clipping"
 
 NOISES: tuple[tuple[Noise, Form], ...] = (
     (Noise("gaussian", 10), "8bit"),
@@ -90,10 +89,7 @@ def _rows(name: str, clean: Tensor, noise: Noise, form: Form, *, draw: bool) -> 
                 "levels": method,
                 "frames": len(truth),
                 "size": [truth.shape[-1], truth.shape[-2]],
-                "psnr": round(psnr(truth, rgb), 3),
-                "psnr_y": round(psnr(luma(truth), luma(rgb)), 3),
-                "ssim": round(ssim(truth, rgb), 4),
-                "flicker": round(flicker(truth, rgb), 3),
+                **results.scores(truth, rgb),
                 "black_codes": _bias(rgb, truth, truth < DARK),
                 "white_codes": _bias(rgb, truth, truth > BRIGHT),
             }
@@ -153,10 +149,7 @@ def table() -> str:
 
 def write_page() -> None:
     """Put the table between its marks."""
-    text = PAGE.read_text(encoding="utf-8")
-    head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    PAGE.write_text(f"{head}{BEGIN}\n{table()}\n{END}{tail}", encoding="utf-8")
+    results.write_between(PAGE, MARK, table())
 
 
 if __name__ == "__main__":

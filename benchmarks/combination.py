@@ -27,7 +27,6 @@ from vdenoise.chain import Chain, Layer, resolve
 from vdenoise.evaluation.measure import run_chain
 from vdenoise.evaluation.protocol import Given, Noise, given
 from vdenoise.preset import load as preset
-from vdenoise.quality.metrics import flicker, luma, psnr, ssim
 from vdenoise.stages import OFF
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -117,10 +116,7 @@ def _row(
         "parts": label(parts),
         "frames": len(clean),
         "size": [clean.shape[-1], clean.shape[-2]],
-        "psnr": round(psnr(clean, done.rgb), 3),
-        "psnr_y": round(psnr(luma(clean), luma(done.rgb)), 3),
-        "ssim": round(ssim(clean, done.rgb), 4),
-        "flicker": round(flicker(clean, done.rgb), 3),
+        **results.scores(clean, done.rgb),
     }
 
 

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import results
 from vdenoise import cli
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,7 +29,7 @@ SHARPEN = ("--sharpen", "2", "--set", "sharpen.method=unsharp", "--set", "sharpe
 BLIND = ("--luma", "0", "--chroma", "0", "--set", "sharpen.noise_margin=0")  # removes nothing
 BLOCK, FLATTEST = 16, 0.2  # flats: this share of the blocks, those with the least detail
 CROP = (slice(130, 250), slice(250, 410))  # face, bricks and text
-BEGIN, END = "<!-- begin: order -->", "<!-- end: order -->"
+MARK = "order"
 
 Picture = NDArray[np.float64]
 
@@ -134,10 +135,7 @@ def order_table() -> str:
 
 def write_page() -> None:
     """Put the table between its marks."""
-    text = PAGE.read_text(encoding="utf-8")
-    head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    PAGE.write_text(f"{head}{BEGIN}\n{order_table()}\n{END}{tail}", encoding="utf-8")
+    results.write_between(PAGE, MARK, order_table())
 
 
 if __name__ == "__main__":

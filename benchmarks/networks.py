@@ -42,7 +42,7 @@ from vdenoise.evaluation.protocol import Given, Noise, given
 from vdenoise.nets.base import NetInput, example, macs_per_pixel, parameters
 from vdenoise.nets.models import find, load, shipped
 from vdenoise.preset import load as preset
-from vdenoise.quality.metrics import flicker, luma, psnr, ssim
+from vdenoise.quality.metrics import luma, psnr
 from vdenoise.steps import Precision
 
 PARTS = ("gaussian", "real", "clean", "precision", "speed")
@@ -233,11 +233,8 @@ def _row(
         "told": told,
         "frames": len(clean),
         "size": [clean.shape[-1], clean.shape[-2]],
-        "psnr": round(psnr(clean, rgb), 3),
+        **results.scores(clean, rgb),
         "psnr_noisy": round(psnr(clean, noisy), 3),
-        "psnr_y": round(psnr(luma(clean), luma(rgb)), 3),
-        "ssim": round(ssim(clean, rgb), 4),
-        "flicker": round(flicker(clean, rgb), 3) if len(clean) > 1 else None,
         "structure": round(structure(removed, clean), 4),
         "change": round(255 * float(removed.square().mean().sqrt()), 4),
         "seconds": round(seconds, 2),

@@ -20,7 +20,6 @@ from torch import Tensor
 from benchmarks import clips, results
 from benchmarks.clips import Clip
 from benchmarks.peers import PEERS, best_setting, timed, versions
-from vdenoise.quality.metrics import flicker, luma, psnr, ssim
 
 OURS = {"vdenoise": (), "vdenoise --speed fast": ("--speed", "fast")}
 
@@ -92,10 +91,7 @@ def measure(
         "size": list(clip.size),
         "setting": setting,
         "tried": tried,
-        "psnr": round(psnr(clean, frames), 3),
-        "psnr_y": round(psnr(luma(clean), luma(frames)), 3),
-        "ssim": round(ssim(clean, frames), 4),
-        "flicker": round(flicker(clean, frames), 3),
+        **results.scores(clean, frames),
         "seconds": round(seconds, 2),
     }
 

@@ -13,6 +13,9 @@ from typing import Any
 
 import av
 import torch
+from torch import Tensor
+
+from vdenoise.quality.metrics import flicker, luma, psnr, ssim
 
 SCHEMA = 1
 FOLDER = Path(__file__).with_name("results")
@@ -106,6 +109,25 @@ def machine() -> dict[str, Any]:
         "pyav": av.__version__,
         "commit": commit.stdout.strip(),
     }
+
+
+def scores(clean: Tensor, rgb: Tensor) -> dict[str, float | None]:
+    """What every row says of a result (T, 3, H, W): PSNR in dB over R'G'B' and of luma, SSIM, and
+    flicker in 8-bit codes, None for a still."""
+    return {
+        "psnr": round(psnr(clean, rgb), 3),
+        "psnr_y": round(psnr(luma(clean), luma(rgb)), 3),
+        "ssim": round(ssim(clean, rgb), 4),
+        "flicker": round(flicker(clean, rgb), 3) if len(clean) > 1 else None,
+    }
+
+
+def write_between(page: Path, name: str, text: str) -> None:
+    """Put a text between the marks of this name in a page."""
+    begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
+    head, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, _, tail = rest.partition(end)
+    page.write_text(f"{head}{begin}\n{text}\n{end}{tail}", encoding="utf-8")
 
 
 def mean(values: Iterable[float]) -> float:

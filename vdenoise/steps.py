@@ -222,8 +222,7 @@ def _estimate(steps: Sequence[Step], info: ClipInfo, device: str, workers: int) 
         stage, share = step.stage, 1.0
         if step.tile is not None:
             around = tile_halo(stage, subsampling(info.format)) * max(subsampling(info.format))
-            side = step.tile + 2 * around
-            share = min(side, info.width) * min(side, info.height) / (info.width * info.height)
+            share = _share(step.tile + 2 * around, info)
         own = (2 * stage.reach + step.block) + stage.scratch * step.block * share
         work = max(work, workers * own * unit * (0.5 if step.half else 1))
         if stage.needs_motion:

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from vdenoise.errors import ConflictError, InputError, UsageError
 from vdenoise.media.codecs import CONTAINERS
 from vdenoise.media.naming import called
-from vdenoise.media.place import reading
+from vdenoise.media.place import absent, reading
 from vdenoise.media.sequence import KINDS, WRITTEN, in_folder, is_image, is_pattern, split
 
 TEMPLATE = "{stem}_dn.{ext}"
@@ -128,7 +128,7 @@ def _clips(text: str, target: Path) -> Iterator[tuple[Path, Path]]:
     else:
         magic = next((n for n, part in enumerate(path.parts) if glob.has_magic(part)), None)
         if magic is None:
-            raise InputError(f"{text} does not exist.", "Check the path.", number=1)
+            raise absent(text)
         base = Path(*path.parts[:magic])
         files = set(base.glob(str(Path(*path.parts[magic:]))))
         for folder in sorted({file.parent for file in files}):

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from vdenoise.atomic import write_text
 from vdenoise.batch.jobs import Job, given
 from vdenoise.errors import InputError
-from vdenoise.media.place import writing
+from vdenoise.media.place import absent, writing
 from vdenoise.media.sequence import find, is_image, is_pattern
 from vdenoise.recipe import fingerprint_of, is_intact, load_recipe
 
@@ -89,7 +89,7 @@ def _see(source: Path) -> None:
     if is_image(source):
         find(source, "skip")
     if not is_pattern(source) and not source.exists():
-        raise InputError(f"{source} does not exist.", "Check the path.", number=1)
+        raise absent(str(source))
 
 
 def _differs(

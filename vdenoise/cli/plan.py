@@ -17,7 +17,7 @@ from vdenoise.cli.chain import (
 from vdenoise.cli.clip import beside_options, clip_options, reading_options
 from vdenoise.cli.grain import grain_to_match
 from vdenoise.cli.options import option, progress_option, set_threads
-from vdenoise.errors import OutputError, UsageError
+from vdenoise.errors import UsageError
 
 if TYPE_CHECKING:
     from vdenoise.farm.planfile import PlanFile
@@ -72,6 +72,7 @@ def plan(ctx: click.Context, /, **options: Any) -> None:
     from vdenoise.farm.measure import measure
     from vdenoise.farm.planfile import Request
     from vdenoise.farm.record import write_record
+    from vdenoise.media.place import check_free
     from vdenoise.media.writer import check_target
     from vdenoise.preset import load
 
@@ -96,10 +97,8 @@ def plan(ctx: click.Context, /, **options: Any) -> None:
             chain_from(ctx),
             {**options, "output": clip, "overwrite": _may_exist(clip, options), "device": "cpu"},
         )
-        if target.exists() and not options["overwrite"]:
-            raise OutputError(
-                f"{target} exists already.", "Choose another name or add --overwrite.", number=1
-            )
+        if target.exists():
+            check_free(target, None, overwrite=options["overwrite"])
         check_target(made.info, target, overwrite=True)
         for warning in made.warnings:
             reporter.warn(warning)

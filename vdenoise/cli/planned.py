@@ -20,6 +20,7 @@ def plan_clip(chain: Chain, options: dict[str, Any]) -> Plan:
     from vdenoise.errors import OutputError, UsageError
     from vdenoise.media.beside import noise_settings, view_settings
     from vdenoise.media.encode import choose
+    from vdenoise.media.place import check_free
     from vdenoise.media.sequence import selected
     from vdenoise.media.writer import check_target
 
@@ -29,8 +30,8 @@ def plan_clip(chain: Chain, options: dict[str, Any]) -> Plan:
     plan.check_interlaced(info, options["interlaced"])
     source = info if options["interlaced"] != "deinterlace" else plan.progressive(info)
     table = options["grain_table"]
-    if table is not None and table.exists() and not options["overwrite"]:
-        raise OutputError(f"{table} exists already.", "Choose another name or add --overwrite.")
+    if table is not None and table.exists():
+        check_free(table, None, overwrite=options["overwrite"])
     matte = options["matte"]
     if matte != "confidence" and options["matte_out"] is None:
         raise UsageError(

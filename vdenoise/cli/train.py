@@ -126,13 +126,11 @@ def run(
 def export(run: Path, output: Path, config: str | None, overwrite: bool) -> None:
     """Write the best weights of RUN with their card: in float16 where that costs no quality."""
     from vdenoise import ui
-    from vdenoise.errors import OutputError
+    from vdenoise.media.place import check_free
     from vdenoise.training.export import export_weights
 
-    if output.exists() and not overwrite:
-        raise OutputError(
-            f"{output} exists already.", "Choose another name or add --overwrite.", number=1
-        )
+    if output.exists():
+        check_free(output, None, overwrite=overwrite)
     card = export_weights(run, output, config)
     validation = card["validation"]
     ui.facts(

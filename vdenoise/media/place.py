@@ -66,6 +66,11 @@ def check_free(target: Path, source: Path | None, *, overwrite: bool) -> None:
         )
 
 
+def absent(name: str) -> InputError:
+    """What to raise where a file or folder is not there."""
+    return InputError(f"{name} does not exist.", "Check the path.", number=1)
+
+
 @contextlib.contextmanager
 def reading(name: str) -> Iterator[None]:
     """Turn failures of opening a file or a folder into an InputError that says why.
@@ -76,7 +81,7 @@ def reading(name: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise InputError(f"{name} does not exist.", "Check the path.", number=1) from error
+        raise absent(name) from error
     except PermissionError as error:
         raise InputError(f"{name} may not be read.", "Check its permissions.", number=9) from error
     except OSError as error:

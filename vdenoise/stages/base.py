@@ -183,6 +183,15 @@ def resize_to(luma: Tensor, like: Tensor) -> Tensor:
     return functional.avg_pool2d(functional.pad(luma, pad, mode="replicate"), (fy, fx))
 
 
+def repeat_to(chroma: Tensor, luma: Tensor) -> Tensor:
+    """Repeat chroma (..., h, w) to the size of luma (..., H, W) (no-op for 4:4:4)."""
+    down, across = subsampling(luma, chroma)
+    if (down, across) == (1, 1):
+        return chroma
+    chroma = chroma.repeat_interleave(down, -2).repeat_interleave(across, -1)
+    return chroma[..., : luma.shape[-2], : luma.shape[-1]]
+
+
 def subsampling(luma: Tensor, chroma: Tensor) -> tuple[int, int]:
     """Luma pixels to one chroma pixel, down and across: powers of two.
 

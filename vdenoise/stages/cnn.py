@@ -12,7 +12,7 @@ from vdenoise.frame import Block, Signal, window
 from vdenoise.nets import guard
 from vdenoise.nets.base import NetInput, Network, noise_bands
 from vdenoise.nets.models import find, load
-from vdenoise.stages.base import Stage, param, resize_to, subsampling
+from vdenoise.stages.base import Stage, param, repeat_to, resize_to
 
 # What a network leaves is its own error, which no map foretells to the pixel, but it is the larger
 # the less the stages before could do. In flats of camera noise and film grain it was 0.47 of the
@@ -216,11 +216,7 @@ def _joined(luma: Tensor, chroma: Tensor | None, frames: list[int] | None = None
         luma, chroma = luma[frames], None if chroma is None else chroma[frames]
     if chroma is None:
         return torch.cat([luma, torch.zeros_like(luma).expand(-1, 2, -1, -1)], 1)
-    down, across = subsampling(luma, chroma)
-    if (down, across) != (1, 1):
-        chroma = chroma.repeat_interleave(down, -2).repeat_interleave(across, -1)
-        chroma = chroma[..., : luma.shape[-2], : luma.shape[-1]]
-    return torch.cat([luma, chroma], 1)
+    return torch.cat([luma, repeat_to(chroma, luma)], 1)
 
 
 @cache

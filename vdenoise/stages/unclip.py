@@ -6,6 +6,7 @@ import math
 from functools import cache
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -14,7 +15,7 @@ from vdenoise.color import CB_SCALE, CR_SCALE, KB, KG, KR
 from vdenoise.frame import Block, Signal
 from vdenoise.nets.color import from_rgb, to_rgb
 from vdenoise.noise.profile import LEVELS, NoiseTable
-from vdenoise.stages.base import Role, Stage, param, resize_to, subsampling
+from vdenoise.stages.base import Role, Stage, param, repeat_to, resize_to, subsampling
 
 # Variance of luma, and the mean of those of Cb and Cr, under white R'G'B' noise of variance 1.
 _LUMA_SHARE = KR**2 + KG**2 + KB**2
@@ -109,14 +110,14 @@ def _shift(
         kept: share of its variance that is left at the resolution of chroma.
         ratio: luma pixels per chroma pixel.
     """
-    most = _look_up(sigma, now)
+    most = _at(sigma, now, 1)
     if not bool((now < _NEAR * most).any()):
         return torch.zeros_like(now), torch.zeros_like(now)
     # Only means over the pixels of a chroma sample are R'G'B' of the clip, every channel for
     # itself: a pixel has the other channels' noise as well.
     coarse = now.new_empty(1, 1, -(-now.shape[-2] // ratio[0]), -(-now.shape[-1] // ratio[1]))
     level, given = resize_to(now, coarse), resize_to(source, coarse)
-    near = (level < _NEAR * _look_up(sigma, level)).to(now)
+    near = (level < _NEAR * _at(sigma, level, 1)).to(now)
     weight = _pooled(near).clamp(min=_TINY)
     deviation = (_pooled(near * (given - level).square()) / (weight * kept)).sqrt()
     mean = _pooled(near * level) / weight
@@ -189,22 +190,19 @@ def _tables() -> tuple[Tensor, Tensor, Tensor]:
     mean over deviation: sigma over deviation."""
     t, mean, deviation = _clipped_gaussian()
     wanted = torch.linspace(0, _FARTHEST, _STEPS + 1, dtype=torch.float64)
-    excess = wanted - _interpolated(wanted, mean, t)
+    excess = wanted - _through(wanted, mean, t)
     excess[-1] = 0
     steeper = 1 / torch.special.ndtr(wanted - excess) - 1
     steeper[wanted < mean[0]] = -1  # black is black, whatever noise is left
     steeper[-1] = 0
-    wider = _interpolated(wanted, mean / deviation, 1 / deviation)
+    wider = _through(wanted, mean / deviation, 1 / deviation)
     wider[-1] = 1
     return excess, steeper, wider
 
 
-def _interpolated(x: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
+def _through(x: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
     """Piecewise linear through (xs, ys), ``xs`` ascending; constant beyond."""
-    place = torch.searchsorted(xs, x).clamp(1, len(xs) - 1)
-    left, right = xs[place - 1], xs[place]
-    share = ((x - left) / (right - left)).clamp(0, 1)
-    return torch.lerp(ys[place - 1], ys[place], share)
+    return torch.from_numpy(np.interp(x.numpy(), xs.numpy(), ys.numpy()))
 
 
 def _excess(mean: Tensor) -> tuple[Tensor, Tensor]:
@@ -219,23 +217,14 @@ def _widening(ratio: Tensor) -> Tensor:
     return _at(_tables()[2], ratio)
 
 
-def _at(table: Tensor, x: Tensor) -> Tensor:
-    """A table over 0 to 4, linear between entries."""
-    place = (x.clamp(0, _FARTHEST) * (_STEPS / _FARTHEST)).clamp(max=_STEPS - 1e-3)
-    low = place.to(torch.int32)
+def _at(table: Tensor, x: Tensor, end: float = _FARTHEST) -> Tensor:
+    """A table over 0 to ``end``, linear between entries."""
+    steps = len(table) - 1
+    place = x.clamp(0, end) * (steps / end)
+    low = place.to(torch.int32).clamp(max=steps - 1)
     found = table.to(x)
     left = found.index_select(0, low.flatten()).view(x.shape)
     right = found.index_select(0, low.flatten() + 1).view(x.shape)
-    return left + (right - left) * (place - low)
-
-
-def _look_up(sigma: Tensor, level: Tensor) -> Tensor:
-    """A (17,) table at levels 0 to 1, for every channel its own level."""
-    place = level.clamp(0, 1) * (LEVELS - 1)
-    low = place.to(torch.int32).clamp(max=LEVELS - 2)
-    found = sigma.to(level)
-    left = found.index_select(0, low.flatten()).view(level.shape)
-    right = found.index_select(0, low.flatten() + 1).view(level.shape)
     return left + (right - left) * (place - low)
 
 
@@ -254,11 +243,7 @@ def _channels(luma: Tensor, chroma: Tensor | None) -> Tensor:
     """(T, 3, H, W) R'G'B', or (T, 1, H, W) without chroma, which is repeated to luma's size."""
     if chroma is None:
         return luma
-    down, across = subsampling(luma, chroma)
-    if (down, across) != (1, 1):
-        chroma = chroma.repeat_interleave(down, -2).repeat_interleave(across, -1)
-        chroma = chroma[..., : luma.shape[-2], : luma.shape[-1]]
-    return to_rgb(torch.cat([luma, chroma], 1))
+    return to_rgb(torch.cat([luma, repeat_to(chroma, luma)], 1))
 
 
 def _weights(like: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from torch import Tensor
 from vdenoise.frame import Block, Signal
 from vdenoise.motion.flow import SharedMotion
 from vdenoise.noise.profile import NoiseTable
+from vdenoise.stages.base import repeat_to
 from vdenoise.stages.temporal import TemporalMean
 from vdenoise.stages.wiener import Wiener
 from vdenoise.training.degrade import Kind, degraded, graded, patterned, true_noise
@@ -130,15 +131,15 @@ def planes_of(
     return torch.cat(
         [
             clean[0],
-            _whole(clean[1], luma),
+            repeat_to(clean[1], luma),
             luma,
-            _whole(noisy[1], luma),
+            repeat_to(noisy[1], luma),
             averaged.luma.pixels,
-            _whole(left_chroma.pixels, luma),
+            repeat_to(left_chroma.pixels, luma),
             averaged.luma.left,
-            _whole(left_chroma.left, luma),
+            repeat_to(left_chroma.left, luma),
             estimate.luma.pixels,
-            _whole(estimate_chroma.pixels, luma),
+            repeat_to(estimate_chroma.pixels, luma),
         ],
         1,
     )
@@ -166,12 +167,6 @@ def filtered(recipe: Recipe, averaged: Block, seed: int, number: int) -> Block:
     speed = "fast" if effort == 1 else "base"
     stage = Wiener.model_validate({**Wiener.speeds[speed], "effort": effort})
     return stage.apply(replace(averaged, core=slice(0, averaged.frames), motion=None))
-
-
-def _whole(chroma: Tensor, luma: Tensor) -> Tensor:
-    """Chroma repeated to luma's size."""
-    down, across = (a // b for a, b in zip(luma.shape[-2:], chroma.shape[-2:], strict=True))
-    return chroma.repeat_interleave(down, -2).repeat_interleave(across, -1)
 
 
 def _drawn(rng: np.random.Generator, shares: dict[T, float]) -> T:
