@@ -71,6 +71,15 @@ def test_a_dry_run_says_everything_and_does_nothing(
     assert leftovers(tmp_path) == set()
 
 
+def test_a_dry_run_says_what_a_network_computes_in(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vdenoise.steps.fast_bfloat16", lambda: True)
+    assert call("run", clip, "-o", tmp_path / "out.mkv", "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert "bfloat16" in said[said.index("net.cnn") :]
+
+
 def dry(capsys: pytest.CaptureFixture[str], clip: Path, *args: str) -> dict[str, object]:
     target = clip.with_name("out.mkv")
     assert call("run", clip, "-o", target, "--dry-run", "--progress", "json", *args) == 0

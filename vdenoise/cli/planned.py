@@ -166,7 +166,7 @@ def show_plan(plan: Plan, *, as_json: bool) -> None:
             step.stage.name,
             ", ".join(f"{k}={v}" for k, v in step.stage.model_dump(mode="json").items()),
             f"{step.stage.reach}",
-            "float16" if step.half else "float32",
+            step.precision,
             f"{step.block} frames" + ("" if step.tile is None else f", {step.tile} px tiles"),
         )
         for step in plan.steps
