@@ -167,7 +167,8 @@ def show_plan(plan: Plan, *, as_json: bool) -> None:
             ", ".join(f"{k}={v}" for k, v in step.stage.model_dump(mode="json").items()),
             f"{step.stage.reach}",
             step.precision,
-            f"{step.block} frames" + ("" if step.tile is None else f", {step.tile} px tiles"),
+            ("1 frame" if step.block == 1 else f"{step.block} frames")
+            + ("" if step.tile is None else f", {step.tile} px tiles"),
         )
         for step in plan.steps
     ]
