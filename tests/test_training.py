@@ -30,7 +30,7 @@ from vdenoise.training.batches import BLIND, batch
 from vdenoise.training.card import digest, licences
 from vdenoise.training.checkpoint import CHECKPOINT
 from vdenoise.training.config import Config, overridden, recipes
-from vdenoise.training.degrade import true_noise
+from vdenoise.training.degrade import true_noise, unshifted
 from vdenoise.training.examples import Recipe, make
 from vdenoise.training.export import export_weights
 from vdenoise.training.loading import draw
@@ -289,6 +289,27 @@ def test_without_noise_every_stage_shows_the_truth(data: Path, number: int) -> N
         assert (planes[:, at : at + 3] - clean).abs().max() < 2 / 219, name
 
 
+def test_noise_is_cut_where_the_recipe_says(data: Path) -> None:
+    """As R'G'B' files cut it; nothing else about the example changes."""
+    clips, stills = parts(data)
+    common = {"size": 64, "frames": 2, "kinds": {"gaussian": 1.0}, "radii": {0: 1.0}}
+    for number in range(8):
+        free, cut = (
+            make(Recipe.model_validate({**common, "clipped": share}), clips, stills, 2, number)
+            for share in (0.0, 1.0)
+        )
+        seen, noisy = (to_rgb(p[0, 3:4], p[0, 4:6]) for p in (cut.planes, free.planes))
+        if not free.subsampled and noisy.amin() < -0.1 and noisy.amax() > 1.1:
+            break
+    else:
+        raise AssertionError("no strong noise in 8 examples")
+    rounding = 2 / 219
+    assert seen.amin() > -rounding and seen.amax() < 1 + rounding
+    inside = ((noisy > 0) & (noisy < 1)).all(0)
+    assert torch.allclose(seen[:, inside], noisy[:, inside], atol=rounding)
+    assert torch.equal(free.planes[:, :3], cut.planes[:, :3])
+
+
 def test_crops_turn_everything_together(tmp_path: Path, data: Path) -> None:
     clips, stills = parts(data)
     recipe = Recipe(size=64, frames=2, kinds={"clean": 1.0}, radii={0: 1.0}, efforts={0: 1.0})
@@ -338,6 +359,23 @@ def test_the_true_profile_knows_levels_color_and_repetition() -> None:
     assert table.temporal_correlation == pytest.approx(1, abs=1e-3)
 
 
+def test_what_clipping_does_to_a_level_is_no_noise() -> None:
+    clean = torch.cat([flat(0.0), flat(0.5), flat(1.0)], 3)
+    noisy = synth.gaussian(clean, 0.1, seed=4).clamp(0, 1)
+    assert noisy[..., :128].mean() == pytest.approx(0.1 / np.sqrt(2 * np.pi), rel=0.02)
+    assert unshifted(noisy, clean)[..., :128].mean() == pytest.approx(0, abs=1e-3)
+    shifted, table = (
+        true_noise(*from_rgb(rgb, False), *from_rgb(clean, False))
+        for rgb in (noisy, unshifted(noisy, clean))
+    )
+    # Half a normal distribution: variance 1/2 - 1/(2 pi) of the whole one's
+    assert table.sigma[0, 0] / table.sigma[0, 8] == pytest.approx(
+        np.sqrt(0.5 - 0.5 / np.pi), rel=0.03
+    )
+    assert table.spectrum[0, 0, 0] < 1.1 < 10 < shifted.spectrum[0, 0, 0]
+    assert abs(table.temporal_correlation) < 0.02 < shifted.temporal_correlation
+
+
 def test_stills_move_steadily() -> None:
     image = torch.from_numpy(texture(2, 240, 240)).permute(2, 0, 1).float() / 255
     fastest = 0.0
@@ -358,7 +396,7 @@ def test_a_clip_plays_to_and_fro_where_it_is_short(data: Path) -> None:
     (clip,), _ = parts(data)
     found = sequence(clip, 13, 64, np.random.default_rng(0))
     assert found.shape == (13, 3, 64, 64)
-    assert torch.equal(found[0], found[0]) and len(torch.unique(found, dim=0)) <= 8
+    assert len(torch.unique(found, dim=0)) <= 8
 
 
 def test_color_comes_back() -> None:

@@ -15,6 +15,8 @@ from vdenoise.noise import synth
 from vdenoise.noise.profile import LEVELS, SPECTRUM, NoiseTable
 from vdenoise.transform import dct_matrix
 
+_FEW = 100  # pixels of a level: with fewer its mean is mostly chance
+
 Kind = Literal["gaussian", "sensor", "film", "compressed", "impulses", "speckle", "clean"]
 
 
@@ -97,6 +99,25 @@ def _film(clean: Tensor, rng: np.random.Generator, seed: int) -> Tensor:
         color=float(rng.uniform(0.05, 0.9)),
         seed=seed,
     )
+
+
+def unshifted(noisy: Tensor, clean: Tensor) -> Tensor:
+    """Noisy R'G'B' (T, 3, H, W) less what its noise adds to a level on the average.
+
+    Noise that is cut off at black makes blacks lighter. No measurement can tell that from the
+    picture, so a profile does not count it as noise.
+    """
+    steps = 128
+    place = (clean.clamp(0, 1) * (steps - 1)).round().long()
+    error = noisy - clean
+    found = torch.empty_like(noisy)
+    for channel in range(noisy.shape[1]):
+        at, e = place[:, channel], error[:, channel]
+        count = torch.bincount(at.flatten(), minlength=steps)
+        total = torch.bincount(at.flatten(), weights=e.flatten(), minlength=steps)
+        shift = (total / (count + _FEW)).to(noisy)
+        found[:, channel] = noisy[:, channel] - shift[at]
+    return found
 
 
 def true_noise(

@@ -21,12 +21,14 @@ from vdenoise.noise.profile import NoiseTable
 from vdenoise.stages.base import repeat_to
 from vdenoise.stages.temporal import TemporalMean
 from vdenoise.stages.wiener import Wiener
-from vdenoise.training.degrade import Kind, degraded, graded, patterned, true_noise
+from vdenoise.training.degrade import Kind, degraded, graded, patterned, true_noise, unshifted
 from vdenoise.training.sources import Source, from_rgb, sequence
 
 T = TypeVar("T")
 
-_SPATIAL = 1 << 40  # added to the number: the spatial stage's own draw
+# Added to the number: draws that others do not depend on.
+_SPATIAL = 1 << 40
+_CLIPPED = 1 << 41
 MARGIN = 16  # pixels cut off on each side: motion from outside is unknown there
 
 
@@ -42,6 +44,9 @@ class Recipe(BaseModel):
     )
     patterns: float = Field(
         default=0.15, ge=0, le=1, description="Share with a fine regular texture laid over a part."
+    )
+    clipped: float = Field(
+        default=0.5, ge=0, le=1, description="Share cut at black and white, as R'G'B' files are."
     )
     kinds: dict[Kind, float] = Field(
         default={
@@ -81,7 +86,7 @@ def make(
     recipe: Recipe, clips: list[Source], stills: list[Source], seed: int, number: int
 ) -> Example:
     """Example ``number`` of a seed, on one thread."""
-    rng = np.random.Generator(np.random.Philox(key=[seed, number]))
+    rng = _generator(seed, number)
     kind = _drawn(rng, recipe.kinds)
     radius = _drawn(rng, recipe.radii)
     total = recipe.frames + 2 * radius
@@ -93,6 +98,8 @@ def make(
         clean = patterned(clean, rng)
     clean = graded(clean, rng)
     noisy, told = degraded(clean, kind, rng)
+    if _generator(seed, number + _CLIPPED).random() < recipe.clipped:
+        noisy, told = noisy.clamp(0, 1), told.clamp(0, 1)
     half = 0.3 if kind == "gaussian" else 0.7
     subsampled = kind == "compressed" or bool(rng.random() < half)
     luma, chroma = from_rgb(noisy, subsampled)
@@ -100,7 +107,7 @@ def make(
     if kind != "gaussian" or rng.random() < 0.4:  # a file rounds and clips
         luma, chroma = (luma * 219).round() / 219, (chroma * 224).round() / 224
         luma, chroma = luma.clamp(-16 / 219, 239 / 219), chroma.clamp(-128 / 224, 127 / 224)
-    noise = true_noise(*from_rgb(told, subsampled), clean_luma, clean_chroma)
+    noise = true_noise(*from_rgb(unshifted(told, clean), subsampled), clean_luma, clean_chroma)
     core = slice(radius, radius + recipe.frames)
     if radius and rng.random() < 0.15:  # the end of a shot
         core = slice(0, recipe.frames)
@@ -160,13 +167,16 @@ def _averaged(luma: Tensor, chroma: Tensor, noise: NoiseTable, core: slice, radi
 
 def filtered(recipe: Recipe, averaged: Block, seed: int, number: int) -> Block:
     """What the real spatial stage makes of the average, at a speed drawn for this example."""
-    rng = np.random.Generator(np.random.Philox(key=[seed, number + _SPATIAL]))
-    effort = _drawn(rng, recipe.efforts)
+    effort = _drawn(_generator(seed, number + _SPATIAL), recipe.efforts)
     if effort == 0:
         return averaged
     speed = "fast" if effort == 1 else "base"
     stage = Wiener.model_validate({**Wiener.speeds[speed], "effort": effort})
     return stage.apply(replace(averaged, core=slice(0, averaged.frames), motion=None))
+
+
+def _generator(seed: int, number: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(key=[seed, number]))
 
 
 def _drawn(rng: np.random.Generator, shares: dict[T, float]) -> T:
