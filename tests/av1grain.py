@@ -17,7 +17,7 @@ import torch
 from av.bitstream import BitStreamFilterContext
 from torch import Tensor
 
-from vdenoise.noise.filmgrain import LAG, GrainParams
+from vdenoise.grainparams import LAG, GrainParams
 
 SIZE = (256, 192)
 _LINE = re.compile(r"^(\d+)\s+(\S+)\s+([01]+) = -?\d+$")

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from vdenoise import cli
 from vdenoise.errors import OutputError
-from vdenoise.noise.filmgrain import FOREVER, GrainFit, GrainParams, drawn, save_table
+from vdenoise.grainparams import GrainParams
+from vdenoise.noise.filmgrain import FOREVER, GrainFit, drawn, save_table
 from vdenoise.stages.grain import _field, bell
 
 FAST = ("--speed", "veryfast", "--temporal-radius", "1", "--spatial", "gaussian")

@@ -267,6 +267,8 @@ def test_finishing_before_denoising_is_refused_with_the_reason(first: str, tmp_p
         ("match:a:b.json", {"grain.method": "match", "grain.file": "a:b.json"}),
         ("synth:3", {"grain.method": "synth", "grain.amount": "3"}),
         ("synth:3,1.5", {"grain.method": "synth", "grain.amount": "3", "grain.size": "1.5"}),
+        ("av1", {"grain.method": "av1"}),
+        ("av1:60", {"grain.method": "av1", "grain.strength": "0.6"}),
         ("none", {"grain.method": "none"}),
         ("0", {"grain.method": "none"}),
     ],

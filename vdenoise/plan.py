@@ -18,6 +18,7 @@ from vdenoise.frame import ClipInfo
 from vdenoise.guards import GUARDS
 from vdenoise.masks import files
 from vdenoise.media.encoder import IMAGES, EncodeSettings
+from vdenoise.stages import DECODER_GRAIN
 from vdenoise.steps import Step, fitted, ranges, stages_of
 from vdenoise.stream import Shots
 
@@ -77,6 +78,11 @@ class Plan:
             return self.dither == "on" and not fmt.floating
         fine = any(step.stage.subcode for step in self.steps) and fmt.bits <= SUBCODE_BITS
         return fine or self.encode.dithers(self.info)
+
+    @property
+    def film_grain(self) -> float | None:
+        """Share of the removed grain that AV1 decoders are to draw; None for none."""
+        return next((s.strength for s in self.chain.stages if s.name == DECODER_GRAIN), None)
 
     @property
     def touches(self) -> tuple[bool, bool]:
@@ -199,6 +205,8 @@ def make(
     warnings = list(info.warnings) + list(encode.notes)
     if info.interlaced and interlaced == "ignore":
         warnings.append("the clip is interlaced and is treated as if it were not")
+    if chain.masks and any(stage.name == DECODER_GRAIN for stage in chain.stages):
+        warnings.append("AV1 decoders draw grain on all of the picture, masked or not")
     asked = Plan(
         info=info,
         output=output,
@@ -251,6 +259,32 @@ def _check_view(kind: ViewKind, chain: Chain) -> None:
             f"--matte {kind} has nothing to show: that guard is off.",
             f"Switch it on with --guards {','.join((*chain.guards, kind))}.",
             number=67,
+        )
+
+
+def check_film_grain(plan: Plan) -> None:
+    """Refuse grain that is left to the decoder where none would draw it as asked.
+
+    Raises:
+        UsageError: the output is not AV1, or a mask would scale the grain.
+    """
+    if plan.film_grain is None:
+        return
+    if plan.encode.codec != "svt-av1":
+        raise UsageError(
+            f"Grain av1 is drawn by AV1 decoders, and {plan.output} is written as "
+            f"{plan.encode.label}.",
+            "Add --codec svt-av1 and name an .mkv, .mp4 or .webm; or put grain into the picture "
+            "with --grain keep:PERCENT or synth:AMOUNT.",
+            number=99,
+        )
+    masked = [mask.name for mask in plan.chain.masks if mask.strengths.get("grain") is not None]
+    if masked:
+        raise UsageError(
+            f"mask.{masked[0]} gives a share of the grain (grain=), and AV1 decoders draw grain "
+            "on all of the picture.",
+            "Leave grain= away, or put grain into the picture with --grain keep:PERCENT.",
+            number=99,
         )
 
 

@@ -16,6 +16,7 @@ from vdenoise.correction import Done
 from vdenoise.denoise import with_maps
 from vdenoise.frame import ClipInfo, PixelFormat, SourceFrame
 from vdenoise.guards import Tally
+from vdenoise.media.av1_grain import GrainBits
 from vdenoise.media.beside import gray
 from vdenoise.media.encoder import EncodeSettings
 from vdenoise.media.reader import OnBadFrame, Reader
@@ -24,7 +25,7 @@ from vdenoise.media.writer import ClipWriter, open_writer
 from vdenoise.noise.filmgrain import GrainTable
 from vdenoise.noise.profile import NoiseProfile
 from vdenoise.noise.removed import removed_noise
-from vdenoise.plan import Plan
+from vdenoise.plan import Plan, check_film_grain
 from vdenoise.steps import QUEUE_FRAMES
 from vdenoise.stream import Ahead, Shots, Sink
 
@@ -108,6 +109,8 @@ def run(
         segment: write a segment: the picture alone, which is checked when segments are joined.
     """
     started = time.perf_counter()
+    if not segment:
+        check_film_grain(plan)
     shots = Shots(plan.info.frames or 0, cuts)
     first, last = plan.source_range(shots)
     clock, tally = Clock(), Tally()
@@ -179,23 +182,33 @@ class _Outputs:
         segment: bool,
     ) -> None:
         def opened(
-            like: ClipInfo, target: Path, encode: EncodeSettings, streams: Path | None = None
+            like: ClipInfo,
+            target: Path,
+            encode: EncodeSettings,
+            streams: Path | None = None,
+            grain: GrainBits | None = None,
         ) -> ClipWriter:
             writer = open_writer(
-                like, target, encode, source=streams, positions=plan.positions, overwrite=overwrite
-            )
+                like, target, encode, source=streams, positions=plan.positions,
+                overwrite=overwrite, grain=grain,
+            )  # fmt: skip
             return stack.enter_context(writer)
 
-        self._format = plan.info.format
-        self._clean = opened(info, plan.output, plan.encode, None if segment else plan.info.path)
+        self._format, self._grain_path = plan.info.format, plan.grain_table
+        drawn = None if segment else plan.film_grain
+        self._table: GrainTable | None = None
+        if drawn is not None or plan.grain_table is not None:
+            self._table = GrainTable(
+                plan.info, plan.encode.pixel_format, plan.encode.written,
+                seed=plan.seed, share=drawn or 0.0,
+            )  # fmt: skip
+        grain = None if self._table is None or drawn is None else self._table.bits
+        streams = None if segment else plan.info.path
+        self._clean = opened(info, plan.output, plan.encode, streams, grain)
         self._removed: tuple[ClipWriter, PixelFormat] | None = None
         if plan.noise_out is not None and plan.noise_encode is not None:
             writer = opened(info, plan.noise_out, plan.noise_encode)
             self._removed = writer, plan.noise_encode.pixel_format
-        self._table: GrainTable | None = None
-        if plan.grain_table is not None:
-            out = plan.encode.pixel_format
-            self._table = GrainTable(plan.info, out, plan.grain_table, plan.seed)
         self._views = [
             (view.kind, opened(gray(info), view.path, view.encode)) for view in plan.views
         ]
@@ -224,8 +237,8 @@ class _Outputs:
             for writer in writers:
                 writer.abort()
             raise
-        if self._table is not None:
-            self._table.save()
+        if self._table is not None and self._grain_path is not None:
+            self._table.save(self._grain_path)
         return report
 
 

@@ -18,7 +18,7 @@ from vdenoise.frame import Accuracy, ClipInfo, PixelFormat
 from vdenoise.guards import GhostGuard
 from vdenoise.masks.spec import REMOVED
 from vdenoise.settle import Settle
-from vdenoise.stages import FINISHING
+from vdenoise.stages import DECODER_GRAIN, FINISHING
 from vdenoise.stages.base import Stage
 from vdenoise.stream import Shots
 from vdenoise.tile import SMALLEST_TILE, round_up, tile_halo, tile_unit
@@ -84,7 +84,8 @@ def stages_of(chain: Chain, show: Sequence[str] = ()) -> tuple[Stage, ...]:
         show: maps that somebody wants to see.
     """
     own = any(mask.strengths.get(plane) for mask in chain.masks for plane in REMOVED)
-    finishing = tuple(stage for stage in chain.stages if stage.slot in FINISHING)
+    stages = tuple(stage for stage in chain.stages if stage.name != DECODER_GRAIN)
+    finishing = tuple(stage for stage in stages if stage.slot in FINISHING)
     drawn = "mask" in show or (chain.masks and finishing)  # from the cleaned picture
     if chain.luma == chain.chroma == 0 and not own and not drawn:
         return finishing
@@ -102,14 +103,13 @@ def stages_of(chain: Chain, show: Sequence[str] = ()) -> tuple[Stage, ...]:
         motion_est=plain.motion_est,
         show=plain.show,
     )
-    denoisers = [stage for stage in chain.stages if stage.slot not in FINISHING]
-    finishers = [stage for stage in chain.stages if stage.slot in FINISHING]
+    denoisers = [stage for stage in stages if stage.slot not in FINISHING]
     found: list[Stage] = []
     for stage in denoisers:
         found.append(stage)
         if stage.slot == "temporal" and "ghost" in chain.guards:
             found.append(GhostGuard())
-    return (*found, *(() if settle == plain else (settle,)), *finishers)
+    return (*found, *(() if settle == plain else (settle,)), *finishing)
 
 
 def fitted(

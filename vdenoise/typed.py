@@ -38,8 +38,8 @@ def parse_assignments(items: Iterable[str]) -> dict[str, str]:
 def parse_grain(text: str) -> dict[str, str]:
     """What ``--grain`` says, as values of the grain slot.
 
-    ``keep:PERCENT`` of the true grain, ``match:FILE``, ``synth:AMOUNT[,SIZE]``, or ``none`` (0 is
-    the same).
+    ``keep:PERCENT`` of the true grain, ``match:FILE``, ``synth:AMOUNT[,SIZE]``, ``av1[:PERCENT]``,
+    or ``none`` (0 is the same).
 
     Raises:
         UsageError: it is none of these.
@@ -47,9 +47,11 @@ def parse_grain(text: str) -> dict[str, str]:
     kind, colon, rest = text.strip().partition(":")
     if not colon and kind in (OFF, "0"):
         return {"grain.method": OFF}
+    if not colon and kind == "av1":
+        return {"grain.method": kind}
     if colon and rest:
-        if kind == "keep":
-            return {"grain.method": kind, "grain.strength": _share(rest)}
+        if kind in ("keep", "av1"):
+            return {"grain.method": kind, "grain.strength": _share(kind, rest)}
         if kind == "match":
             return {"grain.method": kind, "grain.file": rest}
         if kind == "synth":
@@ -59,12 +61,12 @@ def parse_grain(text: str) -> dict[str, str]:
             )
     raise UsageError(
         f"--grain {text} is not a kind of grain.",
-        "Say keep:PERCENT, match:FILE, synth:AMOUNT[,SIZE] or none.",
+        "Say keep:PERCENT, match:FILE, synth:AMOUNT[,SIZE], av1[:PERCENT] or none.",
         number=13,
     )
 
 
-def _share(percent: str) -> str:
+def _share(kind: str, percent: str) -> str:
     """Percent as typed, as a share from 0 to 1."""
     try:
         number = float(percent)
@@ -72,7 +74,7 @@ def _share(percent: str) -> str:
         number = float("nan")
     if not 0 <= number <= 100:
         raise UsageError(
-            f"--grain keep:{percent}: want a number from 0 to 100.",
+            f"--grain {kind}:{percent}: want a number from 0 to 100.",
             "It is the percentage of the true grain that is given back; 0 is off.",
             number=17,
         )

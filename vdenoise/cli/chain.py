@@ -73,7 +73,8 @@ def chain_options(command: Command) -> Command:
         "--grain",
         metavar="KIND",
         help="keep:PERCENT of the true grain, match:FILE (a noise profile or a clip), "
-        "synth:AMOUNT[,SIZE], or none.  [default: the preset's]",
+        "synth:AMOUNT[,SIZE], av1[:PERCENT] (AV1 decoders draw what was removed), or none.  "
+        "[default: the preset's]",
     )(command)
     command = option(
         "--set",

@@ -81,6 +81,7 @@ def plan_clip(chain: Chain, options: dict[str, Any]) -> Plan:
             if path is not None
         ),
     )
+    plan.check_film_grain(made)
     if options["strict"] and made.warnings:
         raise OutputError(
             f"Not everything can be kept: {made.warnings[0]}.",

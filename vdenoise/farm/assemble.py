@@ -30,11 +30,13 @@ from vdenoise.farm.segments import (
     frames_of,
 )
 from vdenoise.farm.split import as_text
+from vdenoise.media.av1_grain import GrainBits
 from vdenoise.media.movie_writer import MovieWriter
 from vdenoise.media.reader import Reader
 from vdenoise.media.sequence import target_of
 from vdenoise.media.verify import Report
 from vdenoise.media.writer import check_target
+from vdenoise.noise.filmgrain import GrainTable
 from vdenoise.plan import Plan
 from vdenoise.run import Progress
 
@@ -174,15 +176,19 @@ def assemble(
         if part.join != "files":
             check_target(job.info, job.output(part), overwrite=overwrite)
     write_record(Joining.of(job), job.work / JOINING)
-    if job.file.grain_table is not None:
-        table = Path(job.file.grain_table)
-        fit_grain(job, analysis, table, progress, threads)
-        plan = replace(plan, grain_table=table)
+    grain: GrainTable | None = None
+    if job.file.grain_table is not None or plan.film_grain is not None:
+        grain = fit_grain(job, analysis, plan.film_grain or 0.0, progress, threads)
+    if grain is not None and job.file.grain_table is not None:
+        plan = replace(plan, grain_table=Path(job.file.grain_table))
+        grain.save(Path(job.file.grain_table))
+    drawn = None if grain is None or plan.film_grain is None else grain.bits
     found = []
     for place, part in enumerate(job.file.parts):
         hashes = [text for report in reports for text in report.parts[place].frame_hashes]
         if part.join != "files":
-            made = _joined(job, part, hashes, progress, verify, overwrite, threads)
+            of_part = drawn if part == job.file.clean else None
+            made = _joined(job, part, hashes, progress, verify, overwrite, threads, of_part)
         else:
             made = Report(checked=("files",), findings=())
             if verify:
@@ -201,6 +207,7 @@ def _joined(
     verify: bool,
     overwrite: bool,
     threads: int | None,
+    grain: GrainBits | None,
 ) -> Report:
     """Write one clip from its segments, whose frames have these hashes."""
     (first, last), copied = job.file.frames, part.join == "copy"
@@ -220,6 +227,7 @@ def _joined(
             first=first,
             last=last,
             overwrite=overwrite,
+            grain=grain,
         ) as writer:
             progress.start("join", len(hashes))
             written = (

@@ -1,8 +1,6 @@
-"""The film-grain table of a job: from the segments' frames, as a single pass makes it."""
+"""The film grain of a job: from the segments' frames, as a single pass fits it."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from vdenoise.farm.job import Job
 from vdenoise.farm.planfile import Analysis
@@ -14,19 +12,18 @@ from vdenoise.stream import Shots
 
 
 def fit_grain(
-    job: Job, analysis: Analysis, path: Path, progress: Progress, threads: int | None
-) -> None:
-    """Compare source and segments, which must all be there, and write the table.
+    job: Job, analysis: Analysis, share: float, progress: Progress, threads: int | None
+) -> GrainTable:
+    """Compare source and segments, which must all be there.
 
     Args:
         job: the job.
         analysis: of it.
-        path: of the table; one that is there is replaced.
+        share: of the grain that a decoder is to draw.
         progress: told of every frame.
         threads: decoder threads, None for one per core.
 
     Raises:
-        OutputError: the table cannot be written.
         InputError: the source cannot be read.
         ConflictError: the source is another one.
     """
@@ -34,7 +31,8 @@ def fit_grain(
     wanted = [frame for number in numbers for frame in file.wanted(number)]
     made = frames_of((f for n in numbers for f in files_of(job, n, file.clean)), threads)
     shots = Shots(job.info.frames or 0, analysis.cuts)
-    table = GrainTable(job.info, file.clean.encode.pixel_format, path, file.seed)
+    encode = file.clean.encode
+    table = GrainTable(job.info, encode.pixel_format, encode.written, seed=file.seed, share=share)
     (first, last), chosen = file.frames, frozenset(wanted)
     progress.start("grain", len(wanted))
     deinterlace = file.interlaced == "deinterlace"
@@ -45,4 +43,4 @@ def fit_grain(
             if source.index in chosen:
                 table.push(source, next(made).planes, shots.of(source.index))
                 progress.advance({})
-    table.save()
+    return table

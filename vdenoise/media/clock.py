@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -25,6 +26,10 @@ class Clock:
     def at(self, number: int) -> tuple[int, int]:
         """(pts, duration) of the frame with this absolute number."""
         return self.pts[number - self.first], self.durations[number - self.first]
+
+    def number(self, pts: int) -> int:
+        """Absolute number of the frame that is shown at this time."""
+        return self.first + bisect_left(self.pts, pts)
 
 
 def output_clock(index: FrameIndex, container: str, first: int, last: int) -> Clock:

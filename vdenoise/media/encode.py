@@ -197,6 +197,8 @@ def _settled(
         raise _Unfit(f"{kind} cannot hold a variable frame rate")
     if codec.b_frames and kind == "avi":
         raise _Unfit("avi cannot hold its frame order")
+    if codec.name == "svt-av1" and kind == "mpegts":
+        raise _Unfit("mpegts holds it as data that nothing plays")
     square = info.sample_aspect_ratio in (0, 1)
     if not square and not codec.carries_aspect and kind not in ("mov", "mp4", "mxf"):
         raise _Unfit(f"{kind} cannot be told the sample aspect ratio {info.sample_aspect_ratio}")

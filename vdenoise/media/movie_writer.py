@@ -19,6 +19,7 @@ from vdenoise.atomic import partial_path, sync
 from vdenoise.codes import to_yuv
 from vdenoise.errors import InputError, OutputError, VerifyError
 from vdenoise.frame import ClipInfo, SourceFrame
+from vdenoise.media.av1_grain import GrainAdder, GrainBits
 from vdenoise.media.clock import Clock, output_clock
 from vdenoise.media.encoder import EncodeSettings, full_gray
 from vdenoise.media.h273 import MATRICES, PRIMARIES, TRANSFERS, code_point
@@ -61,6 +62,8 @@ class MovieWriter:
         first: absolute number of the first frame that will be written.
         last: absolute number of the last one, None for the clip's last.
         overwrite: replace an existing file.
+        grain: film grain that an AV1 decoder is to draw, of every frame; it is asked for at the
+            end, when all frames are encoded.
 
     Raises:
         OutputError: the output cannot be written.
@@ -77,10 +80,11 @@ class MovieWriter:
         first: int = 0,
         last: int | None = None,
         overwrite: bool = False,
+        grain: GrainBits | None = None,
     ) -> None:
         self.info, self.target, self.settings = settings.shown(info), Path(target), settings
         self._copy_from = source
-        self._overwrite = overwrite
+        self._overwrite, self._grain = overwrite, grain
         index = index_of(info)
         self.first, self.last = first, len(index) - 1 if last is None else last
         self.clock: Clock = output_clock(index, settings.container, self.first, self.last)
@@ -175,8 +179,14 @@ class MovieWriter:
                 self.clock,
                 like=self._handle(like),
                 copy_from=self._copy_from,
+                grain=self._adder(),
             )
         return self._output
+
+    def _adder(self) -> GrainAdder | None:
+        if self._grain is None:
+            return None
+        return GrainAdder(self._grain, None if is_pipe(self.target) else self.target.parent)
 
     def _handle(self, frame: SourceFrame) -> av.VideoFrame:
         """The decoder's frame; for an image a fresh one."""

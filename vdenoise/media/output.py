@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 
 from vdenoise.frame import ClipInfo
 from vdenoise.media import hdr
+from vdenoise.media.av1_grain import GrainAdder, announced
 from vdenoise.media.clock import Clock, advanced_timecode
 from vdenoise.media.encoder import (
     EncodeSettings,
@@ -49,6 +50,7 @@ class Output:
         clock: timestamps of the frames that will come.
         like: the first source frame: color tags and display matrix are taken from it.
         copy_from: clip to copy all other streams, metadata and chapters from, or None.
+        grain: what adds film grain to AV1 packets; nothing is written then before the end.
 
     Raises:
         OSError, av.FFmpegError: it cannot be written.
@@ -63,9 +65,13 @@ class Output:
         *,
         like: av.VideoFrame,
         copy_from: Path | None,
+        grain: GrainAdder | None = None,
     ) -> None:
         self._info, self._settings, self._clock = info, settings, clock
+        self._grain = grain
         with contextlib.ExitStack() as stack:
+            if grain is not None:
+                stack.callback(grain.close)
             self._source: InputContainer | None = None
             self._copier: Copier | None = None
             target = str(place) if isinstance(place, Path) else place
@@ -106,14 +112,27 @@ class Output:
         The other streams follow the picture's decoding times, so that readers find them together.
         """
         for packet in self._encoder.encode(frame):
-            packet.stream = self._video
-            if self._settings.codec == "dnxhr":
-                tag_dnxhr(packet, self._info)
-            if packet.dts is not None and self._copier is not None:
-                self._copier.advance(packet.dts * packet.time_base)
-            self._output.mux(packet)
-        if frame is None and self._copier is not None:
+            if self._grain is not None:
+                assert packet.pts is not None, "a packet of a frame that has a time"
+                self._grain.keep(packet, self._clock.number(packet.pts))
+            else:
+                self._mux(packet)
+        if frame is not None:
+            return
+        if self._grain is not None:
+            for packet in self._grain.packets():
+                packet.time_base = self._clock.time_base
+                self._mux(packet)
+        if self._copier is not None:
             self._copier.advance(None)
+
+    def _mux(self, packet: Any) -> None:
+        packet.stream = self._video
+        if self._settings.codec == "dnxhr":
+            tag_dnxhr(packet, self._info)
+        if packet.dts is not None and self._copier is not None:
+            self._copier.advance(packet.dts * packet.time_base)
+        self._output.mux(packet)
 
     @property
     def extradata(self) -> bytes | None:
@@ -133,6 +152,8 @@ class Output:
         """Finish the file."""
         if self._source is not None:
             self._source.close()
+        if self._grain is not None:
+            self._grain.close()
         self._output.close()
 
     def _muxer_options(self, metadata: bool) -> dict[str, str]:
@@ -162,6 +183,10 @@ class Output:
             stream = add_video(output, info, settings, tags=like)
             encoder = stream.codec_context
             encoder.time_base = self._clock.time_base
+        if self._grain is not None:
+            encoder.open()  # it makes the header that is changed here
+            if encoder.extradata:
+                stream.codec_context.extradata = announced(encoder.extradata)
         stream.time_base = self._clock.time_base
         matrix = display_matrix(side_data_of(like))
         if matrix is not None:

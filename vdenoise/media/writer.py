@@ -9,6 +9,7 @@ from typing import Protocol, Self
 from torch import Tensor
 
 from vdenoise.frame import ClipInfo, SourceFrame
+from vdenoise.media.av1_grain import GrainBits
 from vdenoise.media.encoder import IMAGES, EncodeSettings
 from vdenoise.media.image_writer import ImageWriter, check_images
 from vdenoise.media.movie_writer import MovieWriter, check_movie
@@ -74,6 +75,7 @@ def open_writer(
     source: Path | None = None,
     positions: Sequence[int],
     overwrite: bool = False,
+    grain: GrainBits | None = None,
 ) -> ClipWriter:
     """The writer for a target: images one by one, or a movie.
 
@@ -85,6 +87,7 @@ def open_writer(
         positions: absolute numbers of the frames to write, ascending; a movie takes all between
             the first and the last.
         overwrite: replace what exists.
+        grain: film grain that an AV1 decoder is to draw, of every frame.
     """
     if settings.container == IMAGES:
         return ImageWriter(info, target, settings, positions=positions, overwrite=overwrite)
@@ -96,4 +99,5 @@ def open_writer(
         first=positions[0],
         last=positions[-1],
         overwrite=overwrite,
+        grain=grain,
     )

@@ -1,8 +1,6 @@
-"""A film-grain table for AV1 encoders, fitted to what a run removed.
+"""Film grain for AV1, fitted to what a run removed: for the frame headers, or as a table.
 
-AV1 can leave grain out of the pictures and have the decoder draw it: Gaussian noise, colored by an
-autoregressive filter, scaled by the level of the picture (AV1 specification 6.8.20 and 7.18.3). The
-table is the text that aomenc (``--film-grain-table``) and SvtAv1EncApp (``--fgs-table``) read.
+The table is the text that aomenc (``--film-grain-table``) and SvtAv1EncApp (``--fgs-table``) read.
 
 The fit follows libaom's noise model: in the flattest blocks, least squares for the filter, the
 mean square by level for the scaling. It is made from the source and the finished clip, so it holds
@@ -12,9 +10,11 @@ just what the clip lacks against its source.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -22,12 +22,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from vdenoise.atomic import write_text
+from vdenoise.codes import apply_correction, to_yuv
 from vdenoise.color import lift
 from vdenoise.draws import normal
 from vdenoise.errors import OutputError
 from vdenoise.frame import ClipInfo, PixelFormat, SourceFrame
+from vdenoise.grainparams import LAG, NO_GRAIN, GrainParams, grain_seed
 
-LAG = 3
 TICKS = 10_000_000  # of the table's times, in a second
 FOREVER = 2**63 - 1
 WHITE = 32.0  # standard deviation of the decoder's 8-bit noise before the filter
@@ -43,28 +44,6 @@ _BINS = 14  # levels at which the strength is fitted: as many as the table has p
 _CHROMA_POINTS = 10
 _LEAST_BLOCKS = 3  # in a level before it counts
 _GAIN_SIZE = 192  # of the field on which a filter's gain is measured
-
-
-@dataclass(frozen=True)
-class GrainParams:
-    """One entry of the table: numbers as in the bitstream, 8-bit levels."""
-
-    scaling: tuple[tuple[tuple[int, int], ...], ...]  # (level, scaling) points of Y, Cb, Cr
-    filters: tuple[tuple[int, ...], ...]  # 24 coefficients of Y; 25 of Cb and Cr, the last on luma
-    filter_shift: int  # 6 to 9
-    scaling_shift: int  # 8 to 11
-    grain_shift: int  # 0 to 3: halvings of the white noise, for what a decoder draws ends at 127
-
-    def text(self, start: int, end: int, seed: int) -> str:
-        """The lines of a table, for times from ``start`` until before ``end``."""
-        shifts = f"{self.filter_shift} {self.grain_shift} {self.scaling_shift}"
-        chroma = "128 192 256"  # how Cb and Cr find their level: their luma's alone
-        lines = [f"E {start} {end} 1 {seed} 1", f"\tp {LAG} {shifts} 0 1 {chroma} {chroma}"]
-        for name, points in zip(("sY", "sCb", "sCr"), self.scaling, strict=True):
-            lines.append(f"\t{name} {len(points)} " + "".join(f" {x} {y}" for x, y in points))
-        for name, taps in zip(("cY", "cCb", "cCr"), self.filters, strict=True):
-            lines.append(f"\t{name}" + "".join(f" {tap}" for tap in taps))
-        return "\n".join(lines) + "\n"
 
 
 @dataclass
@@ -105,7 +84,7 @@ class GrainFit:
 
     def params(self) -> GrainParams | None:
         """The entry that fits best; None where nothing was removed."""
-        if not self.products or float(self.energy[0].sum()) <= 0:
+        if not self.products or sum(float(energy.sum()) for energy in self.energy) <= 0:
             return None
         exact = [_filter(products) for products in self.products]
         largest = max(float(taps.abs().max()) for taps in exact)
@@ -227,11 +206,28 @@ def _resized(x: Tensor, like: Tensor) -> Tensor:
 
 
 class GrainTable:
-    """Fits the grain of every shot while a clip is written, and writes the table at its end."""
+    """Fits the grain of every shot while a clip is written; once it is, says what to draw."""
 
-    def __init__(self, info: ClipInfo, out: PixelFormat, path: Path, seed: int = 0) -> None:
-        """For the table at ``path`` of a clip like ``info`` that is written as ``out``."""
-        self._info, self._out, self._path, self._seed = info, out, path, seed
+    def __init__(
+        self,
+        info: ClipInfo,
+        out: PixelFormat,
+        written: PixelFormat | None = None,
+        *,
+        seed: int = 0,
+        share: float = 1.0,
+    ) -> None:
+        """For a clip like ``info`` whose result is in ``out``.
+
+        Args:
+            info: the source.
+            out: layout of the result.
+            written: as which it is coded, where RGB becomes YUV on the way.
+            seed: of the run.
+            share: of the grain's sigma that a decoder is to draw; tables hold all of it.
+        """
+        self._info, self._out, self._written = info, out, written or out
+        self._seed, self._share = seed, share
         self._fits: dict[tuple[int, int], GrainFit] = {}
         self._starts: dict[tuple[int, int], Fraction] = {}
         self._zero: Fraction | None = None
@@ -244,30 +240,60 @@ class GrainTable:
             self._fits[shot], self._starts[shot] = GrainFit(), time - self._zero
         elif (source.index - shot[0]) % _EVERY:
             return
-        before = lift(source.planes, self._info.format, self._info.full_range)
-        after = lift(planes, self._out, self._info.full_range)
-        luma_codes, zero = (255.0, 0.0) if self._info.full_range else (219.0, 16.0)
-        chroma_codes = 255.0 if self._info.full_range else 224.0
+        before, after, full_range = self._as_coded(source.planes, planes)
+        luma_codes, zero = (255.0, 0.0) if full_range else (219.0, 16.0)
+        chroma_codes = 255.0 if full_range else 224.0
         removed = [(before[0] - after[0]) * luma_codes]
         if before[1] is not None and after[1] is not None:
             chroma = torch.stack([_resized(c, before[1][0]) for c in after[1]])
             removed.append((before[1] - chroma) * chroma_codes)
         self._fits[shot].push(removed, after[0] * luma_codes + zero)
 
-    def save(self) -> None:
+    def _as_coded(
+        self, source: Sequence[Tensor], planes: Sequence[Tensor]
+    ) -> tuple[tuple[Tensor, Tensor | None], tuple[Tensor, Tensor | None], bool]:
+        """Source and result in working units of what is coded, and whether that is full range."""
+        fmt, out, full_range = self._info.format, self._out, self._info.full_range
+        if self._written.family != out.family:
+            source = apply_correction(source, None, None, fmt, full_range, out=out)
+            source, planes = (to_yuv(each, out, self._written) for each in (source, planes))
+            fmt = out = self._written
+            full_range = False
+        return lift(source, fmt, full_range), lift(planes, out, full_range), full_range
+
+    @cached_property
+    def _params(self) -> list[tuple[int, GrainParams | None]]:
+        """First frame and grain of each shot, once all frames were seen."""
+        return [(shot[0], fit.params()) for shot, fit in self._fits.items()]
+
+    def bits(self, number: int, inter: bool) -> str:
+        """``film_grain_params()`` of a frame, as zeros and ones, once all frames were seen.
+
+        Args:
+            number: absolute number of the frame.
+            inter: whether it is coded as an inter frame.
+        """
+        at = bisect_right(self._params, number, key=lambda entry: entry[0])
+        params = self._params[at - 1][1]
+        if params is None:
+            return NO_GRAIN
+        return params.times(self._share).bits(grain_seed(number, self._seed), inter=inter)
+
+    def save(self, path: Path) -> None:
         """Write the table; a shot from which nothing was removed has no entry.
 
         Raises:
             OutputError: it cannot be written.
         """
-        shots = list(self._fits)
-        ends = [round(self._starts[shot] * TICKS) for shot in shots[1:]] + [FOREVER]
+        starts = [round(self._starts[shot] * TICKS) for shot in self._fits]
         entries = [
-            (round(self._starts[shot] * TICKS), end, params)
-            for shot, end in zip(shots, ends, strict=True)
-            if (params := self._fits[shot].params()) is not None
+            (start, end, params)
+            for start, end, (_, params) in zip(
+                starts, [*starts[1:], FOREVER], self._params, strict=True
+            )
+            if params is not None
         ]
-        save_table(entries, self._path, seed=self._seed)
+        save_table(entries, path, seed=self._seed)
 
 
 def save_table(

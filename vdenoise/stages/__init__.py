@@ -22,6 +22,7 @@ REMOVING: tuple[str, ...] = ("deblock", "temporal", "spatial", "net", "levels")
 FINISHING: tuple[str, ...] = ("detail", "deband", "sharpen", "grain")
 SLOTS: tuple[str, ...] = (*REMOVING, *FINISHING)
 OFF = "none"  # the method that switches a slot off
+DECODER_GRAIN = "grain.av1"  # the one stage that changes no pixel: decoders draw its grain
 
 STAGES: dict[str, str] = {
     "deblock.edges": "deblock:BlockEdges",
@@ -46,6 +47,7 @@ STAGES: dict[str, str] = {
     "grain.keep": "grain_keep:KeptGrain",
     "grain.match": "grain_match:MatchedGrain",
     "grain.synth": "grain_synth:SyntheticGrain",
+    "grain.av1": "grain_av1:DecoderGrain",
 }
 
 
