@@ -9,10 +9,21 @@ import torch
 from torch import Tensor
 
 from vdenoise.frame import Accuracy
-from vdenoise.motion.flow import Once, SharedMotion, agreement, estimate, make_guide, working_scale
+from vdenoise.motion.flow import (
+    Once,
+    SharedMotion,
+    agreement,
+    estimate,
+    guide_noise,
+    make_guide,
+    working_scale,
+)
 from vdenoise.motion.search import search
 from vdenoise.motion.warp import box_mean, warp
+from vdenoise.noise import synth
 from vdenoise.noise.profile import NoiseProfile
+from vdenoise.training.degrade import true_noise
+from vdenoise.training.sources import from_rgb
 
 
 def texture(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -50,6 +61,30 @@ def test_known_shifts_are_found(dx: float, dy: float, sigma: float, method: str)
     inner = flow[:, 16:-16, 16:-16]
     error = (inner - torch.tensor([dx, dy])[:, None, None]).square().sum(0).sqrt()
     assert error.median() < (0.3 if sigma else 0.15)
+
+
+def test_guides_say_what_noise_is_left_in_them() -> None:
+    """Coarse grain passes a blur, and not the denoised guides: mismatches count there sooner."""
+    flat = torch.full((3, 3, 96, 128), 0.5)
+    white, coarse = (
+        synth.gaussian(flat, 0.06, seed=1),
+        synth.film_grain(flat, 0.06, size=1.0, color=0.0, seed=1),
+    )
+    said, left = {}, {}
+    for name, noisy in (("white", white), ("coarse", coarse)):
+        (luma, chroma), clean = from_rgb(noisy, False), from_rgb(flat, False)
+        table = true_noise(luma, chroma, *clean)
+        power = (luma[0] - 0.5).square().mean()
+        choices: tuple[Accuracy, ...] = ("fast", "better", "best")
+        for accuracy in choices:
+            said[name, accuracy] = guide_noise(table, accuracy)
+            guide = make_guide(luma[0], table, accuracy)
+            left[name, accuracy] = float((guide - 0.5).square().mean() / power)
+    for accuracy in choices:
+        assert left["white", accuracy] < 1.1 * said["white", accuracy]
+    for accuracy in choices[1:]:
+        assert left["coarse", accuracy] < 0.25 * left["coarse", "fast"]
+        assert said["coarse", accuracy] < 0.25 * said["coarse", "fast"]
 
 
 def test_the_flow_is_in_full_size_pixels_at_any_working_scale() -> None:

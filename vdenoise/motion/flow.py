@@ -41,7 +41,7 @@ def working_scale(height: int, width: int, accuracy: Accuracy) -> int:
 
 def guide_noise(noise: NoiseTable, accuracy: Accuracy) -> float:
     """Variance left in a guide, as a share of the source's noise variance."""
-    if accuracy == "better":
+    if accuracy != "fast":
         return 0.05  # measured: what such a guide loses is detail, not noise
     spectrum = noise.spectrum[0]
     frequency = torch.arange(spectrum.shape[0], device=spectrum.device) * (
@@ -62,7 +62,7 @@ def make_guide(luma: Tensor, noise: NoiseTable, accuracy: Accuracy) -> Tensor:
         taps = 2 * round(4 * _GUIDE_BLUR) + 1
         blurred_cuda: Tensor = gaussian_blur2d(luma[None], (taps, taps), (_GUIDE_BLUR, _GUIDE_BLUR))
         return blurred_cuda[0]
-    block = 16 if noise.grain_area > COARSE_GRAIN else 8
+    block = 16 if accuracy == "best" or noise.grain_area > COARSE_GRAIN else 8
     table = noise.planes(slice(0, 1))
     sigma = table.sigma_at(luma[None])[0]
     spectrum = spectrum_for(table.spectrum, block).to(luma)
