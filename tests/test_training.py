@@ -30,7 +30,7 @@ from vdenoise.training.batches import BLIND, batch
 from vdenoise.training.card import digest, licences
 from vdenoise.training.checkpoint import CHECKPOINT
 from vdenoise.training.config import Config, overridden, recipes
-from vdenoise.training.degrade import true_noise, unshifted
+from vdenoise.training.degrade import patterned, true_noise, unshifted
 from vdenoise.training.examples import Recipe, make
 from vdenoise.training.export import export_weights
 from vdenoise.training.loading import draw
@@ -357,6 +357,20 @@ def test_the_true_profile_knows_levels_color_and_repetition() -> None:
     frozen = grain[:1].expand(3, -1, -1, -1)
     table = true_noise(*from_rgb(frozen, False), *from_rgb(flat(0.5), False))
     assert table.temporal_correlation == pytest.approx(1, abs=1e-3)
+
+
+def test_gratings_and_fences_lie_over_a_part_of_the_picture() -> None:
+    clean = torch.tensor([0.2, 0.5, 0.3])[:, None, None].expand(2, 3, 96, 96)
+    fine = tinted = 0
+    for seed in range(20):
+        found = patterned(clean, np.random.default_rng(seed))
+        assert found.amin() >= 0 and found.amax() <= 1
+        change = found - clean
+        fine += bool(change.diff(dim=-1).abs().amax() > 0.02)
+        chroma = from_rgb(found, False)[1] - from_rgb(clean, False)[1]
+        tinted += bool(chroma.abs().amax() > 0.02)
+        assert change.abs().amin() < 0.01
+    assert fine >= 12 and tinted >= 8
 
 
 def test_what_clipping_does_to_a_level_is_no_noise() -> None:

@@ -21,7 +21,7 @@ Kind = Literal["gaussian", "sensor", "film", "compressed", "impulses", "speckle"
 
 
 def patterned(clean: Tensor, rng: np.random.Generator) -> Tensor:
-    """A grating, a weave or a fence over a part of (T, 3, H, W), moving evenly.
+    """A grating, a weave or a wire fence over a part of (T, 3, H, W), moving evenly.
 
     Footage that was scaled down or compressed has hardly any structure near the highest
     frequencies, and a network that never saw any takes it for noise.
@@ -31,16 +31,33 @@ def patterned(clean: Tensor, rng: np.random.Generator) -> Tensor:
     y = torch.arange(height, dtype=torch.float32)[:, None]
     x = torch.arange(width, dtype=torch.float32)
     vx, vy = (float(v) for v in rng.standard_normal(2) * rng.choice([0.0, 0.3, 2.0]))
+    x, y = x - vx * at, y - vy * at
+    blob = torch.from_numpy(rng.standard_normal((1, 1, 4, 4), np.float32))
+    blob = functional.interpolate(blob, (height, width), mode="bicubic", align_corners=True)
+    where = (blob * 20).sigmoid()
+    if rng.random() < 0.5:
+        return _fenced(clean, where, x, y, rng)
     wave = torch.ones(())
     for _ in range(int(rng.integers(1, 3))):
         frequency, angle = float(rng.uniform(0.12, 0.5)), float(rng.uniform(0, np.pi))
-        along = (x - vx * at) * np.cos(angle) + (y - vy * at) * np.sin(angle)
+        along = x * np.cos(angle) + y * np.sin(angle)
         wave = wave * torch.sin(2 * np.pi * frequency * along + float(rng.uniform(0, 6.3)))
-    blob = torch.from_numpy(rng.standard_normal((1, 1, 4, 4), np.float32))
-    blob = functional.interpolate(blob, (height, width), mode="bicubic", align_corners=True)
     tint = torch.from_numpy(rng.uniform(0.6, 1, 3).astype(np.float32))[:, None, None]
     amount = float(np.exp(rng.uniform(np.log(0.02), np.log(0.3))))
-    return (clean + amount * (blob * 20).sigmoid() * tint * wave[:, None]).clamp(0, 1)
+    return (clean + amount * where * tint * wave[:, None]).clamp(0, 1)
+
+
+def _fenced(clean: Tensor, where: Tensor, x: Tensor, y: Tensor, rng: np.random.Generator) -> Tensor:
+    """Wires that cross, of one color, with the picture seen between them."""
+    angle, half = float(rng.uniform(0, np.pi)), float(rng.uniform(0.3, np.pi / 4))
+    frequency, thin = float(rng.uniform(0.1, 0.45)), float(rng.uniform(1, 3))
+    wires = torch.zeros(())
+    for turned in (angle - half, angle + half):
+        along = x * np.cos(turned) + y * np.sin(turned)
+        wires = wires.maximum((0.5 + 0.5 * torch.cos(2 * np.pi * frequency * along)) ** thin)
+    color = float(rng.uniform(0, 1)) * torch.from_numpy(rng.uniform(0.7, 1, 3).astype(np.float32))
+    amount = float(rng.uniform(0.1, 0.8))
+    return torch.lerp(clean, color[:, None, None].expand_as(clean), amount * where * wires[:, None])
 
 
 def graded(clean: Tensor, rng: np.random.Generator) -> Tensor:

@@ -43,7 +43,7 @@ class Recipe(BaseModel):
         default=0.6, ge=0, le=1, description="Share made of stills set in motion."
     )
     patterns: float = Field(
-        default=0.15, ge=0, le=1, description="Share with a fine regular texture laid over a part."
+        default=0.25, ge=0, le=1, description="Share with a fine regular texture laid over a part."
     )
     clipped: float = Field(
         default=0.5, ge=0, le=1, description="Share cut at black and white, as R'G'B' files are."
