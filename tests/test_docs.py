@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks import clipping
+from benchmarks import clipping, masks, results
 from benchmarks.finishing import order_table
 from vdenoise.docs import stages_page
 from vdenoise.parameters import parameters
@@ -30,3 +30,20 @@ def test_finishing_page_shows_the_results_on_file() -> None:
     page = PAGE.with_name("finishing.md").read_text(encoding="utf-8")
     assert order_table() in page, "run: python -m benchmarks.finishing"
     assert clipping.table() in page, "run: python -m benchmarks.clipping"
+
+
+def test_masks_page_shows_the_results_on_file() -> None:
+    rows = results.load(masks.RESULTS)["rows"]
+    page = PAGE.with_name("masks.md").read_text(encoding="utf-8")
+    assert masks.table(rows) in page, "run: python -m benchmarks.masks"
+
+
+def test_no_mask_makes_the_picture_flicker() -> None:
+    """Every kind, inside and protected, next to the same mask standing still."""
+    rows = results.load(masks.RESULTS)["rows"]
+    cases = {(row["mask"], row["noise"]) for row in rows}
+    assert len(cases) == len(masks.MASKS) * len(masks.NOISES)
+    for case in cases:
+        own = [row for row in rows if (row["mask"], row["noise"]) == case]
+        assert len(own) == 3, case
+        assert all(masks.excess(own, mode) < 3 for mode in masks.MODES), case

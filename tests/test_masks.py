@@ -301,20 +301,28 @@ def test_a_steadied_mask_flickers_less_and_less_than_the_picture() -> None:
 
 @pytest.mark.parametrize(
     ("source", "contrast"),
-    [("luma:50-100,soft=10", 0.6), ("auto:shadows", 0.6), ("auto:edges", 0.6), ("auto:flat", 0.2)],
+    [
+        *(("luma:50-100,soft=10", 0.6), ("auto:shadows", 0.6), ("auto:edges", 0.6)),
+        *(("auto:flat", 0.2), ("hue:90-270", 0.6), ("saturation:15-100", 0.6), ("auto:skin", 1.2)),
+    ],
 )
 def test_a_moving_mask_flickers_no_more_than_the_picture(source: str, contrast: float) -> None:
     """Where a mask goes over from all to nothing, the frames it makes change along the motion as
-    little as with a mask that stands still on what moves."""
+    little as with a mask that stands still on what moves, and so, nearly, does the mask: half of
+    what it does where it is not steadied, or less than 3 8-bit codes."""
     noisy, clean = moving(frames=9)
     noisy = contrast * clean + 0.6 * (noisy - clean)
     clean = contrast * clean
     cleaned = clean + 0.3 * (noisy - clean)
-    seen = block(cleaned, None, sigma=0.6 * 0.03)
+    colors = torch.cat([cleaned - contrast / 2, contrast / 2 - cleaned.flip(-2)], 1) / 2
+    seen = block(cleaned, colors, sigma=0.6 * 0.03)
     seen = replace(seen, luma=replace(seen.luma, left=torch.full_like(cleaned, 0.3)))
     motion = SharedMotion("better").block(0, noisy, seen.noise)
-    (layer,) = layers([mask(f"m={source}")], replace(seen, motion=motion))
-    cover, correction = layer.cover, cleaned[:, 0] - noisy[:, 0]
+    cover, raw = (
+        layers([mask(f"m={source},stabilize={n}")], replace(seen, motion=motion))[0].cover
+        for n in (2, 0)
+    )
+    correction = cleaned[:, 0] - noisy[:, 0]
 
     def standing(frames: Tensor) -> Tensor:
         """Every frame where the middle one is: (T, H, W)."""
@@ -327,11 +335,15 @@ def test_a_moving_mask_flickers_no_more_than_the_picture(source: str, contrast: 
     zone[:, :20], zone[:, -20:] = False, False  # warped in from outside
     assert int(zone.sum()) > 100
 
-    def flicker(amount: Tensor) -> float:
-        change = standing(noisy[:, 0] - clean[:, 0]) + amount * standing(correction)
-        return float(change.diff(dim=0)[:, zone].square().mean().sqrt())
+    def change(frames: Tensor) -> float:
+        return float(frames.diff(dim=0)[:, zone].square().mean().sqrt())
 
-    assert flicker(standing(cover)) < 1.05 * flicker(still)
+    def flicker(amount: Tensor) -> float:
+        return change(standing(noisy[:, 0] - clean[:, 0]) + amount * standing(correction))
+
+    assert change(standing(cover)) < max(0.5 * change(standing(raw)), 3 / 255)
+    assert flicker(standing(cover)) < 1.005 * flicker(still)
+    assert flicker(1 - standing(cover)) < 1.005 * flicker(1 - still)
     assert flicker(still) < 0.95 * flicker(torch.zeros_like(still))
 
 

@@ -52,7 +52,7 @@ def ssim(clean: Tensor, test: Tensor) -> float:
     return float(np.mean([_ssim_frame(a, b) for a, b in zip(clean, test, strict=True)]))
 
 
-def flicker(clean: Tensor, test: Tensor) -> float:
+def flicker(clean: Tensor, test: Tensor, where: Tensor | None = None) -> float:
     """RMS of the motion-compensated change of the error, in 8-bit codes.
 
     The error (test - clean) of each frame is compared with that of the frame before, moved along
@@ -60,6 +60,10 @@ def flicker(clean: Tensor, test: Tensor) -> float:
     Constant error along the motion (lost detail, a colour cast) gives 0; error that comes and
     goes gives what an eye sees as flicker. Pixels that come from outside the picture or whose
     forward and backward flow disagree by more than one pixel are left out.
+
+    Args:
+        clean, test: clips.
+        where: (T, H, W) the only pixels to look at; None takes all.
 
     Raises:
         ValueError: shapes differ, or there are fewer than two frames.
@@ -76,6 +80,8 @@ def flicker(clean: Tensor, test: Tensor) -> float:
         forth = _flow(dis, gray[t - 1], gray[t])
         forth_here, inside = _warp(forth, back)
         steady = inside & ((back + forth_here).square().sum(dim=0).sqrt() <= 1)
+        if where is not None:
+            steady &= where[t]
         before, _ = _warp(error[t - 1], back)
         change = (error[t] - before)[:, steady]
         total += float(change.double().square().sum())
