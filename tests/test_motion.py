@@ -1,6 +1,7 @@
 """Flow: accurate on known motion with noise, honest about occlusion, independent of who asks."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -93,6 +94,17 @@ def test_the_flow_is_in_full_size_pixels_at_any_working_scale() -> None:
     assert flow.shape == (2, 48, 64)
     middle = flow[:, 10:-10, 10:-10].flatten(1).median(1).values
     torch.testing.assert_close(middle, torch.tensor([6.0, -4.0]), atol=0.3, rtol=0)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (12, 40), (12, 320), (320, 12), (33, 17)])
+@pytest.mark.parametrize("method", ["fast", "better", "best", "search"])
+def test_the_smallest_pictures_have_a_flow(
+    size: tuple[int, int], method: Accuracy | Literal["search"]
+) -> None:
+    picture = torch.from_numpy(texture(*size))[None]
+    same = (picture, picture)
+    flow = search(*same) if method == "search" else estimate(*same, 1, method)
+    assert flow.shape == (2, *size) and float(flow.abs().max()) < 0.1
 
 
 def test_warping_by_the_true_flow_brings_the_picture_back() -> None:

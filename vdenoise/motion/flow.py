@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vdenoise.frame import Accuracy
@@ -29,6 +30,9 @@ from vdenoise.transform import dct_denoise, spectrum_for
 FULL_SIZE_PIXELS: dict[Accuracy, int] = {"fast": 300_000, "better": 1_000_000, "best": 1_000_000}
 
 _GUIDE_BLUR = 1.2  # px: sigma of the Gaussian that makes the fast guide
+# px: where two scales of DIS's patches have no room it chooses others, by the width alone, and on a
+# low and wide picture it then reads what is not its own.
+_SMALLEST = 48
 
 
 def working_scale(height: int, width: int, accuracy: Accuracy) -> int:
@@ -100,8 +104,17 @@ def _between(a: Tensor, b: Tensor, scale: int, accuracy: Accuracy) -> Tensor:
     # the number of cores: these are used by doing several frames at once instead.
     cv2.setNumThreads(1)
     start: Any = None  # OpenCV's stubs do not know that no initial flow is fine
-    flow = _dis(accuracy, (a.shape[-2], a.shape[-1])).calc(a[0].numpy(), b[0].numpy(), start)
+    height, width = a.shape[-2:]
+    wide = max(height, _SMALLEST), max(width, _SMALLEST)
+    flow = _dis(accuracy, wide).calc(_filled(a, wide), _filled(b, wide), start)[:height, :width]
     return torch.from_numpy(np.ascontiguousarray(flow.transpose(2, 0, 1))) * scale
+
+
+def _filled(picture: Tensor, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """(1, h, w) to ``size`` (height, width), its last row and column repeated."""
+    plane: NDArray[np.uint8] = picture[0].numpy()
+    (height, width), (high, wide) = plane.shape, size
+    return np.pad(plane, ((0, high - height), (0, wide - width)), mode="edge")
 
 
 def agreement(forward: Tensor, backward: Tensor, scale: int) -> Tensor:
