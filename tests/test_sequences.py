@@ -315,6 +315,20 @@ def test_to_a_movie_and_back(tmp_path: Path) -> None:
             assert same(a, b), kind
 
 
+def test_the_shape_of_pixels_goes_from_images_into_a_movie(tmp_path: Path) -> None:
+    """Also into what is written beside it, and where the ratio takes large numbers."""
+    for aspect in (2.0, 1.8958333):
+        for n in range(2):
+            pixels = images.picture(n).astype(np.float16)
+            path = tmp_path / f"plate.{n}.exr"
+            images.write(path, pixels, "half", PixelAspectRatio=aspect)
+        movie, noise, matte = (tmp_path / f"{name}.mkv" for name in ("clean", "noise", "matte"))
+        beside = ("--noise-out", noise, "--matte-out", matte, "--codec", "ffv1", "--overwrite")
+        assert call("run", tmp_path / "plate.#.exr", "-o", movie, *beside, *GIVEN) == 0
+        for written in (movie, noise, matte):
+            assert float(probe(written).sample_aspect_ratio) == pytest.approx(aspect, abs=1e-4)
+
+
 def test_images_become_a_movie_that_plays(tmp_path: Path) -> None:
     info = probe(images.sequence(tmp_path, "png-8", frames=2))
     delivered = choose(info, tmp_path / "a.mp4")

@@ -26,7 +26,7 @@ from vdenoise.media.h273 import MATRICES, PRIMARIES, TRANSFERS, code_point
 from vdenoise.media.index import index_of
 from vdenoise.media.output import Output
 from vdenoise.media.parts import packets
-from vdenoise.media.pixels import FrameMaker
+from vdenoise.media.pixels import Copier, FrameMaker
 from vdenoise.media.place import check_folder, check_free, writing
 from vdenoise.media.source import is_pipe
 from vdenoise.media.verify import Report, verify
@@ -89,6 +89,7 @@ class MovieWriter:
         self.first, self.last = first, len(index) - 1 if last is None else last
         self.clock: Clock = output_clock(index, settings.container, self.first, self.last)
         self._maker = FrameMaker(info.width, info.height, settings.written, settings.coded_format)
+        self._shape: Copier | None = None
         self._position = self.first
         self._temporary: Path | None = None
         self._output: Output | None = None
@@ -200,7 +201,9 @@ class MovieWriter:
         made.color_primaries = code_point(PRIMARIES, info.primaries)
         made.color_trc = code_point(TRANSFERS, info.transfer)
         made.time_base = frame.time_base
-        return made
+        if self._shape is None:
+            self._shape = Copier(made, info.sample_aspect_ratio)
+        return self._shape.copy(made)
 
     def finish(self) -> None:
         """Write what is still under way and close the file, under its temporary name."""

@@ -20,6 +20,8 @@ from torch import Tensor
 
 from vdenoise.frame import PixelFormat
 
+_LARGEST = 2**31 - 1  # setsar rounds a ratio to numbers below 100 unless told
+
 # Packed and semi-planar layouts, and the planar one that holds exactly the same samples.
 REPACK: dict[str, str] = {
     "nv12": "yuv420p",
@@ -171,14 +173,14 @@ class FrameMaker:
         self._coded = coded
         self._shapes = plane_shapes(fmt, width, height)
         self._reformatter = VideoReformatter()
-        self._copier: _Copier | None = None
+        self._copier: Copier | None = None
 
     def make(self, source: av.VideoFrame, planes: Sequence[Tensor]) -> av.VideoFrame:
         """A frame like ``source`` that holds ``planes`` (on any device)."""
         assert (source.width, source.height) == self._size, "frames keep their size"
         if source.format.name == self._fmt.name:
             if self._copier is None:
-                self._copier = _Copier(source)
+                self._copier = Copier(source)
             frame = self._copier.copy(source)
         else:
             frame = self._reformatter.reformat(source, format=self._fmt.name)
@@ -195,10 +197,14 @@ class FrameMaker:
         return frame
 
 
-class _Copier:
-    """A second reference to a frame's data, so that ``make_writable`` has to copy it."""
+class Copier:
+    """A second reference to a frame's data, so that ``make_writable`` has to copy it.
 
-    def __init__(self, like: av.VideoFrame) -> None:
+    With an ``aspect`` it has pixels of that shape: PyAV gives no other way to say so, and FFV1
+    writes what the first frame says, not what its encoder was told.
+    """
+
+    def __init__(self, like: av.VideoFrame, aspect: Fraction | None = None) -> None:
         base = like.time_base or Fraction(1, 1000)
         self._graph = Graph()
         source = self._graph.add(
@@ -207,10 +213,17 @@ class _Copier:
             f":time_base={base.numerator}/{base.denominator}"
             f":colorspace={int(like.colorspace)}:range={int(like.color_range)}",
         )
+        if aspect is not None:
+            shape = self._graph.add(
+                "setsar", f"{aspect.numerator}/{aspect.denominator}:max={_LARGEST}"
+            )
+            source.link_to(shape)
+            source = shape
         sink = self._graph.add("buffersink")
         source.link_to(sink)
         self._graph.configure()
 
     def copy(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """The same frame again."""
         self._graph.vpush(frame)
         return self._graph.vpull()
