@@ -57,6 +57,13 @@ def test_a_run_from_end_to_end(
     assert recipe["result"]["frames"] == 8 and recipe["profile"]["shots"]
 
 
+def test_one_frame_is_one_frame(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("run", clip, "-o", tmp_path / "out.mkv", "--frames", "3", *FAST) == 0
+    assert "out.mkv: 1 frame, checked" in capsys.readouterr().err
+
+
 def test_a_dry_run_says_everything_and_does_nothing(
     clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -200,6 +207,11 @@ BAD = {
     "no command": (["rnu"], 2, "Did you mean run?"),
     "no input": (["run", "-o", "out.mkv"], 2, "Missing argument 'INPUT'"),
     "no output": (["run", "in.mkv"], 2, "Missing option"),
+    "what a shell makes of *": (
+        ["run", *(f"{n:09}.png" for n in range(2000)), "-o", "out.mkv"],
+        2,
+        "Images are one clip by their pattern",
+    ),
     "unknown option": (["run", "in.mkv", "-o", "out.mkv", "--presett", "x"], 2, "--preset"),
     "unknown preset": (["run", "in.mkv", "-o", "out.mkv", "-p", "highiso"], 2, "high-iso"),
     "unknown stage": (["stages", "spatial.nml"], 2, "spatial.nlm"),
@@ -271,7 +283,7 @@ def test_each_mistake_gets_one_sentence_a_hint_and_its_exit_code(
     assert said.out == ""
     assert LAST_LINE.match(lines[-1]) and f"[exit {status}]" in lines[-1]
     assert lines[-2].startswith("hint: ") and len(lines[-2]) > 10
-    assert words in lines[-1] + lines[-2]
+    assert words in lines[-1] + lines[-2] and len(said.err) < 1000
     assert "Traceback" not in said.err
     assert leftovers(tmp_path) == before
 

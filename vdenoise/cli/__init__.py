@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import shorten
 from types import FrameType
 from typing import NoReturn
 
@@ -112,9 +113,7 @@ def status(args: Sequence[str]) -> int:
         click.echo(problem.format_message())
         return 0
     except click.ClickException as problem:
-        context = getattr(problem, "ctx", None)
-        path = context.command_path if context is not None else "vdenoise"
-        ui.error(UsageError(problem.format_message(), f"See: {path} --help"), 2)
+        ui.error(_misused(problem), 2)
         return 2
     except MemoryError:
         from vdenoise.errors import MemoryShort
@@ -140,12 +139,26 @@ def status(args: Sequence[str]) -> int:
             signal.signal(number, handler)
 
 
+def _misused(problem: click.ClickException) -> UsageError:
+    """What click found wrong, in our words."""
+    context, message = getattr(problem, "ctx", None), problem.format_message()
+    path = context.command_path if context is not None else "vdenoise"
+    if message.startswith("Got unexpected extra arg") and path.endswith(_ONE_CLIP):
+        return UsageError(
+            f"{path} takes one clip and g{shorten(message[1:], 160, placeholder=' ...)')}.",
+            "Images are one clip by their pattern, in quotes: 'plate.####.exr'. For many clips "
+            "there is vdenoise batch.",
+        )
+    return UsageError(message, f"See: {path} --help")
+
+
 def _status(args: Sequence[str]) -> int:
     # Without standalone mode click returns the code of `ctx.exit()`, such as --help's 0.
     code = cli.main(args=list(args), prog_name="vdenoise", standalone_mode=False)
     return code if isinstance(code, int) else 0
 
 
+_ONE_CLIP = (" run", " analyze", " plan", " build")  # commands that take one
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 

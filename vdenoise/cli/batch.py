@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vdenoise.cli.batch_says import check, clips, end, ended, note, show, tell
+from vdenoise.cli.batch_says import check, end, ended, note, show, tell
 from vdenoise.cli.chain import chain_from, chain_options
 from vdenoise.cli.clip import clip_options, reading_options
 from vdenoise.cli.options import option, progress_option
 from vdenoise.cli.retype import retyped
 from vdenoise.cli.run import run
 from vdenoise.errors import InputError, Interrupted, UsageError
+from vdenoise.words import counted
 
 if TYPE_CHECKING:
     from vdenoise.batch.jobs import Job
@@ -182,7 +183,7 @@ def _told(tried: Mapping[Path, Outcome]) -> Iterator[None]:
     except Interrupted as stop:
         done = [outcome.state for outcome in tried.values()].count("done")
         raise Interrupted(
-            f"Stopped: {clips(done)} done, and kept.",
+            f"Stopped: {counted(done, 'clip')} done, and kept.",
             "Run the same command again to go on.",
             signal_number=stop.signal_number,
         ) from stop

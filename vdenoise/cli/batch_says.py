@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vdenoise.errors import BatchError, ConflictError, InputError
+from vdenoise.words import counted
 
 if TYPE_CHECKING:
     from vdenoise.batch.jobs import Job
@@ -53,7 +54,7 @@ def note(outcomes: Sequence[Outcome], reporter: Reporter) -> None:
     """What there is to do, and what is left alone."""
     states = [o.state for o in outcomes]
     done, conflicts = states.count("done"), states.count("conflict")
-    text = f"batch: {clips(len(outcomes))}"
+    text = f"batch: {counted(len(outcomes), 'clip')}"
     if done:
         text += f", {done} done already"
     if conflicts:
@@ -92,7 +93,8 @@ def ended(outcome: Outcome, reporter: Reporter) -> None:
     reporter.event("finished", job=job.name, output=str(job.output), frames=outcome.frames)
     if reporter.style != "json":
         reporter.note(
-            f"{job.name} > {job.output}: {outcome.frames} frames, {outcome.seconds:.1f} s"
+            f"{job.name} > {job.output}: {counted(outcome.frames, 'frame')}, "
+            f"{outcome.seconds:.1f} s"
         )
 
 
@@ -107,11 +109,11 @@ def end(outcomes: Sequence[Outcome], folder: Path, reporter: Reporter, seconds: 
     states = [o.state for o in outcomes]
     good = states.count("done")
     if good == len(states):
-        reporter.finish(f"{folder}: {clips(good)} done, {seconds:.1f} s", jobs=good)
+        reporter.finish(f"{folder}: {counted(good, 'clip')} done, {seconds:.1f} s", jobs=good)
         return
     bad = [o for o in outcomes if o.state in ("failed", "conflict")]
     rest = states.count("waiting")
-    text = f"{len(bad)} of {clips(len(states))} failed or were left alone"
+    text = f"{len(bad)} of {counted(len(states), 'clip')} failed or were left alone"
     text += f", {rest} were not begun" if rest else ""
     first = f"{bad[0].job.name}: {bad[0].code} {bad[0].why}".replace(":  ", ": ")
     raise BatchError(
@@ -119,8 +121,3 @@ def end(outcomes: Sequence[Outcome], folder: Path, reporter: Reporter, seconds: 
         f"See {folder / REPORT}; run the same command again for what is missing"
         + ("." if rest == 0 else ", with --keep-going to pass failures over."),
     )
-
-
-def clips(count: int) -> str:
-    """``1 clip``, ``2 clips``."""
-    return f"{count} clip{'' if count == 1 else 's'}"

@@ -11,6 +11,7 @@ import click
 from vdenoise.cli.options import option, progress_option, set_threads
 from vdenoise.cli.segments import job_options, open_from, plan_option
 from vdenoise.errors import DeviceError, OutputError, TryAgain, UsageError
+from vdenoise.words import counted
 
 if TYPE_CHECKING:
     from vdenoise.farm.assemble import Assembled
@@ -72,7 +73,7 @@ def status(as_json: bool, **options: Any) -> None:
         "",
         {
             "plan": f"{options['plan']}, id {job.file.plan_id[:12]}",
-            "done": f"{len(done)} of {len(reports)} segments, {seconds:.0f} s of work",
+            "done": f"{len(done)} of {counted(len(reports), 'segment')}, {seconds:.0f} s of work",
             "missing": as_text(missing) or "none",
         },
     )
@@ -127,7 +128,8 @@ def assemble(progress: Any, **options: Any) -> None:
 def _finish(reporter: Any, job: Job, made: Assembled) -> None:
     frames = len(made.plan.positions)
     reporter.finish(
-        f"{made.plan.output}: {frames} frames of {len(job.file.segments)} segments, "
+        f"{made.plan.output}: {counted(frames, 'frame')} of "
+        f"{counted(len(job.file.segments), 'segment')}, "
         f"checked, {made.seconds:.1f} s",
         output=str(made.plan.output),
         frames=frames,

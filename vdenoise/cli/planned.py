@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vdenoise.cli.clip import probed
+from vdenoise.words import counted
 
 if TYPE_CHECKING:
     from vdenoise.chain import Chain
@@ -168,8 +169,7 @@ def show_plan(plan: Plan, *, as_json: bool) -> None:
             ", ".join(f"{k}={v}" for k, v in step.stage.model_dump(mode="json").items()),
             f"{step.stage.reach}",
             step.precision,
-            ("1 frame" if step.block == 1 else f"{step.block} frames")
-            + ("" if step.tile is None else f", {step.tile} px tiles"),
+            counted(step.block, "frame") + ("" if step.tile is None else f", {step.tile} px tiles"),
         )
         for step in plan.steps
     ]

@@ -15,6 +15,7 @@ from vdenoise.cli.grain import grain_to_match
 from vdenoise.cli.options import option, progress_option, set_threads
 from vdenoise.cli.planned import frame_number, given_cuts, given_profile, plan_clip, show_plan
 from vdenoise.cli.segments import run_segments, segment_options
+from vdenoise.words import counted
 
 if TYPE_CHECKING:
     from vdenoise.frame import ClipInfo
@@ -96,7 +97,7 @@ def _carry_out(ctx: click.Context, plan: Plan, options: dict[str, Any], reporter
     )
     if result.bad_frames:
         reporter.warn(
-            f"{len(result.bad_frames)} damaged frames were replaced by the ones before: "
+            f"{counted(len(result.bad_frames), 'damaged frame')} replaced by what came before: "
             f"{', '.join(map(str, result.bad_frames[:10]))}"
         )
     for note in result.report.notes:
@@ -124,7 +125,7 @@ def _carry_out(ctx: click.Context, plan: Plan, options: dict[str, Any], reporter
         recipe.save_recipe(made, plan.output)
     fps = result.frames / max(result.seconds, 1e-6)
     reporter.finish(
-        f"{plan.output}: {result.frames} frames, checked, "
+        f"{plan.output}: {counted(result.frames, 'frame')}, checked, "
         f"{result.seconds:.1f} s ({fps:.2f} frames per second)",
         output=str(plan.output),
         frames=result.frames,

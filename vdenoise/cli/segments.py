@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from vdenoise.cli.options import set_threads
 from vdenoise.errors import Interrupted, UsageError
+from vdenoise.words import counted
 
 if TYPE_CHECKING:
     from vdenoise.farm.job import Job
@@ -217,4 +218,4 @@ def _on_devices(
         [f"--{flag.replace('_', '-')}" for flag in flags],
         threads=options["threads"],
     )
-    reporter.finish(f"{len(numbers)} segments in {job.work}")
+    reporter.finish(f"{counted(len(numbers), 'segment')} in {job.work}")

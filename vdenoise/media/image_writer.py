@@ -26,6 +26,7 @@ from vdenoise.media.place import check_folder, check_free, writing
 from vdenoise.media.sequence import target_of
 from vdenoise.media.stills import Picture
 from vdenoise.media.verify import Report
+from vdenoise.words import counted
 
 _CHECKED = ("frames", "samples", "size", "channels", "data window", "compression", "attributes")
 
@@ -163,7 +164,9 @@ class ImageWriter:
         notes: tuple[str, ...] = ()
         if self._strange:
             shown = ", ".join(map(str, self._strange[:5]))
-            notes = (f"NaN or infinity was kept in {len(self._strange)} frames: {shown}",)
+            notes = (
+                f"NaN or infinity was kept in {counted(len(self._strange), 'frame')}: {shown}",
+            )
         return Report(checked=_CHECKED, findings=(), notes=notes)
 
     def _fits(self, source: Picture) -> bool:

@@ -20,6 +20,7 @@ from vdenoise.motion.cuts import CutFinder
 from vdenoise.noise.fit import Sample, fit_shot
 from vdenoise.noise.pairs import PlaneBlocks, Shift, compare, motion_between
 from vdenoise.noise.profile import NoiseProfile, PlaneNoise, ShotNoise
+from vdenoise.words import counted
 
 EARLY = (1, 2, 4, 6)  # frames after a (suspected) cut at which noise is measured ...
 EVERY = 24  # ... and then at least this many frames apart,
@@ -249,7 +250,8 @@ def _nothing(first: int, last: int) -> ShotNoise:
 def _notes(profile: NoiseProfile, repeats: Sequence[int]) -> tuple[str, ...]:
     notes = []
     if repeats:
-        notes.append(f"{len(repeats)} frames repeat the frame before")
+        same = "repeats" if len(repeats) == 1 else "repeat"
+        notes.append(f"{counted(len(repeats), 'frame')} {same} the frame before")
     if any(s.temporal_correlation > 0.3 for s in profile.shots):
         notes.append(
             "some of the noise stands still between frames: temporal filters see it as picture"
