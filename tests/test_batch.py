@@ -314,6 +314,8 @@ def test_a_batch_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert (out / "b_dn.mkv").exists() and (out / "c" / "plate_dn.1002.png").exists()
     assert not list(out.rglob(".*"))
 
+    assert call(*command, "--luma", "50", "--keep-going") == 8
+    assert "--overwrite" in capsys.readouterr().err
     assert call(*command, "--luma", "50") == 10
     assert "made with other options" in capsys.readouterr().err.splitlines()[-1]
     assert {path: path.stat().st_mtime_ns for path in first} == first

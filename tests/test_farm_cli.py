@@ -56,6 +56,26 @@ def test_plan_run_assemble_make_what_run_makes(clip: Path, plan: Path, tmp_path:
     assert call("farm", "assemble", "--plan", plan, "--resume") == 0  # it is this job's
 
 
+def test_a_name_that_is_not_text_works_but_on_a_farm(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As old archives have them, in Latin-1."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    odd = clip.rename(folder / os.fsdecode(b"lat\xe9in.mkv"))
+    batch = ("batch", folder, "-o", tmp_path / "out", *FAST, "--progress", "plain")
+    assert call(*batch) == 0 and call(*batch) == 0
+    assert "1 done already" in capsys.readouterr().err
+    single = tmp_path / "out" / os.fsdecode(b"lat\xe9in_dn.mkv")
+    plan = tmp_path / "plan.json"
+    assert call("plan", odd, "-o", plan, *FAST) == 0
+    assert call("run", "--plan", plan) == call("farm", "assemble", "--plan", plan) == 0
+    joined = tmp_path / single.name
+    assert list(frame_hashes([joined])) == list(frame_hashes([single]))
+    job = ("farm", "export", "--plan", plan, "--engine", "slurm", "-o", tmp_path / "job")
+    assert call(*job) == 2 and "UTF-8" in capsys.readouterr().err
+
+
 def test_measuring_later_gives_the_same_as_measuring_now(
     clip: Path, plan: Path, tmp_path: Path
 ) -> None:

@@ -71,7 +71,7 @@ ALLOWED: dict[str, set[str]] = {
     "farm": {
         *("errors", "frame", "media", "noise.profile", "stages", "preset", "stream", "plan"),
         *("atomic", "library", "run", "analyze", "recipe", "masks.spec", "chain", "dials"),
-        *("parameters", "noise.filmgrain"),
+        *("parameters", "noise.filmgrain", "words"),
     },
     "batch": {"atomic", "errors", "media", "process", "recipe"},
     "quality": {"errors", "frame", "color", "transform", "motion"},

@@ -48,13 +48,14 @@ def write_text(target: Path, text: str) -> None:
 
     Args:
         target: a link is followed; a device or a pipe cannot be replaced and is written to.
-        text: all of it.
+        text: all of it. What UTF-8 cannot hold (in names of files that are not UTF-8) is written
+            as JSON escapes it.
     """
     if target.exists() and not target.is_file():
-        target.write_text(text, encoding="utf-8")
+        target.write_text(text, encoding="utf-8", errors="backslashreplace")
         return
     with replacing(target.resolve()) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def sync(path: Path) -> None:

@@ -47,8 +47,8 @@ def _stderr() -> Console:
 
 
 def result(text: str) -> None:
-    """A result, as it is, on stdout."""
-    sys.stdout.write(text + "\n")
+    """A result, as it is, on stdout; letters of names that are no UTF-8 as on stderr."""
+    sys.stdout.write(text.encode(errors="backslashreplace").decode() + "\n")
     sys.stdout.flush()
 
 

@@ -47,7 +47,7 @@ class Journal:
         line = {"ts": round(time.time(), 3), "event": event, "input": str(job.source)}
         line |= {"output": str(job.output), "host": socket.gethostname(), **values}
         try:
-            with self.path.open("a", encoding="utf-8") as file:
+            with self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
         except OSError as error:
             raise OutputError(

@@ -116,8 +116,8 @@ def end(outcomes: Sequence[Outcome], folder: Path, reporter: Reporter, seconds: 
     text = f"{len(bad)} of {counted(len(states), 'clip')} failed or were left alone"
     text += f", {rest} were not begun" if rest else ""
     first = f"{bad[0].job.name}: {bad[0].code} {bad[0].why}".replace(":  ", ": ")
-    raise BatchError(
-        f"{text}: {first.removesuffix('.')}.",
-        f"See {folder / REPORT}; run the same command again for what is missing"
-        + ("." if rest == 0 else ", with --keep-going to pass failures over."),
-    )
+    hint = f"See {folder / REPORT}; run the same command again for what is missing"
+    hint += "." if rest == 0 else ", with --keep-going to pass failures over."
+    if "conflict" in states:
+        hint += " With --overwrite what was made with other options is made again."
+    raise BatchError(f"{text}: {first.removesuffix('.')}.", hint)

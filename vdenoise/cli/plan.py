@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from vdenoise.cli.clip import beside_options, clip_options, reading_options
 from vdenoise.cli.grain import grain_to_match
 from vdenoise.cli.options import option, progress_option, set_threads
 from vdenoise.errors import UsageError
+from vdenoise.words import counted
 
 if TYPE_CHECKING:
     from vdenoise.farm.planfile import PlanFile
@@ -156,9 +158,15 @@ def _show(file: PlanFile, target: Path, made: Plan) -> None:
             **({} if file.grain_table is None else {"grain table": file.grain_table}),
             "removes": chain.text,
             "frames": frames_text(made),
-            "segments": f"{len(lengths)}, of {min(lengths)} to {max(lengths)} frames",
+            "segments": f"{len(lengths)}, of {_span(lengths)}",
             "joined by": _JOINED[file.clean.join],
             "noise": "measured" if file.analysis is not None else "to be measured by the farm",
             "memory": f"about {file.memory_mib} MiB for a task",
         },
     )
+
+
+def _span(lengths: Sequence[int]) -> str:
+    """``24 frames``, ``23 to 24 frames``."""
+    shortest, longest = min(lengths), max(lengths)
+    return ("" if shortest == longest else f"{shortest} to ") + counted(longest, "frame")

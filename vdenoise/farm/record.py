@@ -26,7 +26,7 @@ Saved = TypeVar("Saved", bound=Record)
 def digest(value: Any) -> str:
     """SHA-256 of a value as canonical JSON."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
 
 
 def read_record(cls: type[Saved], path: Path, what: str, hint: str) -> Saved:

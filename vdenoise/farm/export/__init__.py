@@ -13,8 +13,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Self
 
+from vdenoise.errors import UsageError
 from vdenoise.farm.job import Job
 from vdenoise.media.naming import called
+from vdenoise.words import is_text
 
 MEMORY_STEP = 1024  # MiB: asked for in whole GiB
 WAIT_SECONDS = 60  # for the last segments to show in a shared folder
@@ -111,7 +113,18 @@ def plain(name: str) -> str:
 
 
 def files_of(engine: str, job: Export) -> dict[str, str]:
-    """The files of a farm's job by name; ``submit.sh`` is always one of them."""
+    """The files of a farm's job by name; ``submit.sh`` is always one of them.
+
+    Raises:
+        UsageError: a name cannot be written in them.
+    """
+    for path in (job.plan, job.source, job.work, job.output):
+        if not is_text(path):
+            raise UsageError(
+                f"The name of {path} is not UTF-8, and a farm hands names on as text.",
+                "Rename it (convmv does that), and make the plan again.",
+                number=34,
+            )
     exporter: Callable[[Export], dict[str, str]] = import_module(f"{__name__}.{engine}").files
     return exporter(job)
 
