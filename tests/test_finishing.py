@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
+import av
+import numpy as np
 import pytest
 import torch
 from clips import Clip, write
@@ -18,6 +22,7 @@ from vdenoise.chain import Layer, resolve
 from vdenoise.draws import normal
 from vdenoise.errors import UsageError
 from vdenoise.frame import Block, Signal
+from vdenoise.noise import synth
 from vdenoise.noise.profile import LEVELS, NoiseProfile
 from vdenoise.preset import load
 from vdenoise.stages import FINISHING, SLOTS, stage_class
@@ -25,6 +30,7 @@ from vdenoise.stages.grain import correlation
 from vdenoise.stream import Shots
 from vdenoise.typed import parse_grain
 
+SCENE = Path(__file__).parent.parent / "samples" / "scene_clean.mp4"
 COARSE = tuple(
     tuple(
         256 * (0.8**u * 0.85**v) / ((1 - 0.8**16) / 0.2 * (1 - 0.85**16) / 0.15) for v in range(16)
@@ -107,6 +113,39 @@ def test_grain_fills_up_what_noise_is_left(profile: Path) -> None:
     assert stage.apply(source).luma.pixels.std() == pytest.approx(20 / 255, rel=0.1)
     weaker = stage_class("grain.synth").model_validate({"amount": 6.0, "size": 0})
     assert weaker.apply(source).luma.pixels.equal(source.luma.pixels)
+
+
+def test_what_the_chain_leaves_is_no_extra_grain(tmp_path: Path) -> None:
+    """Matched grain behind the network, on a picture: with what noise is left it has the strength
+    wanted, over two noises and two grains, whose difference knows nothing of the picture."""
+    target = tmp_path / "target.json"
+    NoiseProfile.white(5 / 255, 2 / 255, 2 / 255).save(target)
+    with av.open(str(SCENE)) as source:
+        shown = [f.to_ndarray(format="rgb24") for f in islice(source.decode(video=0), 7)]
+    clean = torch.from_numpy(np.stack(shown)[:, 100:228, 200:360]).permute(0, 3, 1, 2) / 255
+    made = []
+    for seed in range(2):
+        clip, out = tmp_path / f"in{seed}.mkv", tmp_path / f"out{seed}.mkv"
+        _store(synth.film_grain(clean, 10 / 255, size=0.8, seed=seed), clip)
+        words = ["run", clip, "-o", out, "--cuts", "off", "--seed", seed]
+        words += ["--grain", f"match:{target}", "--progress", "none"]
+        assert cli.status([str(word) for word in words]) == 0
+        made.append(planes(out)[1:-1])
+    for n, wanted in enumerate((5 / 255 * 219, 2 / 255 * 224, 2 / 255 * 224)):
+        first, second = (torch.stack([frame[n] for frame in clip]).float() for clip in made)
+        found = ((first - second).square().mean() / 2).sqrt()
+        assert found == pytest.approx(wanted, rel=0.07)
+
+
+def _store(frames: Tensor, path: Path) -> None:
+    """(T, 3, H, W) R'G'B' as 8-bit 4:4:4."""
+    with av.open(str(path), "w") as output:
+        stream: Any = output.add_stream("ffv1", rate=25, options={"level": "3"})
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[-2:], "yuv444p"
+        for frame in (frames.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1):
+            rgb = av.VideoFrame.from_ndarray(frame.contiguous().numpy(), format="rgb24")
+            output.mux(stream.encode(rgb.reformat(format="yuv444p")))
+        output.mux(stream.encode(None))
 
 
 def test_grain_differs_by_seed_frame_and_plane() -> None:
