@@ -13,7 +13,7 @@ Writes ``results/networks.json`` and a section of ``docs/quality.md``. Parts (``
 
 ``--model`` takes any model's name or file, also DnCNN's or FFDNet's; ``--missing`` goes on where
 an earlier run was stopped. The clips are those of ``benchmarks/clips.py``, and any other folder of
-clean frames by ``--also``.
+clean frames by ``--also``; ``--stills`` are set in motion, and have no noise of their own.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks import clips, results
+from benchmarks.noise import set_in_motion
 from benchmarks.peers import PEERS, VAPOURSYNTH, best_setting
 from vdenoise.chain import Chain, Layer, resolve
 from vdenoise.device import fast_bfloat16, find_device
@@ -105,6 +106,8 @@ def _clips(chosen: argparse.Namespace) -> Iterator[tuple[str, Tensor]]:
     for found in material.find(chosen.also) if chosen.also else ():
         clean = found.read(chosen.frames)
         yield found.name, clean[..., : clean.shape[-2] // 2 * 2, : clean.shape[-1] // 2 * 2]
+    for seed, path in enumerate(chosen.stills):
+        yield f"still {path.stem[:8]}", set_in_motion(path, chosen.frames, seed)
 
 
 def chain(values: Mapping[str, str], proposed: Mapping[str, str]) -> Chain:
@@ -338,6 +341,7 @@ def _arguments() -> argparse.Namespace:
     known = [*clips.CLEAN, clips.SAMPLE]
     parser.add_argument("--clips", nargs="*", choices=known, default=list(clips.CLEAN))
     parser.add_argument("--also", type=Path, action="append", help="another folder of clean frames")
+    parser.add_argument("--stills", type=Path, nargs="*", default=[], help="set in motion")
     parser.add_argument("--model", action="append", help="name or file; may be repeated [shipped]")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--frames", type=int, default=8, help="first frames of each clip")

@@ -267,8 +267,9 @@ def networks_section(rows: list[Row]) -> str:
         ]
     if found := parts.get("clean"):
         texts += [
-            "Change of clean clips, RMS in 8-bit codes: `scene` is drawn and has no noise; what "
-            "noise and compression the others have themselves is in it:",
+            "Change of clean clips, RMS in 8-bit codes: `scene` is drawn, and stills set in motion "
+            "at half their size have no noise; what noise and compression the others have "
+            "themselves is in it:",
             _by_clip(found, "change", 2),
         ]
     if found := parts.get("precision"):
