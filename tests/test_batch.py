@@ -340,7 +340,7 @@ def test_people_see_how_far_each_clip_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clip = write(Clip("a.mkv", codec="ffv1", frames=3), tmp_path)
-    monkeypatch.setattr("vdenoise.ui._OTHERS_SECONDS", 0)
+    monkeypatch.setattr("vdenoise.ui.reporter._OTHERS_SECONDS", 0)
     assert call("batch", clip, "-o", tmp_path / "o", *GIVEN) == 0
     lines = capsys.readouterr().err.splitlines()
     assert any(line.startswith(f"{clip}: denoise: 100% (3/3), ") for line in lines)

@@ -139,6 +139,27 @@ def test_progress_none_says_nothing(
     assert said.out == said.err == ""
 
 
+def test_reading_a_long_file_is_told(
+    clip: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a movie larger than memory, before anything else; not of one that is read at once."""
+    plans = (tmp_path / f"{n}.json" for n in range(3))
+    assert call("plan", clip, "-o", next(plans), *FAST) == 0
+    assert "read" not in capsys.readouterr().err
+    monkeypatch.setattr("vdenoise.ui.reporter._PATIENCE_SECONDS", 0)
+    monkeypatch.setattr("vdenoise.ui.reporter._MIB", 1000)
+    clip.touch()
+    assert call("plan", clip, "-o", next(plans), *FAST) == 0
+    size = -(-clip.stat().st_size // 1000)
+    assert f"read: 100% ({size}/{size}), " in capsys.readouterr().err
+    clip.touch()
+    assert call("plan", clip, "-o", next(plans), *FAST, "--progress", "none") == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_noise_by_hand_needs_no_measuring(
     clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -281,7 +281,7 @@ def test_the_logs_of_a_feature_film_in_4k_stay_small(
     assert call("plan", clip, "-o", plan, *given) == 0
     lines = progress_lines(1, tasks)
     monkeypatch.setattr("vdenoise.cli.segments.PLAN_LINES", 2 * lines)  # of a plan of 2 segments
-    monkeypatch.setattr("vdenoise.ui.time.monotonic", lambda: next(seconds))
+    monkeypatch.setattr("vdenoise.ui.reporter.time.monotonic", lambda: next(seconds))
     capsys.readouterr()
     assert call("run", "--plan", plan, "--segments", 1, "--resume", "--progress", style) == 0
     said = capsys.readouterr().err
@@ -294,7 +294,7 @@ def test_the_log_of_a_whole_feature_film_stays_small(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seconds = itertools.count(0, 6.0)
-    monkeypatch.setattr("vdenoise.ui.time.monotonic", lambda: next(seconds))
+    monkeypatch.setattr("vdenoise.ui.reporter.time.monotonic", lambda: next(seconds))
     reporter = Reporter("json")
     for phase in ("measure", "denoise"):
         reporter.start(phase, 150_000)

@@ -142,6 +142,18 @@ def test_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     source_module._spooled_stdin.cache_clear()
 
 
+def test_who_waits_for_an_index_hears_how_far_it_is(tmp_path: Path) -> None:
+    path = write(Clip("in.mkv", codec="ffv1", frames=5), tmp_path)
+    size = path.stat().st_size
+    heard: list[tuple[int, int]] = []
+    probe(path, heard=lambda *read: heard.append(read))
+    places = [place for place, _ in heard]
+    assert len(heard) == 6 and places == sorted(places) and places[-1] == size
+    assert {total for _, total in heard} == {size}
+    probe(path, heard=lambda *read: heard.append(read))
+    assert len(heard) == 6  # it is known
+
+
 def test_a_file_that_changes_is_scanned_again(tmp_path: Path) -> None:
     path = write(replace(CLIPS[0], frames=5), tmp_path)
     assert len(scan(path)) == 5

@@ -35,9 +35,9 @@ def analyze(
     from vdenoise.plan import check_interlaced
 
     set_threads(threads)
-    info = probed(input, on_missing, fps)
-    check_interlaced(info, interlaced)
     with ui.Reporter(progress) as reporter:
+        info = probed(input, on_missing, fps, reporter)
+        check_interlaced(info, interlaced)
         found = measuring.measure(
             info,
             reporter,

@@ -12,6 +12,7 @@ from vdenoise.cli.options import Command, option
 
 if TYPE_CHECKING:
     from vdenoise.frame import ClipInfo
+    from vdenoise.ui import Reporter
 
 
 def reading_options(command: Command) -> Command:
@@ -193,7 +194,7 @@ class Numbers(click.ParamType[tuple[float, ...]]):
         return numbers
 
 
-def probed(path: Path, on_missing: Any, fps: float | None) -> ClipInfo:
+def probed(path: Path, on_missing: Any, fps: float | None, reporter: Reporter) -> ClipInfo:
     """The clip that was named, read as the options say."""
     from fractions import Fraction
 
@@ -201,7 +202,7 @@ def probed(path: Path, on_missing: Any, fps: float | None) -> ClipInfo:
     from vdenoise.media.probe import probe
 
     if fps is None:
-        return probe(path, on_missing=on_missing)
+        return probe(path, on_missing=on_missing, heard=reporter.read)
     rate = Fraction(fps).limit_denominator(1001)
     near = min(COMMON_RATES, key=lambda common: abs(common - rate))  # 23.976 is 24000/1001
     close = abs(near - rate) < Fraction(1, 1000)

@@ -98,6 +98,7 @@ def plan(ctx: click.Context, /, **options: Any) -> None:
         made = plan_clip(
             chain_from(ctx),
             {**options, "output": clip, "overwrite": _may_exist(clip, options), "device": "cpu"},
+            reporter,
         )
         if target.exists():
             check_free(target, None, overwrite=options["overwrite"])

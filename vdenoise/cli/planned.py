@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from vdenoise.frame import ClipInfo
     from vdenoise.noise.profile import NoiseProfile
     from vdenoise.plan import Plan
+    from vdenoise.ui import Reporter
 
 
-def plan_clip(chain: Chain, options: dict[str, Any]) -> Plan:
+def plan_clip(chain: Chain, options: dict[str, Any], reporter: Reporter) -> Plan:
     """Everything that can be checked before the first frame."""
     from vdenoise import plan
     from vdenoise.errors import OutputError, UsageError
@@ -25,7 +26,7 @@ def plan_clip(chain: Chain, options: dict[str, Any]) -> Plan:
     from vdenoise.media.sequence import selected
     from vdenoise.media.writer import check_target
 
-    info = probed(options["input"], options["on_missing"], options["fps"])
+    info = probed(options["input"], options["on_missing"], options["fps"], reporter)
     chosen = None if options["frames"] is None else selected(info, options["frames"])
     output, noise_out = options["output"], options["noise_out"]
     plan.check_interlaced(info, options["interlaced"])

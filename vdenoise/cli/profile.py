@@ -64,13 +64,13 @@ def build(
     from vdenoise.plan import check_interlaced
 
     set_threads(threads)
-    info = probed(input, on_missing, fps)
-    check_target(info, output, overwrite=overwrite)
-    check_interlaced(info, interlaced)
-    if region is not None:
-        found = analyze.measure_region(info, region)
-    else:
-        with ui.Reporter(progress) as reporter:
+    with ui.Reporter(progress) as reporter:
+        info = probed(input, on_missing, fps, reporter)
+        check_target(info, output, overwrite=overwrite)
+        check_interlaced(info, interlaced)
+        if region is not None:
+            found = analyze.measure_region(info, region)
+        else:
             found = analyze.measure(
                 info,
                 reporter,

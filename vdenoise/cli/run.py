@@ -66,7 +66,7 @@ def run(ctx: click.Context, /, **options: Any) -> None:
         grain_to_match(ctx, options["output"], reporter),
     ):
         options["threads"] = set_threads(options["threads"])
-        plan = plan_clip(chain_from(ctx), options)
+        plan = plan_clip(chain_from(ctx), options, reporter)
         for warning in plan.warnings:
             reporter.warn(warning)
         warn_of_idle(ctx, plan.chain, reporter)

@@ -9,8 +9,8 @@ checksum of each packet a reader notices a file that is no longer the one that w
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
@@ -28,6 +28,7 @@ COMMON_RATES = tuple(
     for rate in (24, 25, 30, 48, 50, 60, 100, 120)
     for unit in (1001, 1000)
 )
+Heard = Callable[[int, int], None]  # is told how many bytes of how many have been read
 _PEEK = 4  # frames decoded to see that packets and frames are one to one
 
 
@@ -74,15 +75,14 @@ def index_of(info: ClipInfo) -> FrameIndex:
     )
 
 
-def scan(path: Path) -> FrameIndex:
-    """Index a clip. The result is kept until the file changes.
+def scan(path: Path, heard: Heard | None = None) -> FrameIndex:
+    """Index a clip: all of it is read. The result is kept until the file changes.
 
     Raises:
         InputError: the clip cannot be opened.
     """
-    state = local(path).stat()
-    key = (path, state.st_mtime_ns, state.st_size)
-    return _adopted[key] if key in _adopted else _scan(*key)
+    file = _file(path, heard)
+    return _adopted[file] if file in _adopted else _scan(file)
 
 
 def adopt(path: Path, index: FrameIndex) -> None:
@@ -90,11 +90,25 @@ def adopt(path: Path, index: FrameIndex) -> None:
 
     It holds until the file changes.
     """
+    _adopted[_file(path)] = index
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file as it is now."""
+
+    path: Path
+    mtime_ns: int
+    size: int
+    heard: Heard | None = field(default=None, compare=False)
+
+
+def _file(path: Path, heard: Heard | None = None) -> _File:
     state = local(path).stat()
-    _adopted[path, state.st_mtime_ns, state.st_size] = index
+    return _File(path, state.st_mtime_ns, state.st_size, heard)
 
 
-_adopted: dict[tuple[Path, int, int], FrameIndex] = {}
+_adopted: dict[_File, FrameIndex] = {}
 
 
 @dataclass
@@ -109,11 +123,14 @@ class _Packets:
 
 
 @lru_cache(maxsize=16)
-def _scan(path: Path, _mtime: int, size: int) -> FrameIndex:
+def _scan(file: _File) -> FrameIndex:
+    path = file.path
     with open_input(path) as container:
         stream = video_of(container, path)
-        found = _read_packets(container, stream)
-        truncated = _missing(path, container, stream, found, size)
+        found = _read_packets(container, stream, file)
+        if file.heard is not None:
+            file.heard(file.size, file.size)
+        truncated = _missing(path, container, stream, found, file.size)
         told = _told_end(container, stream) if not found.hidden else None
         base = stream.time_base or Fraction(1, 1000)
         rates = [
@@ -169,7 +186,9 @@ def _scan(path: Path, _mtime: int, size: int) -> FrameIndex:
     )
 
 
-def _read_packets(container: av.container.InputContainer, stream: VideoStream) -> _Packets:
+def _read_packets(
+    container: av.container.InputContainer, stream: VideoStream, file: _File
+) -> _Packets:
     found = _Packets([], [], [], [])
     packets = container.demux()
     while True:
@@ -182,6 +201,8 @@ def _read_packets(container: av.container.InputContainer, stream: VideoStream) -
             return found
         if not packet.size:
             continue
+        if file.heard is not None and packet.pos is not None:
+            file.heard(packet.pos, file.size)
         if packet.pts is not None and packet.time_base:
             end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
             found.end = max(found.end, end)

@@ -24,7 +24,7 @@ from vdenoise.media.encoder import (
     tag_dnxhr,
 )
 from vdenoise.media.metadata import container_metadata, stream_metadata
-from vdenoise.media.probe import display_matrix, side_data_of
+from vdenoise.media.peek import display_matrix, side_data_of
 from vdenoise.media.source import open_input, video_of
 from vdenoise.media.streams import (
     Copier,

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import math
-import re
-import struct
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 from av.container import InputContainer
-from av.filter import Graph
 from av.video.stream import VideoStream
 
 from vdenoise.errors import InputError, UsageError
 from vdenoise.frame import ClipInfo, PixelFormat
 from vdenoise.media import hdr
 from vdenoise.media.h273 import MATRICES, PRIMARIES, TRANSFERS, UNKNOWN
-from vdenoise.media.index import FrameIndex, scan
+from vdenoise.media.index import FrameIndex, Heard, scan
+from vdenoise.media.peek import Peek, display_matrix, no_frames, peek_at
 from vdenoise.media.pixels import planar_format
 from vdenoise.media.sequence import OnMissing, is_image
-from vdenoise.media.source import display, open_input, prepare_decoder, video_of
+from vdenoise.media.source import display, open_input, video_of
 from vdenoise.media.stills import probe_images
 
 # What re-encoding loses whatever we do: side data names, and the words for people.
@@ -32,28 +28,14 @@ _LOST = {
     "DYNAMIC_HDR_PLUS": "HDR10+ dynamic metadata",
     "DYNAMIC_HDR_VIVID": "HDR Vivid dynamic metadata",
 }
-_PEEK = 5  # frames looked at for field order
-
-
-@dataclass(frozen=True)
-class _Peek:
-    """What only decoded frames tell."""
-
-    source_format: str
-    width: int
-    height: int
-    primaries: int
-    transfer: int
-    matrix: int
-    range: int
-    side_data: dict[str, bytes]
-    chroma_location: str
-    field_order: str
-    aspect: Fraction
 
 
 def probe(
-    path: Path, *, on_missing: OnMissing = "refuse", rate: Fraction | None = None
+    path: Path,
+    *,
+    on_missing: OnMissing = "refuse",
+    rate: Fraction | None = None,
+    heard: Heard | None = None,
 ) -> ClipInfo:
     """Read what there is to know of a clip, or of standard input for ``-``.
 
@@ -61,6 +43,7 @@ def probe(
         path: a movie, an image, or a pattern of images (``plate.####.exr``).
         on_missing: what to do about gaps in a sequence of images.
         rate: frames per second of a sequence of images; None takes what they say, else 24.
+        heard: is told how much of a movie has been read.
 
     Raises:
         InputError: it is missing, empty, damaged, holds no video or samples we cannot treat.
@@ -77,10 +60,10 @@ def probe(
         )
     with open_input(path) as container:
         stream = video_of(container, path)
-        index = scan(path)
+        index = scan(path, heard)
         if not index.pts:
-            raise _no_frames(path)
-        peek = _peek(path)
+            raise no_frames(path)
+        peek = peek_at(path)
         fmt = planar_format(peek.source_format)
         if fmt is None:
             raise InputError(
@@ -92,102 +75,12 @@ def probe(
         return _info(path, container, stream, index, peek, fmt)
 
 
-def _no_frames(path: Path) -> InputError:
-    return InputError(
-        f"{display(path)} holds no frame that can be decoded.",
-        "It was cut short or is damaged: copy or export it again.",
-        number=11,
-    )
-
-
-def _peek(path: Path) -> _Peek:
-    frames: list[av.VideoFrame] = []
-    with open_input(path) as container:
-        stream = video_of(container, path)
-        prepare_decoder(stream, threads=1)  # no thread of its own may log: see _shown
-        for packet in container.demux(stream):
-            try:
-                frames += packet.decode()
-            except av.FFmpegError:
-                continue  # whether a damaged frame matters is decided by the reader
-            if len(frames) >= _PEEK:
-                break
-    if not frames:
-        raise _no_frames(path)
-    first = frames[0]
-    shown = [_shown(frame) for frame in frames[:_PEEK]]
-    interlaced = next((order for _, order, _ in shown if order != "progressive"), None)
-    return _Peek(
-        source_format=first.format.name,
-        width=first.width,
-        height=first.height,
-        primaries=int(first.color_primaries),
-        transfer=int(first.color_trc),
-        matrix=int(first.colorspace),
-        range=int(first.color_range),
-        side_data=side_data_of(first),
-        chroma_location=shown[0][0],
-        field_order=interlaced or "progressive",
-        aspect=shown[0][2],
-    )
-
-
-def side_data_of(frame: av.VideoFrame) -> dict[str, bytes]:
-    """A frame's side data as name -> bytes.
-
-    PyAV 18 raises ValueError for types it does not know (EXIF); then there is nothing to read.
-    """
-    try:
-        found: Any = frame.side_data  # PyAV's stub says it iterates over names; it does not
-        return {data.type.name: bytes(data) for data in found}
-    except ValueError:
-        return {}
-
-
-def _shown(frame: av.VideoFrame) -> tuple[str, str, Fraction]:
-    """Chroma location, field order and sample aspect ratio (0: not told) of a frame.
-
-    Only FFmpeg's showinfo filter tells these.
-    """
-    base = frame.time_base or Fraction(1, 1000)
-    graph = Graph()
-    nodes = [
-        graph.add(
-            "buffer",
-            f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}"
-            f":time_base={base.numerator}/{base.denominator}"
-            f":colorspace={int(frame.colorspace)}:range={int(frame.color_range)}",
-        ),
-        graph.add("showinfo", "checksum=0"),
-        graph.add("buffersink"),
-    ]
-    graph.link_nodes(*nodes)
-    graph.configure()
-    try:  # the only place that turns logging on, while no decoder thread runs: see source.py
-        av.logging.set_level(av.logging.INFO)
-        with av.logging.Capture() as lines:
-            graph.vpush(frame)
-            graph.vpull()
-    finally:
-        av.logging.set_level(None)
-    text = " ".join(line for _, _, line in lines)
-    location = re.search(r"\bcl:(\w+)", text)
-    order = re.search(r"\bi:([TBP])", text)
-    aspect = re.search(r"\bsar:(\d+)/(\d+)", text)
-    fields = {"T": "tt", "B": "bb", "P": "progressive"}
-    return (
-        location[1] if location else "unspecified",
-        fields[order[1]] if order else "progressive",
-        Fraction(int(aspect[1]), int(aspect[2]) or 1) if aspect else Fraction(0),
-    )
-
-
 def _info(
     path: Path,
     container: InputContainer,
     stream: VideoStream,
     index: FrameIndex,
-    peek: _Peek,
+    peek: Peek,
     fmt: PixelFormat,
 ) -> ClipInfo:
     matrix, guessed = _matrix(peek, fmt)
@@ -224,7 +117,7 @@ def _info(
     )
 
 
-def _full_range(peek: _Peek, fmt: PixelFormat) -> bool:
+def _full_range(peek: Peek, fmt: PixelFormat) -> bool:
     """Tagged; otherwise YUV is limited, RGB and gray full, as FFmpeg takes them."""
     if peek.source_format.startswith("yuvj") or fmt.floating:
         return True
@@ -233,7 +126,7 @@ def _full_range(peek: _Peek, fmt: PixelFormat) -> bool:
     return fmt.family != "yuv"
 
 
-def _matrix(peek: _Peek, fmt: PixelFormat) -> tuple[str, bool]:
+def _matrix(peek: Peek, fmt: PixelFormat) -> tuple[str, bool]:
     """The tagged matrix, or a guess by size as players make it."""
     if fmt.family == "rgb":
         return "rgb", False
@@ -242,18 +135,12 @@ def _matrix(peek: _Peek, fmt: PixelFormat) -> tuple[str, bool]:
     return ("bt709" if peek.height >= 720 or peek.width >= 1280 else "smpte170m"), True
 
 
-def _field_order(stream: VideoStream, peek: _Peek) -> str:
+def _field_order(stream: VideoStream, peek: Peek) -> str:
     """What the frames say; the stream only tells which field is shown first of the coded ones."""
     if peek.field_order == "progressive":
         return "progressive"
     coded = {2: "tt", 3: "bb", 4: "tb", 5: "bt"}.get(int(stream.codec_context.field_order))
     return coded or peek.field_order
-
-
-def display_matrix(side_data: dict[str, bytes]) -> tuple[int, ...] | None:
-    """The nine numbers of a display matrix among a frame's side data."""
-    raw = side_data.get("DISPLAYMATRIX")
-    return None if raw is None else struct.unpack_from("<9i", raw)
 
 
 def _rotation(side_data: dict[str, bytes]) -> float:
@@ -288,7 +175,7 @@ def _line(stream: Any) -> str:
 
 
 def _warnings(
-    container: InputContainer, stream: VideoStream, index: FrameIndex, peek: _Peek
+    container: InputContainer, stream: VideoStream, index: FrameIndex, peek: Peek
 ) -> list[str]:
     found = sorted({words for name, words in _LOST.items() if name in peek.side_data})
     warnings = [f"{words} cannot be kept" for words in found]

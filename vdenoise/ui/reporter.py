@@ -1,8 +1,7 @@
-"""Everything printed: results on stdout, messages on stderr.
+"""Notes, warnings and progress.
 
 Progress is a bar on a terminal, plain lines elsewhere (at most one in 2 seconds and in 1 percent),
-the lines of Open Job Description under it, or one JSON object a line. ``NO_COLOR`` and
-``TERM=dumb`` are honored by rich.
+the lines of Open Job Description under it, or one JSON object a line.
 """
 
 from __future__ import annotations
@@ -11,11 +10,9 @@ import json
 import os
 import sys
 import time
-import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -25,87 +22,19 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 
 from vdenoise.errors import Interrupted, VdenoiseError
+from vdenoise.ui.says import one_line, stderr
 
 Style = Literal["auto", "bar", "plain", "json", "openjd", "none"]
 
-_PIPE_COLUMNS = 120  # width of tables where no terminal tells its own
 _LINE_SECONDS = 2.0
 _LINE_SHARE = 0.01
 _OTHERS_SECONDS = 10.0  # between two lines about processes at work at the same time
+_PATIENCE_SECONDS = 2.0  # that reading a file may take in silence
+_MIB = 1 << 20
+_READ = "read"
 _OPENJD = "OPENJD_SESSION_WORKING_DIR"  # set by the runtime of Open Job Description
-
-
-def _stdout() -> Console:
-    return Console(file=sys.stdout, highlight=False, soft_wrap=True)
-
-
-def _stderr() -> Console:
-    return Console(file=sys.stderr, highlight=False, soft_wrap=True)
-
-
-def result(text: str) -> None:
-    """A result, as it is, on stdout; letters of names that are no UTF-8 as on stderr."""
-    sys.stdout.write(text.encode(errors="backslashreplace").decode() + "\n")
-    sys.stdout.flush()
-
-
-def result_json(value: Any) -> None:
-    """A result as JSON on stdout."""
-    result(json.dumps(value, indent=1, ensure_ascii=False))
-
-
-def table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A result as a table on stdout."""
-    grid = Table(
-        title=title or None, title_justify="left", box=None, pad_edge=False, padding=(0, 2)
-    )
-    for name in head:
-        grid.add_column(name, overflow="fold")
-    for row in rows:
-        grid.add_row(*(escape(cell) for cell in row))
-    width = None if sys.stdout.isatty() else _PIPE_COLUMNS
-    Console(file=sys.stdout, highlight=False, width=width).print(grid)
-
-
-def facts(title: str, values: Mapping[str, str]) -> None:
-    """Names and values, one a line, on stdout."""
-    if title:
-        _stdout().print(f"[bold]{escape(title)}[/bold]")
-    width = max((len(name) for name in values), default=0)
-    for name, value in values.items():
-        result(f"  {name.ljust(width)}  {value}")
-
-
-def error(problem: VdenoiseError, status: int, *, as_json: bool = False) -> None:
-    """Say what happened and what to do; the last line is stable for log searches."""
-    what, hint = (_one_line(text) for text in (problem.what, problem.hint))
-    if as_json:
-        event = {"event": "error", "code": problem.code, "exit": status, "what": what, "hint": hint}
-        sys.stderr.write(json.dumps(event, ensure_ascii=False) + "\n")
-    console = _stderr()
-    if hint:
-        console.print(f"[dim]hint:[/dim] {escape(hint)}")
-    console.print(
-        f"[bold red]vdenoise: error[/bold red] {problem.code} {escape(f'[exit {status}]')} "
-        f"{escape(what)}"
-    )
-
-
-def _one_line(text: str) -> str:
-    """A text that cannot begin another line: farms read commands from what stands at its start."""
-    spaced = " ".join(text.split())
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in spaced)
-
-
-def bug(problem: BaseException) -> None:
-    """A bug of ours: the traceback, and a last line like any other error's."""
-    sys.stderr.write("".join(traceback.format_exception(problem)))
-    name = type(problem).__name__
-    sys.stderr.write("hint: This is a bug of vdenoise: please report it with the lines above.\n")
-    sys.stderr.write(f"vdenoise: error E0100 [exit 1] {name}: {' '.join(str(problem).split())}\n")
 
 
 class Reporter:
@@ -125,6 +54,7 @@ class Reporter:
         self._share = _LINE_SHARE
         self._started = self._last_time = 0.0
         self._last_done = self._begun = 0
+        self._opened: float | None = None  # when the file that is being read was opened
 
     def __enter__(self) -> Self:
         return self
@@ -135,7 +65,7 @@ class Reporter:
             self._fail(problem)
 
     def _fail(self, problem: VdenoiseError) -> None:
-        what, hint = (_one_line(text) for text in (problem.what, problem.hint))
+        what, hint = (one_line(text) for text in (problem.what, problem.hint))
         code = problem.status if isinstance(problem, Interrupted) else problem.exit_code
         self.event("error", code=problem.code, exit=code, what=what, hint=hint)
         if self.style == "openjd":
@@ -187,6 +117,20 @@ class Reporter:
             self._task = self._bar.add_task(self._phase, total=frames, completed=done, extra="")
             self._bar.start()
 
+    def read(self, done: int, total: int) -> None:
+        """So many of the bytes of a file have been read. Said where it takes longer than a moment:
+        a movie of a hundred gigabytes is read from end to end before anything else begins."""
+        now = time.monotonic()
+        if self._opened is None:
+            self._opened = now
+        if now - self._opened < _PATIENCE_SECONDS:
+            return
+        begun, whole = -(-done // _MIB), -(-total // _MIB)  # begun ones count: the last is one
+        if self._phase != _READ:
+            self.start(_READ, whole, done=begun, unit="MiB/s")
+        if begun > self._done:
+            self._advance(begun - self._done, {}, {})
+
     def advance(self, busy: Mapping[str, float], numbers: Mapping[str, float] = {}) -> None:
         """One frame more is done.
 
@@ -194,7 +138,10 @@ class Reporter:
             busy: seconds of work so far, by kind.
             numbers: others worth showing, by name.
         """
-        self._done += 1
+        self._advance(1, busy, numbers)
+
+    def _advance(self, more: int, busy: Mapping[str, float], numbers: Mapping[str, float]) -> None:
+        self._done += more
         if self.style == "none":
             return
         done, total = self._earlier + self._done, self._whole or self._frames
@@ -237,7 +184,7 @@ class Reporter:
                 self._bar.start()
             if name not in self._others:
                 self._others[name] = self._bar.add_task("", total=total, extra="")
-            text = escape(_one_line(f"{name}: {phase}"))
+            text = escape(one_line(f"{name}: {phase}"))
             self._bar.update(
                 self._others[name], description=text, completed=done, total=total, extra=pace
             )
@@ -247,7 +194,7 @@ class Reporter:
                 self._last_time = now
                 mark = "openjd_status: " if self.style == "openjd" else ""
                 share = f"{100 * done / max(total, 1):.0f}% ({done}/{total})"
-                self._line(f"{mark}{_one_line(name)}: {phase}: {share}, {pace}")
+                self._line(f"{mark}{one_line(name)}: {phase}: {share}, {pace}")
 
     def other_ended(self, name: str) -> None:
         """One of these processes has ended."""
@@ -264,14 +211,14 @@ class Reporter:
         self._stop_bar()
         self.event("done", **values)
         if self.style not in ("json", "none"):
-            _stderr().print(self._mark + escape(_one_line(text)))
+            stderr().print(self._mark + escape(one_line(text)))
 
     def _say(self, event: str, text: str, mark: str) -> None:
         self.event(event, text=text)
         if self.style == "json" or (self.style == "none" and event == "note"):
             return
-        console = self._bar.console if self._bar is not None else _stderr()
-        console.print(self._mark + mark + escape(_one_line(text)))
+        console = self._bar.console if self._bar is not None else stderr()
+        console.print(self._mark + mark + escape(one_line(text)))
 
     @property
     def _mark(self) -> str:
@@ -292,7 +239,7 @@ def _bar(*more: ProgressColumn) -> Progress:
         TextColumn("{task.completed:.0f}/{task.total:.0f}"),
         *more,
         TextColumn("{task.fields[extra]}"),
-        console=_stderr(),
+        console=stderr(),
     )
 
 

@@ -1,0 +1,8 @@
+"""Everything printed: results on stdout, messages on stderr. ``NO_COLOR`` and ``TERM=dumb`` are
+honored by rich.
+"""
+
+from vdenoise.ui.reporter import Reporter, Style
+from vdenoise.ui.says import bug, error, facts, result, result_json, table
+
+__all__ = ["Reporter", "Style", "bug", "error", "facts", "result", "result_json", "table"]

@@ -1,0 +1,88 @@
+"""Results on stdout; errors, as their last words, on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from vdenoise.errors import VdenoiseError
+
+_PIPE_COLUMNS = 120  # width of tables where no terminal tells its own
+
+
+def _stdout() -> Console:
+    return Console(file=sys.stdout, highlight=False, soft_wrap=True)
+
+
+def stderr() -> Console:
+    """Where messages go."""
+    return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+
+
+def result(text: str) -> None:
+    """A result, as it is, on stdout; letters of names that are no UTF-8 as on stderr."""
+    sys.stdout.write(text.encode(errors="backslashreplace").decode() + "\n")
+    sys.stdout.flush()
+
+
+def result_json(value: Any) -> None:
+    """A result as JSON on stdout."""
+    result(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A result as a table on stdout."""
+    grid = Table(
+        title=title or None, title_justify="left", box=None, pad_edge=False, padding=(0, 2)
+    )
+    for name in head:
+        grid.add_column(name, overflow="fold")
+    for row in rows:
+        grid.add_row(*(escape(cell) for cell in row))
+    width = None if sys.stdout.isatty() else _PIPE_COLUMNS
+    Console(file=sys.stdout, highlight=False, width=width).print(grid)
+
+
+def facts(title: str, values: Mapping[str, str]) -> None:
+    """Names and values, one a line, on stdout."""
+    if title:
+        _stdout().print(f"[bold]{escape(title)}[/bold]")
+    width = max((len(name) for name in values), default=0)
+    for name, value in values.items():
+        result(f"  {name.ljust(width)}  {value}")
+
+
+def error(problem: VdenoiseError, status: int, *, as_json: bool = False) -> None:
+    """Say what happened and what to do; the last line is stable for log searches."""
+    what, hint = (one_line(text) for text in (problem.what, problem.hint))
+    if as_json:
+        event = {"event": "error", "code": problem.code, "exit": status, "what": what, "hint": hint}
+        sys.stderr.write(json.dumps(event, ensure_ascii=False) + "\n")
+    console = stderr()
+    if hint:
+        console.print(f"[dim]hint:[/dim] {escape(hint)}")
+    console.print(
+        f"[bold red]vdenoise: error[/bold red] {problem.code} {escape(f'[exit {status}]')} "
+        f"{escape(what)}"
+    )
+
+
+def one_line(text: str) -> str:
+    """A text that cannot begin another line: farms read commands from what stands at its start."""
+    spaced = " ".join(text.split())
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in spaced)
+
+
+def bug(problem: BaseException) -> None:
+    """A bug of ours: the traceback, and a last line like any other error's."""
+    sys.stderr.write("".join(traceback.format_exception(problem)))
+    name = type(problem).__name__
+    sys.stderr.write("hint: This is a bug of vdenoise: please report it with the lines above.\n")
+    sys.stderr.write(f"vdenoise: error E0100 [exit 1] {name}: {' '.join(str(problem).split())}\n")
