@@ -325,3 +325,9 @@ def test_names_that_presets_cannot_have(name: str) -> None:
 def test_what_is_saved_is_checked_first(no_presets_of_ones_own: Path) -> None:
     assert call("save", "mine", "--luma", "500") == 2
     assert not no_presets_of_ones_own.exists()
+
+
+def test_masks_are_shown_as_they_are_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["show", "interview"], ["diff", "auto", "interview"]):
+        assert cli.status(["presets", *words]) == 0
+        assert "auto:skin,mode=set,stabilize=2,luma=60,feather=12" in capsys.readouterr().out

@@ -65,7 +65,7 @@ def show(name: str, resolved: bool, as_json: bool) -> None:
     if preset.why:
         ui.result(f"{preset.why.strip()}\n")
     rows = [
-        (key, str(value), chain.origin.get(key, "default"))
+        (key, _shown(value), chain.origin.get(key, "default"))
         for key, value in chain.parameters().items()
         if resolved or key.endswith(".method") or key in preset.values
     ]
@@ -102,6 +102,11 @@ def differences(one: Chain, other: Chain) -> dict[str, tuple[Any, Any]]:
 
 
 def _shown(value: Any) -> str:
+    """A value as it could be typed; a mask in one text."""
+    if isinstance(value, dict):
+        from vdenoise.masks.spec import make
+
+        return make("shown", value).text
     return "-" if value is None else str(value)
 
 

@@ -14,7 +14,7 @@ from vdenoise.stages.local import box, pad, shifted, smooth, wiener_gain
 
 
 class Unsharp(Finisher):
-    """Adds what a blur takes away, coarser detail than ``cas`` reaches.
+    """Adds what a blur takes away, coarser detail than CAS reaches.
 
     Luma only. Overshoots stop at ``halo_limit`` beyond what is there already; the amount falls to
     nothing where the detail is not more than the noise that is left.
