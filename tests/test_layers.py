@@ -89,7 +89,8 @@ ALLOWED: dict[str, set[str]] = {
     "cli": {
         "words",
         *("evaluation", "quality"),
-        *("errors", "frame", "media", "motion.cuts", "noise.profile", "stages", "preset"),
+        *("errors", "frame", "media", "motion.cuts", "masks.spec", "noise.profile", "stages"),
+        "preset",
         *("plan", "run", "analyze", "library", "recipe", "batch", "farm", "training", "nets"),
         *("atomic", "chain", "device", "dials", "docs", "parameters", "typed", "ui", "process"),
     },
