@@ -13,7 +13,8 @@ from torch import Tensor
 from vdenoise import cli
 from vdenoise.errors import OutputError
 from vdenoise.grainparams import GrainParams
-from vdenoise.noise.filmgrain import FOREVER, GrainFit, drawn, save_table
+from vdenoise.noise.filmgrain import GrainFit, drawn
+from vdenoise.noise.graintable import FOREVER, save_table
 from vdenoise.stages.grain import _field, bell
 
 FAST = ("--speed", "veryfast", "--temporal-radius", "1", "--spatial", "gaussian")
@@ -75,6 +76,28 @@ def test_a_decoder_draws_the_same_statistics(
     for down, across in ((0, 1), (1, 0)):
         assert lag(luma, down, across) == pytest.approx(wanted_lag(), rel=0.1)
     assert abs(luma.mean()) < 0.2
+
+
+def test_what_is_bright_and_small_has_its_own_strength() -> None:
+    """Windows of 24 pixels, with a third of the grain around them: no block of the filter's size
+    is as bright."""
+    level = torch.full((320, 480), 120.0)
+    for top in range(8, 300, 40):
+        for left in range(8, 460, 40):
+            level[top : top + 24, left : left + 24] = 210
+    strength = torch.where(level > 200, 2.0, 6.0)
+    fit = GrainFit()
+    for t in range(3):
+        field = _field(bell(SIZE), range(320), range(480), (0, t, 0), torch.device("cpu"))
+        fit.push([(field * strength)[None]], level[None])
+    found = fit.params()
+    assert found is not None
+    field = drawn(found.filters[:1], found.filter_shift)[0]
+    gain = 32 * field.std().item() / 2 ** (found.scaling_shift + found.grain_shift)
+    for wanted, sigma in ((120, 6), (210, 2)):
+        level_found, scaling = min(found.scaling[0], key=lambda point: abs(point[0] - wanted))
+        assert abs(level_found - wanted) <= 3
+        assert scaling * gain == pytest.approx(sigma, rel=0.1)
 
 
 def test_nothing_removed_fits_nothing() -> None:

@@ -27,7 +27,8 @@ ALLOWED: dict[str, set[str]] = {
     "transform": {"frame", "noise.profile"},
     "noise.profile": {"atomic", "errors"},
     "noise": {"words", "atomic", "errors", "draws", "frame", "color", "transform", "motion"},
-    "noise.filmgrain": {"atomic", "errors", "draws", "frame", "color", "codes", "grainparams"},
+    "noise.filmgrain": {"draws", "grainparams"},
+    "noise.graintable": {"atomic", "errors", "frame", "color", "codes", "grainparams"},
     "motion": {"atomic", "errors", "frame", "transform", "noise.profile"},
     "noise.synth": {"errors", "frame", "color", "media.roundtrip"},
     "media": {"words", "atomic", "errors", "frame", "color", "codes"},
@@ -62,7 +63,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "run": {
         *("frame", "correction", "denoise", "guards", "media", "noise.profile", "noise.removed"),
-        *("noise.filmgrain", "plan", "steps", "stream"),
+        *("noise.graintable", "plan", "steps", "stream"),
     },
     "analyze": {"errors", "frame", "color", "media", "noise", "run", "stream"},
     "recipe": {
@@ -72,7 +73,7 @@ ALLOWED: dict[str, set[str]] = {
     "farm": {
         *("errors", "frame", "media", "noise.profile", "stages", "preset", "stream", "plan"),
         *("atomic", "library", "run", "analyze", "recipe", "masks.spec", "chain", "dials"),
-        *("parameters", "noise.filmgrain", "words"),
+        *("parameters", "noise.graintable", "words"),
     },
     "batch": {"atomic", "errors", "media", "process", "recipe"},
     "quality": {"errors", "frame", "color", "transform", "motion"},

@@ -22,7 +22,7 @@ from vdenoise.media.encoder import EncodeSettings
 from vdenoise.media.reader import OnBadFrame, Reader
 from vdenoise.media.verify import Report
 from vdenoise.media.writer import ClipWriter, open_writer
-from vdenoise.noise.filmgrain import GrainTable
+from vdenoise.noise.graintable import GrainTable
 from vdenoise.noise.profile import NoiseProfile
 from vdenoise.noise.removed import removed_noise
 from vdenoise.plan import Plan, check_film_grain

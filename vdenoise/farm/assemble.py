@@ -36,7 +36,7 @@ from vdenoise.media.reader import Reader
 from vdenoise.media.sequence import target_of
 from vdenoise.media.verify import Report
 from vdenoise.media.writer import check_target
-from vdenoise.noise.filmgrain import GrainTable
+from vdenoise.noise.graintable import GrainTable
 from vdenoise.plan import Plan
 from vdenoise.run import Progress
 

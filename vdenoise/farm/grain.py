@@ -6,7 +6,7 @@ from vdenoise.farm.job import Job
 from vdenoise.farm.planfile import Analysis
 from vdenoise.farm.segments import files_of, frames_of
 from vdenoise.media.reader import Reader
-from vdenoise.noise.filmgrain import GrainTable
+from vdenoise.noise.graintable import GrainTable
 from vdenoise.run import Progress
 from vdenoise.stream import Shots
 

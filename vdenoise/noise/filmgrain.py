@@ -1,48 +1,35 @@
-"""Film grain for AV1, fitted to what a run removed: for the frame headers, or as a table.
-
-The table is the text that aomenc (``--film-grain-table``) and SvtAv1EncApp (``--fgs-table``) read.
+"""Film grain for AV1, fitted to what a run removed.
 
 The fit follows libaom's noise model: in the flattest blocks, least squares for the filter, the
-mean square by level for the scaling. It is made from the source and the finished clip, so it holds
-just what the clip lacks against its source.
+mean square by level for the scaling. For the latter blocks are small, and the flattest of each
+level: what is bright or dark is often small, and its grain the weakest. It is made from the source
+and the finished clip, so it holds just what the clip lacks against its source.
 """
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
-from functools import cached_property
-from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vdenoise.atomic import write_text
-from vdenoise.codes import apply_correction, to_yuv
-from vdenoise.color import lift
 from vdenoise.draws import normal
-from vdenoise.errors import OutputError
-from vdenoise.frame import ClipInfo, PixelFormat, SourceFrame
-from vdenoise.grainparams import LAG, NO_GRAIN, GrainParams, grain_seed
+from vdenoise.grainparams import LAG, GrainParams
 
-TICKS = 10_000_000  # of the table's times, in a second
-FOREVER = 2**63 - 1
 WHITE = 32.0  # standard deviation of the decoder's 8-bit noise before the filter
 
 # Positions before a pixel in scan order, in the order of the table's coefficients
 NEIGHBORS = tuple((y, x) for y in range(-LAG, 1) for x in range(-LAG, LAG + 1) if (y, x) < (0, 0))
 
 _SPREAD = 3.5  # sigmas of the drawn grain that must fit
-_EVERY = 3  # frames
-_BLOCK = 32
-_FLATTEST = 0.4  # share of the blocks that are fitted
+_BLOCK, _SMALL = 32, 8  # pixels: for the filter, and for the strength at a level
+_FLATTEST = 0.4  # share of the blocks that are fitted: of all, and of each level's small ones
 _BINS = 14  # levels at which the strength is fitted: as many as the table has points for luma
 _CHROMA_POINTS = 10
-_LEAST_BLOCKS = 3  # in a level before it counts
+_LEAST_BLOCKS = 12  # small ones in a level before it counts
 _GAIN_SIZE = 192  # of the field on which a filter's gain is measured
 
 
@@ -51,9 +38,8 @@ class GrainFit:
     """Sums over the frames of one shot."""
 
     products: list[Tensor] = field(default_factory=list)  # normal equations of Y, Cb, Cr
-    energy: list[Tensor] = field(default_factory=list)  # (bins,) sum of squares of Y, Cb, Cr
-    count: list[Tensor] = field(default_factory=list)  # (bins,) pixels
-    blocks: list[Tensor] = field(default_factory=list)  # (bins,) blocks
+    # Of Y, Cb, Cr: by level the sums of small blocks' mean squares, of their levels, of blocks
+    strengths: list[Tensor] = field(default_factory=list)  # (3, bins)
 
     def push(self, removed: Sequence[Tensor], clean: Tensor) -> None:
         """Add a frame.
@@ -71,20 +57,18 @@ class GrainFit:
             size = len(NEIGHBORS) + 1
             sizes = [size] + [size + 1] * (len(planes) - 1)
             self.products = [torch.zeros(n, n, dtype=torch.float64) for n in sizes]
-            for sums in (self.energy, self.count, self.blocks):
-                sums.extend(torch.zeros(_BINS, dtype=torch.float64) for _ in planes)
+            self.strengths = [torch.zeros(3, _BINS, dtype=torch.float64) for _ in planes]
         for n, plane in enumerate(planes):
-            level = _resized(clean[0].double(), plane)
-            under = None if n == 0 else _resized(luma[0], plane)
-            for block, bin_ in _flat_blocks(plane, level, under):
+            level = resized(clean[0].double(), plane)
+            under = None if n == 0 else resized(luma[0], plane)
+            for block in _flat_blocks(plane, level, under):
                 self.products[n] += block.T @ block
-                self.energy[n][bin_] += block[:, 0].square().sum()
-                self.count[n][bin_] += len(block)
-                self.blocks[n][bin_] += 1
+            if min(plane.shape) > 2 * _SMALL:
+                self.strengths[n] += _energy_by_level(plane, level)
 
     def params(self) -> GrainParams | None:
         """The entry that fits best; None where nothing was removed."""
-        if not self.products or sum(float(energy.sum()) for energy in self.energy) <= 0:
+        if not self.products or sum(float(s[0].sum()) for s in self.strengths) <= 0:
             return None
         exact = [_filter(products) for products in self.products]
         largest = max(float(taps.abs().max()) for taps in exact)
@@ -97,10 +81,8 @@ class GrainFit:
         most = max(gains) * WHITE * _SPREAD / 127
         halvings = min(max(math.ceil(math.log2(most)), 0), 3)
         curves = [
-            [(x, s / gain * 2**halvings) for x, s in _curve(energy, count, blocks)]
-            for gain, energy, count, blocks in zip(
-                gains, self.energy, self.count, self.blocks, strict=True
-            )
+            [(x, s / gain * 2**halvings) for x, s in _curve(*strengths)]
+            for gain, strengths in zip(gains, self.strengths, strict=True)
         ]
         highest = max((y for curve in curves for _, y in curve), default=0.0)
         bits = min(max(math.floor(math.log2(max(highest, 1e-6)) + 1), 2), 5)
@@ -148,18 +130,14 @@ def _recursive(white: Tensor, weights: Tensor) -> Tensor:
     return torch.from_numpy(values)
 
 
-def _flat_blocks(plane: Tensor, level: Tensor, luma: Tensor | None) -> list[tuple[Tensor, int]]:
-    """(pixels, 1 + neighbors) of each of the flattest blocks, and its level's bin."""
+def _flat_blocks(plane: Tensor, level: Tensor, luma: Tensor | None) -> list[Tensor]:
+    """(pixels, 1 + neighbors) of each of the flattest blocks."""
     height, width = plane.shape
     rows, columns = (height - 2 * LAG) // _BLOCK, (width - 2 * LAG) // _BLOCK
     if min(rows, columns) < 1:
         return []
-    soft = functional.avg_pool2d(level[None, None], 3, 1, 1)[0, 0]
-    slope = functional.pad(soft.diff(dim=0).square()[:, :-1] + soft.diff(dim=1).square()[:-1],
-                           (0, 1, 0, 1))  # fmt: skip
     inside = (slice(LAG, LAG + rows * _BLOCK), slice(LAG, LAG + columns * _BLOCK))
-    rough = functional.avg_pool2d(slope[inside][None, None], _BLOCK).flatten()
-    mean = functional.avg_pool2d(level[inside][None, None], _BLOCK).flatten()
+    rough = functional.avg_pool2d(_steepness(level)[inside][None, None], _BLOCK).flatten()
     chosen = rough.argsort()[: max(1, round(_FLATTEST * len(rough)))]
     found = []
     for at in chosen.tolist():
@@ -172,9 +150,31 @@ def _flat_blocks(plane: Tensor, level: Tensor, luma: Tensor | None) -> list[tupl
             parts.append(moved - center)
         if luma is not None:
             parts.append(luma[size] - luma[size].mean())
-        level_bin = min(int(mean[at].item() / 256 * _BINS), _BINS - 1)
-        found.append((torch.stack(parts).flatten(1).T, max(level_bin, 0)))
+        found.append(torch.stack(parts).flatten(1).T)
     return found
+
+
+def _energy_by_level(plane: Tensor, level: Tensor) -> Tensor:
+    """(3, bins): the mean squares of small blocks added up, their levels, and how many there were;
+    the flattest of each bin."""
+    side = min(_BLOCK, *plane.shape) // 2 * 2 - 1
+    around = functional.avg_pool2d(plane[None, None], side, 1, side // 2, count_include_pad=False)
+    parts = (plane - around[0, 0]).square(), _steepness(level), level
+    power, rough, mean = (functional.avg_pool2d(p[None, None], _SMALL).flatten() for p in parts)
+    bins = (mean / 256 * _BINS).long().clamp(0, _BINS - 1)
+    sums = torch.zeros(3, _BINS, dtype=torch.float64)
+    for n in set(bins.tolist()):
+        here = (bins == n).nonzero()[:, 0]
+        flat = here[rough[here].argsort()[: math.ceil(_FLATTEST * len(here))]]
+        sums[:, n] = torch.stack([power[flat].sum(), mean[flat].sum(), torch.tensor(len(flat))])
+    return sums
+
+
+def _steepness(level: Tensor) -> Tensor:
+    """The square of the slope at every pixel."""
+    soft = functional.avg_pool2d(level[None, None], 3, 1, 1)[0, 0]
+    slope = soft.diff(dim=0).square()[:, :-1] + soft.diff(dim=1).square()[:-1]
+    return functional.pad(slope, (0, 1, 0, 1))
 
 
 def _filter(products: Tensor) -> Tensor:
@@ -185,138 +185,22 @@ def _filter(products: Tensor) -> Tensor:
     return taps if float(products[0, 0]) > 0 else torch.zeros_like(taps)
 
 
-def _curve(energy: Tensor, count: Tensor, blocks: Tensor) -> list[tuple[int, float]]:
+def _curve(energy: Tensor, levels: Tensor, blocks: Tensor) -> list[tuple[int, float]]:
     """(8-bit level, sigma in codes) where blocks enough were seen; the ends are held."""
-    seen = [n for n in range(_BINS) if blocks[n] >= min(_LEAST_BLOCKS, float(blocks.max()))]
-    step = 256 / _BINS
-    points = [
-        (round((n + 0.5) * step), math.sqrt(float(energy[n] / count[n]))) for n in seen if count[n]
-    ]
+    seen = (blocks >= min(_LEAST_BLOCKS, max(float(blocks.max()), 1))).nonzero()[:, 0].tolist()
+    found = {
+        min(max(round(float(levels[n] / blocks[n])), 0), 255): float(energy[n] / blocks[n])
+        for n in seen
+    }
+    points = [(level, math.sqrt(power)) for level, power in sorted(found.items())]
     if len(points) > _CHROMA_POINTS:  # chroma's limit; and so many are enough for luma
         points = [points[round(i * (len(points) - 1) / 9)] for i in range(_CHROMA_POINTS)]
     return points
 
 
-def _resized(x: Tensor, like: Tensor) -> Tensor:
+def resized(x: Tensor, like: Tensor) -> Tensor:
     """Averaged down to the size of a chroma plane."""
     if x.shape == like.shape:
         return x
     height, width = like.shape
     return functional.adaptive_avg_pool2d(x[None, None], (height, width))[0, 0]
-
-
-class GrainTable:
-    """Fits the grain of every shot while a clip is written; once it is, says what to draw."""
-
-    def __init__(
-        self,
-        info: ClipInfo,
-        out: PixelFormat,
-        written: PixelFormat | None = None,
-        *,
-        seed: int = 0,
-        share: float = 1.0,
-    ) -> None:
-        """For a clip like ``info`` whose result is in ``out``.
-
-        Args:
-            info: the source.
-            out: layout of the result.
-            written: as which it is coded, where RGB becomes YUV on the way.
-            seed: of the run.
-            share: of the grain's sigma that a decoder is to draw; tables hold all of it.
-        """
-        self._info, self._out, self._written = info, out, written or out
-        self._seed, self._share = seed, share
-        self._fits: dict[tuple[int, int], GrainFit] = {}
-        self._starts: dict[tuple[int, int], Fraction] = {}
-        self._zero: Fraction | None = None
-
-    def push(self, source: SourceFrame, planes: Sequence[Tensor], shot: tuple[int, int]) -> None:
-        """Add a frame and what became of it; one frame in `_EVERY` of a shot is looked at."""
-        time = source.pts * source.time_base
-        self._zero = time if self._zero is None else self._zero
-        if shot not in self._fits:
-            self._fits[shot], self._starts[shot] = GrainFit(), time - self._zero
-        elif (source.index - shot[0]) % _EVERY:
-            return
-        before, after, full_range = self._as_coded(source.planes, planes)
-        luma_codes, zero = (255.0, 0.0) if full_range else (219.0, 16.0)
-        chroma_codes = 255.0 if full_range else 224.0
-        removed = [(before[0] - after[0]) * luma_codes]
-        if before[1] is not None and after[1] is not None:
-            chroma = torch.stack([_resized(c, before[1][0]) for c in after[1]])
-            removed.append((before[1] - chroma) * chroma_codes)
-        self._fits[shot].push(removed, after[0] * luma_codes + zero)
-
-    def _as_coded(
-        self, source: Sequence[Tensor], planes: Sequence[Tensor]
-    ) -> tuple[tuple[Tensor, Tensor | None], tuple[Tensor, Tensor | None], bool]:
-        """Source and result in working units of what is coded, and whether that is full range."""
-        fmt, out, full_range = self._info.format, self._out, self._info.full_range
-        if self._written.family != out.family:
-            source = apply_correction(source, None, None, fmt, full_range, out=out)
-            source, planes = (to_yuv(each, out, self._written) for each in (source, planes))
-            fmt = out = self._written
-            full_range = False
-        return lift(source, fmt, full_range), lift(planes, out, full_range), full_range
-
-    @cached_property
-    def _params(self) -> list[tuple[int, GrainParams | None]]:
-        """First frame and grain of each shot, once all frames were seen."""
-        return [(shot[0], fit.params()) for shot, fit in self._fits.items()]
-
-    def bits(self, number: int, inter: bool) -> str:
-        """``film_grain_params()`` of a frame, as zeros and ones, once all frames were seen.
-
-        Args:
-            number: absolute number of the frame.
-            inter: whether it is coded as an inter frame.
-        """
-        at = bisect_right(self._params, number, key=lambda entry: entry[0])
-        params = self._params[at - 1][1]
-        if params is None:
-            return NO_GRAIN
-        return params.times(self._share).bits(grain_seed(number, self._seed), inter=inter)
-
-    def save(self, path: Path) -> None:
-        """Write the table; a shot from which nothing was removed has no entry.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
-        starts = [round(self._starts[shot] * TICKS) for shot in self._fits]
-        entries = [
-            (start, end, params)
-            for start, end, (_, params) in zip(
-                starts, [*starts[1:], FOREVER], self._params, strict=True
-            )
-            if params is not None
-        ]
-        save_table(entries, path, seed=self._seed)
-
-
-def save_table(
-    entries: Sequence[tuple[int, int, GrainParams]], path: Path, *, seed: int = 0
-) -> None:
-    """Write a table.
-
-    Args:
-        entries: first time, time after the last, and what to draw, in order; times in `TICKS`.
-        path: where to.
-        seed: of the run; each entry draws its own grain.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    text = ["filmgrn1\n"]
-    for number, (start, end, params) in enumerate(entries):
-        text.append(params.text(start, end, (7391 + 173 * number + 31 * seed) % 65536))
-    try:
-        write_text(path, "".join(text))
-    except OSError as error:
-        raise OutputError(
-            f"The grain table {path} cannot be written: {error.strerror}.",
-            "Name a place that can be written to.",
-            number=12,
-        ) from error
