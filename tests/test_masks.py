@@ -265,6 +265,10 @@ def test_automatic_masks_find_what_they_are_named_for() -> None:
     skin = mask("m=auto:skin")
     assert float(drawn(skin, torch.full((1, 48, 96), 0.6), face, none).min()) == 1
     assert float(drawn(skin, torch.full((1, 48, 96), 0.6), -face, none).max()) == 0
+    shirt = torch.tensor([-0.01, 0.02])[:, None, None].expand(2, 24, 48)  # white in warm light
+    for share, most in ((1, 0.4), (0.75, 0.2), (0.5, 0)):
+        found = drawn(skin, torch.full((1, 48, 96), 0.8), share * shirt, none)
+        assert float(found.max()) <= most
 
 
 def moving(frames: int = 7, sigma: float = 0.03) -> tuple[Tensor, Tensor]:

@@ -25,6 +25,7 @@ _FLAT = 0.02  # deviation in a window that counts as half flat
 # Skin in Cb and Cr, from Chai and Ngan 1999 (Cb 77-127, Cr 133-173 in 8-bit codes), and by luma.
 _SKIN_CB, _SKIN_CR = (-51 / 224, -1 / 224), (5 / 224, 45 / 224)
 _SKIN_SOFT, _SKIN_LUMA = 4 / 224, (0.2, 0.95)
+_SKIN_COLOR = (3 / 224, 9 / 224)  # distance from gray: white walls and shirts lie in that box too
 
 
 def drawn(spec: MaskSpec, luma: Tensor, chroma: Tensor | None, noise: Tensor) -> Tensor:
@@ -129,10 +130,12 @@ def _flat(luma: Tensor, chroma: Tensor | None, noise: Tensor) -> Tensor:
 def _skin(luma: Tensor, chroma: Tensor | None, noise: Tensor) -> Tensor:
     if chroma is None:
         return _nothing(luma)
-    found = torch.ones_like(chroma[0])
+    found, away = torch.ones_like(chroma[0]), torch.zeros_like(chroma[0])
     for plane, (low, high) in zip(chroma, (_SKIN_CB, _SKIN_CR), strict=True):
         even = box_mean(plane, _SMALL)
+        away = away + even.square()
         found = found * _ramp(low - _SKIN_SOFT, low, even) * _ramp(high + _SKIN_SOFT, high, even)
+    found = torch.minimum(found, _ramp(*_SKIN_COLOR, away.sqrt()))
     low, high = _SKIN_LUMA
     even = box_mean(luma[0], _WINDOW)
     lit = _ramp(low - 0.1, low, even) * _ramp(high + 0.05, high, even)
