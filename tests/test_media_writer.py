@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import av
 import pytest
 import torch
+from av.video.codeccontext import VideoCodecContext
 from clips import MATRIX, Clip, picture, write
 
 from vdenoise.codes import apply_correction
@@ -19,7 +21,7 @@ from vdenoise.frame import ClipInfo
 from vdenoise.media import hdr
 from vdenoise.media import movie_writer as writer_module
 from vdenoise.media.encode import choose
-from vdenoise.media.encoder import EncodeSettings
+from vdenoise.media.encoder import EncodeSettings, open_encoder
 from vdenoise.media.movie_writer import MovieWriter
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
@@ -97,6 +99,30 @@ def test_choice_and_a_file_that_verifies(
             with Reader(info) as a, Reader(out) as b:
                 for x, y in zip(a, b, strict=True):
                     assert all(torch.equal(p, q) for p, q in zip(x.planes, y.planes, strict=True))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="Linux")
+def test_no_encoder_makes_threads_real_time_ones(info: ClipInfo, tmp_path: Path) -> None:
+    """Root's SVT-AV1 does: a run took the whole machine, and could wait for itself for ever."""
+
+    def threads() -> list[int]:
+        return [int(path.name) for path in Path("/proc/self/task").iterdir()]
+
+    def policies() -> set[int]:
+        return {os.sched_getscheduler(thread) for thread in threads()}
+
+    before = policies()
+    settings = choose(info, tmp_path / "out.mp4", codec="svt-av1")
+    assert policies() == before
+    copy(info, tmp_path / "out.mp4", settings)
+    assert policies() == before
+    encoder = av.CodecContext.create("libsvtav1", "w")
+    assert isinstance(encoder, VideoCodecContext)
+    encoder.width, encoder.height, encoder.pix_fmt = 64, 64, "yuv420p"
+    encoder.time_base, encoder.framerate = Fraction(1, 25), Fraction(25)
+    without = len(threads())
+    open_encoder(encoder)
+    assert len(threads()) > without and policies() == before
 
 
 def test_dnxhr_by_depth(tmp_path: Path) -> None:

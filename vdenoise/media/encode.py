@@ -25,7 +25,7 @@ from vdenoise.media.codecs import (
     keeps,
     profile_options,
 )
-from vdenoise.media.encoder import EncodeSettings, add_video, open_output
+from vdenoise.media.encoder import EncodeSettings, add_video, open_encoder, open_output
 from vdenoise.media.formats import format_notes, formats_of, yuv_formats_of
 from vdenoise.media.image_encode import choose_images
 from vdenoise.media.sequence import KINDS, is_image
@@ -247,7 +247,7 @@ def _try(info: ClipInfo, settings: EncodeSettings) -> None:
         raise _Unfit(f"{settings.container} does not hold it") from error
     context = stream.codec_context
     try:
-        context.open()
+        open_encoder(context)
     except (av.FFmpegError, ValueError) as error:
         raise _Unfit(
             f"its encoder refuses {info.width}x{info.height} {settings.pixel_format.label} "

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -163,6 +165,26 @@ def configure(
         context.thread_type = ThreadType.AUTO
 
 
+def open_encoder(context: VideoCodecContext) -> None:
+    """Open an encoder, and leave every thread of this process the priority that it has.
+
+    Root's SVT-AV1 makes the thread that opens it, and all that are started afterwards, real-time
+    ones of the highest priority: nothing else on the machine is served, and threads of torch that
+    wait for each other turn in circles for ever.
+    """
+    if not hasattr(os, "sched_getscheduler"):  # SVT-AV1 does it on Linux only
+        context.open()
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        context.open()
+    finally:
+        for thread in (int(path.name) for path in Path("/proc/self/task").iterdir()):
+            with contextlib.suppress(ProcessLookupError):  # it has ended
+                if os.sched_getscheduler(thread) in (os.SCHED_FIFO, os.SCHED_RR):
+                    os.sched_setscheduler(thread, policy, parameters)
+
+
 def add_video_with_hdr(
     output: OutputContainer,
     info: ClipInfo,
@@ -180,7 +202,7 @@ def add_video_with_hdr(
     encoder.framerate, encoder.time_base = info.rate, ticks
     encoder.options = encoder_options(info, settings)
     encoder.flags |= Flags.global_header
-    encoder.open()
+    open_encoder(encoder)
     source = template(CODECS[settings.codec].source, info.hdr)
     stream = output.add_stream_from_template(source.streams.video[0], opaque=True)
     assert isinstance(stream, VideoStream)

@@ -20,6 +20,7 @@ from vdenoise.media.encoder import (
     EncodeSettings,
     add_video,
     add_video_with_hdr,
+    open_encoder,
     open_output,
     tag_dnxhr,
 )
@@ -183,10 +184,9 @@ class Output:
             stream = add_video(output, info, settings, tags=like)
             encoder = stream.codec_context
             encoder.time_base = self._clock.time_base
-        if self._grain is not None:
-            encoder.open()  # it makes the header that is changed here
-            if encoder.extradata:
-                stream.codec_context.extradata = announced(encoder.extradata)
+            open_encoder(encoder)
+        if self._grain is not None and encoder.extradata:
+            stream.codec_context.extradata = announced(encoder.extradata)
         stream.time_base = self._clock.time_base
         matrix = display_matrix(side_data_of(like))
         if matrix is not None:
