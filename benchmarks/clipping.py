@@ -59,12 +59,12 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     for name in chosen.clips:
-        clean = _middle(clips.load_clean(chosen.data, name, chosen.frames))
+        clean = clips.middle(clips.load_clean(chosen.data, name, chosen.frames), SIZE)
         for noise, form in NOISES:
             shown = name == SHOWN and (noise, form) == NOISES[2]
             for row in _rows(name, clean, noise, form, draw=shown):
                 print(row, flush=True)
-                _store(row)
+                results.merge(RESULTS, row, key, clips.SEED)
     write_page()
 
 
@@ -101,12 +101,6 @@ def _rows(name: str, clean: Tensor, noise: Noise, form: Form, *, draw: bool) -> 
     return rows
 
 
-def _middle(clean: Tensor) -> Tensor:
-    """The middle of the picture: enough to judge levels by, and quick."""
-    top, left = ((a - b) // 2 for a, b in zip(clean.shape[-2:], SIZE, strict=True))
-    return clean[..., top : top + SIZE[0], left : left + SIZE[1]].contiguous()
-
-
 def _bias(rgb: Tensor, truth: Tensor, where: Tensor) -> float | None:
     """Mean error in 8-bit codes, None where a clip has hardly such levels."""
     if where.float().mean() < 1e-3:
@@ -117,14 +111,6 @@ def _bias(rgb: Tensor, truth: Tensor, where: Tensor) -> float | None:
 def key(row: Row) -> tuple[str, str, str, str]:
     """What makes a row the same row."""
     return row["clip"], row["noise"], row["form"], row["levels"]
-
-
-def _store(row: Row) -> None:
-    content = results.load(RESULTS) or {"schema": results.SCHEMA, "rows": []}
-    rows = {key(old): old for old in content["rows"]} | {key(row): row}
-    content["machine"] = results.machine()
-    content["rows"] = [rows[name] for name in sorted(rows)]
-    results.save(RESULTS, content)
 
 
 def table() -> str:

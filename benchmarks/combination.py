@@ -48,12 +48,12 @@ def main() -> None:
     """Run what is asked for, merge each row into the results, and write page and picture again."""
     chosen = _arguments()
     torch.set_num_threads(chosen.threads)
-    known = set(_known()) if chosen.missing else set()
+    known = set(results.known(results.COMBINATION, key)) if chosen.missing else set()
     for name in chosen.clips:
         clean = clips.load_clean(chosen.data, name, chosen.frames)
         for row in _rows(name, clean, chosen, known):
             print(row, flush=True)
-            _store(row)
+            results.merge(results.COMBINATION, row, key, clips.SEED)
     results.write_quality_page()
     if chosen.picture:
         cv2.imwrite(str(PICTURE), _picture(chosen.frames, chosen.device))
@@ -79,16 +79,6 @@ def chain(parts: tuple[str, ...], speed: str, proposed: Mapping[str, str]) -> Ch
 def key(row: Mapping[str, Any]) -> Key:
     """What makes a row the same row."""
     return row["clip"], row["noise"], row["speed"], row["parts"]
-
-
-def _known() -> dict[Key, Row]:
-    return {key(row): row for row in results.load(results.COMBINATION).get("rows", [])}
-
-
-def _store(row: Row) -> None:
-    rows = _known() | {key(row): row}
-    content = {"schema": results.SCHEMA, "machine": results.machine(), "seed": clips.SEED}
-    results.save(results.COMBINATION, content | {"rows": [rows[k] for k in sorted(rows)]})
 
 
 def _rows(name: str, clean: Tensor, chosen: argparse.Namespace, known: set[Key]) -> Iterator[Row]:

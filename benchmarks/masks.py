@@ -87,7 +87,7 @@ def main() -> None:
 
 def _rows(chosen: argparse.Namespace, folder: Path) -> Iterator[Row]:
     for name in chosen.clips:
-        clean = _middle(clips.load_clean(chosen.data, name, chosen.frames))
+        clean = clips.middle(clips.load_clean(chosen.data, name, chosen.frames), SIZE)
         ideal = denoised(clips.store(clean, "yuv420p", folder / f"{name}.mkv"))
         for noise in NOISES:
             noisy = noise.added(clean, clips.SEED).clamp(0, 1)
@@ -95,11 +95,6 @@ def _rows(chosen: argparse.Namespace, folder: Path) -> Iterator[Row]:
             found = denoised(clips.store(noisy, "yuv420p", path))
             for mask in chosen.masks:
                 yield {"clip": name, "noise": str(noise), **compared(mask, found, ideal)}
-
-
-def _middle(clean: Tensor) -> Tensor:
-    top, left = ((n - m) // 2 for n, m in zip(clean.shape[-2:], SIZE, strict=True))
-    return clean[..., top : top + SIZE[0], left : left + SIZE[1]]
 
 
 @dataclass(frozen=True, eq=False)

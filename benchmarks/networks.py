@@ -64,26 +64,16 @@ def main() -> None:
     """Run the chosen parts, merge each row into the results, and write the page again."""
     chosen = _arguments()
     torch.set_num_threads(chosen.threads)
-    known = set(_known()) if chosen.missing else set()
+    known = set(results.known(results.NETWORKS, key)) if chosen.missing else set()
     for row in _rows(chosen, lambda *names: names not in known):
         print({k: v for k, v in row.items() if v is not None}, flush=True)
-        _store(row)
+        results.merge(results.NETWORKS, row, key, clips.SEED)
     results.write_quality_page()
 
 
 def key(row: Mapping[str, Any]) -> Key:
     """What makes a row the same row."""
     return row["part"], row["clip"], row["noise"], row["competitor"], row["told"]
-
-
-def _known() -> dict[Key, Row]:
-    return {key(row): row for row in results.load(results.NETWORKS).get("rows", [])}
-
-
-def _store(row: Row) -> None:
-    rows = _known() | {key(row): row}
-    content = {"schema": results.SCHEMA, "machine": results.machine(), "seed": clips.SEED}
-    results.save(results.NETWORKS, content | {"rows": [rows[k] for k in sorted(rows)]})
 
 
 def _rows(chosen: argparse.Namespace, wanted: Wanted) -> Iterator[Row]:

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ LEADERS = ("nlmeans", "fftdnoiz", "bm3d", "dctdnoiz", "mc_degrain+BM3D", "mc_deg
 KINDS = ("gaussian-10", "gaussian-20", "gaussian-40", "sensor", "film", "compressed")
 
 Row = dict[str, Any]
+Key = tuple[str, ...]
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -67,6 +68,18 @@ def save(path: Path, content: dict[str, Any]) -> None:
     fresh = path.with_suffix(".new")  # whoever reads meanwhile finds a whole file
     fresh.write_text(f'{head[:-2]},\n "rows": [\n{body}\n ]\n}}\n')
     fresh.replace(path)
+
+
+def known(path: Path, key: Callable[[Row], Key]) -> dict[Key, Row]:
+    """The rows on file now, by what makes a row the same row."""
+    return {key(row): row for row in load(path).get("rows", [])}
+
+
+def merge(path: Path, row: Row, key: Callable[[Row], Key], seed: int) -> None:
+    """Put a row in the place of its old one, or among the others."""
+    rows = known(path, key) | {key(row): row}
+    content = {"schema": SCHEMA, "machine": machine(), "seed": seed}
+    save(path, content | {"rows": [rows[name] for name in sorted(rows)]})
 
 
 def key(row: Row) -> tuple[str, str, str]:
