@@ -15,7 +15,7 @@ from vdenoise.frame import Block
 from vdenoise.nets import ARCHITECTURES, build, fitting, shapes_of
 from vdenoise.nets.autoencoder import Autoencoder
 from vdenoise.nets.base import BANDS, NetInput, Network, example, halo, macs_per_pixel, parameters
-from vdenoise.nets.color import from_rgb, rgb_sigma, to_rgb
+from vdenoise.nets.color import RgbNetwork, from_rgb, rgb_sigma, to_rgb
 from vdenoise.nets.dncnn import DnCnn, FDnCnn
 from vdenoise.nets.drunet import DruNet
 from vdenoise.nets.fastdvdnet import FastDvdNet
@@ -115,6 +115,21 @@ def test_costs_are_those_of_the_papers() -> None:
         net = build(architecture)
         assert parameters(net) == pytest.approx(count, rel=1e-6)
         assert macs_per_pixel(net) / 1000 == pytest.approx(kilo_macs, rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["dncnn", "fdncnn", "ffdnet", "autoencoder"])
+def test_what_goes_into_a_network_that_begins_to_learn_comes_out(name: str) -> None:
+    """With torch's own random weights a billionth of it does: nothing is ever learned."""
+    torch.manual_seed(5)
+    net = build(name)
+    one, other = torch.rand(2, 1, 3, 32, 32)
+    sigma = torch.full((1, 1, 32, 32), 0.1)
+    assert isinstance(net, RgbNetwork)
+    with torch.no_grad():
+        answers = [net.change(rgb, sigma, example(net)) for rgb in (one, other)]
+    if name != "dncnn":  # they answer with the picture
+        answers = [answers[0] + one, answers[1] + other]
+    assert float((answers[0] - answers[1]).std()) > 0.1 * float((one - other).std())
 
 
 @pytest.mark.parametrize("dim", [-1, -2], ids=["across", "down"])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vdenoise.nets.base import NetInput, halo
-from vdenoise.nets.color import RgbNetwork
+from vdenoise.nets.color import RgbNetwork, start
 
 
 class Autoencoder(RgbNetwork):
@@ -27,6 +27,7 @@ class Autoencoder(RgbNetwork):
             *(_level(nn.ConvTranspose2d(b, a, 2, 2), a) for a, b in reversed(pairs))
         )
         self.tail = nn.Conv2d(widths[0], 3, 3, padding=1)
+        start(self)
 
     @property
     def multiple(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vdenoise.color import CB_SCALE, CR_SCALE, KB, KG, KR
 from vdenoise.nets.base import Input, NetInput, Network
@@ -42,6 +42,19 @@ class RgbNetwork(Network):
         picture, left = x.averaged
         change = self.change(to_rgb(picture), rgb_sigma(x.sigma * left), x)
         return from_rgb(change.float()) + (picture - x.average)
+
+
+def start(net: nn.Module) -> None:
+    """Random weights by which convolutions keep the size of what goes through (He et al. 2015).
+
+    Torch's own shrink it at each layer: behind twenty of them nothing is left, and nothing is
+    learned. The papers' authors normalised batches instead, and merged that into their weights.
+    """
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
 
 def to_rgb(x: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from vdenoise.errors import UsageError
 from vdenoise.nets.base import Input, NetInput, halo
-from vdenoise.nets.color import RgbNetwork
+from vdenoise.nets.color import RgbNetwork, start
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -54,6 +54,7 @@ class DnCnn(RgbNetwork):
                 layers.append(nn.BatchNorm2d(width, eps=1e-4))
             layers.append(nn.ReLU())
         self.model = nn.Sequential(*layers, nn.Conv2d(width, channels, 3, padding=1))
+        start(self)
 
     @property
     def halo(self) -> int:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vdenoise.nets.base import NetInput, halo
-from vdenoise.nets.color import RgbNetwork
+from vdenoise.nets.color import RgbNetwork, start
 
 
 class FfdNet(RgbNetwork):
@@ -29,6 +29,7 @@ class FfdNet(RgbNetwork):
         for _ in range(depth - 2):
             layers += [nn.Conv2d(width, width, 3, padding=1), nn.ReLU()]
         self.model = nn.Sequential(*layers, nn.Conv2d(width, 4 * channels, 3, padding=1))
+        start(self)
 
     @property
     def multiple(self) -> int:
