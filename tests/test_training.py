@@ -233,6 +233,15 @@ def test_training_starts_from_a_smaller_network(data: Path, pool: Path, tmp_path
         train(short(data, pool, "network=dncnn", start), tmp_path / "d", "cpu", Silent())
 
 
+def test_what_batches_are_normalised_by_is_kept(data: Path, pool: Path, tmp_path: Path) -> None:
+    """Validation and weights use what was seen in training, and do not change it."""
+    done = train(short(data, pool, "network=dncnn", "steps=2"), tmp_path / "d", "cpu", Silent())
+    seen, kept = checkpoint(tmp_path / "d"), load_file(done.weights)
+    name = "model.3.running_var"
+    assert not torch.equal(kept[name], torch.ones_like(kept[name]))
+    assert any(same(held.get(name), kept[name]) for held in seen.values() if isinstance(held, dict))
+
+
 def test_a_student_learns_from_its_teacher(data: Path, pool: Path, tmp_path: Path) -> None:
     train(short(data, pool), tmp_path / "teacher", "cpu", Silent())
     weights = tmp_path / "teacher" / "weights.safetensors"

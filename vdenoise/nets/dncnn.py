@@ -78,13 +78,16 @@ class FDnCnn(DnCnn):
 
 
 def plain() -> DnCnn:
-    """As published for color pictures of unknown noise: 20 convolutions of 64 channels."""
-    return DnCnn()
+    """For color pictures of unknown noise: 20 convolutions of 64 channels, as its authors train it.
+
+    Without normalisation it stays at "no noise" when it is trained.
+    """
+    return DnCnn(normed=True)
 
 
 def told() -> FDnCnn:
-    """FDnCNN as published for color pictures."""
-    return FDnCnn(told=True)
+    """FDnCNN for color pictures, as its authors train it."""
+    return FDnCnn(normed=True, told=True)
 
 
 def fitting(shapes: Shapes) -> DnCnn | None:

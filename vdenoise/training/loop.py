@@ -167,7 +167,7 @@ def _learner(config: Config, device: torch.device) -> Learner:
         net.parameters(), lr=o.rate, betas=(0.9, 0.99), weight_decay=o.weight_decay
     )
     scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
-    return Learner(net, copy.deepcopy(net), optimiser, scaler)
+    return Learner(net, copy.deepcopy(net).eval(), optimiser, scaler)
 
 
 def _begin(net: Network, start: Path) -> None:
@@ -230,6 +230,8 @@ def _follow(mean: Network, net: Network, decay: float, step: int) -> None:
     decay = min(decay, (step + 1) / (step + 10))
     with torch.no_grad():
         torch._foreach_lerp_(list(mean.parameters()), list(net.parameters()), 1 - decay)
+        for kept, seen in zip(mean.buffers(), net.buffers(), strict=True):
+            kept.copy_(seen)  # what batch normalisation averages is a mean already
 
 
 def _check(
