@@ -1,7 +1,8 @@
-"""Every preset on the footage it is meant for: ``python -m benchmarks.presets``.
+"""Every preset on the footage it is meant for: ``python -m benchmarks.presets --data FOLDER``.
 
-The footage is our own sample without noise, made to look like it: noise, codec, tape or animation
-on top. Each preset runs from its own measurement; ``auto`` runs beside it. Writes
+The footage is our own sample without noise, or a clip in ``--data``, made to look like it: noise,
+codec, tape or animation on top. Each preset runs from its own measurement; beside it run ``auto``,
+and the preset with other values where its reasons say that they are worse. Writes
 ``results/presets.json``, ``docs/presets/NAME.jpg`` (noisy, clean, removed, at 200 %) and
 ``docs/presets.md``. What a preset leaves on purpose costs it PSNR: the pictures say why.
 """
@@ -10,7 +11,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -21,7 +23,7 @@ from torch.nn import functional
 
 from benchmarks import clips, results
 from benchmarks.combination import Picture, tile
-from vdenoise.chain import Layer, resolve
+from vdenoise.chain import Chain, Layer, resolve
 from vdenoise.evaluation.measure import run_chain
 from vdenoise.evaluation.protocol import Given, decoded
 from vdenoise.library import shipped
@@ -49,6 +51,9 @@ class Footage:
     make: Making  # clean R'G'B' (T, 3, H, W) to the clean and the noisy clip
     crf: float | None = None  # of x264, after the noise; None: lossless
     corner: tuple[int, int] = WALL
+    clip: str = clips.SAMPLE  # or one of `clips.CLEAN`
+    step: int = 1  # every n-th frame: how many times as fast
+    instead: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # values by their text
 
 
 def sensor(shot: float) -> Making:
@@ -106,23 +111,78 @@ def _along_lines(x: Tensor, width: int) -> Tensor:
     return functional.avg_pool2d(padded, (1, width), stride=1)
 
 
-FOOTAGE: Mapping[str, Footage] = {
-    "auto": Footage("camera noise", sensor(0.01)),
-    "high-iso": Footage("camera noise of a very high ISO", sensor(0.04)),
-    "film-scan": Footage(
-        "film grain", lambda x: (x, synth.film_grain(x, 12 / 255, size=0.8, seed=SEED))
+def moving_drawing(clean: Tensor) -> tuple[Tensor, Tensor]:
+    """The drawn scene as it moves, slight noise."""
+    return clean, synth.gaussian(clean, 5 / 255, seed=SEED)
+
+
+_WITHOUT_NETWORK = {"without the network": {"net.method": "none"}}
+_WITH_NETWORK = {"with the network": {"net.method": "cnn"}}
+_STATIC = {"frames compared where they stand": {"temporal.method": "static"}}
+_NEIGHBORS = {
+    "one neighbor each side": {"temporal.radius": 1},
+    "three, and threshold 50": {"temporal.motion_threshold": 50, "temporal.radius": 3},
+    "85 % of luma": {"output.luma": 85},
+}
+
+FOOTAGE: Mapping[str, tuple[Footage, ...]] = {
+    "auto": (Footage("camera noise", sensor(0.01)),),
+    "high-iso": (
+        Footage(
+            "camera noise of a very high ISO",
+            sensor(0.04),
+            instead=_WITHOUT_NETWORK
+            | {"5 % more taken for noise": {"noise.sigma_scale": 1.05}}
+            | {f"{share} % of luma": {"output.luma": share} for share in (85, 100)},
+        ),
     ),
-    "compression": Footage("camera noise through x264 CRF 28", sensor(0.01), 28),
-    "chroma": Footage("color speckle on clean luma", color_blotches),
-    "anime": Footage("drawings held for three frames, slight noise", animation),
-    "action": Footage("camera noise", sensor(0.02)),
-    "interview": Footage("camera noise", sensor(0.01), corner=FACE),
-    "surveillance": Footage(
-        "a fixed infrared camera, x264 CRF 30", fixed_camera, 30, corner=(150, 40)
+    "film-scan": (
+        Footage("film grain", lambda x: (x, synth.film_grain(x, 12 / 255, size=0.8, seed=SEED))),
     ),
-    "tape": Footage("tape: narrow color, noise along the lines", tape),
-    "fast-preview": Footage("camera noise", sensor(0.01)),
-    "max": Footage("camera noise of a high ISO", sensor(0.02)),
+    "compression": (Footage("camera noise through x264 CRF 28", sensor(0.01), 28),),
+    "chroma": (Footage("color speckle on clean luma", color_blotches),),
+    "anime": (
+        Footage(
+            "drawings held for three frames, slight noise",
+            animation,
+            instead=_STATIC | _WITH_NETWORK | {"without debanding": {"deband.strength": 0}},
+        ),
+        Footage("a drawn scene that moves, slight noise", moving_drawing, instead=_STATIC),
+    ),
+    "action": (
+        Footage("camera noise", sensor(0.02), instead=_NEIGHBORS),
+        Footage(
+            "a tennis match, camera noise, three times as fast",
+            sensor(0.02),
+            clip="tennis",
+            step=3,
+            instead=_NEIGHBORS,
+        ),
+    ),
+    "interview": (Footage("camera noise", sensor(0.01), corner=FACE),),
+    "surveillance": (
+        Footage(
+            "a fixed infrared camera, x264 CRF 30",
+            fixed_camera,
+            30,
+            corner=(150, 40),
+            instead={
+                "motion followed": {"temporal.method": "mean"},
+                "90 % of luma": {"output.luma": 90},
+            },
+        ),
+    ),
+    "tape": (
+        Footage(
+            "tape: narrow color, noise along the lines",
+            tape,
+            instead=_WITHOUT_NETWORK
+            | {"two neighbors each side": {"temporal.radius": 2}}
+            | {"with --sharpen 0.5": {"sharpen.method": "unsharp", "sharpen.strength": 0.5}},
+        ),
+    ),
+    "fast-preview": (Footage("camera noise", sensor(0.01)),),
+    "max": (Footage("camera noise of a high ISO", sensor(0.02)),),
 }
 
 
@@ -130,16 +190,17 @@ def main() -> None:
     """Run what is asked for, merge it into the results, and write pictures and page."""
     chosen = _arguments()
     torch.set_num_threads(chosen.threads)
-    clean = clips.load_clean(None, clips.SAMPLE, chosen.frames)
     FOLDER.mkdir(exist_ok=True)
     for name in chosen.presets:
-        row, picture = _measured(name, clean, chosen.device)
-        print(row, flush=True)
-        cv2.imwrite(str(FOLDER / f"{name}.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
-        known = {r["preset"]: r for r in results.load(results.PRESETS).get("rows", [])}
-        rows = known | {name: row}
+        rows, pictures = zip(
+            *(_measured(name, footage, chosen) for footage in FOOTAGE[name]),
+            strict=True,
+        )
+        print(*rows, sep="\n", flush=True)
+        cv2.imwrite(str(FOLDER / f"{name}.jpg"), pictures[0], [cv2.IMWRITE_JPEG_QUALITY, 90])
+        known = [r for r in results.load(results.PRESETS).get("rows", []) if r["preset"] != name]
         content = {"schema": results.SCHEMA, "machine": results.machine(), "seed": SEED}
-        ordered = [rows[preset] for preset in FOOTAGE if preset in rows]
+        ordered = sorted([*known, *rows], key=lambda row: list(FOOTAGE).index(row["preset"]))
         results.save(results.PRESETS, content | {"rows": ordered})
     PAGE.write_text(page(results.load(results.PRESETS)["rows"]), encoding="utf-8")
 
@@ -157,25 +218,28 @@ def given(footage: Footage, clean: Tensor) -> Given:
     return Given("420", tuple(given), decoded(reference, "420"))
 
 
-def _measured(name: str, clean: Tensor, device: str) -> tuple[Row, Picture]:
-    footage = FOOTAGE[name]
-    made = given(footage, clean)
-    row: Row = {"preset": name, "footage": footage.text, "frames": len(clean)}
-    answers = {"noisy": made.answer(made.planes)}
-    for preset in dict.fromkeys((name, "auto")):
-        done = run_chain(
-            made,
-            lambda found, preset=preset: resolve(
-                load(preset), [Layer("measurement", found if preset == "auto" else {})]
-            ),
-            None,
-            device,
-        )
-        answers["preset" if preset == name else "auto"] = done.rgb
-    answers.setdefault("auto", answers["preset"])
+def _measured(name: str, footage: Footage, chosen: argparse.Namespace) -> tuple[Row, Picture]:
+    clean = clips.load_clean(chosen.data, footage.clip, chosen.frames * footage.step)
+    made = given(footage, clean[:: footage.step].contiguous())
+    row: Row = {"preset": name, "footage": footage.text, "frames": len(made.planes)}
+
+    def answer(preset: str, values: Mapping[str, Any]) -> Tensor:
+        def chain(found: Mapping[str, str]) -> Chain:
+            measured = Layer("measurement", found if preset == "auto" else {})
+            return resolve(load(preset), [measured, Layer("instead", values)])
+
+        return run_chain(made, chain, None, chosen.device).rgb
+
+    def judged(rgb: Tensor) -> list[float]:
+        return [round(psnr(made.reference, rgb), 2), round(flicker(made.reference, rgb), 2)]
+
+    answers = {"noisy": made.answer(made.planes), "preset": answer(name, {})}
+    answers["auto"] = answers["preset"] if name == "auto" else answer("auto", {})
     for label, rgb in answers.items():
-        row[f"psnr_{label}"] = round(psnr(made.reference, rgb), 2)
-        row[f"flicker_{label}"] = round(flicker(made.reference, rgb), 2)
+        row[f"psnr_{label}"], row[f"flicker_{label}"] = judged(rgb)
+    row["instead"] = {
+        text: judged(answer(name, values)) for text, values in footage.instead.items()
+    }
     return row, _picture(name, answers, footage.corner)
 
 
@@ -191,22 +255,23 @@ def _picture(name: str, answers: Mapping[str, Tensor], corner: tuple[int, int]) 
 
 def page(rows: list[Row]) -> str:
     """``docs/presets.md``: every preset's intent and reasons, what it measured, its picture."""
-    measured = {row["preset"]: row for row in rows}
     parts = [
         "# Presets",
         "<!-- Made by `python -m benchmarks.presets` from presets/*.toml and "
         "benchmarks/results/presets.json. -->",
         "What each is for, why its values are what they are, and what it does to footage of its "
-        "kind, made from our own sample: PSNR in dB and flicker in 8-bit codes against the same "
-        "scene without noise, with `auto` beside it. Presets that leave noise on purpose have a "
-        "lower PSNR than `auto`, and should. Pictures: noisy, result, and what was removed, four "
-        "times amplified, at 200 %.",
+        "kind, made from our own sample where nothing else is said: PSNR in dB and flicker in "
+        "8-bit codes against the same scene without noise, with `auto` beside it, and what other "
+        "values would give. Presets that leave noise on purpose have a lower PSNR than `auto`, "
+        "and should. Pictures: noisy, result, and what was removed, four times amplified, at "
+        "200 %.",
     ]
     for name in shipped():
-        preset, row = load(name), measured.get(name)
+        preset, measured = load(name), [row for row in rows if row["preset"] == name]
         parts += [f"## {name}", preset.about, " ".join(preset.why.split())]
-        if row is not None:
-            parts += [_table(row), f"![{name}: noisy, result, removed](presets/{name}.jpg)"]
+        parts += [_table(row) for row in measured]
+        if measured:
+            parts.append(f"![{name}: noisy, result, removed](presets/{name}.jpg)")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -219,6 +284,10 @@ def _table(row: Row) -> str:
         f"| {text} | {row[f'psnr_{key}']:.2f} | {row[f'flicker_{key}']:.2f} |"
         for key, text in labels.items()
     ]
+    lines += [
+        f"| {row['preset']}, but {text} | {quality:.2f} | {change:.2f} |"
+        for text, (quality, change) in row["instead"].items()
+    ]
     return "\n".join(lines)
 
 
@@ -229,7 +298,8 @@ def _arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("presets", nargs="*", default=list(FOOTAGE), metavar="PRESET")
-    parser.add_argument("--frames", type=int, default=10, help="first frames of the sample")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the clean clips")
+    parser.add_argument("--frames", type=int, default=10, help="first frames of each clip")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()

@@ -221,7 +221,12 @@ def test_the_lead_is_over_the_best_single_part():
 def test_every_preset_has_footage_a_picture_and_its_page():
     assert set(presets.FOOTAGE) == set(library.shipped())
     rows = results.load(results.PRESETS)["rows"]
-    assert [row["preset"] for row in rows] == list(presets.FOOTAGE)
+    measured = [(row["preset"], row["footage"], list(row["instead"])) for row in rows]
+    assert measured == [
+        (name, footage.text, list(footage.instead))
+        for name, meant in presets.FOOTAGE.items()
+        for footage in meant
+    ]
     assert all((presets.FOLDER / f"{name}.jpg").is_file() for name in presets.FOOTAGE)
     made = presets.page(rows)
     assert presets.PAGE.read_text(encoding="utf-8") == made, "run: python -m benchmarks.presets"
