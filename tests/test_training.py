@@ -30,7 +30,7 @@ from vdenoise.training.batches import BLIND, batch
 from vdenoise.training.card import digest, licences
 from vdenoise.training.checkpoint import CHECKPOINT
 from vdenoise.training.config import Config, overridden, recipes
-from vdenoise.training.degrade import patterned, true_noise, unshifted
+from vdenoise.training.degrade import graded, patterned, true_noise, unshifted
 from vdenoise.training.examples import Recipe, make
 from vdenoise.training.export import export_weights
 from vdenoise.training.loading import draw
@@ -397,6 +397,35 @@ def test_what_clipping_does_to_a_level_is_no_noise() -> None:
     )
     assert table.spectrum[0, 0, 0] < 1.1 < 10 < shifted.spectrum[0, 0, 0]
     assert abs(table.temporal_correlation) < 0.02 < shifted.temporal_correlation
+
+
+def test_noise_is_told_at_the_level_that_clipping_leaves() -> None:
+    """A black that noise has lifted is measured, and looked up, where it lies by then."""
+    dark, sigma = torch.cat([flat(0.0), flat(0.13)], 3), 0.3
+    noisy = synth.gaussian(dark, sigma, seed=4).clamp(0, 1)
+    centered = unshifted(noisy, dark)
+    seen = from_rgb(dark + noisy - centered, False)[0]
+    black = float(noisy[..., :128].mean())
+    assert black == pytest.approx(sigma / np.sqrt(2 * np.pi), rel=0.05)
+    truth = float(from_rgb(noisy, False)[0][..., :128].std())
+    found, at_clean_levels = (
+        float(table.sigma_at(torch.full((1, 1, 1, 1), black))[0, 0])
+        for table in (
+            true_noise(*from_rgb(centered, False), *from_rgb(dark, False), levels)
+            for levels in (seen, None)
+        )
+    )
+    assert abs(found - truth) < 0.5 * abs(at_clean_levels - truth)
+
+
+def test_grades_crush_blacks_and_blow_out_whites_now_and_then() -> None:
+    ramp = torch.linspace(0.02, 0.9, 96).expand(1, 3, 96, 96)
+    found = [graded(ramp, np.random.default_rng(seed)) for seed in range(60)]
+    assert all(x.amin() >= 0 and x.amax() <= 1 for x in found)
+    assert sum(torch.equal(x, ramp) for x in found) > 20
+    assert sum(float((x == 0).float().mean()) > 0.01 for x in found) > 5
+    assert sum(float((x == 1).float().mean()) > 0.01 for x in found) > 2
+    assert sum(float(x.amin()) > 0.03 for x in found) > 2
 
 
 def test_stills_move_steadily() -> None:

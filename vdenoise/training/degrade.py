@@ -61,12 +61,16 @@ def _fenced(clean: Tensor, where: Tensor, x: Tensor, y: Tensor, rng: np.random.G
 
 
 def graded(clean: Tensor, rng: np.random.Generator) -> Tensor:
-    """Darker, flatter or of other color, half of the time: cameras and graders do."""
+    """Darker, flatter, harder or of other color, half of the time: cameras and graders do.
+
+    Blacks are lifted or crushed, and whites blown out: where noise was cut at an end, a network
+    has to know black and white from what lies beside them.
+    """
     if rng.random() < 0.5:
         return clean
-    gain = float(np.exp(rng.uniform(-0.9, 0.1)))
+    gain = float(np.exp(rng.uniform(-0.9, 0.4)))
     tint = torch.from_numpy(np.exp(rng.standard_normal(3).astype(np.float32) * 0.05))
-    lift_ = float(rng.uniform(0, 0.06))
+    lift_ = float(rng.uniform(-0.08, 0.06))
     return (clean * gain * tint[:, None, None] * (1 - lift_) + lift_).clamp(0, 1)
 
 
@@ -138,15 +142,21 @@ def unshifted(noisy: Tensor, clean: Tensor) -> Tensor:
 
 
 def true_noise(
-    luma: Tensor, chroma: Tensor, clean_luma: Tensor, clean_chroma: Tensor
+    luma: Tensor,
+    chroma: Tensor,
+    clean_luma: Tensor,
+    clean_chroma: Tensor,
+    seen: Tensor | None = None,
 ) -> NoiseTable:
     """The profile of a difference that is known: sigma by level, spectrum, correlation in time.
 
     Args:
         luma, clean_luma: (T, 1, H, W).
         chroma, clean_chroma: (T, 2, h, w).
+        seen: (T, 1, H, W) the levels at which a measurement finds that noise, where they are not
+            those of the clean luma: clipping moves them.
     """
-    level = clean_luma.clamp(0, 1)
+    level = (clean_luma if seen is None else seen).clamp(0, 1)
     factor = luma.shape[-1] // chroma.shape[-1]
     small = functional.avg_pool2d(level, factor)
     errors = [(luma - clean_luma)[:, 0], *(chroma - clean_chroma).unbind(1)]

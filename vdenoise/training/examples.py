@@ -107,7 +107,9 @@ def make(
     if kind != "gaussian" or rng.random() < 0.4:  # a file rounds and clips
         luma, chroma = (luma * 219).round() / 219, (chroma * 224).round() / 224
         luma, chroma = luma.clamp(-16 / 219, 239 / 219), chroma.clamp(-128 / 224, 127 / 224)
-    noise = true_noise(*from_rgb(unshifted(told, clean), subsampled), clean_luma, clean_chroma)
+    centered = unshifted(told, clean)
+    seen = from_rgb(clean + told - centered, subsampled)[0]
+    noise = true_noise(*from_rgb(centered, subsampled), clean_luma, clean_chroma, seen)
     core = slice(radius, radius + recipe.frames)
     if radius and rng.random() < 0.15:  # the end of a shot
         core = slice(0, recipe.frames)
