@@ -73,7 +73,7 @@ def careless() -> Network:
 
 
 class Silent:
-    def start(self, phase: str, frames: int) -> None:
+    def start(self, phase: str, frames: int, *, unit: str = "fps") -> None:
         pass
 
     def advance(self, busy: Mapping[str, float]) -> None:
@@ -167,7 +167,9 @@ def test_the_command_writes_weights_that_run(
     with monkeypatch.context() as patch:
         patch.setattr(adapting.Check, "better", False)
         assert cli.status([*command, "--steps", "1"]) == 9
-    assert "nothing was written" in capsys.readouterr().err and not target.exists()
+    said = capsys.readouterr().err
+    assert "nothing was written" in said and not target.exists()
+    assert " steps/s" in said and "fps" not in said
     monkeypatch.setattr(adapting.Check, "better", True)
     assert cli.status([*command, "--steps", "20"]) == 0
     model = find(str(target))

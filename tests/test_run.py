@@ -39,7 +39,7 @@ class Quiet:
         self.done = 0
         self.stop_at = stop_at
 
-    def start(self, phase: str, frames: int) -> None:
+    def start(self, phase: str, frames: int, *, unit: str = "fps") -> None:
         self.phases.append((phase, frames))
 
     def advance(self, busy: dict[str, float]) -> None:

@@ -54,7 +54,7 @@ class Silent:
     def validated(self, step: int, score: Score) -> None:
         self.scores.append(score)
 
-    def start(self, phase: str, frames: int) -> None:
+    def start(self, phase: str, frames: int, *, unit: str = "fps") -> None:
         pass
 
     def advance(self, busy: Mapping[str, float]) -> None:

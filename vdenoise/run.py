@@ -33,8 +33,8 @@ from vdenoise.stream import Ahead, Shots, Sink
 class Progress(Protocol):
     """Who is told how far a run is. Called from the thread that runs it."""
 
-    def start(self, phase: str, frames: int) -> None:
-        """A pass over ``frames`` frames begins."""
+    def start(self, phase: str, frames: int, *, unit: str = "fps") -> None:
+        """A pass over ``frames`` frames, or other things done at so many ``unit``, begins."""
         ...
 
     def advance(self, busy: dict[str, float]) -> None:

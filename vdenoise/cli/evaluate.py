@@ -116,7 +116,7 @@ def evaluate(ctx: click.Context, /, **options: Any) -> None:
     rows: list[Row] = []
     with ui.Reporter("auto") as reporter:
         jobs = len(material) * len(noises) * options["seeds"] * len(options["forms"])
-        reporter.start("evaluate", jobs * len(competitors))
+        reporter.start("evaluate", jobs * len(competitors), unit="clips/s")
         for each in material:
             clean = each.read(options["frames"])
             for noise in noises:

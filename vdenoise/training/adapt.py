@@ -144,7 +144,7 @@ def adapt(
     learned, checked = windows(info, cuts, reach)
     here = Chain(tuple(stages), precision)
     base = copy.deepcopy(net).float().eval().requires_grad_(False)
-    progress.start("adapt", len(learned) + len(checked) + steps)
+    progress.start("adapt", len(learned) + len(checked) + steps, unit="steps/s")
 
     def seen(first: int, frames: int) -> tuple[Planes, Planes, NoiseTable]:
         noisy, table = read(info, first, frames, rng), profile.at(first).table()

@@ -61,7 +61,7 @@ def make_pack(
     sources = find(folder)
     clips = [source for source in sources if not source.is_still]
     stills = [source for source in sources if source.is_still]
-    progress.start("pack", len(sources))
+    progress.start("pack", len(sources), unit="files/s")
     for clip in clips:
         _pack_clip(clip, _place(clip, folder, target).with_suffix(".mkv"), threads)
         progress.advance({})
