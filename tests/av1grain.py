@@ -17,10 +17,18 @@ import torch
 from av.bitstream import BitStreamFilterContext
 from torch import Tensor
 
+from vdenoise.draws import normal
 from vdenoise.grainparams import LAG, GrainParams
+from vdenoise.stages.grain import bell, filter_for, filtered
 
 SIZE = (256, 192)
 _LINE = re.compile(r"^(\d+)\s+(\S+)\s+([01]+) = -?\d+$")
+
+
+def field_of(size: float, height: int, width: int, *words: int) -> Tensor:
+    """(height, width) of variance 1: grains of this standard deviation, in pixels."""
+    white = normal(range(height + 16), range(width + 16), *words)
+    return filtered(white, filter_for(bell(size)))
 
 
 def grain_bits(params: GrainParams, seed: int, inter: bool) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from av.bitstream import BitStreamFilterContext
+from av1grain import field_of
 from clips import HDR_OPTIONS, Clip, frame_of, write
 from test_filmgrain import lag
 
@@ -27,7 +28,6 @@ from vdenoise.media.av1_units import FRAME, FRAME_HEADER, UnreadableHeader, obus
 from vdenoise.media.hdr import comparable
 from vdenoise.media.probe import probe
 from vdenoise.noise.filmgrain import GrainFit, drawn
-from vdenoise.stages.grain import _field, bell
 
 FAST = ("--speed", "veryfast", "--temporal-radius", "1", "--spatial", "gaussian", "--cuts", "off")
 AV1 = ("--codec", "svt-av1")
@@ -132,7 +132,7 @@ def params(sigma: Callable[[float], float] = lambda level: 6.0, chroma: float = 
     fit = GrainFit()
     for t in range(4):
         y, u, v = (
-            _field(bell(0.8), range(h), range(w), (0, t, n), torch.device("cpu"))
+            field_of(0.8, h, w, 0, t, n)
             for n, (h, w) in enumerate(((352, 480), (176, 240), (176, 240)))
         )
         ramp = torch.linspace(16, 235, 480).expand(352, 480)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from av1grain import drawn_by_the_decoder
+from av1grain import drawn_by_the_decoder, field_of
 from clips import Clip, write
 from torch import Tensor
 
@@ -15,7 +15,6 @@ from vdenoise.errors import OutputError
 from vdenoise.grainparams import GrainParams
 from vdenoise.noise.filmgrain import GrainFit, drawn
 from vdenoise.noise.graintable import FOREVER, save_table
-from vdenoise.stages.grain import _field, bell
 
 FAST = ("--speed", "veryfast", "--temporal-radius", "1", "--spatial", "gaussian")
 SIZE = 0.8  # of the grain, in pixels
@@ -38,7 +37,7 @@ def fitted() -> GrainParams:
     fit = GrainFit()
     for t in range(4):
         y, u, v = (
-            _field(bell(SIZE), range(h), range(w), (0, t, n), torch.device("cpu"))
+            field_of(SIZE, h, w, 0, t, n)
             for n, (h, w) in enumerate(((352, 480), (176, 240), (176, 240)))
         )
         ramp = torch.linspace(16, 235, 480).expand(352, 480)
@@ -88,7 +87,7 @@ def test_what_is_bright_and_small_has_its_own_strength() -> None:
     strength = torch.where(level > 200, 2.0, 6.0)
     fit = GrainFit()
     for t in range(3):
-        field = _field(bell(SIZE), range(320), range(480), (0, t, 0), torch.device("cpu"))
+        field = field_of(SIZE, 320, 480, 0, t, 0)
         fit.push([(field * strength)[None]], level[None])
     found = fit.params()
     assert found is not None

@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from av1grain import field_of
 from clips import Clip, write
 from pictures import banded, finished, psnr, scene
 from test_run import NOISE, Quiet, chain, denoised, planes, planned, same
@@ -26,8 +27,9 @@ from vdenoise.noise import synth
 from vdenoise.noise.profile import LEVELS, NoiseProfile
 from vdenoise.preset import load
 from vdenoise.stages import FINISHING, SLOTS, stage_class
-from vdenoise.stages.grain import correlation
+from vdenoise.stages.grain import _rows, correlation, filter_for, filtered, left_of
 from vdenoise.stream import Shots
+from vdenoise.transform import dct_matrix
 from vdenoise.typed import parse_grain
 
 SCENE = Path(__file__).parent.parent / "samples" / "scene_clean.mp4"
@@ -115,6 +117,39 @@ def test_grain_fills_up_what_noise_is_left(profile: Path) -> None:
     assert weaker.apply(source).luma.pixels.equal(source.luma.pixels)
 
 
+def test_correlation_is_that_of_the_noise_whose_spectrum_it_is() -> None:
+    """Noise of 0.8 pixels through blocks of DCT coefficients and back."""
+    noise = field_of(0.8, 640, 640, 5)
+    blocks = noise.unfold(0, 16, 16).unfold(1, 16, 16)
+    spectrum = (dct_matrix(16) @ blocks @ dct_matrix(16).T).square().mean((0, 1))
+    found = correlation(spectrum)
+    for down, across in ((0, 1), (1, 0), (1, 1), (0, 2)):
+        assert found[down, across] == pytest.approx(lag(noise, down, across), abs=0.015)
+
+
+@pytest.mark.parametrize("size", [0.5, 0.6])
+def test_grain_has_the_color_that_left_noise_lacks(size: float) -> None:
+    """What a denoiser leaves is coarse; with it the grain has the size wanted, where grain alone of
+    that size would be too coarse together with it."""
+    source = flat(0.5)
+    spectrum, sigma = source.noise.spectrum[0], source.noise.sigma[0, 8]
+    white = normal(range(336), range(336), 77)
+    coarse = filtered(white, filter_for(left_of(_rows(spectrum), 8.5)))
+    amount = 12 / 255
+    share = 0.5 * amount / (1.2 * float(sigma))  # a quarter of the variance, at 1.2 times the map
+    luma = Signal(
+        source.luma.pixels + coarse * (0.5 * amount), torch.full_like(source.luma.left, share)
+    )
+    stage = stage_class("grain.synth").model_validate({"amount": 12.0, "size": size})
+    made = stage.apply(replace(source, luma=luma)).luma.pixels
+    assert made.std() == pytest.approx(amount, rel=0.03)
+    x = torch.arange(-8, 9)
+    bell = torch.exp(-0.5 * (x / size) ** 2)
+    wanted = (bell[1:] @ bell[:-1] / bell.square().sum()).item()
+    for down, across in ((0, 1), (1, 0)):
+        assert lag(made, down, across) == pytest.approx(wanted, rel=0.06)
+
+
 def test_what_the_chain_leaves_is_no_extra_grain(tmp_path: Path) -> None:
     """Matched grain behind the network, on a picture: with what noise is left it has the strength
     wanted, over two noises and two grains, whose difference knows nothing of the picture."""
@@ -135,6 +170,8 @@ def test_what_the_chain_leaves_is_no_extra_grain(tmp_path: Path) -> None:
         first, second = (torch.stack([frame[n] for frame in clip]).float() for clip in made)
         found = ((first - second).square().mean() / 2).sqrt()
         assert found == pytest.approx(wanted, rel=0.07)
+        # White grain is asked for; what is left is coarse, and coarse grain on top would be 0.22
+        assert max(lag(first - second, 0, 1), lag(first - second, 1, 0)) < 0.17
 
 
 def _store(frames: Tensor, path: Path) -> None:

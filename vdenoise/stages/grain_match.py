@@ -14,7 +14,7 @@ from torch import Tensor
 from vdenoise.noise.profile import NoiseProfile, ShotNoise
 from vdenoise.stages.base import param
 from vdenoise.stages.finish import Part
-from vdenoise.stages.grain import DrawnGrain, Filter, filter_for
+from vdenoise.stages.grain import Color, DrawnGrain, color_of
 
 
 class MatchedGrain(DrawnGrain):
@@ -48,10 +48,10 @@ class MatchedGrain(DrawnGrain):
             return None
         return sha256(_target(self.file).model_dump_json().encode()).hexdigest()
 
-    def color(self, plane: int) -> Filter:
+    def color(self, plane: int) -> Color:
         """As measured."""
         planes = _target(self.file).planes
-        return filter_for(planes[min(plane, len(planes) - 1)].spectrum)
+        return color_of(planes[min(plane, len(planes) - 1)].spectrum)
 
     def wanted(self, part: Part) -> Tensor:
         """As measured, at each level."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vdenoise.stages.base import param
 from vdenoise.stages.finish import Part
-from vdenoise.stages.grain import DrawnGrain, Filter, bell
+from vdenoise.stages.grain import Color, DrawnGrain, bell
 
 
 class SyntheticGrain(DrawnGrain):
@@ -32,7 +32,7 @@ class SyntheticGrain(DrawnGrain):
         """No amount, no grain."""
         return self.amount == 0 or super().idle
 
-    def color(self, plane: int) -> Filter:
+    def color(self, plane: int) -> Color:
         """A bell; chroma's is of the same size in its own, coarser pixels."""
         return bell(self.size)
 
