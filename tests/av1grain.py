@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -16,9 +17,11 @@ import numpy as np
 import torch
 from av.bitstream import BitStreamFilterContext
 from torch import Tensor
+from torch.nn import functional
 
 from vdenoise.draws import normal
 from vdenoise.grainparams import LAG, GrainParams
+from vdenoise.noise.filmgrain import NEIGHBORS
 from vdenoise.stages.grain import bell, filter_for, filtered
 
 SIZE = (256, 192)
@@ -29,6 +32,40 @@ def field_of(size: float, height: int, width: int, *words: int) -> Tensor:
     """(height, width) of variance 1: grains of this standard deviation, in pixels."""
     white = normal(range(height + 16), range(width + 16), *words)
     return filtered(white, filter_for(bell(size)))
+
+
+def drawn(filters: Sequence[Sequence[int]], shift: int, size: int = 128) -> list[Tensor]:
+    """Fields (size, size), luma (2 size, 2 size), that a decoder would draw for 4:2:0, in units of
+    its white noise."""
+    luma: Tensor | None = None
+    found = []
+    for n, taps in enumerate(filters):
+        edge = range((size if n else 2 * size) + 2 * LAG)
+        white = normal(edge, edge, 0, 0, n).double()
+        weights = torch.tensor(taps[: len(NEIGHBORS)], dtype=torch.float64) / 2**shift
+        if n and luma is not None:
+            below = functional.avg_pool2d(luma[None, None], 2)[0, 0]
+            white[LAG:-LAG, LAG:-LAG] += below * (taps[-1] / 2**shift)
+        plane = _recursive(white, weights)[LAG:-LAG, LAG:-LAG]
+        luma = plane if n == 0 else luma
+        found.append(plane)
+    return found
+
+
+def _recursive(white: Tensor, weights: Tensor) -> Tensor:
+    """The autoregressive filter: each pixel plus its weighted neighbors before it."""
+    values = white.numpy().copy()
+    taps = [(y, x, w) for (y, x), w in zip(NEIGHBORS, weights.tolist(), strict=True)]
+    above = [(y, x, w) for y, x, w in taps if y < 0]
+    before = [(x, w) for y, x, w in taps if y == 0]
+    height, width = values.shape
+    for row in range(LAG, height):
+        line = values[row]
+        for y, x, w in above:
+            line[LAG : width - LAG] += w * values[row + y, LAG + x : width - LAG + x]
+        for column in range(LAG, width - LAG):
+            line[column] += sum(w * line[column + x] for x, w in before)
+    return torch.from_numpy(values)
 
 
 def grain_bits(params: GrainParams, seed: int, inter: bool) -> str:

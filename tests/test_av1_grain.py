@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from av.bitstream import BitStreamFilterContext
-from av1grain import field_of
+from av1grain import drawn, field_of
 from clips import HDR_OPTIONS, Clip, frame_of, write
 from test_filmgrain import lag
 
@@ -27,7 +27,7 @@ from vdenoise.media.av1_headers import Headers
 from vdenoise.media.av1_units import FRAME, FRAME_HEADER, UnreadableHeader, obus
 from vdenoise.media.hdr import comparable
 from vdenoise.media.probe import probe
-from vdenoise.noise.filmgrain import GrainFit, drawn
+from vdenoise.noise.filmgrain import GrainFit
 
 FAST = ("--speed", "veryfast", "--temporal-radius", "1", "--spatial", "gaussian", "--cuts", "off")
 AV1 = ("--codec", "svt-av1")

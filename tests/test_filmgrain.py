@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from av1grain import drawn_by_the_decoder, field_of
+from av1grain import drawn, drawn_by_the_decoder, field_of
 from clips import Clip, write
 from torch import Tensor
+from torch.nn import functional
 
 from vdenoise import cli
 from vdenoise.errors import OutputError
 from vdenoise.grainparams import GrainParams
-from vdenoise.noise.filmgrain import GrainFit, drawn
+from vdenoise.noise.filmgrain import GrainFit, filter_gains
 from vdenoise.noise.graintable import FOREVER, save_table
 
 FAST = ("--speed", "veryfast", "--temporal-radius", "1", "--spatial", "gaussian")
@@ -75,6 +76,59 @@ def test_a_decoder_draws_the_same_statistics(
     for down, across in ((0, 1), (1, 0)):
         assert lag(luma, down, across) == pytest.approx(wanted_lag(), rel=0.1)
     assert abs(luma.mean()) < 0.2
+
+
+def test_chroma_that_follows_luma_is_as_strong_and_follows_it_as_far(tmp_path: Path) -> None:
+    """As camera noise does; luma is four times as strong, and a decoder averages it to 4:2:0."""
+    fit = GrainFit()
+    for t in range(4):
+        y = field_of(SIZE, 352, 480, 0, t, 0)
+        below = functional.avg_pool2d(y[None, None], 2)[0, 0]
+        own = [field_of(0.5, 176, 240, 0, t, n) for n in (1, 2)]
+        chroma = torch.stack([own[0] - 1.5 * below, 0.5 * own[1] + below])
+        fit.push([8 * y[None], 2 * chroma], torch.full((1, 352, 480), 128.0))
+    wanted = [8 * 1.0, *(2 * plane.std().item() for plane in chroma)]
+    correlation = [torch.corrcoef(torch.stack([c, below]).flatten(1))[0, 1] for c in chroma]
+    found = fit.params()
+    assert found is not None
+    gains = filter_gains(found.filters, found.filter_shift)
+    assert gains == pytest.approx(
+        [f.std().item() for f in drawn(found.filters, found.filter_shift)], rel=0.05
+    )
+    planes = drawn_by_the_decoder(found, 128, tmp_path)
+    assert [plane.std().item() for plane in planes] == pytest.approx(wanted, rel=0.06)
+    below = functional.avg_pool2d(planes[0], 2)
+    for plane, alike in zip(planes[1:], correlation, strict=True):
+        seen = torch.corrcoef(torch.stack([plane, below]).flatten(1))[0, 1]
+        assert seen == pytest.approx(alike.item(), abs=0.08)
+
+
+def test_grain_that_falls_towards_white_is_as_weak_there(tmp_path: Path) -> None:
+    """A third of it at black and white, of which the picture shows a spot: a slope of 96 pixels."""
+    level = torch.full((352, 480), 120.0)
+    level[192:256, 96:192] = torch.linspace(140, 230, 96)
+    small = functional.avg_pool2d(level[None, None], 2)[0, 0]
+    fit = GrainFit()
+    for t in range(4):
+        y, *chroma = (
+            field_of(SIZE, h, w, 0, t, n)
+            for n, (h, w) in enumerate([(352, 480), *[(176, 240)] * 2])
+        )
+        luma = (y * sigma_of_film(level))[None]
+        fit.push([luma, torch.stack(chroma) * sigma_of_film(small) / 2], level[None])
+    found = fit.params()
+    assert found is not None
+    for at in (120, 170, 215):
+        luma, *drawn = drawn_by_the_decoder(found, at, tmp_path)
+        wanted = sigma_of_film(torch.tensor(at)).item()
+        assert luma.std() == pytest.approx(wanted, rel=0.1)
+        for plane in drawn:
+            assert plane.std() == pytest.approx(wanted / 2, rel=0.1)
+
+
+def sigma_of_film(level: Tensor) -> Tensor:
+    unit = (level - 16) / 219
+    return 3 + 6 * 4 * unit * (1 - unit)
 
 
 def test_what_is_bright_and_small_has_its_own_strength() -> None:
