@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks import clipping, masks, results
 from benchmarks.finishing import order_table
-from benchmarks.grain import grain_table
+from benchmarks.grain import PARTS, grain_table
 from vdenoise.docs import stages_page
 from vdenoise.parameters import parameters
 from vdenoise.stages import STAGES
@@ -30,7 +30,7 @@ def test_stages_page_names_every_stage_and_parameter() -> None:
 def test_finishing_page_shows_the_results_on_file() -> None:
     page = PAGE.with_name("finishing.md").read_text(encoding="utf-8")
     assert order_table() in page, "run: python -m benchmarks.finishing"
-    assert grain_table() in page, "run: python -m benchmarks.grain"
+    assert all(grain_table(part) in page for part in PARTS), "run: python -m benchmarks.grain"
     assert clipping.table() in page, "run: python -m benchmarks.clipping"
 
 

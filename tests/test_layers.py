@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "noise.graintable": {"atomic", "errors", "frame", "color", "codes", "grainparams"},
     "motion": {"atomic", "errors", "frame", "transform", "noise.profile"},
     "noise.synth": {"errors", "frame", "color", "media.roundtrip"},
-    "media": {"words", "atomic", "errors", "frame", "color", "codes"},
+    "media": {"words", "atomic", "errors", "frame", "color", "codes", "grainparams"},
     "nets": {"errors", "color", "noise.profile"},
     "stages": {"errors", "draws", "frame", "color", "transform", "noise.profile", "motion", "nets"},
     "library": {"errors"},

@@ -167,6 +167,7 @@ def _compute(
         source=_together((f.lifted for f in frames), _stacked) if stage.needs_source else None,
         averaged=_together((f.averaged for f in frames), joined) if guides else None,
         clean=_together((f.clean for f in frames), _stacked) if starts else None,
+        leaves=_leaves(plan),
         seed=plan.seed,
         compute=getattr(torch, step.precision),
         mattes=_mattes(frames[group.core], mattes) if isinstance(stage, Settle) else None,
@@ -182,6 +183,12 @@ def _compute(
         else _refined(chroma[core], block.chroma[core], done.chroma),
         done.maps,
     )
+
+
+def _leaves(plan: Plan) -> float:
+    """`Stage.leaves` of the last stage that removed noise."""
+    found = [s.stage.leaves for s in plan.steps if s.stage.slot in ("temporal", "spatial", "net")]
+    return found[-1] if found else 1.0
 
 
 def _shared(

@@ -241,6 +241,7 @@ class Block:
     averaged: tuple[Signal, Signal | None] | None = None
     # What the finishing stages start from: everything that removes is done, dials and masks applied
     clean: tuple[Tensor, Tensor | None] | None = None
+    leaves: float = 1.0  # `Stage.leaves` of the last one that removed noise, for finishing stages
     compute: torch.dtype = torch.float32  # what a network's convolutions run in
     seed: int = 0  # of what is drawn at random
     # Row and column of the block's first luma and first chroma pixel in their planes

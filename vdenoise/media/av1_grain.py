@@ -20,7 +20,9 @@ import numpy as np
 from av.video.codeccontext import VideoCodecContext
 
 from vdenoise.errors import VerifyError
-from vdenoise.media.av1_headers import INTER, Frame, Headers
+from vdenoise.grainparams import NO_GRAIN
+from vdenoise.media.av1_headers import Headers
+from vdenoise.media.av1_syntax import INTER, Frame
 from vdenoise.media.av1_units import (
     FRAME,
     SEQUENCE_HEADER,
@@ -33,7 +35,6 @@ from vdenoise.media.av1_units import (
 # film_grain_params() as zeros and ones, by the absolute number of a frame and whether it is an
 # inter frame
 GrainBits = Callable[[int, bool], str]
-_NO_GRAIN = "0"  # of a frame that is never shown
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,8 @@ class GrainAdder:
         if frame is None:
             return unit
         number = frame.number
-        grain = _NO_GRAIN if number is None else self._grain(number, frame.kind == INTER)
+        # A frame that is never shown draws none
+        grain = NO_GRAIN if number is None else self._grain(number, frame.kind == INTER)
         # byte_alignment() of a frame, trailing_bits() of a header alone (5.3.4 and 5.3.5)
         end = "" if unit.kind == FRAME else "1"
         head = "".join(format(byte, "08b") for byte in unit.payload[: -(-frame.end // 8)])

@@ -2,7 +2,7 @@
 
 Follows the AV1 bitstream specification, sections 5.3 to 5.5; names in comments are its own. What
 SVT-AV1 never writes (scalability, decoder models, frame identifiers, S-frames, uneven tiles) is
-refused, here and in `vdenoise.media.av1_headers`: nothing would prove that it is read rightly.
+refused, here and where headers are read on: nothing would prove that it is read rightly.
 """
 
 from __future__ import annotations

@@ -81,6 +81,11 @@ class Cnn(Stage):
         return net.reach + max(0, net.clip - 1)
 
     @property
+    def leaves(self) -> float:
+        """Luma 1.2, chroma 1.0 to 1.15 times."""
+        return 1.2
+
+    @property
     def halo(self) -> int:
         """What the network's convolutions see, and the guard around that."""
         return _facts(self.model).halo + (guard.REACH if self.structure_guard else 0)

@@ -25,6 +25,7 @@ class Part:
     planes: range  # 0 for luma, 1 and 2 for chroma
     corner: tuple[int, int]  # row and column of the first pixel in its plane
     seed: int
+    leaves: float  # times as much noise is left in pictures as the signal says
 
     @property
     def sigma(self) -> Tensor:
@@ -67,6 +68,7 @@ class Finisher(Stage):
                     planes=range(1),
                     corner=block.corner[0],
                     seed=block.seed,
+                    leaves=block.leaves,
                 )
             )
         if block.chroma is None or "chroma" not in self.changes:
@@ -83,6 +85,7 @@ class Finisher(Stage):
             planes=range(1, 3),
             corner=block.corner[1],
             seed=block.seed,
+            leaves=block.leaves,
         )
         return block.with_signals(done, self.finish(part))
 

@@ -29,10 +29,8 @@ _REACH = 8  # pixels each side over which grain is alike at most
 _PARTS = 4  # products a filter is made of at most
 _ENOUGH = 0.9995  # share of a filter's energy that its products must hold
 _STEPS = 4  # from no noise left to as much as the grain wanted: each has its filter
-# Behind the default chain, on pictures: how many times as much is left as the stages say, who know
-# flat noise; and over how many DCT coefficients (of 16) its power, against that of the noise there
-# was, falls to 1/e, in luma and in chroma
-_ON_PICTURES = 1.2
+# Over how many DCT coefficients (of 16) the power of what is left, against that of the noise there
+# was, falls to 1/e, in luma and in chroma: much the same behind any spatial filter and the networks
 _FALL = (8.5, 5.5)
 _TINY = 1e-9
 
@@ -59,7 +57,7 @@ class DrawnGrain(Finisher):
     def finish(self, part: Part) -> Signal:
         """Fill what is left of the source's noise up to the grain wanted."""
         pixels, chroma = part.signal.pixels, part.planes[0] > 0
-        there = part.sigma * (part.signal.left * _ON_PICTURES).clamp(max=1)
+        there = part.sigma * (part.signal.left * part.leaves).clamp(max=1)
         wanted = self.wanted(part)
         lacking = (wanted.square() - there.square()).clamp(min=0)
         share = (there / wanted.clamp(min=_TINY)).square().clamp(max=1)

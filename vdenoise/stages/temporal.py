@@ -64,6 +64,11 @@ class TemporalMean(Stage):
     )
 
     @property
+    def leaves(self) -> float:
+        """What it states: a mean over time knows no flats."""
+        return 1.0
+
+    @property
     def reach(self) -> int:
         """As many frames as the radius says."""
         return self.radius
