@@ -259,7 +259,7 @@ def test_synthetic_grain_of_zero_is_none(footage: dict[str, Footage]) -> None:
     for typed in ("synth:0", "none", "0"):
         off = result(clip, parse_grain(typed), "fast")
         assert all(torch.equal(a, b) for a, b in zip(off, plain, strict=True))
-    grains = [fine(result(clip, parse_grain(f"synth:{n}"), "fast"), clip) for n in (0, 6, 12, 24)]
+    grains = [fine(result(clip, parse_grain(f"synth:{n}"), "fast"), clip) for n in (0, 8, 14, 24)]
     assert all(b > 1.02 * a for a, b in pairwise(grains)), grains
 
 
