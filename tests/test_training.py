@@ -233,6 +233,25 @@ def test_training_starts_from_a_smaller_network(data: Path, pool: Path, tmp_path
         train(short(data, pool, "network=dncnn", start), tmp_path / "d", "cpu", Silent())
 
 
+def test_a_network_that_cannot_learn_any_more_is_noticed(
+    data: Path, pool: Path, tmp_path: Path
+) -> None:
+    """Too large a first step drives the bounded answer to its bound: no gradient leads back."""
+    wild = short(
+        data,
+        pool,
+        "steps=20",
+        "check_every=5",
+        "optimiser.rate=30",
+        "optimiser.warm_up=0",
+        "optimiser.average=0",
+    )
+    with pytest.raises(UsageError, match="does not change any more") as raised:
+        train(wild, tmp_path / "wild", "cpu", Silent())
+    assert "optimiser.rate" in str(raised.value.hint)
+    assert len(log.read(tmp_path / "wild")) < 4
+
+
 def test_what_batches_are_normalised_by_is_kept(data: Path, pool: Path, tmp_path: Path) -> None:
     """Validation and weights use what was seen in training, and do not change it."""
     done = train(short(data, pool, "network=dncnn", "steps=2"), tmp_path / "d", "cpu", Silent())

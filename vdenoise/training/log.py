@@ -84,6 +84,18 @@ def _step(text: str) -> int:
     return int(json.loads(text)["step"] if text.startswith("{") else text.partition(",")[0])
 
 
+def stuck(folder: Path) -> bool:
+    """Whether the last two validations agree to a thousandth, and are worse than what is given.
+
+    Steps that are too large can drive a bounded answer to its bound, where no gradient leads back.
+    """
+    lines = read(folder)
+    if len(lines) < 2:
+        return False
+    one, other = lines[-2:]
+    return one.validation_db == other.validation_db and other.gain_db < -1
+
+
 def draw(lines: Sequence[Line], path: Path) -> None:
     """Loss (logarithmic) and validation over steps, one above the other, as a PNG."""
     steps = [line.step for line in lines]

@@ -78,7 +78,7 @@ def train(
         stop: asked before every step; a checkpoint is written when it says yes.
 
     Raises:
-        UsageError: the network needs what examples do not have.
+        UsageError: the network needs what examples do not have, or has stopped to learn.
         ConflictError: the checkpoint is of another network.
     """
     where = torch.device(device)
@@ -265,3 +265,11 @@ def _check(
     )
     state.losses.clear()
     learner.save(state, folder)
+    if log.stuck(folder):
+        raise UsageError(
+            f"The network's answer does not change any more: {score.psnr:.2f} dB twice in "
+            f"validation, {score.average - score.psnr:.1f} dB below what it is given.",
+            "The first steps were too large. Begin again in another folder with a lower "
+            "optimiser.rate or a longer optimiser.warm_up.",
+            number=19,
+        )
