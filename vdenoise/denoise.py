@@ -19,7 +19,7 @@ from vdenoise.motion.flow import SharedMotion
 from vdenoise.noise.profile import NoiseProfile
 from vdenoise.plan import Plan
 from vdenoise.settle import Settle
-from vdenoise.stages import FINISHING
+from vdenoise.stages import FINISHING, REMOVING
 from vdenoise.stages.base import resize_to
 from vdenoise.steps import Step, ranges, subsampling
 from vdenoise.stream import Group, Shots, mapped, windows
@@ -187,7 +187,8 @@ def _compute(
 
 def _leaves(plan: Plan) -> float:
     """`Stage.leaves` of the last stage that removed noise."""
-    found = [s.stage.leaves for s in plan.steps if s.stage.slot in ("temporal", "spatial", "net")]
+    stages = [step.stage for step in plan.steps]
+    found = [s.leaves for s in stages if s.slot in REMOVING and s.role == "denoiser"]
     return found[-1] if found else 1.0
 
 

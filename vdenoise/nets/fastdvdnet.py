@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from vdenoise.nets.base import Input, NetInput, halo
-from vdenoise.nets.color import RgbNetwork, to_rgb
+from vdenoise.nets.color import RgbNetwork, start, to_rgb
 
 
 def _conv(given: int, out: int, *, stride: int = 1, groups: int = 1) -> list[nn.Module]:
@@ -85,9 +85,7 @@ class FastDvdNet(RgbNetwork):
         """
         super().__init__()
         self.temp1, self.temp2 = _DenBlock(widths, each), _DenBlock(widths, each)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        start(self)
 
     @property
     def multiple(self) -> int:
