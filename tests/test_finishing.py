@@ -150,8 +150,10 @@ def test_grain_has_the_color_that_left_noise_lacks(size: float) -> None:
         assert lag(made, down, across) == pytest.approx(wanted, rel=0.06)
 
 
-@pytest.mark.parametrize(("speed", "alike"), [("base", 0.17), ("fast", 0.32)])
-def test_what_the_chain_leaves_is_no_extra_grain(speed: str, alike: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("speed", "exact", "alike"), [("base", 0.07, 0.17), ("fast", 0.1, 0.32)])
+def test_what_the_chain_leaves_is_no_extra_grain(
+    speed: str, exact: float, alike: float, tmp_path: Path
+) -> None:
     """Matched grain behind the network and behind the spatial filter, on a picture: with what noise
     is left it has the strength wanted, over two noises and two grains, whose difference knows
     nothing of the picture."""
@@ -171,7 +173,7 @@ def test_what_the_chain_leaves_is_no_extra_grain(speed: str, alike: float, tmp_p
     for n, wanted in enumerate((5 / 255 * 219, 2 / 255 * 224, 2 / 255 * 224)):
         first, second = (torch.stack([frame[n] for frame in clip]).float() for clip in made)
         found = ((first - second).square().mean() / 2).sqrt()
-        assert found == pytest.approx(wanted, rel=0.1)
+        assert found == pytest.approx(wanted, rel=exact)
         # White grain is asked for; what is left is coarse: with white grain on top it would be more
         assert max(lag(first - second, 0, 1), lag(first - second, 1, 0)) < alike
 
