@@ -133,14 +133,25 @@ FOOTAGE: Mapping[str, tuple[Footage, ...]] = {
             sensor(0.04),
             instead=_WITHOUT_NETWORK
             | {"5 % more taken for noise": {"noise.sigma_scale": 1.05}}
-            | {f"{share} % of luma": {"output.luma": share} for share in (85, 100)},
+            | {f"{share} % of luma": {"output.luma": share} for share in (85, 100)}
+            | {"contra-sharpening after it": {"detail.method": "contra"}},
         ),
     ),
     "film-scan": (
         Footage("film grain", lambda x: (x, synth.film_grain(x, 12 / 255, size=0.8, seed=SEED))),
     ),
-    "compression": (Footage("camera noise through x264 CRF 28", sensor(0.01), 28),),
-    "chroma": (Footage("color speckle on clean luma", color_blotches),),
+    "compression": (
+        Footage(
+            "camera noise through x264 CRF 28",
+            sensor(0.01),
+            28,
+            instead={
+                "one neighbor each side": {"temporal.radius": 1},
+                "four neighbors each side": {"temporal.radius": 4},
+            },
+        ),
+    ),
+    "chroma": (Footage("color speckle on clean luma", color_blotches, instead=_WITHOUT_NETWORK),),
     "anime": (
         Footage(
             "drawings held for three frames, slight noise",
