@@ -3,8 +3,9 @@
 Writes ``results/networks.json`` and a section of ``docs/quality.md``. Parts (``--parts``):
 
 * ``gaussian``: white noise of 10 to 50 codes in R'G'B', clipped to 8 bits, noise measured as in a
-  run: the classic chain, every model, every model without the temporal stage, and VapourSynth's
-  mc_degrain + BM3D (where ``$VDENOISE_BENCH_VAPOURSYNTH`` is set) at its best setting;
+  run: the classic chain, every model (at 30 also without the temporal stage, and as the mean over
+  views), and VapourSynth's mc_degrain + BM3D (where ``$VDENOISE_BENCH_VAPOURSYNTH`` is set) at its
+  best setting;
 * ``real``: sensor, film and compressed noise in 4:2:0, measured, against the same chain told the
   best single sigma of those tried;
 * ``clean``: how much is changed where nothing was added;
@@ -52,6 +53,7 @@ REAL = (Noise("sensor", 0.01), Noise("film", 12), Noise("compressed", 23))
 TRIED = (0.4, 0.6, 0.8, 1.0, 1.4)  # single sigmas, as factors on the true RMS of the luma noise
 CLASSIC, PEER = "classic chain", "mc_degrain+BM3D"
 ALONE = ", each frame for itself"
+ENSEMBLES = (2, 4, 8)  # views of the picture: 2 and 4 as from `slow` on, 8 is all there are
 HD = (1080, 1920)
 TILE = 384  # of the input of the speed test on a CPU
 
@@ -105,13 +107,16 @@ def chain(values: Mapping[str, str], proposed: Mapping[str, str]) -> Chain:
     return resolve(preset("auto"), [Layer("measurement", proposed), Layer("benchmark", values)])
 
 
-def competitors(models: list[str], *, alone: bool = False) -> dict[str, dict[str, str]]:
-    """The classic chain and each model after it; with ``alone`` also without the temporal stage."""
+def competitors(models: list[str], *, variants: bool = False) -> dict[str, dict[str, str]]:
+    """The classic chain and each model after it; with ``variants`` also each model without the
+    temporal stage, and as the mean over views."""
     found: dict[str, dict[str, str]] = {CLASSIC: {"net.model": "none"}}
     for model in models:
-        found[_name(model)] = {"net.model": model}
-        if alone:
-            found[_name(model) + ALONE] = {"net.model": model, "temporal.method": "none"}
+        name, values = _name(model), {"net.model": model}
+        found[name] = values
+        if variants:
+            found[name + ALONE] = values | {"temporal.method": "none"}
+            found |= {f"{name}, {n} views": values | {"net.ensemble": str(n)} for n in ENSEMBLES}
     return found
 
 
@@ -125,7 +130,7 @@ def _gaussian(
     for sigma in SIGMAS:
         noise = Noise("gaussian", sigma)
         made = given(clean, noise, clips.SEED, "8bit")
-        for competitor, values in competitors(chosen.model, alone=sigma == 30).items():
+        for competitor, values in competitors(chosen.model, variants=sigma == 30).items():
             if wanted("gaussian", name, str(noise), competitor, "measured"):
                 done = _denoised(made, noise, values, "measured", chosen)
                 yield _row("gaussian", name, made, noise, competitor, "measured", *done)

@@ -15,8 +15,10 @@ from torch import Tensor
 from samples.scene import frames
 from vdenoise.frame import Block, Signal
 from vdenoise.nets.base import BANDS, NetInput
+from vdenoise.nets.ensemble import ensembled
 from vdenoise.nets.guard import guarded
-from vdenoise.stages.cnn import Cnn
+from vdenoise.nets.models import load
+from vdenoise.stages.cnn import Cnn, _Pictures
 from vdenoise.stages.temporal import TemporalMean
 from vdenoise.stages.wiener import Wiener
 from vdenoise.tile import apply_tiled
@@ -107,14 +109,35 @@ def test_where_nothing_is_left_nothing_is_done() -> None:
 
 
 @pytest.mark.parametrize("compute", [torch.float32, torch.bfloat16], ids=str)
-def test_tiles_with_everything_it_looks_at(compute: torch.dtype) -> None:
-    """The source and the average are cut along with the picture."""
+@pytest.mark.parametrize("views", [1, 8])
+def test_tiles_with_everything_it_looks_at(compute: torch.dtype, views: int) -> None:
+    """The source and the average are cut along with the picture, and views turned in their place:
+    these sizes are no multiple of the network's cells."""
     _, before = filtered(*scene(7, 131, 170))
     before = replace(before, compute=compute)
-    whole = Cnn().apply(before)
-    parts = apply_tiled(Cnn(), before, 64, (2, 2))
+    stage = Cnn(ensemble=views)
+    whole = stage.apply(before)
+    parts = apply_tiled(stage, before, 64, (2, 2))
     for a, b in zip(whole.signals, parts.signals, strict=True):
         assert a.pixels.equal(b.pixels)
+
+
+def test_an_ensemble_has_no_direction() -> None:
+    """A network answers a mirrored picture a little differently; the mean of all views does not.
+    One view is the network alone, and more are nearer to the clean picture."""
+    luma, chroma = scene(7, 96, 128)
+    _, before = filtered(luma, chroma)
+    x = _Pictures(before, 1.0).given([0], net := load("S", torch.device("cpu"), torch.float32))
+    mirrored = x.mapped(lambda t: t.flip(-1))
+
+    def lopsided(views: int) -> float:
+        change = ensembled(net, mirrored, views).flip(-1) - ensembled(net, x, views)
+        return float(change.square().mean().sqrt())
+
+    assert lopsided(8) < 1e-6 < 0.001 < lopsided(1)
+    assert ensembled(net, x, 1).equal(net(x))
+    better = [psnr(Cnn(ensemble=n).apply(before).luma.pixels, luma[3:4]) for n in (1, 2, 8)]
+    assert better[0] < better[1] < better[2], better
 
 
 def test_bfloat16_is_close() -> None:

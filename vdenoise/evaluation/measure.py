@@ -129,7 +129,9 @@ def judged(
     """The row for what a chain made of a clip; arguments as for `evaluate`."""
     clean = given.reference
     each = [psnr(a[None], b[None]) for a, b in zip(clean, done.rgb, strict=True)]
-    nets = [find(s.model).network() for s in done.chain.stages if hasattr(s, "model")]
+    values = done.chain.parameters()
+    net = find(values["net.model"]).network() if "net.model" in values else None
+    macs = 0.0 if net is None else values["net.ensemble"] * macs_per_pixel(net)
     height, width = clean.shape[-2:]
     return Row(
         clip=name,
@@ -151,8 +153,8 @@ def judged(
         ms_per_frame=round(1000 * done.seconds / len(clean), 2),
         measure_ms_per_frame=round(1000 * done.measure_seconds / len(clean), 2),
         peak_mib=round(done.peak_bytes / 2**20, 1),
-        parameters=sum(parameters(net) for net in nets),
-        gmacs_per_frame=round(sum(macs_per_pixel(net) for net in nets) * height * width / 1e9, 3),
+        parameters=0 if net is None else parameters(net),
+        gmacs_per_frame=round(macs * height * width / 1e9, 3),
     )
 
 

@@ -61,6 +61,17 @@ class NetInput:
         found = self.mapped(lambda t: torch.cat([t, t]))
         return replace(found, bands=torch.cat([self.bands, self.bands]))
 
+    def padded(self, down: int, right: int) -> NetInput:
+        """Every picture with its last row and column repeated so many times."""
+
+        def padded(t: Tensor) -> Tensor:
+            height, width = t.shape[-2:]
+            flat = t.reshape(-1, 1, height, width)
+            flat = functional.pad(flat, (0, right, 0, down), mode="replicate")
+            return flat.reshape(*t.shape[:-2], height + down, width + right)
+
+        return self.mapped(padded) if down or right else self
+
     def mapped(self, change: Callable[[Tensor], Tensor]) -> NetInput:
         """The same done to every picture; ``bands`` is none."""
         optional = {
@@ -115,12 +126,7 @@ class Network(nn.Module):
         if down == right == 0:
             return self.correction(x)
 
-        def padded(t: Tensor) -> Tensor:
-            flat = t.reshape(-1, 1, height, width)
-            flat = functional.pad(flat, (0, right, 0, down), mode="replicate")
-            return flat.reshape(*t.shape[:-2], height + down, width + right)
-
-        return self.correction(x.mapped(padded))[..., :height, :width]
+        return self.correction(x.padded(down, right))[..., :height, :width]
 
     @property
     def dtype(self) -> torch.dtype:
