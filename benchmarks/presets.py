@@ -138,7 +138,16 @@ FOOTAGE: Mapping[str, tuple[Footage, ...]] = {
         ),
     ),
     "film-scan": (
-        Footage("film grain", lambda x: (x, synth.film_grain(x, 12 / 255, size=0.8, seed=SEED))),
+        Footage(
+            "film grain",
+            lambda x: (x, synth.film_grain(x, 12 / 255, size=0.8, seed=SEED)),
+            instead={
+                "spatial filter at 0.7, no network": {
+                    "spatial.strength": 0.7,
+                    "net.model": "none",
+                },
+            },
+        ),
     ),
     "compression": (
         Footage(
@@ -170,7 +179,23 @@ FOOTAGE: Mapping[str, tuple[Footage, ...]] = {
             instead=_NEIGHBORS,
         ),
     ),
-    "interview": (Footage("camera noise", sensor(0.01), corner=FACE),),
+    "interview": (
+        Footage(
+            "camera noise",
+            sensor(0.01),
+            corner=FACE,
+            instead={
+                "65 % everywhere, contra-sharpening, spatial filter at 0.8, no network": {
+                    "mask.skin": {"source": "none"},
+                    "output.luma": 65,
+                    "detail.method": "contra",
+                    "spatial.strength": 0.8,
+                    "net.model": "none",
+                },
+                "as much on skin as elsewhere": {"mask.skin": {"source": "none"}},
+            },
+        ),
+    ),
     "surveillance": (
         Footage(
             "a fixed infrared camera, x264 CRF 30",

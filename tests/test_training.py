@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 
 from vdenoise import cli
 from vdenoise.atomic import leftovers
-from vdenoise.errors import ConflictError, OutputError, UsageError
+from vdenoise.errors import ConflictError, InputError, OutputError, UsageError
 from vdenoise.nets import build
 from vdenoise.nets.models import find as find_model
 from vdenoise.nets.models import shipped
@@ -203,6 +203,13 @@ def test_another_network_is_not_resumed(data: Path, pool: Path, tmp_path: Path) 
     train(short(data, pool), tmp_path, "cpu", Silent())
     with pytest.raises(ConflictError):
         train(short(data, pool, "network=guided-m"), tmp_path, "cpu", Silent())
+
+
+def test_a_folder_without_material_leaves_nothing(pool: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no clips and no pictures"):
+        train(short(tmp_path / "empty", pool), tmp_path / "out", "cpu", Silent())
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_a_killed_run_left_is_removed(data: Path, pool: Path, tmp_path: Path) -> None:

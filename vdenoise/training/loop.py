@@ -79,20 +79,22 @@ def train(
 
     Raises:
         UsageError: the network needs what examples do not have, or has stopped to learn.
+        InputError: there is nothing to learn from; the folder is not made then.
         ConflictError: the checkpoint is of another network.
     """
     where = torch.device(device)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    folder.mkdir(parents=True, exist_ok=True)
     learner = _learner(config, where)
     state = learner.restore(folder, where, config.batch_pixels)
     if _ended(state, config) is None:
+        examples = pools(config)
+        folder.mkdir(parents=True, exist_ok=True)  # there is something to learn from
         (folder / CONFIG).write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
         log.forget_after(folder, state.step)
         if (name := machine(where)) not in state.machines:
             state.machines.append(name)
-        _run(config, learner, state, folder, where, watcher, stop)
+        _run(config, learner, state, examples, folder, where, watcher, stop)
     return Trained(state.step, state.best, folder / WEIGHTS, _ended(state, config) or "asked")
 
 
@@ -100,14 +102,18 @@ def _run(
     config: Config,
     learner: Learner,
     state: State,
+    examples: tuple[Pool, Pool],
     folder: Path,
     device: torch.device,
     watcher: Watcher,
     stop: Callable[[], bool],
 ) -> None:
-    """Steps until the end, or until asked to stop; with a checkpoint after the last."""
+    """Steps until the end, or until asked to stop; with a checkpoint after the last.
+
+    ``examples``: to learn from, and to validate on.
+    """
     data = config.data
-    pool, checks = pools(config)
+    pool, checks = examples
     teacher = None if config.teacher is None else load(str(config.teacher), device, torch.float32)
     forward = torch.compile(learner.net) if config.compile else learner.net
     began, before = time.perf_counter(), state.seconds
