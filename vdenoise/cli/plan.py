@@ -100,8 +100,7 @@ def plan(ctx: click.Context, /, **options: Any) -> None:
             {**options, "output": clip, "overwrite": _may_exist(clip, options), "device": "cpu"},
             reporter,
         )
-        if target.exists():
-            check_free(target, None, overwrite=options["overwrite"])
+        check_free(target, None, overwrite=options["overwrite"])
         check_target(made.info, target, overwrite=True)
         for warning in made.warnings:
             reporter.warn(warning)

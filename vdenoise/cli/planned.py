@@ -32,7 +32,7 @@ def plan_clip(chain: Chain, options: dict[str, Any], reporter: Reporter) -> Plan
     plan.check_interlaced(info, options["interlaced"])
     source = info if options["interlaced"] != "deinterlace" else plan.progressive(info)
     table = options["grain_table"]
-    if table is not None and table.exists():
+    if table is not None:
         check_free(table, None, overwrite=options["overwrite"])
     matte = options["matte"]
     if matte != "confidence" and options["matte_out"] is None:

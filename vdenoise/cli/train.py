@@ -129,8 +129,7 @@ def export(run: Path, output: Path, config: str | None, overwrite: bool) -> None
     from vdenoise.media.place import check_free
     from vdenoise.training.export import export_weights
 
-    if output.exists():
-        check_free(output, None, overwrite=overwrite)
+    check_free(output, None, overwrite=overwrite)
     card = export_weights(run, output, config)
     validation = card["validation"]
     ui.facts(

@@ -42,9 +42,8 @@ def check_movie(info: ClipInfo, target: Path, *, overwrite: bool = False) -> Non
     check_folder(target)
     if target.is_dir():
         raise OutputError(f"{target} is a folder.", "Name a file in it.", number=3)
-    if target.exists():
-        own = info.path if info.sequence is None else info.sequence.source(0)
-        check_free(target, None if is_pipe(own) else own, overwrite=overwrite)
+    own = info.path if info.sequence is None else info.sequence.source(0)
+    check_free(target, None if is_pipe(own) else own, overwrite=overwrite)
 
 
 class MovieWriter:

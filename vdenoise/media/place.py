@@ -45,10 +45,10 @@ def make_folder(folder: Path) -> None:
 
 
 def check_free(target: Path, source: Path | None, *, overwrite: bool) -> None:
-    """See that a file may be written whose name is taken.
+    """See that a file may be written: that its name is free, or the file may be replaced.
 
     Args:
-        target: the file, which exists.
+        target: the file.
         source: the input's file; None for a pipe.
         overwrite: it may be replaced.
 
@@ -56,6 +56,8 @@ def check_free(target: Path, source: Path | None, *, overwrite: bool) -> None:
         UsageError: it is the input itself.
         OutputError: it may not be replaced.
     """
+    if not target.exists():
+        return
     if source is not None and target.samefile(source):
         raise UsageError(
             f"{target} is the input itself.", "Give the output another name.", number=25
