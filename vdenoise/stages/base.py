@@ -125,6 +125,11 @@ class Stage(BaseModel):
         return "better"
 
     @property
+    def followed_by(self) -> tuple[Stage, ...]:
+        """Stages that always run right behind this one, such as a guard over what it did."""
+        return ()
+
+    @property
     def idle(self) -> bool:
         """Whether the parameters switch the stage off."""
         return self.strength == 0

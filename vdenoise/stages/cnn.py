@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from vdenoise.frame import Block, Signal, window
-from vdenoise.nets import guard
 from vdenoise.nets.base import NetInput, Network, noise_bands
 from vdenoise.nets.ensemble import VIEWS, ensembled
 from vdenoise.nets.models import find, load
 from vdenoise.stages.base import Stage, param, repeat_to, resize_to
+from vdenoise.texture import TextureGuard
 
 # What a network leaves is its own error, which no map foretells to the pixel, but it is the larger
 # the less the stages before could do. In flats of camera noise and film grain it was 0.47 of the
@@ -51,7 +51,6 @@ class Cnn(Stage):
         "removes noise": "a network finishes what the stages before began; tests/test_cnn.py",
         "stronger is smoother": "as above: held to it after the spatial stage, tests/test_cnn.py",
         "says what it leaves": "a network's own error is known in the mean: tests/test_cnn.py",
-        "halo is used": "the guard's window is felt where the guard steps in; tests/test_cnn.py",
         "flat stays flat": "a network answers to a thousandth of full scale, not to rounding",
     }
 
@@ -74,9 +73,15 @@ class Cnn(Stage):
 
     structure_guard: bool = param(
         True,
-        "Whether the network gives way to the stages before where it would remove more than the "
-        "noise measured: fine textures stay.",
+        "Whether what went with the noise is looked through for picture, which is given back: fine "
+        "textures stay.",
     )
+
+    @property
+    def followed_by(self) -> tuple[Stage, ...]:
+        """The guard over textures."""
+        guarded = self.structure_guard and not self.idle
+        return (TextureGuard(strength=self.strength),) if guarded else ()
 
     @property
     def idle(self) -> bool:
@@ -96,8 +101,8 @@ class Cnn(Stage):
 
     @property
     def halo(self) -> int:
-        """What the network's convolutions see, and the guard around that."""
-        return _facts(self.model).halo + (guard.REACH if self.structure_guard else 0)
+        """What the network's convolutions see."""
+        return _facts(self.model).halo
 
     @property
     def multiple(self) -> int:
@@ -133,8 +138,6 @@ class Cnn(Stage):
             x = pictures.given(list(given), net)
             # Where no noise is left, nothing is done.
             correction = ensembled(net, x, self.ensemble) * (x.sigma * x.averaged[1] != 0)
-            if self.structure_guard:
-                correction = guard.guarded(correction, x, block.noise.grain_area)
             changes.append(correction[wanted.start - given.start : wanted.stop - given.start])
         change = torch.cat(changes).to(block.luma.pixels)
         if "sigma" not in net.inputs:  # not told how much to remove
