@@ -172,7 +172,10 @@ def _compute(
         compute=getattr(torch, step.precision),
         mattes=_mattes(frames[group.core], mattes) if isinstance(stage, Settle) else None,
     )
-    done = apply_fitting(stage, block, step.tile, subsampling(plan.info.format))
+    factors = subsampling(plan.info.format)
+    done = apply_fitting(stage, block, step.tile, factors)
+    for follower in stage.followed_by:
+        done = apply_fitting(follower, block.behind(done), None, factors)
     if not step.half:
         return done.luma, done.chroma, done.maps
     core = group.core

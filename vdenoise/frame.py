@@ -280,3 +280,21 @@ class Block:
     def with_signals(self, luma: Signal, chroma: Signal | None) -> Block:
         """The same block with other pixels (a stage's result holds core frames only)."""
         return replace(self, luma=luma, chroma=chroma)
+
+    def behind(self, done: Block) -> Block:
+        """What a stage right behind another finds: the core frames as they came out of that, and
+        what they were."""
+        core = self.core
+        source, averaged = self.source, self.averaged
+        return replace(
+            self,
+            first=self.first + core.start,
+            core=slice(0, done.frames),
+            luma=done.luma,
+            chroma=done.chroma,
+            motion=None,
+            source=source and (source[0][core], None if source[1] is None else source[1][core]),
+            averaged=averaged
+            and (averaged[0][core], None if averaged[1] is None else averaged[1][core]),
+            maps=done.maps,
+        )

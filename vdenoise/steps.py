@@ -76,8 +76,8 @@ def ranges(
 
 
 def stages_of(chain: Chain, show: Sequence[str] = ()) -> tuple[Stage, ...]:
-    """The chain's stages with what follows them, and what its dials, masks and guards add: the
-    ghost guard behind the temporal stage, the settling of strengths behind the last denoiser.
+    """The chain's stages with what its dials, masks and guards add: the ghost guard behind the
+    temporal stage, the settling of strengths behind the last denoiser.
 
     Args:
         chain: what to do.
@@ -106,7 +106,7 @@ def stages_of(chain: Chain, show: Sequence[str] = ()) -> tuple[Stage, ...]:
     denoisers = [stage for stage in stages if stage.slot not in FINISHING]
     found: list[Stage] = []
     for stage in denoisers:
-        found += [stage, *stage.followed_by]
+        found.append(stage)
         if stage.slot == "temporal" and "ghost" in chain.guards:
             found.append(GhostGuard())
     return (*found, *(() if settle == plain else (settle,)), *finishing)

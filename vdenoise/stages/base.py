@@ -126,7 +126,8 @@ class Stage(BaseModel):
 
     @property
     def followed_by(self) -> tuple[Stage, ...]:
-        """Stages that always run right behind this one, such as a guard over what it did."""
+        """Stages that run right behind this one and belong to it, such as a guard over what it
+        did: they look at no other frames, need no more memory, and are no steps of a plan."""
         return ()
 
     @property
