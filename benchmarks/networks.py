@@ -109,13 +109,14 @@ def chain(values: Mapping[str, str], proposed: Mapping[str, str]) -> Chain:
 
 def competitors(models: list[str], *, variants: bool = False) -> dict[str, dict[str, str]]:
     """The classic chain and each model after it; with ``variants`` also each model without the
-    temporal stage, and as the mean over views."""
+    temporal stage, and those that are shipped as the mean over views."""
     found: dict[str, dict[str, str]] = {CLASSIC: {"net.model": "none"}}
     for model in models:
         name, values = _name(model), {"net.model": model}
         found[name] = values
         if variants:
             found[name + ALONE] = values | {"temporal.method": "none"}
+        if variants and name in shipped():
             found |= {f"{name}, {n} views": values | {"net.ensemble": str(n)} for n in ENSEMBLES}
     return found
 
