@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from pictures import SIGMA, noisy
+from pictures import SIGMA, converted, noisy
 from test_cnn import filtered
 from torch import Tensor
 
@@ -81,6 +81,13 @@ def test_tiles_are_the_whole() -> None:
     parts = apply_tiled(TextureGuard(), before, 64, (2, 2))
     assert not whole.luma.pixels.equal(before.luma.pixels)
     assert parts.luma.pixels.equal(whole.luma.pixels)
+
+
+def test_cuda_finds_the_same(cuda: torch.device) -> None:
+    block = replace(wiped(1.0)[0], averaged=None)
+    there = TextureGuard().apply(converted(block, torch.float32, cuda)).luma.pixels
+    assert there.device.type == "cuda"
+    assert torch.allclose(there.cpu(), TextureGuard().apply(block).luma.pixels, atol=1e-4)
 
 
 @pytest.mark.parametrize("dim", [-1, -2], ids=["across", "down"])
