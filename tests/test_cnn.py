@@ -14,7 +14,9 @@ from torch import Tensor
 
 from samples.scene import frames
 from vdenoise.frame import Block, Signal
+from vdenoise.nets.base import BANDS, NetInput
 from vdenoise.nets.ensemble import ensembled
+from vdenoise.nets.guard import guarded
 from vdenoise.nets.models import load
 from vdenoise.stages.cnn import Cnn, _Pictures
 from vdenoise.stages.temporal import TemporalMean
@@ -151,3 +153,17 @@ def test_bfloat16_is_close() -> None:
 def test_the_halo_is_what_the_network_sees(dim: int) -> None:
     stage = Cnn()
     assert influence(stage, dim) == {"luma": stage.halo, "chroma": stage.halo}
+
+
+def test_the_guard_over_foreign_networks_keeps_what_is_no_noise() -> None:
+    """A correction that takes a texture away is dropped there; one that takes noise away is not."""
+    torch.manual_seed(0)
+    noise, texture = 0.02 * torch.randn(1, 3, 64, 128), torch.zeros(1, 3, 64, 128)
+    texture[..., 64:] = 0.05 * torch.where(torch.arange(64) % 2 == 0, 1.0, -1.0)
+    picture = 0.5 + noise + texture
+    sigma, left = torch.full_like(picture, 0.02), torch.ones_like(picture)
+    x = NetInput(picture, picture, sigma, left, torch.ones(1, 2 * BANDS))
+    kept = guarded(-(noise + texture), x, 1.0)
+    assert kept[..., 80:].abs().max() == 0
+    plain = kept[..., :48] / -noise[..., :48]
+    assert plain.mean() > 0.9

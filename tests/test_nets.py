@@ -252,6 +252,23 @@ def test_a_blind_network_does_the_share_asked_for(tmp_path: Path) -> None:
     assert torch.allclose(third, full / 4, atol=1e-6)
 
 
+def test_a_foreign_network_that_has_learned_nothing_is_held_back(tmp_path: Path) -> None:
+    """Its answer is far beyond the noise; ours is bounded to a few sigmas by its own make."""
+    path = tmp_path / "wild.safetensors"
+    torch.manual_seed(2)
+    net = randomized(DnCnn(width=8, depth=3))
+    save_file(net.state_dict(), path, metadata={"architecture": "dncnn"})
+    source = noisy(*scene(1, 48, 64), "noise")
+    changes = [
+        Cnn(model=str(path), structure_guard=on).apply(source).luma.pixels - source.luma.pixels
+        for on in (False, True)
+    ]
+    free, held = (float(change.square().mean().sqrt()) for change in changes)
+    sigma = float(source.noise.sigma[0].mean())
+    assert free > 2 * sigma and held < 1.2 * sigma
+    assert not net.bounded and Guided.bounded
+
+
 @pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16], ids=str)
 def test_half_precision_is_close_where_it_is_claimed(precision: torch.dtype) -> None:
     """Within a 50th of sigma: 0.02 dB where a third of the noise is left."""

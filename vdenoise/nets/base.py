@@ -97,6 +97,7 @@ class Network(nn.Module):
     # Frames that mix in the network: fixed blocks of this many, counted from frame 0 of the clip,
     # with ``reach`` frames around; N of its `NetInput` is time. 0: each frame for itself.
     clip: int = 0
+    bounded: ClassVar[bool] = False  # corrects by a few sigmas of the noise at most
     half_ok: ClassVar[bool] = True  # float16 and bfloat16 are within 0.02 dB of float32
     memory: ClassVar[float] = 40.0  # scratch for a frame, in copies of its 4:2:0 signals
 

@@ -51,6 +51,7 @@ class Guided(Network):
     """Pixel-unshuffle, U-Net of residual blocks, pixel-shuffle."""
 
     inputs: ClassVar[tuple[Input, ...]] = ("noisy", "average", "temporal", "sigma", "left", "bands")
+    bounded: ClassVar[bool] = True
 
     def __init__(self, widths: tuple[int, ...], blocks: tuple[int, ...]) -> None:
         """Build with random weights; the last convolution is 0, so the picture comes back.

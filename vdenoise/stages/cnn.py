@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vdenoise.frame import Block, Signal, window
+from vdenoise.nets import guard
 from vdenoise.nets.base import NetInput, Network, noise_bands
 from vdenoise.nets.ensemble import VIEWS, ensembled
 from vdenoise.nets.models import find, load
@@ -74,12 +75,13 @@ class Cnn(Stage):
     structure_guard: bool = param(
         True,
         "Whether what went with the noise is looked through for picture, which is given back: fine "
-        "textures stay.",
+        "textures stay. A network of others also gives way where it removes more than the noise "
+        "measured.",
     )
 
     @property
     def followed_by(self) -> tuple[Stage, ...]:
-        """The guard over textures."""
+        """The guard over fine textures."""
         guarded = self.structure_guard and not self.idle
         return (TextureGuard(strength=self.strength),) if guarded else ()
 
@@ -101,8 +103,9 @@ class Cnn(Stage):
 
     @property
     def halo(self) -> int:
-        """What the network's convolutions see."""
-        return _facts(self.model).halo
+        """What the network's convolutions see, and the guard around one that is not bounded."""
+        net = _facts(self.model)
+        return net.halo + (guard.REACH if self.structure_guard and not net.bounded else 0)
 
     @property
     def multiple(self) -> int:
@@ -138,6 +141,8 @@ class Cnn(Stage):
             x = pictures.given(list(given), net)
             # Where no noise is left, nothing is done.
             correction = ensembled(net, x, self.ensemble) * (x.sigma * x.averaged[1] != 0)
+            if self.structure_guard and not net.bounded:
+                correction = guard.guarded(correction, x, block.noise.grain_area)
             changes.append(correction[wanted.start - given.start : wanted.stop - given.start])
         change = torch.cat(changes).to(block.luma.pixels)
         if "sigma" not in net.inputs:  # not told how much to remove
