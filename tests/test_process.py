@@ -2,6 +2,8 @@
 
 import ctypes
 import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -46,3 +48,18 @@ def test_other_systems_are_left_alone(calls: Calls, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("sys.platform", "darwin")
     prepare()
     assert not calls
+
+
+def test_after_a_signal_nothing_can_crash_on_the_way_out() -> None:
+    """What libraries do while the interpreter is taken down: here it would be SIGABRT."""
+    script = (
+        "import atexit, os, sys\n"
+        "from vdenoise import cli\n"
+        "from vdenoise.errors import Interrupted\n"
+        "def stopped(args): raise Interrupted('Stopped.', 'Again.', signal_number=15)\n"
+        "cli._status = stopped\n"
+        "atexit.register(os.abort)\n"
+        "cli.main()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert ended.returncode == 143 and "[exit 143] Stopped." in ended.stderr

@@ -5,6 +5,7 @@ Torch, av and pydantic are imported inside commands only, so that ``--help`` ans
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -91,7 +92,15 @@ def main() -> NoReturn:
     """Entry point: runs the command and exits with its status."""
     process.end_with_parent()
     process.prepare()
-    sys.exit(status(sys.argv[1:]))
+    code = status(sys.argv[1:])
+    if code > _SIGNALLED:
+        # All is written and said. A library's thread that the signal found at work may still be
+        # there, and taking the interpreter down under it crashed once in some hundred times.
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def status(args: Sequence[str]) -> int:
@@ -159,6 +168,7 @@ def _status(args: Sequence[str]) -> int:
 
 
 _ONE_CLIP = (" run", " analyze", " plan", " build")  # commands that take one
+_SIGNALLED = 128  # exit statuses above it are those of signals
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
