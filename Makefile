@@ -34,7 +34,7 @@ lint: install
 	$(BIN)/mypy
 
 docs: install
-	$(BIN)/python -m vdenoise.docs
+	$(BIN)/python -m vdenoise.chain.docs
 	$(BIN)/python -m benchmarks.results
 
 # The whole comparison, hours on two cores: make benchmark DATA=FOLDER (see benchmarks/README.md).

@@ -23,10 +23,10 @@ from torch import Tensor
 
 from benchmarks import clips, results
 from benchmarks.combination import tile
-from vdenoise.chain import Chain, Layer, resolve
+from vdenoise.chain.presets import load as preset
+from vdenoise.chain.resolve import Chain, Layer, resolve
 from vdenoise.evaluation.measure import run_chain
 from vdenoise.evaluation.protocol import Form, Noise, given
-from vdenoise.preset import load as preset
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "clipping.json"

@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from vdenoise.color import KB, KG, KR
-from vdenoise.noise import synth
+from vdenoise.degrade import synth
+from vdenoise.picture.color import KB, KG, KR
 
 Layout = Literal["gbrp", "yuv420p"]
 

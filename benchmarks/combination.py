@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks import clips, results
-from vdenoise.chain import Chain, Layer, resolve
+from vdenoise.chain.presets import load as preset
+from vdenoise.chain.resolve import Chain, Layer, resolve
 from vdenoise.evaluation.measure import run_chain
 from vdenoise.evaluation.protocol import Given, Noise, given
-from vdenoise.preset import load as preset
 from vdenoise.stages import OFF
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -33,9 +33,9 @@ from torch import Tensor
 
 from benchmarks import clips, results
 from vdenoise import cli
-from vdenoise.noise import synth
-from vdenoise.noise.profile import NoiseProfile
-from vdenoise.stages.grain import correlation
+from vdenoise.degrade import synth
+from vdenoise.picture.noise import NoiseProfile
+from vdenoise.stages.grain.field import correlation
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "grain.json"

@@ -30,10 +30,10 @@ from pathlib import Path
 from benchmarks.results import save
 from vdenoise.batch.journal import JOURNAL
 from vdenoise.batch.outcome import REPORT
-from vdenoise.media.codecs import CONTAINERS
+from vdenoise.media.images.sequence import is_image
+from vdenoise.media.movie.codecs import CONTAINERS
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
-from vdenoise.media.sequence import is_image
 
 MARGIN = 1.2  # the latest kill, in durations of a batch: jobs of others slow it down
 

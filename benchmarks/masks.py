@@ -28,18 +28,18 @@ from torch import Tensor
 
 from benchmarks import clips, results
 from vdenoise import cli
-from vdenoise.color import lift
+from vdenoise.evaluation.metrics import flicker
 from vdenoise.evaluation.protocol import Noise, joined_rgb
-from vdenoise.frame import Block, Motion, Signal
 from vdenoise.masks.spec import make, parse
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
 from vdenoise.motion.flow import SharedMotion
 from vdenoise.motion.warp import resize, warp
-from vdenoise.noise.profile import NoiseProfile
-from vdenoise.quality.metrics import flicker
-from vdenoise.settle import Settle
+from vdenoise.picture.color import lift
+from vdenoise.picture.frame import Block, Motion, Signal
+from vdenoise.picture.noise import NoiseProfile
 from vdenoise.stages.base import resize_to
+from vdenoise.stages.control.strength import Settle
 
 RESULTS = results.FOLDER / "masks.json"
 PAGE = results.PAGE.with_name("masks.md")

@@ -15,10 +15,10 @@ from pathlib import Path
 import torch
 
 from benchmarks import clips, results
-from vdenoise.chain import Chain, Layer, resolve
+from vdenoise.chain.presets import load as preset
+from vdenoise.chain.resolve import Chain, Layer, resolve
 from vdenoise.evaluation.measure import run_chain
 from vdenoise.evaluation.protocol import Noise, given
-from vdenoise.preset import load as preset
 
 RESULTS = results.FOLDER / "motion.json"
 NOISES = (

@@ -36,16 +36,16 @@ from torch.nn import functional
 from benchmarks import clips, results
 from benchmarks.noise import set_in_motion
 from benchmarks.peers import PEERS, VAPOURSYNTH, best_setting
-from vdenoise.chain import Chain, Layer, resolve
-from vdenoise.device import fast_bfloat16, find_device
+from vdenoise.chain.presets import load as preset
+from vdenoise.chain.resolve import Chain, Layer, resolve
+from vdenoise.engine.steps import Precision
 from vdenoise.evaluation import material
 from vdenoise.evaluation.measure import Told, profile_told, run_chain
+from vdenoise.evaluation.metrics import luma, psnr
 from vdenoise.evaluation.protocol import Given, Noise, given
+from vdenoise.machine.devices import fast_bfloat16, find_device
 from vdenoise.nets.base import NetInput, example, macs_per_pixel, parameters
 from vdenoise.nets.models import find, load, shipped
-from vdenoise.preset import load as preset
-from vdenoise.quality.metrics import luma, psnr
-from vdenoise.steps import Precision
 
 PARTS = ("gaussian", "real", "clean", "precision", "speed")
 SIGMAS = (10, 20, 30, 40, 50)

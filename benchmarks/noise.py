@@ -39,14 +39,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.results import machine, save
-from vdenoise.color import lift
-from vdenoise.frame import PixelFormat
+from vdenoise.degrade import synth
 from vdenoise.media.roundtrip import compress_planes, to_planes
-from vdenoise.noise import synth
 from vdenoise.noise.bands import BANDS, by_band
 from vdenoise.noise.estimate import Analyzer
-from vdenoise.noise.profile import SPECTRUM, ShotNoise
-from vdenoise.transform import dct_matrix
+from vdenoise.picture.color import lift
+from vdenoise.picture.dct import dct_matrix
+from vdenoise.picture.frame import PixelFormat
+from vdenoise.picture.noise import SPECTRUM, ShotNoise
 
 SEED = 20261121
 CROP = (216, 384)  # rows and columns

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.clips import Clip, decode, ffmpeg, shortened, to_rgb
-from vdenoise.quality.metrics import psnr
+from vdenoise.evaluation.metrics import psnr
 
 Setting = dict[str, float | int | str]
 Runner = Callable[[Clip, Setting], Tensor]

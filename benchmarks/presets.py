@@ -23,14 +23,14 @@ from torch.nn import functional
 
 from benchmarks import clips, results
 from benchmarks.combination import Picture, tile
-from vdenoise.chain import Chain, Layer, resolve
+from vdenoise.chain.preset_files import shipped
+from vdenoise.chain.presets import load
+from vdenoise.chain.resolve import Chain, Layer, resolve
+from vdenoise.degrade import synth
 from vdenoise.evaluation.measure import run_chain
+from vdenoise.evaluation.metrics import flicker, psnr
 from vdenoise.evaluation.protocol import Given, decoded
-from vdenoise.library import shipped
 from vdenoise.media.roundtrip import compress_planes, to_planes
-from vdenoise.noise import synth
-from vdenoise.preset import load
-from vdenoise.quality.metrics import flicker, psnr
 
 FOLDER = results.PAGE.with_name("presets")
 PAGE = results.PAGE.with_name("presets.md")

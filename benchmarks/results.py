@@ -15,7 +15,7 @@ import av
 import torch
 from torch import Tensor
 
-from vdenoise.quality.metrics import flicker, luma, psnr, ssim
+from vdenoise.evaluation.metrics import flicker, luma, psnr, ssim
 
 SCHEMA = 1
 FOLDER = Path(__file__).with_name("results")

@@ -20,7 +20,7 @@ import torch
 
 from benchmarks import clips, results
 from samples import scene
-from vdenoise.noise import synth
+from vdenoise.degrade import synth
 
 X264 = ("-c:v", "libx264", "-crf", "18", "-preset", "medium", "-threads", "2")
 DRAWN = 8  # frames that are drawn; longer clips go back and forth through them

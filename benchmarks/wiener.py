@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vdenoise import transform
+from vdenoise.picture import dct
 
 SIGMAS = (5, 10, 20, 40)  # 8-bit codes
 
@@ -30,10 +30,10 @@ def grid(step: int) -> tuple[tuple[int, int], ...]:
 
 CHOICES = {
     "grid of 4": grid(4),
-    "lattice of 4": transform.lattice(8, 4),
-    "lattice of 8": transform.lattice(8, 8),
+    "lattice of 4": dct.lattice(8, 4),
+    "lattice of 8": dct.lattice(8, 8),
     "grid of 16": grid(2),
-    "lattice of 16": transform.lattice(8, 16),
+    "lattice of 16": dct.lattice(8, 16),
     "grid of 64": grid(1),
 }
 
@@ -66,8 +66,8 @@ def main() -> None:
             noisy = clean + codes / 255 * noise
             variance = torch.full_like(clean, (codes / 255) ** 2)
             for name, offsets in CHOICES.items():
-                with mock.patch.object(transform, "lattice", lambda *_, o=offsets: o):
-                    result, _ = transform.dct_denoise(noisy, variance, torch.ones(1, 64))
+                with mock.patch.object(dct, "lattice", lambda *_, o=offsets: o):
+                    result, _ = dct.dct_denoise(noisy, variance, torch.ones(1, 64))
                 rows.append(
                     {
                         "clip": folder.name,

@@ -1,6 +1,6 @@
 """Make the sample clips: ``python samples/make_samples.py [--into FOLDER]``.
 
-Pictures come from ``scene.py``, noise from ``vdenoise.noise.synth``, sound from a formula; the
+Pictures come from ``scene.py``, noise from ``vdenoise.degrade.synth``, sound from a formula; the
 ffmpeg program encodes. ``README.md`` says what each clip holds.
 """
 
@@ -18,7 +18,7 @@ import scene
 import torch
 from torch import Tensor
 
-from vdenoise.noise import synth
+from vdenoise.degrade import synth
 
 SEED = 1
 WIDTH, HEIGHT, FRAMES, RATE = 640, 360, 48, 24

@@ -19,10 +19,10 @@ from av.bitstream import BitStreamFilterContext
 from torch import Tensor
 from torch.nn import functional
 
-from vdenoise.draws import normal
-from vdenoise.grainparams import LAG, GrainParams
-from vdenoise.noise.filmgrain import NEIGHBORS
-from vdenoise.stages.grain import bell, filter_for, filtered
+from vdenoise.filmgrain.fit import NEIGHBORS
+from vdenoise.filmgrain.params import LAG, GrainParams
+from vdenoise.picture.random_at import normal
+from vdenoise.stages.grain.field import bell, filter_for, filtered
 
 SIZE = (256, 192)
 _LINE = re.compile(r"^(\d+)\s+(\S+)\s+([01]+) = -?\d+$")

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vdenoise.frame import Block, Signal, window
-from vdenoise.noise.profile import NoiseProfile, NoiseTable
+from vdenoise.picture.frame import Block, Signal, window
+from vdenoise.picture.noise import NoiseProfile, NoiseTable
 from vdenoise.stages import FINISHING
 from vdenoise.stages.base import Stage
 

@@ -15,21 +15,21 @@ from safetensors.torch import load_file
 from torch.nn import functional
 
 from vdenoise import cli
-from vdenoise.chain import Layer, resolve
+from vdenoise.chain.presets import load
+from vdenoise.chain.resolve import Layer, resolve
+from vdenoise.degrade import synth
 from vdenoise.errors import UsageError, VerifyError
 from vdenoise.media.probe import probe
 from vdenoise.media.roundtrip import to_planes
 from vdenoise.nets import build
 from vdenoise.nets.base import Network
 from vdenoise.nets.models import find
-from vdenoise.noise import synth
-from vdenoise.noise.profile import NoiseProfile
-from vdenoise.preset import load
+from vdenoise.picture.noise import NoiseProfile
 from vdenoise.stages.base import Stage
-from vdenoise.training import adapt as adapting
-from vdenoise.training.bank import SIDE, collect
+from vdenoise.training.adapting import adapt as adapting
+from vdenoise.training.adapting.noise_bank import SIDE, collect
 from vdenoise.training.checkpoint import save_weights
-from vdenoise.training.degrade import true_noise
+from vdenoise.training.material.degrade import true_noise
 
 WIDTH, HEIGHT, FRAMES = 160, 128, 12
 SIGMA = 10 / 255

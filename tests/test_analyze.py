@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from test_plan import CLIP
 
-from vdenoise import analyze
 from vdenoise.errors import UsageError
-from vdenoise.noise.profile import NoiseProfile, PlaneNoise, ShotNoise
+from vdenoise.picture.noise import NoiseProfile, PlaneNoise, ShotNoise
+from vdenoise.workflows import measure
 
 
 def profile(luma: float, chroma: float, **facts: float) -> NoiseProfile:
@@ -36,44 +36,44 @@ def profile(luma: float, chroma: float, **facts: float) -> NoiseProfile:
     ],
 )
 def test_proposals_say_why(measured: NoiseProfile, preset: str, because: str) -> None:
-    found = analyze.propose(measured, CLIP)
+    found = measure.propose(measured, CLIP)
     assert found.preset == preset
     assert because in "; ".join(found.reasons)
 
 
 def test_auto_takes_the_median_for_impulses_only() -> None:
-    values = analyze.propose(profile(3, 3, impulse_rate=0.02), CLIP).values
+    values = measure.propose(profile(3, 3, impulse_rate=0.02), CLIP).values
     assert values == {"spatial.method": "median"}
-    assert not analyze.propose(profile(3, 3), CLIP).values
-    assert not analyze.propose(profile(20, 20, impulse_rate=0.02), CLIP).values
+    assert not measure.propose(profile(3, 3), CLIP).values
+    assert not measure.propose(profile(20, 20, impulse_rate=0.02), CLIP).values
     # what lettering and lamps of real footage (data/val street) read as
-    assert not analyze.propose(profile(3, 3, impulse_rate=0.002), CLIP).values
+    assert not measure.propose(profile(3, 3, impulse_rate=0.002), CLIP).values
 
 
 def test_shots_count_by_their_length() -> None:
     one, other = profile(2, 2).shots[0], profile(10, 10).shots[0]
     shots = (one.model_copy(update={"last": 74}), other.model_copy(update={"first": 75}))
-    found = analyze.overall(NoiseProfile(shots=shots), 100)
+    found = measure.overall(NoiseProfile(shots=shots), 100)
     assert found.luma_codes == pytest.approx(4)
     assert found.coarseness == pytest.approx(1 / 16)
 
 
 def test_sigma_by_hand() -> None:
-    found = analyze.profile_from_sigma((5,), CLIP).shots[0]
+    found = measure.profile_from_sigma((5,), CLIP).shots[0]
     assert [round(plane.codes) for plane in found.planes] == [5, 5, 5]
-    found = analyze.profile_from_sigma((5, 3, 2), CLIP).shots[0]
+    found = measure.profile_from_sigma((5, 3, 2), CLIP).shots[0]
     assert [round(plane.codes) for plane in found.planes] == [5, 3, 2]
     with pytest.raises(UsageError):
-        analyze.profile_from_sigma((5, 3), CLIP)
+        measure.profile_from_sigma((5, 3), CLIP)
 
 
 def test_a_profile_of_another_kind_of_clip_is_refused() -> None:
-    analyze.check_profile(profile(1, 1), CLIP)
+    measure.check_profile(profile(1, 1), CLIP)
     with pytest.raises(UsageError, match="1 planes"):
-        analyze.check_profile(NoiseProfile.white(0.01), CLIP)
+        measure.check_profile(NoiseProfile.white(0.01), CLIP)
 
 
 def test_cuts_of_another_clip_are_refused() -> None:
-    analyze.check_cuts((5, 99), CLIP)
+    measure.check_cuts((5, 99), CLIP)
     with pytest.raises(UsageError, match="100"):
-        analyze.check_cuts((5, 100), replace(CLIP, path=Path("other.mkv")))
+        measure.check_cuts((5, 100), replace(CLIP, path=Path("other.mkv")))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vdenoise.atomic import leftovers, partial_path, replacing, write_text
+from vdenoise.machine.files import leftovers, partial_path, replacing, write_text
 
 
 def names(folder: Path) -> list[str]:

@@ -21,13 +21,13 @@ from test_filmgrain import lag
 
 from vdenoise import cli
 from vdenoise.errors import VerifyError
-from vdenoise.grainparams import GrainParams, grain_seed
-from vdenoise.media.av1_grain import GrainAdder, announced
-from vdenoise.media.av1_headers import Headers
-from vdenoise.media.av1_units import FRAME, FRAME_HEADER, UnreadableHeader, obus
-from vdenoise.media.hdr import comparable
+from vdenoise.filmgrain.fit import GrainFit
+from vdenoise.filmgrain.params import GrainParams, grain_seed
+from vdenoise.media.av1.grain import GrainAdder, announced
+from vdenoise.media.av1.headers import Headers
+from vdenoise.media.av1.units import FRAME, FRAME_HEADER, UnreadableHeader, obus
+from vdenoise.media.movie.hdr import comparable
 from vdenoise.media.probe import probe
-from vdenoise.noise.filmgrain import GrainFit
 
 FAST = ("--speed", "veryfast", "--temporal-radius", "1", "--spatial", "gaussian", "--cuts", "off")
 AV1 = ("--codec", "svt-av1")

@@ -11,7 +11,7 @@ import torch
 
 from benchmarks import clips, combination, networks, presets, results
 from benchmarks.peers import PEERS, Peer, best_setting
-from vdenoise import library
+from vdenoise.chain import preset_files
 
 QUALITY = results.load(results.QUALITY)
 SPEED = results.load(results.SPEED)
@@ -217,7 +217,7 @@ def test_the_lead_is_over_the_best_single_part():
 
 
 def test_every_preset_has_footage_a_picture_and_its_page():
-    assert set(presets.FOOTAGE) == set(library.shipped())
+    assert set(presets.FOOTAGE) == set(preset_files.shipped())
     rows = results.load(results.PRESETS)["rows"]
     measured = [(row["preset"], row["footage"], list(row["instead"])) for row in rows]
     assert measured == [

@@ -81,7 +81,7 @@ def test_a_dry_run_says_everything_and_does_nothing(
 def test_a_dry_run_says_what_a_network_computes_in(
     clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vdenoise.steps.fast_bfloat16", lambda: True)
+    monkeypatch.setattr("vdenoise.engine.steps.fast_bfloat16", lambda: True)
     assert call("run", clip, "-o", tmp_path / "out.mkv", "--dry-run") == 0
     said = capsys.readouterr().out
     assert "bfloat16" in said[said.index("net.cnn") :]

@@ -13,17 +13,17 @@ from test_stages import influence
 from torch import Tensor
 
 from samples.scene import frames
-from vdenoise.frame import Block, Signal
+from vdenoise.engine.tiles import apply_tiled
 from vdenoise.nets.base import BANDS, NetInput
 from vdenoise.nets.ensemble import ensembled
-from vdenoise.nets.guard import guarded
 from vdenoise.nets.models import load
-from vdenoise.stages.cnn import Cnn, _Pictures
-from vdenoise.stages.temporal import TemporalMean
-from vdenoise.stages.wiener import Wiener
-from vdenoise.texture import TextureGuard
-from vdenoise.tile import apply_tiled
-from vdenoise.training.sources import from_rgb
+from vdenoise.picture.frame import Block, Signal
+from vdenoise.stages.net.cnn import Cnn, _Pictures
+from vdenoise.stages.net.energy_guard import guarded
+from vdenoise.stages.net.texture_guard import TextureGuard
+from vdenoise.stages.spatial.wiener import Wiener
+from vdenoise.stages.temporal.mean import TemporalMean
+from vdenoise.training.material.sources import from_rgb
 
 
 def filtered(luma: Tensor, chroma: Tensor | None) -> tuple[Block, Block]:

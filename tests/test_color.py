@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from vdenoise.codes import apply_correction, tpdf
-from vdenoise.color import CB_SCALE, CR_SCALE, lift
-from vdenoise.frame import PixelFormat
+from vdenoise.picture.color import CB_SCALE, CR_SCALE, lift
+from vdenoise.picture.frame import PixelFormat
+from vdenoise.picture.samples import apply_correction, tpdf
 
 FORMATS = [
     PixelFormat("yuv420p", "yuv", 8, 1, 1),

@@ -7,15 +7,15 @@ from pathlib import Path
 from benchmarks import clipping, masks, results
 from benchmarks.finishing import order_table
 from benchmarks.grain import PARTS, grain_table
-from vdenoise.docs import stages_page
-from vdenoise.parameters import parameters
+from vdenoise.chain.docs import stages_page
+from vdenoise.chain.parameters import parameters
 from vdenoise.stages import STAGES
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "stages.md"
 
 
 def test_stages_page_is_current() -> None:
-    assert PAGE.read_text(encoding="utf-8") == stages_page(), "run: python -m vdenoise.docs"
+    assert PAGE.read_text(encoding="utf-8") == stages_page(), "run: python -m vdenoise.chain.docs"
 
 
 def test_stages_page_names_every_stage_and_parameter() -> None:

@@ -10,7 +10,7 @@ import pytest
 from vdenoise.errors import InputError, UsageError
 from vdenoise.farm.planfile import PlanFile, read_record
 from vdenoise.media.probe import probe
-from vdenoise.noise.profile import NoiseProfile
+from vdenoise.picture.noise import NoiseProfile
 
 
 def test_a_profile_with_a_fault_names_it(tmp_path: Path) -> None:

@@ -13,17 +13,17 @@ import torch
 from clips import Clip, write
 from torch import Tensor
 
-from vdenoise.chain import Chain, Layer, resolve
+from vdenoise.chain.presets import load
+from vdenoise.chain.resolve import Chain, Layer, resolve
 from vdenoise.cli import status
 from vdenoise.errors import DeviceError, InputError, UsageError
 from vdenoise.evaluation import material
+from vdenoise.evaluation.lpips import Lpips
 from vdenoise.evaluation.measure import Competitor, evaluate, run_chain, summary
 from vdenoise.evaluation.protocol import Form, Given, Noise, given, noises
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
 from vdenoise.nets.color import from_rgb
-from vdenoise.preset import load
-from vdenoise.quality.lpips import Lpips
 
 FORMS: tuple[Form, ...] = ("float", "8bit", "420")
 

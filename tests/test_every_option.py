@@ -18,20 +18,20 @@ from test_run import planes, planned
 from torch import Tensor
 
 from vdenoise import cli
-from vdenoise.chain import Layer, resolve
+from vdenoise.chain.option_values import parse_grain, parse_masks
+from vdenoise.chain.presets import load
+from vdenoise.chain.resolve import Layer, resolve
 from vdenoise.cli.chain import CHAIN_OPTIONS
 from vdenoise.cli.options import variable
-from vdenoise.denoise import denoise
+from vdenoise.engine.denoise import denoise
+from vdenoise.engine.streams import Shots
 from vdenoise.errors import UsageError
-from vdenoise.frame import Block
 from vdenoise.masks.spec import DIALS as MASK_DIALS
 from vdenoise.masks.spec import make
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
-from vdenoise.noise.profile import NoiseProfile
-from vdenoise.preset import load
-from vdenoise.stream import Shots
-from vdenoise.typed import parse_grain, parse_masks
+from vdenoise.picture.frame import Block
+from vdenoise.picture.noise import NoiseProfile
 
 FRAMES, HEIGHT, WIDTH = 5, 64, 96
 Planes = list[Tensor]  # Y, Cb and Cr of all frames, (T, H, W) and (T, h, w), in 8-bit codes

@@ -18,27 +18,28 @@ import pytest
 import torch
 from clips import Clip, write
 
-from vdenoise import analyze, run
-from vdenoise.chain import Layer
-from vdenoise.color import lift
+from vdenoise.chain.presets import load
+from vdenoise.chain.resolve import Layer
+from vdenoise.engine import run
+from vdenoise.engine.plan import Plan, make
 from vdenoise.errors import ConflictError, TryAgain, UsageError
 from vdenoise.farm.assemble import assemble, check_engines, collect
-from vdenoise.farm.freeze import make_plan
 from vdenoise.farm.job import Job, analysis_of, open_job, run_plan
+from vdenoise.farm.make_plan import make_plan
 from vdenoise.farm.measure import measure
 from vdenoise.farm.planfile import PlanFile, Request
 from vdenoise.farm.record import write_record
 from vdenoise.farm.segments import clip_path, frame_hashes, report_path, run_segment
 from vdenoise.farm.source import IndexRecord
 from vdenoise.farm.split import as_text, parse_numbers, segment_length, split
-from vdenoise.media.codecs import CODECS
-from vdenoise.media.encode import choose
-from vdenoise.media.index import scan
+from vdenoise.media.movie.codecs import CODECS
+from vdenoise.media.movie.index import scan
+from vdenoise.media.movie.settings import choose
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
 from vdenoise.noise.estimate import Analyzer
-from vdenoise.plan import Plan, make
-from vdenoise.preset import load
+from vdenoise.picture.color import lift
+from vdenoise.workflows import measure as measuring
 
 CUT = 13  # first frame of the second shot, as --cuts would say
 LAYERS = [Layer("test", {"temporal.radius": 2, "spatial.method": "gaussian"})]
@@ -376,7 +377,7 @@ def test_a_task_does_not_scan_its_source(job: Job, monkeypatch: pytest.MonkeyPat
     def scanned(*_: object) -> None:
         raise AssertionError("read the whole source")
 
-    monkeypatch.setattr("vdenoise.media.index._scan", scanned)
+    monkeypatch.setattr("vdenoise.media.movie.index._scan", scanned)
     assert open_job(job.plan_path).info.frames == 20
 
 
@@ -460,4 +461,4 @@ def test_what_was_measured_is_kept_to_the_last_bit(job: Job) -> None:
     again = open_job(job.plan_path).file
     assert again.analysis is not None and job.file.analysis is not None
     assert again.analysis.profile == job.file.analysis.profile
-    analyze.check_profile(again.analysis.profile, job.info)
+    measuring.check_profile(again.analysis.profile, job.info)

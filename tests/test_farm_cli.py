@@ -16,11 +16,12 @@ import pytest
 from clips import Clip, write
 
 from benchmarks.segment_kills import Killing
-from vdenoise import cli, process
+from vdenoise import cli
 from vdenoise.cli.segments import progress_lines
 from vdenoise.farm.planfile import PlanFile
 from vdenoise.farm.segments import frame_hashes
 from vdenoise.farm.split import segment_length, split
+from vdenoise.machine import process
 from vdenoise.media.probe import probe
 from vdenoise.ui import Reporter
 

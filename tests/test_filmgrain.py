@@ -13,9 +13,9 @@ from torch.nn import functional
 
 from vdenoise import cli
 from vdenoise.errors import OutputError
-from vdenoise.grainparams import GrainParams
-from vdenoise.noise.filmgrain import GrainFit, filter_gains
-from vdenoise.noise.graintable import FOREVER, save_table
+from vdenoise.filmgrain.fit import GrainFit, filter_gains
+from vdenoise.filmgrain.params import GrainParams
+from vdenoise.filmgrain.table import FOREVER, save_table
 
 FAST = ("--speed", "veryfast", "--temporal-radius", "1", "--spatial", "gaussian")
 SIZE = 0.8  # of the grain, in pixels

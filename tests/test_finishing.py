@@ -18,19 +18,20 @@ from test_run import NOISE, Quiet, chain, denoised, planes, planned, same
 from torch import Tensor
 from torch.nn import functional
 
-from vdenoise import cli, run
-from vdenoise.chain import Layer, resolve
-from vdenoise.draws import normal
+from vdenoise import cli
+from vdenoise.chain.option_values import parse_grain
+from vdenoise.chain.presets import load
+from vdenoise.chain.resolve import Layer, resolve
+from vdenoise.degrade import synth
+from vdenoise.engine import run
+from vdenoise.engine.streams import Shots
 from vdenoise.errors import UsageError
-from vdenoise.frame import Block, Signal
-from vdenoise.noise import synth
-from vdenoise.noise.profile import LEVELS, NoiseProfile
-from vdenoise.preset import load
+from vdenoise.picture.dct import dct_matrix
+from vdenoise.picture.frame import Block, Signal
+from vdenoise.picture.noise import LEVELS, NoiseProfile
+from vdenoise.picture.random_at import normal
 from vdenoise.stages import FINISHING, SLOTS, stage_class
-from vdenoise.stages.grain import _rows, correlation, filter_for, filtered, left_of
-from vdenoise.stream import Shots
-from vdenoise.transform import dct_matrix
-from vdenoise.typed import parse_grain
+from vdenoise.stages.grain.field import _rows, correlation, filter_for, filtered, left_of
 
 SCENE = Path(__file__).parent.parent / "samples" / "scene_clean.mp4"
 COARSE = tuple(

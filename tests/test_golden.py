@@ -16,7 +16,7 @@ from pictures import block, noisy, scene
 from torch import Tensor
 from torch.nn import functional
 
-from vdenoise.frame import Block
+from vdenoise.picture.frame import Block
 from vdenoise.stages import FINISHING, STAGES, stage_class
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -16,21 +16,22 @@ from pictures import block
 from test_run import NOISE, Quiet, chain, denoised, planes, planned, same
 from torch import Tensor
 
-from vdenoise import cli, plan, run
-from vdenoise.chain import Layer, resolve
+from vdenoise import cli
+from vdenoise.chain.option_values import parse_masks
+from vdenoise.chain.presets import load
+from vdenoise.chain.resolve import Layer, resolve
+from vdenoise.engine import plan, run
+from vdenoise.engine.streams import Shots
 from vdenoise.errors import ConflictError, UsageError
 from vdenoise.farm.planfile import ChainRecord
 from vdenoise.masks.coverage import layers, strengths
 from vdenoise.masks.ranges import drawn
 from vdenoise.masks.shapes import shape
 from vdenoise.masks.spec import MaskSpec, make, parse
-from vdenoise.media.beside import view_settings
 from vdenoise.media.probe import probe
+from vdenoise.media.side_outputs import view_settings
 from vdenoise.motion.flow import SharedMotion
 from vdenoise.motion.warp import warp
-from vdenoise.preset import load
-from vdenoise.stream import Shots
-from vdenoise.typed import parse_masks
 
 
 def mask(text: str) -> MaskSpec:

@@ -14,9 +14,9 @@ import torch
 from clips import MATRIX, Clip, picture, write
 
 from vdenoise.errors import InputError, OutputError, UsageError, VdenoiseError
-from vdenoise.media import output as output_module
-from vdenoise.media.encode import choose
-from vdenoise.media.movie_writer import MovieWriter
+from vdenoise.media.movie import output as output_module
+from vdenoise.media.movie.settings import choose
+from vdenoise.media.movie.writer import MovieWriter
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
 from vdenoise.media.writer import check_target

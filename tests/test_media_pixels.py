@@ -10,7 +10,7 @@ import pytest
 import torch
 from av.video.reformatter import VideoReformatter
 
-from vdenoise.media.pixels import (
+from vdenoise.media.movie.pixels import (
     REPACK,
     FrameMaker,
     normalized,

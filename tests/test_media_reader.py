@@ -11,12 +11,12 @@ import pytest
 import torch
 from clips import MATRIX, Clip, picture, write
 
-from vdenoise.frame import SourceFrame
-from vdenoise.media import source as source_module
-from vdenoise.media.clock import advanced_timecode
-from vdenoise.media.index import scan
+from vdenoise.media import inputs as source_module
+from vdenoise.media.movie.clock import advanced_timecode
+from vdenoise.media.movie.index import scan
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
+from vdenoise.picture.frame import SourceFrame
 
 GOP = {"g": "8", "keyint_min": "8", "sc_threshold": "0", "bf": "2", "preset": "ultrafast"}
 CLIPS = (

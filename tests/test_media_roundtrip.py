@@ -11,14 +11,14 @@ import pytest
 import torch
 from clips import LAYOUTS, MATRIX, Clip, picture, write
 
-from vdenoise.codes import apply_correction
-from vdenoise.color import lift
-from vdenoise.frame import ClipInfo
-from vdenoise.media.encode import choose
-from vdenoise.media.movie_writer import MovieWriter
+from vdenoise.media.movie.settings import choose
+from vdenoise.media.movie.writer import MovieWriter
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
 from vdenoise.media.verify import verify
+from vdenoise.picture.color import lift
+from vdenoise.picture.frame import ClipInfo
+from vdenoise.picture.samples import apply_correction
 
 
 def pass_through(

@@ -15,17 +15,17 @@ import torch
 from av.video.codeccontext import VideoCodecContext
 from clips import MATRIX, Clip, picture, write
 
-from vdenoise.codes import apply_correction
 from vdenoise.errors import UsageError, VerifyError
-from vdenoise.frame import ClipInfo
-from vdenoise.media import hdr
-from vdenoise.media import movie_writer as writer_module
-from vdenoise.media.encode import choose
-from vdenoise.media.encoder import EncodeSettings, open_encoder
-from vdenoise.media.movie_writer import MovieWriter
+from vdenoise.media.movie import hdr
+from vdenoise.media.movie import writer as writer_module
+from vdenoise.media.movie.encoder import EncodeSettings, open_encoder
+from vdenoise.media.movie.settings import choose
+from vdenoise.media.movie.writer import MovieWriter
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
 from vdenoise.media.verify import verify
+from vdenoise.picture.frame import ClipInfo
+from vdenoise.picture.samples import apply_correction
 
 
 def copy(

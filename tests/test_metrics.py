@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from vdenoise.quality import metrics
+from vdenoise.evaluation import metrics
 
 
 def scene(frames: int = 3, height: int = 48, width: int = 64, step: int = 2) -> torch.Tensor:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vdenoise.frame import Accuracy
+from vdenoise.degrade import synth
 from vdenoise.motion.flow import (
     Once,
     SharedMotion,
@@ -21,10 +21,10 @@ from vdenoise.motion.flow import (
 )
 from vdenoise.motion.search import search
 from vdenoise.motion.warp import box_mean, warp
-from vdenoise.noise import synth
-from vdenoise.noise.profile import NoiseProfile
-from vdenoise.training.degrade import true_noise
-from vdenoise.training.sources import from_rgb
+from vdenoise.picture.frame import Accuracy
+from vdenoise.picture.noise import NoiseProfile
+from vdenoise.training.material.degrade import true_noise
+from vdenoise.training.material.sources import from_rgb
 
 
 def texture(height: int, width: int, seed: int = 0) -> np.ndarray:

@@ -11,7 +11,7 @@ import torch
 from pictures import SIGMA, SUBSAMPLING, block, converted, in_blocks, noisy, psnr, scene
 from safetensors.torch import save_file
 
-from vdenoise.frame import Block
+from vdenoise.engine.tiles import apply_tiled
 from vdenoise.nets import ARCHITECTURES, build, fitting, shapes_of
 from vdenoise.nets.autoencoder import Autoencoder
 from vdenoise.nets.base import BANDS, NetInput, Network, example, halo, macs_per_pixel, parameters
@@ -24,8 +24,8 @@ from vdenoise.nets.grow import grow
 from vdenoise.nets.guided import Guided
 from vdenoise.nets.models import shipped
 from vdenoise.nets.shift import Shift, shifted
-from vdenoise.stages.cnn import Cnn
-from vdenoise.tile import apply_tiled
+from vdenoise.picture.frame import Block
+from vdenoise.stages.net.cnn import Cnn
 
 # One of each kind, narrow: what depends on the width is tested on those that are published.
 SMALL: dict[str, Callable[[], Network]] = {
@@ -313,7 +313,7 @@ def test_cuda_in_float16_is_close_to_the_cpu_in_float32(
 
 def test_neighbors_are_the_nearest_distinct_frames() -> None:
     """In order of time inside a shot; at its ends the places beyond go to the other side."""
-    from vdenoise.stages.cnn import _Pictures
+    from vdenoise.stages.net.cnn import _Pictures
 
     luma = torch.zeros(9, 1, 4, 4)
     pictures = _Pictures(replace(block(luma, None), first=100, shot=(100, 108)), 1.0)

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from vdenoise.noise import synth
+from vdenoise.degrade import synth
 from vdenoise.noise.bands import BANDS
 from vdenoise.noise.estimate import Analysis, Analyzer, measure_region
 from vdenoise.noise.pairs import _without_drift
-from vdenoise.noise.profile import NoiseProfile
+from vdenoise.picture.noise import NoiseProfile
 
 WIDTH, HEIGHT = 192, 128
 

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
+from vdenoise.degrade import synth
 from vdenoise.errors import UsageError
 from vdenoise.media.roundtrip import compress
-from vdenoise.noise import synth
 
 GRAY = torch.full((3, 3, 64, 64), 0.5)
 

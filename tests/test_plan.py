@@ -8,16 +8,16 @@ from typing import ClassVar
 import pytest
 import torch
 
-from vdenoise import plan, steps
-from vdenoise.chain import Chain, resolve
-from vdenoise.device import find_device
+from vdenoise.chain.presets import load
+from vdenoise.chain.resolve import Chain, resolve
+from vdenoise.engine import plan, steps
+from vdenoise.engine.streams import Shots
+from vdenoise.engine.tiles import SMALLEST_TILE
 from vdenoise.errors import DeviceError, MemoryShort, UsageError
-from vdenoise.frame import ClipInfo, PixelFormat
-from vdenoise.media.encoder import EncodeSettings
-from vdenoise.preset import load
+from vdenoise.machine.devices import find_device
+from vdenoise.media.movie.encoder import EncodeSettings
+from vdenoise.picture.frame import ClipInfo, PixelFormat
 from vdenoise.stages.base import Stage
-from vdenoise.stream import Shots
-from vdenoise.tile import SMALLEST_TILE
 
 YUV420 = PixelFormat("yuv420p", "yuv", 8, 1, 1)
 CLIP = ClipInfo(

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from vdenoise import cli, library
-from vdenoise.chain import Layer, resolve
+from vdenoise import cli
+from vdenoise.chain import preset_files
+from vdenoise.chain.option_values import parse_assignments
+from vdenoise.chain.presets import SPEEDS, Preset, load, names
+from vdenoise.chain.resolve import Layer, resolve
 from vdenoise.errors import UsageError
-from vdenoise.preset import SPEEDS, Preset, load, names
-from vdenoise.typed import parse_assignments
 
 EMPTY = Preset("empty", "Nothing said.", {})
 
@@ -287,9 +288,9 @@ def test_without_a_home_there_are_the_shipped_presets(monkeypatch: pytest.Monkey
         raise RuntimeError
 
     monkeypatch.setattr(Path, "home", nobody)
-    assert set(names()) == INTENTS and library.own_folder() is None
+    assert set(names()) == INTENTS and preset_files.own_folder() is None
     with pytest.raises(UsageError, match="no place"):
-        library.new_path("mine")
+        preset_files.new_path("mine")
 
 
 def call(*args: str) -> int:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from vdenoise.process import prepare
+from vdenoise.machine.process import prepare
 
 Calls = list[tuple[int, int]]
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from pictures import noisy, psnr, scene
 
-from vdenoise import preset
+from vdenoise.chain import presets
 from vdenoise.cli import cli
 from vdenoise.stages.base import SpatialStage
 
@@ -40,7 +40,7 @@ def test_commands_and_options_exist(name: str, rest: str):
 
 def test_presets_in_the_table_are_the_presets_there_are():
     named = set(re.findall(r"^\| .*? \| `([a-z-]+)`", README, flags=re.MULTILINE))
-    assert named == set(preset.names())
+    assert named == set(presets.names())
 
 
 def test_readme_has_a_command_to_check():
@@ -50,7 +50,7 @@ def test_readme_has_a_command_to_check():
 def test_the_denoiser_of_the_readme_works():
     source = re.search(r"```python\n(.*?)```", README, flags=re.DOTALL)
     assert source is not None
-    names: dict[str, object] = {"__name__": "vdenoise.stages.lee"}
+    names: dict[str, object] = {"__name__": "vdenoise.stages.spatial.lee"}
     exec(compile(source[1], "README.md", "exec"), names)  # the page's own code
     stage_class = names["Lee"]
     assert isinstance(stage_class, type) and issubclass(stage_class, SpatialStage)

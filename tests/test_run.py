@@ -12,21 +12,21 @@ from clips import Clip, write
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vdenoise import plan, run, tile
-from vdenoise.chain import Chain, Layer, resolve
-from vdenoise.denoise import denoise
+from vdenoise.chain.presets import load
+from vdenoise.chain.resolve import Chain, Layer, resolve
+from vdenoise.engine import plan, run, tiles
+from vdenoise.engine.denoise import denoise
+from vdenoise.engine.streams import Shots
 from vdenoise.errors import InputError, Interrupted, OutputError
-from vdenoise.frame import PixelFormat, SourceFrame
-from vdenoise.media.beside import noise_settings
-from vdenoise.media.encode import choose
-from vdenoise.media.movie_writer import MovieWriter
+from vdenoise.media.movie.settings import choose
+from vdenoise.media.movie.writer import MovieWriter
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
+from vdenoise.media.side_outputs import noise_settings
 from vdenoise.nets import build
-from vdenoise.noise.profile import NoiseProfile
 from vdenoise.noise.removed import removed_noise, restored
-from vdenoise.preset import load
-from vdenoise.stream import Shots
+from vdenoise.picture.frame import PixelFormat, SourceFrame
+from vdenoise.picture.noise import NoiseProfile
 
 NOISE = NoiseProfile.white(0.06, 0.06, 0.06)
 
@@ -302,7 +302,7 @@ def test_out_of_memory_is_met_with_smaller_pieces(
 ) -> None:
     made = planned(source, tmp_path / "out.mkv", chain())
     whole = denoised(made, Shots(12))
-    real, tried = tile.apply_tiled, []
+    real, tried = tiles.apply_tiled, []
 
     def short(stage: Any, block: Any, tile: Any, factors: Any) -> Any:
         tried.append(tile)
@@ -310,7 +310,7 @@ def test_out_of_memory_is_met_with_smaller_pieces(
             raise torch.OutOfMemoryError("CUDA out of memory")
         return real(stage, block, tile, factors)
 
-    monkeypatch.setattr(tile, "apply_tiled", short)
+    monkeypatch.setattr(tiles, "apply_tiled", short)
     part = denoised(made, Shots(12))
     assert len(tried) > 12 and all(same(part[n], whole[n]) for n in whole)
 
@@ -328,10 +328,10 @@ def test_no_memory_at_all_is_said_and_other_errors_are_not_taken_for_it(
     def wrong(*_: Any) -> Any:
         raise RuntimeError("shapes differ")
 
-    monkeypatch.setattr(tile, "apply_tiled", short)
+    monkeypatch.setattr(tiles, "apply_tiled", short)
     with pytest.raises(MemoryShort):
         denoised(made, Shots(12))
-    monkeypatch.setattr(tile, "apply_tiled", wrong)
+    monkeypatch.setattr(tiles, "apply_tiled", wrong)
     with pytest.raises(RuntimeError, match="shapes differ"):
         denoised(made, Shots(12))
 
@@ -347,7 +347,7 @@ def test_a_network_goes_on_with_smaller_tiles_where_memory_runs_out(
     what = chain(temporal__method="none", spatial__method="none", net__model=str(path))
     made = planned(source, tmp_path / "out.mkv", what, frames=(0, 2))
     whole = denoised(made, Shots(12))
-    real, done = tile.apply_tiled, []
+    real, done = tiles.apply_tiled, []
 
     def short(stage: Any, block: Any, tile: Any, factors: Any) -> Any:
         if tile is None or tile > 32:
@@ -355,8 +355,8 @@ def test_a_network_goes_on_with_smaller_tiles_where_memory_runs_out(
         done.append((stage.name, tile))
         return real(stage, block, tile, factors)
 
-    monkeypatch.setattr(tile, "apply_tiled", short)
-    monkeypatch.setattr(tile, "SMALLEST_TILE", 16)
+    monkeypatch.setattr(tiles, "apply_tiled", short)
+    monkeypatch.setattr(tiles, "SMALLEST_TILE", 16)
     part = denoised(made, Shots(12))
     assert all(16 <= tile <= 32 for _, tile in done)
     assert sorted(name for name, _ in done) == ["net.cnn"] * 3 + ["texture.guard"] * 3

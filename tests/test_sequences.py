@@ -15,20 +15,20 @@ from clips import write as write_clip
 from rights import permissions_count
 
 from vdenoise import cli
-from vdenoise.codes import to_rgb
-from vdenoise.color import bent, straight
 from vdenoise.errors import InputError, UsageError
 from vdenoise.farm.segments import frame_hashes
-from vdenoise.frame import Curve, PixelFormat
-from vdenoise.media import sequence
-from vdenoise.media.clock import timecode_of, timecode_word
-from vdenoise.media.encode import choose
-from vdenoise.media.linear import fit_curve
-from vdenoise.media.naming import called
-from vdenoise.media.pixels import planar_format
+from vdenoise.media.images import sequence
+from vdenoise.media.images.linear import fit_curve
+from vdenoise.media.movie.clock import timecode_of, timecode_word
+from vdenoise.media.movie.pixels import planar_format
+from vdenoise.media.movie.settings import choose
+from vdenoise.media.output_names import called
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
 from vdenoise.noise.removed import restored
+from vdenoise.picture.color import bent, straight
+from vdenoise.picture.frame import Curve, PixelFormat
+from vdenoise.picture.samples import to_rgb
 
 FAST = ("--speed", "veryfast", "--temporal-radius", "1", "--spatial", "gaussian")
 GIVEN = (*FAST, "--sigma", "5", "--cuts", "off")  # nothing is measured

@@ -14,16 +14,16 @@ from pictures import SIGMA, block, noisy, psnr, scene
 from test_run import chain, denoised, planes, planned, same
 from torch import Tensor
 
-from vdenoise.chain import Layer, resolve
-from vdenoise.dials import DIALS
+from vdenoise.chain.presets import load
+from vdenoise.chain.resolve import Layer, resolve
+from vdenoise.engine.steps import stages_of
+from vdenoise.engine.streams import Shots
 from vdenoise.errors import UsageError
-from vdenoise.frame import Block, Signal
-from vdenoise.guards import DRIFT, GhostGuard, Tally
-from vdenoise.preset import load
-from vdenoise.settle import Settle, _weighted_bands
+from vdenoise.picture.frame import Block, Signal
+from vdenoise.settings.dials import DIALS
 from vdenoise.stages import stage_class
-from vdenoise.steps import stages_of
-from vdenoise.stream import Shots
+from vdenoise.stages.control.guards import DRIFT, GhostGuard, Tally
+from vdenoise.stages.control.strength import Settle, _weighted_bands
 
 
 @pytest.fixture

@@ -28,10 +28,10 @@ from pictures import (
 )
 from torch import Tensor
 
-from vdenoise.frame import Block, Signal, window
+from vdenoise.engine.tiles import apply_tiled, tile_unit
+from vdenoise.picture.frame import Block, Signal, window
 from vdenoise.stages import SLOTS, STAGES, stage_class
 from vdenoise.stages.base import Stage
-from vdenoise.tile import apply_tiled, tile_unit
 
 LAYOUTS = tuple(SUBSAMPLING)
 CLAUSES: set[str] = set()

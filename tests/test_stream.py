@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from vdenoise.frame import window
-from vdenoise.stream import Ahead, Shots, Sink, mapped, windows
+from vdenoise.engine.streams import Ahead, Shots, Sink, mapped, windows
+from vdenoise.picture.frame import window
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ import torch
 from test_motion import shifted_pair, texture
 from torch import Tensor
 
-from vdenoise.frame import Block, Signal
 from vdenoise.motion.flow import SharedMotion
-from vdenoise.noise.profile import NoiseProfile
-from vdenoise.stages.temporal import TemporalMean
+from vdenoise.picture.frame import Block, Signal
+from vdenoise.picture.noise import NoiseProfile
+from vdenoise.stages.temporal.mean import TemporalMean
 
 SIGMA = 0.05
 

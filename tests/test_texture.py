@@ -10,10 +10,10 @@ from pictures import SIGMA, converted, noisy
 from test_cnn import filtered
 from torch import Tensor
 
-from vdenoise.frame import Block, Signal
-from vdenoise.stages.cnn import Cnn
-from vdenoise.texture import TextureGuard
-from vdenoise.tile import apply_tiled
+from vdenoise.engine.tiles import apply_tiled
+from vdenoise.picture.frame import Block, Signal
+from vdenoise.stages.net.cnn import Cnn
+from vdenoise.stages.net.texture_guard import TextureGuard
 
 ROWS, COLUMNS = 96, 160
 

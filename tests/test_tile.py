@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from vdenoise.frame import Block, Signal
-from vdenoise.noise.profile import NoiseProfile, NoiseTable
+from vdenoise.engine.tiles import apply_tiled, grid, round_up, tile_unit
+from vdenoise.picture.frame import Block, Signal
+from vdenoise.picture.noise import NoiseProfile, NoiseTable
 from vdenoise.stages.base import SpatialStage
-from vdenoise.tile import apply_tiled, grid, round_up, tile_unit
 
 
 class Box(SpatialStage):

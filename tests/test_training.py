@@ -18,26 +18,33 @@ import torch
 from safetensors.torch import load_file
 
 from vdenoise import cli
-from vdenoise.atomic import leftovers
+from vdenoise.degrade import synth
 from vdenoise.errors import ConflictError, InputError, OutputError, UsageError
+from vdenoise.machine.files import leftovers
 from vdenoise.nets import build
 from vdenoise.nets.models import find as find_model
 from vdenoise.nets.models import shipped
-from vdenoise.noise import synth
 from vdenoise.training import log, losses
 from vdenoise.training.ablate import Ablation, ablate
-from vdenoise.training.batches import BLIND, batch
 from vdenoise.training.card import digest, licences
 from vdenoise.training.checkpoint import CHECKPOINT
 from vdenoise.training.config import Config, overridden, recipes
-from vdenoise.training.degrade import graded, patterned, true_noise, unshifted
-from vdenoise.training.examples import Recipe, make
 from vdenoise.training.export import export_weights
-from vdenoise.training.loading import draw
 from vdenoise.training.loop import Trained, rate, train
-from vdenoise.training.pack import make_pack
-from vdenoise.training.pool import Crop, Pool, crop
-from vdenoise.training.sources import decoded, find, from_rgb, sequence, set_in_motion, to_rgb
+from vdenoise.training.material.batches import BLIND, batch
+from vdenoise.training.material.degrade import graded, patterned, true_noise, unshifted
+from vdenoise.training.material.examples import Recipe, make
+from vdenoise.training.material.loading import draw
+from vdenoise.training.material.pack import make_pack
+from vdenoise.training.material.pool import Crop, Pool, crop
+from vdenoise.training.material.sources import (
+    decoded,
+    find,
+    from_rgb,
+    sequence,
+    set_in_motion,
+    to_rgb,
+)
 from vdenoise.training.validation import Score, pools
 
 

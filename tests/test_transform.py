@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vdenoise.transform import dct_denoise, dct_matrix, lattice, spectrum_for
+from vdenoise.picture.dct import dct_denoise, dct_matrix, lattice, spectrum_for
 
 
 @pytest.mark.parametrize("size", [8, 16])

@@ -14,16 +14,16 @@ import torch
 from pictures import SUBSAMPLING, shrink
 from torch import Tensor
 
-from vdenoise.chain import Chain, Layer, resolve
+from vdenoise.chain.presets import load, names
+from vdenoise.chain.resolve import Chain, Layer, resolve
 from vdenoise.evaluation.measure import run_chain
+from vdenoise.evaluation.metrics import psnr
 from vdenoise.evaluation.protocol import Form, Given, Noise, given
-from vdenoise.frame import Block, Signal
 from vdenoise.nets.color import from_rgb, to_rgb
-from vdenoise.noise.profile import NoiseProfile
-from vdenoise.preset import load, names
-from vdenoise.quality.metrics import psnr
-from vdenoise.settle import Settle
-from vdenoise.stages.unclip import Unclip, _channel_noise, _excess, _kept, _widening
+from vdenoise.picture.frame import Block, Signal
+from vdenoise.picture.noise import NoiseProfile
+from vdenoise.stages.control.strength import Settle
+from vdenoise.stages.levels.unclip import Unclip, _channel_noise, _excess, _kept, _widening
 
 CODE = 1 / 255
 FRAMES, HEIGHT, WIDTH = 24, 96, 192

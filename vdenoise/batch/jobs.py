@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from vdenoise.errors import ConflictError, InputError, UsageError
-from vdenoise.media.codecs import CONTAINERS
-from vdenoise.media.naming import called
-from vdenoise.media.place import absent, reading
-from vdenoise.media.sequence import KINDS, WRITTEN, in_folder, is_image, is_pattern, split
+from vdenoise.media.access import absent, reading
+from vdenoise.media.images.sequence import KINDS, WRITTEN, in_folder, is_image, is_pattern, split
+from vdenoise.media.movie.codecs import CONTAINERS
+from vdenoise.media.output_names import called
 
 TEMPLATE = "{stem}_dn.{ext}"
 _OF_ONE_RUN = ("dry-run", "plan", "segments")  # options of ``run`` that make no clip of the input

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vdenoise.atomic import leftovers
 from vdenoise.batch.jobs import Job
 from vdenoise.errors import OutputError
+from vdenoise.machine.files import leftovers
 
 JOURNAL = "vdenoise-batch.jsonl"
 

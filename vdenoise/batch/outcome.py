@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from vdenoise.atomic import write_text
 from vdenoise.batch.jobs import Job, given
 from vdenoise.errors import InputError
-from vdenoise.media.place import absent, writing
-from vdenoise.media.sequence import find, is_image, is_pattern
-from vdenoise.recipe import fingerprint_of, is_intact, load_recipe
+from vdenoise.machine.files import write_text
+from vdenoise.media.access import absent, writing
+from vdenoise.media.images.sequence import find, is_image, is_pattern
+from vdenoise.workflows.recipe import fingerprint_of, is_intact, load_recipe
 
 State = Literal["to do", "done", "conflict", "failed", "waiting"]
 

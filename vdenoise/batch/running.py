@@ -16,8 +16,8 @@ from typing import Any
 from vdenoise.batch.jobs import Job
 from vdenoise.batch.journal import Journal, tidy
 from vdenoise.batch.outcome import Outcome
-from vdenoise.media.place import make_folder
-from vdenoise.process import PARENT_VARIABLE
+from vdenoise.machine.process import PARENT_VARIABLE
+from vdenoise.media.access import make_folder
 
 GRACE_SECONDS = 20.0  # for jobs to drop their work after a signal
 POLL_SECONDS = 0.2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vdenoise.errors import InputError
-from vdenoise.media.sequence import find, is_pattern
+from vdenoise.media.images.sequence import find, is_pattern
 
 Look = tuple[int, int, int]  # files of a clip, their bytes, when the newest was changed
 

@@ -17,7 +17,7 @@ from typing import NoReturn
 
 import click
 
-from vdenoise import __version__, process
+from vdenoise import __version__
 from vdenoise.cli.adapt import adapt
 from vdenoise.cli.analyze import analyze
 from vdenoise.cli.batch import batch
@@ -39,6 +39,7 @@ from vdenoise.errors import (
     VdenoiseError,
     did_you_mean,
 )
+from vdenoise.machine import process
 
 
 class _Group(click.Group):

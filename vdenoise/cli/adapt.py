@@ -12,7 +12,7 @@ from vdenoise.cli.clip import reading_options
 from vdenoise.cli.options import as_style, progress_option, set_threads
 
 if TYPE_CHECKING:
-    from vdenoise.frame import ClipInfo
+    from vdenoise.picture.frame import ClipInfo
     from vdenoise.ui import Reporter
 
 PATH = click.Path(path_type=Path)
@@ -39,13 +39,13 @@ def adapt(ctx: click.Context, /, **options: Any) -> None:
     import torch
 
     from vdenoise import ui
-    from vdenoise.device import fast_bfloat16
+    from vdenoise.engine.plan import check_interlaced
     from vdenoise.errors import UsageError
+    from vdenoise.machine.devices import fast_bfloat16
     from vdenoise.media.probe import probe
     from vdenoise.media.writer import check_target
     from vdenoise.nets import models
-    from vdenoise.plan import check_interlaced
-    from vdenoise.training import adapt as adapting
+    from vdenoise.training.adapting import adapt as adapting
     from vdenoise.training.card import save_adapted
 
     output = options["output"]
@@ -88,14 +88,14 @@ def adapt(ctx: click.Context, /, **options: Any) -> None:
 
 def _measured(info: ClipInfo, options: dict[str, Any], reporter: Reporter) -> Any:
     """Noise and cuts of the clip."""
-    from vdenoise import analyze
-    from vdenoise.noise.profile import NoiseProfile
+    from vdenoise.picture.noise import NoiseProfile
+    from vdenoise.workflows import measure
 
-    found = analyze.measure(
+    found = measure.measure(
         info, reporter, threads=options["threads"], on_bad_frame=options["on_bad_frame"]
     )
     if options["profile"] is None:
         return found.profile, found.cuts
     profile = NoiseProfile.load(options["profile"])
-    analyze.check_profile(profile, info)
+    measure.check_profile(profile, info)
     return profile, found.cuts

@@ -11,7 +11,7 @@ from vdenoise.cli.clip import probed, reading_options
 from vdenoise.cli.options import progress_option, set_threads
 
 if TYPE_CHECKING:
-    from vdenoise.frame import ClipInfo
+    from vdenoise.picture.frame import ClipInfo
 
 
 @click.command()
@@ -30,9 +30,9 @@ def analyze(
     progress: Any,
 ) -> None:
     """Measure the noise of INPUT and propose a preset. Changes nothing."""
-    from vdenoise import analyze as measuring
     from vdenoise import ui
-    from vdenoise.plan import check_interlaced
+    from vdenoise.engine.plan import check_interlaced
+    from vdenoise.workflows import measure as measuring
 
     set_threads(threads)
     with ui.Reporter(progress) as reporter:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vdenoise.cli.batch_says import check, end, ended, note, show, tell
+from vdenoise.cli.batch_report import check, end, ended, note, show, tell
 from vdenoise.cli.chain import chain_from, chain_options
 from vdenoise.cli.clip import clip_options, reading_options
+from vdenoise.cli.option_text import retyped
 from vdenoise.cli.options import option, progress_option
-from vdenoise.cli.retype import retyped
 from vdenoise.cli.run import run
 from vdenoise.errors import InputError, Interrupted, UsageError
-from vdenoise.words import counted
+from vdenoise.settings.text import counted
 
 if TYPE_CHECKING:
     from vdenoise.batch.jobs import Job
@@ -75,7 +75,7 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
     from vdenoise.batch.outcome import save_report
     from vdenoise.batch.running import carry_out
     from vdenoise.batch.watch import Looks
-    from vdenoise.media.place import make_folder
+    from vdenoise.media.access import make_folder
 
     folder: Path = options["output"]
     typed = tuple(retyped(ctx, (*_OWN, *_OWN_TOO)))
@@ -190,7 +190,7 @@ def _told(tried: Mapping[Path, Outcome]) -> Iterator[None]:
 
 
 def _threads(given: int | None, jobs: int) -> int:
-    from vdenoise.process import granted_threads
+    from vdenoise.machine.process import granted_threads
 
     cores = given or granted_threads() or len(os.sched_getaffinity(0))
     return max(1, cores // jobs)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from vdenoise.chain import Chain, Layer, idle, resolve
+from vdenoise.chain.option_values import parse_assignments, parse_grain, parse_masks
+from vdenoise.chain.presets import load
+from vdenoise.chain.resolve import Chain, Layer, idle, resolve
 from vdenoise.cli.options import Command, option
-from vdenoise.dials import DIALS
 from vdenoise.errors import UsageError
-from vdenoise.preset import load
+from vdenoise.settings.dials import DIALS
 from vdenoise.stages import OFF, SLOTS, methods
-from vdenoise.typed import parse_assignments, parse_grain, parse_masks
 
 if TYPE_CHECKING:
     from vdenoise.ui import Reporter

@@ -11,7 +11,7 @@ import click
 from vdenoise.cli.options import Command, option
 
 if TYPE_CHECKING:
-    from vdenoise.frame import ClipInfo
+    from vdenoise.picture.frame import ClipInfo
     from vdenoise.ui import Reporter
 
 
@@ -198,7 +198,7 @@ def probed(path: Path, on_missing: Any, fps: float | None, reporter: Reporter) -
     """The clip that was named, read as the options say."""
     from fractions import Fraction
 
-    from vdenoise.media.index import COMMON_RATES
+    from vdenoise.media.movie.index import COMMON_RATES
     from vdenoise.media.probe import probe
 
     if fps is None:

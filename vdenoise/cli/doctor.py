@@ -18,12 +18,12 @@ def doctor(as_json: bool) -> None:
     import torch
 
     from vdenoise import __version__, ui
-    from vdenoise.chain import resolve
-    from vdenoise.device import free_bytes
+    from vdenoise.chain.presets import load, names
+    from vdenoise.chain.resolve import resolve
     from vdenoise.errors import DeviceError
-    from vdenoise.media.about import encoders, libraries
+    from vdenoise.machine.devices import free_bytes
+    from vdenoise.media.libraries import encoders, libraries
     from vdenoise.nets.models import shipped
-    from vdenoise.preset import load, names
 
     cards = range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
     found = encoders()

@@ -16,7 +16,7 @@ from vdenoise.cli.options import set_threads
 from vdenoise.errors import UsageError
 
 if TYPE_CHECKING:
-    from vdenoise.chain import Chain
+    from vdenoise.chain.resolve import Chain
     from vdenoise.evaluation.measure import Competitor, Row
 
 PATH = click.Path(path_type=Path)
@@ -104,9 +104,9 @@ def evaluate(ctx: click.Context, /, **options: Any) -> None:
     """
     from vdenoise import ui
     from vdenoise.evaluation import protocol
+    from vdenoise.evaluation.lpips import Lpips
     from vdenoise.evaluation.material import find
     from vdenoise.evaluation.measure import evaluate as measured
-    from vdenoise.quality.lpips import Lpips
 
     set_threads(options["threads"])
     noises = [noise for text in options["noise_texts"] for noise in protocol.noises(text)]
@@ -196,9 +196,9 @@ def _write(rows: list[Row], chains: dict[str, Any], options: dict[str, Any]) -> 
     from dataclasses import asdict
 
     from vdenoise import __version__
-    from vdenoise.atomic import write_text
     from vdenoise.evaluation.measure import summary
     from vdenoise.evaluation.protocol import FORMS
+    from vdenoise.machine.files import write_text
 
     table = [asdict(row) for row in rows]
     if options["csv_path"]:

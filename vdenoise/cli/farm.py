@@ -11,7 +11,7 @@ import click
 from vdenoise.cli.options import option, progress_option, set_threads
 from vdenoise.cli.segments import job_options, open_from, plan_option
 from vdenoise.errors import DeviceError, OutputError, TryAgain, UsageError
-from vdenoise.words import counted
+from vdenoise.settings.text import counted
 
 if TYPE_CHECKING:
     from vdenoise.farm.assemble import Assembled
@@ -156,8 +156,8 @@ def export(
 ) -> None:
     """Write the job of a plan for a farm: texts to read, and submit.sh."""
     from vdenoise import ui
-    from vdenoise.atomic import write_text
     from vdenoise.farm.export import Export, files_of
+    from vdenoise.machine.files import write_text
 
     program = options["executable"]
     if len(program.split()) > 1 and not Path(program).exists():

@@ -28,11 +28,11 @@ def grain_to_match(ctx: click.Context, output: Path, reporter: Reporter) -> Iter
     if not kind.startswith(_MATCH) or not name or name.endswith(".json"):
         yield
         return
-    from vdenoise import analyze
+    from vdenoise.media.inputs import is_pipe
     from vdenoise.media.probe import probe
-    from vdenoise.media.source import is_pipe
+    from vdenoise.workflows import measure
 
-    found = analyze.measure(probe(Path(name)), reporter)
+    found = measure.measure(probe(Path(name)), reporter)
     with tempfile.TemporaryDirectory(prefix="vdenoise-") as passing:
         kept = output.with_name(f"{output.name}.grain.json")
         if ctx.params.get("dry_run") or is_pipe(output):

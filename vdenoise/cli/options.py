@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from vdenoise import process
+from vdenoise.machine import process
 
 if TYPE_CHECKING:
     from vdenoise.ui import Style

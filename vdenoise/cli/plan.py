@@ -19,11 +19,11 @@ from vdenoise.cli.clip import beside_options, clip_options, reading_options
 from vdenoise.cli.grain import grain_to_match
 from vdenoise.cli.options import option, progress_option, set_threads
 from vdenoise.errors import UsageError
-from vdenoise.words import counted
+from vdenoise.settings.text import counted
 
 if TYPE_CHECKING:
+    from vdenoise.engine.plan import Plan
     from vdenoise.farm.planfile import PlanFile
-    from vdenoise.plan import Plan
 
 PATH = click.Path(path_type=Path)
 _JOINED = {
@@ -69,14 +69,14 @@ _JOINED = {
 def plan(ctx: click.Context, /, **options: Any) -> None:
     """Make the plan of INPUT: frames, noise, shots, parameters, encoding and segments."""
     from vdenoise import ui
+    from vdenoise.chain.presets import load
     from vdenoise.cli.planned import given_cuts, given_profile, plan_clip
-    from vdenoise.farm.freeze import make_plan
+    from vdenoise.farm.make_plan import make_plan
     from vdenoise.farm.measure import measure
     from vdenoise.farm.planfile import Request
     from vdenoise.farm.record import write_record
-    from vdenoise.media.place import check_free
+    from vdenoise.media.access import check_free
     from vdenoise.media.writer import check_target
-    from vdenoise.preset import load
 
     if options["on_bad_frame"] != "fail":
         raise UsageError(
@@ -125,7 +125,7 @@ def plan(ctx: click.Context, /, **options: Any) -> None:
 
 def _named(source: Path) -> str:
     """``shot_dn.mov``, and ``shot_dn.####.exr`` of ``shot.####.exr``."""
-    from vdenoise.media.naming import called
+    from vdenoise.media.output_names import called
 
     stem, hole, ext = called(source)
     return ".".join(filter(None, (f"{stem}_dn", hole, ext)))
@@ -134,7 +134,7 @@ def _named(source: Path) -> str:
 def _may_exist(clip: Path, options: dict[str, Any]) -> bool:
     """Whether what is there may stay: a movie is refused when it is joined, images are written by
     the segments, which go on where one was stopped and so replace them."""
-    from vdenoise.media.sequence import is_image
+    from vdenoise.media.images.sequence import is_image
 
     return options["overwrite"] or not is_image(clip)
 

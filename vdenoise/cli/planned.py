@@ -6,24 +6,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vdenoise.cli.clip import probed
-from vdenoise.words import counted
+from vdenoise.settings.text import counted
 
 if TYPE_CHECKING:
-    from vdenoise.chain import Chain
-    from vdenoise.frame import ClipInfo
-    from vdenoise.noise.profile import NoiseProfile
-    from vdenoise.plan import Plan
+    from vdenoise.chain.resolve import Chain
+    from vdenoise.engine.plan import Plan
+    from vdenoise.picture.frame import ClipInfo
+    from vdenoise.picture.noise import NoiseProfile
     from vdenoise.ui import Reporter
 
 
 def plan_clip(chain: Chain, options: dict[str, Any], reporter: Reporter) -> Plan:
     """Everything that can be checked before the first frame."""
-    from vdenoise import plan
+    from vdenoise.engine import plan
     from vdenoise.errors import OutputError, UsageError
-    from vdenoise.media.beside import noise_settings, view_settings
-    from vdenoise.media.encode import choose
-    from vdenoise.media.place import check_free
-    from vdenoise.media.sequence import selected
+    from vdenoise.media.access import check_free
+    from vdenoise.media.images.sequence import selected
+    from vdenoise.media.movie.settings import choose
+    from vdenoise.media.side_outputs import noise_settings, view_settings
     from vdenoise.media.writer import check_target
 
     info = probed(options["input"], options["on_missing"], options["fps"], reporter)
@@ -95,23 +95,23 @@ def plan_clip(chain: Chain, options: dict[str, Any], reporter: Reporter) -> Plan
 
 def given_cuts(info: ClipInfo, options: dict[str, Any]) -> tuple[int, ...] | None:
     """Where shots begin, if that was said; None is to find out."""
-    from vdenoise import analyze
     from vdenoise.motion.cuts import read_cuts
+    from vdenoise.workflows import measure
 
     if options["cuts"] == "auto":
         return None
     if options["cuts"] == "off":
         return ()
     cuts = read_cuts(Path(options["cuts"]))
-    analyze.check_cuts(cuts, info)
+    measure.check_cuts(cuts, info)
     return cuts
 
 
 def given_profile(info: ClipInfo, options: dict[str, Any]) -> NoiseProfile | None:
     """The noise, if that was given; None is to measure it."""
-    from vdenoise import analyze
     from vdenoise.errors import UsageError
-    from vdenoise.noise.profile import NoiseProfile
+    from vdenoise.picture.noise import NoiseProfile
+    from vdenoise.workflows import measure
 
     if options["profile"] is not None and options["sigma"] is not None:
         raise UsageError(
@@ -119,10 +119,10 @@ def given_profile(info: ClipInfo, options: dict[str, Any]) -> NoiseProfile | Non
         )
     if options["profile"] is not None:
         profile = NoiseProfile.load(options["profile"])
-        analyze.check_profile(profile, info)
+        measure.check_profile(profile, info)
         return profile
     if options["sigma"] is not None:
-        return analyze.profile_from_sigma(options["sigma"], info)
+        return measure.profile_from_sigma(options["sigma"], info)
     return None
 
 

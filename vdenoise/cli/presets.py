@@ -10,7 +10,7 @@ import click
 from vdenoise.cli.chain import chain_options, layers_from, preset_name
 
 if TYPE_CHECKING:
-    from vdenoise.chain import Chain
+    from vdenoise.chain.resolve import Chain
 
 
 class _Presets(click.Group):
@@ -31,8 +31,9 @@ def presets(ctx: click.Context, as_json: bool) -> None:
     """List the presets; show, compare or save one."""
     if ctx.invoked_subcommand is not None:
         return
-    from vdenoise import library, ui
-    from vdenoise.preset import load, names
+    from vdenoise import ui
+    from vdenoise.chain import preset_files
+    from vdenoise.chain.presets import load, names
 
     found = {each: load(each) for each in names()}
     if as_json:
@@ -41,7 +42,7 @@ def presets(ctx: click.Context, as_json: bool) -> None:
     rows = [(name, preset.about) for name, preset in found.items()]
     ui.table("", ("preset", "for"), rows)
     ui.result("\n+light and +strong after a name do less or more: high-iso+light.")
-    folder = library.own_folder()
+    folder = preset_files.own_folder()
     if folder is not None:
         ui.result(f"Presets of your own are in {folder}.")
 
@@ -53,8 +54,8 @@ def presets(ctx: click.Context, as_json: bool) -> None:
 def show(name: str, resolved: bool, as_json: bool) -> None:
     """What a preset is for, why, and its values."""
     from vdenoise import ui
-    from vdenoise.chain import resolve
-    from vdenoise.preset import load
+    from vdenoise.chain.presets import load
+    from vdenoise.chain.resolve import resolve
 
     preset = load(name)
     chain = resolve(preset)
@@ -81,8 +82,8 @@ def show(name: str, resolved: bool, as_json: bool) -> None:
 def diff(one: str, other: str, as_json: bool) -> None:
     """In which values two presets differ, completely resolved."""
     from vdenoise import ui
-    from vdenoise.chain import resolve
-    from vdenoise.preset import load
+    from vdenoise.chain.presets import load
+    from vdenoise.chain.resolve import resolve
 
     found = differences(resolve(load(one)), resolve(load(other)))
     if as_json:
@@ -118,23 +119,24 @@ def _shown(value: Any) -> str:
 @click.pass_context
 def save(ctx: click.Context, /, name: str, about: str | None, overwrite: bool, **_: Any) -> None:
     """Keep a preset with what is typed here on top of it, under a name of your own."""
-    from vdenoise import library, ui
-    from vdenoise.chain import resolve
-    from vdenoise.preset import as_toml, load
+    from vdenoise import ui
+    from vdenoise.chain import preset_files
+    from vdenoise.chain.presets import as_toml, load
+    from vdenoise.chain.resolve import resolve
 
     parent = preset_name(ctx)
     layers, speed = layers_from(ctx), ctx.params["speed"]
     base = load(parent)
     resolve(base, layers, speed=speed)  # what is not accepted is said now
-    target = library.new_path(name)
+    target = preset_files.new_path(name)
     values = {key: value for layer in layers for key, value in layer.values.items()}
     _write(target, as_toml(about or base.about, parent, speed, values), overwrite=overwrite)
     ui.result(f"{target}\nuse it: vdenoise run INPUT -o OUTPUT --preset {name}")
 
 
 def _write(target: Path, text: str, *, overwrite: bool) -> None:
-    from vdenoise.atomic import write_text
     from vdenoise.errors import OutputError
+    from vdenoise.machine.files import write_text
 
     if target.exists() and not overwrite:
         raise OutputError(

@@ -12,7 +12,7 @@ from vdenoise.cli.clip import probed, reading_options
 from vdenoise.cli.options import progress_option, set_threads
 
 if TYPE_CHECKING:
-    from vdenoise.analyze import Region
+    from vdenoise.workflows.measure import Region
 
 
 @click.group()
@@ -28,7 +28,7 @@ class _Region(click.ParamType["Region"]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Region:
-        from vdenoise.analyze import Region
+        from vdenoise.workflows.measure import Region
 
         found = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)@(\d+)", str(value).replace(" ", ""))
         if found is None:
@@ -58,10 +58,11 @@ def build(
     progress: Any,
 ) -> None:
     """Measure the noise of INPUT, all of it or one even area of a frame."""
-    from vdenoise import analyze, ui
+    from vdenoise import ui
+    from vdenoise.engine.plan import check_interlaced
     from vdenoise.errors import OutputError
     from vdenoise.media.writer import check_target
-    from vdenoise.plan import check_interlaced
+    from vdenoise.workflows import measure
 
     set_threads(threads)
     with ui.Reporter(progress) as reporter:
@@ -69,9 +70,9 @@ def build(
         check_target(info, output, overwrite=overwrite)
         check_interlaced(info, interlaced)
         if region is not None:
-            found = analyze.measure_region(info, region)
+            found = measure.measure_region(info, region)
         else:
-            found = analyze.measure(
+            found = measure.measure(
                 info,
                 reporter,
                 threads=threads,
@@ -92,7 +93,7 @@ def build(
 @click.argument("file", type=click.Path(path_type=Path))
 def show(file: Path) -> None:
     """Show a profile in 8-bit codes."""
-    from vdenoise.noise.profile import NoiseProfile
+    from vdenoise.picture.noise import NoiseProfile
 
     _show(NoiseProfile.load(file))
 

@@ -15,12 +15,12 @@ from vdenoise.cli.grain import grain_to_match
 from vdenoise.cli.options import option, progress_option, set_threads
 from vdenoise.cli.planned import frame_number, given_cuts, given_profile, plan_clip, show_plan
 from vdenoise.cli.segments import run_segments, segment_options
-from vdenoise.words import counted
+from vdenoise.settings.text import counted
 
 if TYPE_CHECKING:
-    from vdenoise.frame import ClipInfo
-    from vdenoise.noise.profile import NoiseProfile
-    from vdenoise.plan import Plan
+    from vdenoise.engine.plan import Plan
+    from vdenoise.picture.frame import ClipInfo
+    from vdenoise.picture.noise import NoiseProfile
     from vdenoise.ui import Reporter
 
 PATH = click.Path(path_type=Path, allow_dash=True)
@@ -77,9 +77,10 @@ def run(ctx: click.Context, /, **options: Any) -> None:
 
 
 def _carry_out(ctx: click.Context, plan: Plan, options: dict[str, Any], reporter: Reporter) -> None:
-    from vdenoise import recipe, run
-    from vdenoise.media.source import is_pipe
-    from vdenoise.plan import with_chain
+    from vdenoise.engine import run
+    from vdenoise.engine.plan import with_chain
+    from vdenoise.media.inputs import is_pipe
+    from vdenoise.workflows import recipe
 
     profile, cuts, values = _measure(plan, options, reporter)
     asked = plan.chain
@@ -153,15 +154,15 @@ def _measure(
 ) -> tuple[NoiseProfile, tuple[int, ...], Mapping[str, str]]:
     """Noise and cuts, as given, else measured in one pass over the clip; and what ``auto`` does
     differently for that noise."""
-    from vdenoise import analyze
     from vdenoise.motion.cuts import write_cuts
+    from vdenoise.workflows import measure
 
     info = plan.info
     profile = given_profile(info, options)
     values: Mapping[str, str] = {}
     cuts = given_cuts(info, options)
     if profile is None or cuts is None:
-        found = analyze.measure(
+        found = measure.measure(
             info,
             reporter,
             cuts=cuts,
@@ -174,7 +175,7 @@ def _measure(
         cuts = found.cuts
         if profile is None:
             profile = found.profile
-            proposal = analyze.propose(profile, info)
+            proposal = measure.propose(profile, info)
             reporter.note(f"measured: {'; '.join(proposal.reasons)}")
             if options["preset"].partition("+")[0] == "auto":
                 values = proposal.values

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from vdenoise.cli.options import set_threads
 from vdenoise.errors import Interrupted, UsageError
-from vdenoise.words import counted
+from vdenoise.settings.text import counted
 
 if TYPE_CHECKING:
     from vdenoise.farm.job import Job

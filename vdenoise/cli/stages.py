@@ -10,9 +10,10 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Everything about every stage, as JSON.")
 def stages(name: str | None, as_json: bool) -> None:
     """List the denoisers, or the parameters of one: spatial.nlm."""
-    from vdenoise import docs, ui
+    from vdenoise import ui
+    from vdenoise.chain import docs
+    from vdenoise.chain.parameters import parameters
     from vdenoise.errors import UsageError, did_you_mean
-    from vdenoise.parameters import parameters
     from vdenoise.stages import STAGES, stage_class
 
     if as_json:

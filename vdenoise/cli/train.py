@@ -72,8 +72,8 @@ def run(
     Ctrl-C, SIGTERM and --max-minutes write a checkpoint; the same command goes on, to the bit.
     """
     from vdenoise import ui
-    from vdenoise.device import find_device
     from vdenoise.errors import Interrupted
+    from vdenoise.machine.devices import find_device
     from vdenoise.training import ablate as ablations
     from vdenoise.training.config import Config, overridden, read
     from vdenoise.training.loop import train as run_training
@@ -126,7 +126,7 @@ def run(
 def export(run: Path, output: Path, config: str | None, overwrite: bool) -> None:
     """Write the best weights of RUN with their card: in float16 where that costs no quality."""
     from vdenoise import ui
-    from vdenoise.media.place import check_free
+    from vdenoise.media.access import check_free
     from vdenoise.training.export import export_weights
 
     check_free(output, None, overwrite=overwrite)
@@ -153,7 +153,7 @@ def export(run: Path, output: Path, config: str | None, overwrite: bool) -> None
 def pack(folder: Path, output: Path, mib: int, progress: str) -> None:
     """Make the clean clips and stills in FOLDER small enough to send to another machine."""
     from vdenoise import ui
-    from vdenoise.training.pack import make_pack
+    from vdenoise.training.material.pack import make_pack
 
     with ui.Reporter(as_style(progress)) as reporter:
         found = make_pack(folder, output, mib << 20, reporter)

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vdenoise.color import lift
 from vdenoise.errors import InputError
 from vdenoise.evaluation.protocol import joined_rgb
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
+from vdenoise.picture.color import lift
 
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 MOVIES = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".ts", ".y4m"})

@@ -19,21 +19,21 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from vdenoise import plan as planning
-from vdenoise.analyze import propose
-from vdenoise.chain import Chain
-from vdenoise.color import lift
-from vdenoise.denoise import denoise
+from vdenoise.chain.resolve import Chain
+from vdenoise.engine import plan as planning
+from vdenoise.engine.denoise import denoise
+from vdenoise.engine.steps import Precision
+from vdenoise.engine.streams import Shots
+from vdenoise.evaluation.metrics import flicker, luma, psnr, ssim
 from vdenoise.evaluation.protocol import Given, Noise
-from vdenoise.frame import ClipInfo, SourceFrame
-from vdenoise.media.encoder import EncodeSettings
+from vdenoise.media.movie.encoder import EncodeSettings
 from vdenoise.nets.base import macs_per_pixel, parameters
 from vdenoise.nets.models import find
 from vdenoise.noise.estimate import Analyzer
-from vdenoise.noise.profile import NoiseProfile
-from vdenoise.quality.metrics import flicker, luma, psnr, ssim
-from vdenoise.steps import Precision
-from vdenoise.stream import Shots
+from vdenoise.picture.color import lift
+from vdenoise.picture.frame import ClipInfo, SourceFrame
+from vdenoise.picture.noise import NoiseProfile
+from vdenoise.workflows.measure import propose
 
 Told = Literal["measured", "known"] | tuple[float, ...]
 Perceptual = Callable[[Tensor, Tensor], float]

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vdenoise.color import CB_SCALE, CR_SCALE, KB, KG, KR, lift
+from vdenoise.degrade import synth
 from vdenoise.errors import UsageError
-from vdenoise.frame import PixelFormat
 from vdenoise.media.roundtrip import compress_planes, to_planes
 from vdenoise.nets.color import to_rgb
-from vdenoise.noise import synth
-from vdenoise.noise.profile import NoiseProfile
+from vdenoise.picture.color import CB_SCALE, CR_SCALE, KB, KG, KR, lift
+from vdenoise.picture.frame import PixelFormat
+from vdenoise.picture.noise import NoiseProfile
 
 Kind = Literal[
     "gaussian",

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vdenoise.atomic import leftovers
+from vdenoise.engine.plan import Plan
+from vdenoise.engine.run import Progress
 from vdenoise.errors import ConflictError, TryAgain, VerifyError
 from vdenoise.farm.grain import fit_grain
 from vdenoise.farm.job import Job, analysis_of, run_plan, shown, work_id
@@ -30,15 +31,14 @@ from vdenoise.farm.segments import (
     frames_of,
 )
 from vdenoise.farm.split import as_text
-from vdenoise.media.av1_grain import GrainBits
-from vdenoise.media.movie_writer import MovieWriter
+from vdenoise.filmgrain.table import GrainTable
+from vdenoise.machine.files import leftovers
+from vdenoise.media.av1.grain import GrainBits
+from vdenoise.media.images.sequence import target_of
+from vdenoise.media.movie.writer import MovieWriter
 from vdenoise.media.reader import Reader
-from vdenoise.media.sequence import target_of
 from vdenoise.media.verify import Report
 from vdenoise.media.writer import check_target
-from vdenoise.noise.graintable import GrainTable
-from vdenoise.plan import Plan
-from vdenoise.run import Progress
 
 JOINING = "joining.json"  # in the work folder, while outputs may be there that are not done
 POLL_SECONDS = 2.0

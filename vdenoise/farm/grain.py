@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from vdenoise.engine.run import Progress
+from vdenoise.engine.streams import Shots
 from vdenoise.farm.job import Job
 from vdenoise.farm.planfile import Analysis
 from vdenoise.farm.segments import files_of, frames_of
+from vdenoise.filmgrain.table import GrainTable
 from vdenoise.media.reader import Reader
-from vdenoise.noise.graintable import GrainTable
-from vdenoise.run import Progress
-from vdenoise.stream import Shots
 
 
 def fit_grain(

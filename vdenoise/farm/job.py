@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import get_args
 
 from vdenoise import __version__
+from vdenoise.engine.plan import Plan, View, ViewKind, make
 from vdenoise.errors import ConflictError, UsageError
 from vdenoise.farm.planfile import Analysis, Part, PartName, PlanFile
 from vdenoise.farm.record import digest, read_record
 from vdenoise.farm.source import open_source
-from vdenoise.frame import ClipInfo
-from vdenoise.media.beside import gray
-from vdenoise.media.codecs import CONTAINERS
-from vdenoise.media.encoder import IMAGES, EncodeSettings
-from vdenoise.media.sequence import KINDS
-from vdenoise.plan import Plan, View, ViewKind, make
+from vdenoise.media.images.sequence import KINDS
+from vdenoise.media.movie.codecs import CONTAINERS
+from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
+from vdenoise.media.side_outputs import gray
+from vdenoise.picture.frame import ClipInfo
 
 ANALYSIS = "analysis.json"  # in the work folder, where the plan holds none
 
@@ -132,7 +132,7 @@ def run_plan(
     targets: Mapping[PartName, tuple[Path, EncodeSettings]],
     device: str,
 ) -> Plan:
-    """What ``vdenoise.run`` carries out for some frames of a job.
+    """What ``vdenoise.engine.run`` carries out for some frames of a job.
 
     Args:
         job: the job.

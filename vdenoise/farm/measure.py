@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vdenoise import analyze
+from vdenoise.chain.preset_files import DEFAULT
+from vdenoise.engine.run import Progress
 from vdenoise.farm.job import ANALYSIS, Job, analysis_of
 from vdenoise.farm.planfile import Analysis, ChainRecord, PlanFile
 from vdenoise.farm.record import write_record
-from vdenoise.frame import ClipInfo
-from vdenoise.library import DEFAULT
-from vdenoise.media.place import make_folder
-from vdenoise.run import Progress
+from vdenoise.media.access import make_folder
+from vdenoise.picture.frame import ClipInfo
+from vdenoise.workflows import measure as measuring
 
 
 def measure(file: PlanFile, info: ClipInfo, progress: Progress, threads: int | None) -> Analysis:
@@ -27,7 +27,7 @@ def measure(file: PlanFile, info: ClipInfo, progress: Progress, threads: int | N
     values: Mapping[str, str] | None = None
     notes: tuple[str, ...] = ()
     if profile is None or cuts is None:
-        found = analyze.measure(
+        found = measuring.measure(
             info,
             progress,
             cuts=cuts,
@@ -37,7 +37,7 @@ def measure(file: PlanFile, info: ClipInfo, progress: Progress, threads: int | N
         notes, cuts = tuple(found.notes), found.cuts
         if profile is None:
             profile = found.profile
-            proposal = analyze.propose(profile, info)
+            proposal = measuring.propose(profile, info)
             notes += (f"measured: {'; '.join(proposal.reasons)}",)
             if file.request.preset.partition("+")[0] == DEFAULT:
                 values = proposal.values

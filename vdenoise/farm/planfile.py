@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from vdenoise import __version__
-from vdenoise.chain import Chain, Layer, resolve
-from vdenoise.dials import DIAL_FIELDS, DIALS
+from vdenoise.chain.parameters import build
+from vdenoise.chain.presets import Preset
+from vdenoise.chain.resolve import Chain, Layer, resolve
+from vdenoise.engine.plan import Dither, Interlaced, ViewKind
 from vdenoise.errors import ConflictError
 from vdenoise.farm.record import Record, digest, read_record
 from vdenoise.farm.source import SourceRecord
 from vdenoise.masks.spec import make as make_mask
-from vdenoise.media.encoder import EncodeSettings
-from vdenoise.noise.profile import NoiseProfile
-from vdenoise.parameters import build
-from vdenoise.plan import Dither, Interlaced, ViewKind
-from vdenoise.preset import Preset
-from vdenoise.recipe import mask_fingerprint
+from vdenoise.media.movie.encoder import EncodeSettings
+from vdenoise.picture.noise import NoiseProfile
+from vdenoise.settings.dials import DIAL_FIELDS, DIALS
 from vdenoise.stages import stage_class
+from vdenoise.workflows.recipe import mask_fingerprint
 
 
 class StageRecord(Record):
@@ -113,7 +113,7 @@ class ChainRecord(Record):
 
 
 class Request(Record):
-    """What was asked for, kept until the measurement has its say (`vdenoise.chain.resolve`)."""
+    """What was asked for, kept until the measurement has its say (`chain.resolve`)."""
 
     preset: str
     preset_values: dict[str, Any]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from vdenoise.engine.run import Result
 from vdenoise.farm.assemble import Assembled
 from vdenoise.farm.job import Job, analysis_of, work_id
-from vdenoise.recipe import is_intact, load_recipe, make_recipe, save_recipe
-from vdenoise.run import Result
+from vdenoise.workflows.recipe import is_intact, load_recipe, make_recipe, save_recipe
 
 
 def save(job: Job, made: Assembled, command: Sequence[str]) -> Path:

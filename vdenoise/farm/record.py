@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from vdenoise.atomic import write_text
 from vdenoise.errors import ConflictError, OutputError, UsageError, fault_of
+from vdenoise.machine.files import write_text
 
 
 class Record(BaseModel):

@@ -18,18 +18,18 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from vdenoise import run
+from vdenoise.engine import run
 from vdenoise.errors import ConflictError, OutputError, VerifyError
 from vdenoise.farm.engine import fingerprint
 from vdenoise.farm.job import Job, analysis_of, run_plan, work_id
 from vdenoise.farm.planfile import Analysis, Part
 from vdenoise.farm.record import Record, read_record, write_record
-from vdenoise.frame import SourceFrame
-from vdenoise.media.codecs import CONTAINERS
-from vdenoise.media.place import make_folder
+from vdenoise.media.access import make_folder
+from vdenoise.media.images.sequence import target_of
+from vdenoise.media.movie.codecs import CONTAINERS
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
-from vdenoise.media.sequence import target_of
+from vdenoise.picture.frame import SourceFrame
 
 HASH_BYTES = 16  # of a frame's BLAKE2b
 _BLOCK_BYTES = 1 << 20

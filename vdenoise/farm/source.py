@@ -18,16 +18,16 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
+from vdenoise.engine.run import Progress
 from vdenoise.errors import ConflictError, UsageError
 from vdenoise.farm.record import Record
-from vdenoise.frame import ClipInfo, Curve, ImageSequence
-from vdenoise.media.index import FrameIndex, adopt, scan
+from vdenoise.media.images.reader import describe, with_checks
+from vdenoise.media.images.sequence import is_image, split
+from vdenoise.media.inputs import open_input
+from vdenoise.media.movie.index import FrameIndex, adopt, scan
 from vdenoise.media.probe import probe
-from vdenoise.media.sequence import is_image, split
-from vdenoise.media.source import open_input
-from vdenoise.media.stills import describe, with_checks
-from vdenoise.recipe import fingerprint
-from vdenoise.run import Progress
+from vdenoise.picture.frame import ClipInfo, Curve, ImageSequence
+from vdenoise.workflows.recipe import fingerprint
 
 Runs = tuple[tuple[int, int], ...]  # (value, how often in a row)
 
@@ -135,7 +135,7 @@ class SourceRecord(Record):
 
     path: str
     bytes: int
-    sha256_samples: str  # of a movie (`vdenoise.recipe.fingerprint`); of images, of their checksums
+    sha256_samples: str  # of a movie (`recipe.fingerprint`); of images, of their checksums
     index: IndexRecord | None  # of a movie
     images: ImagesRecord | None  # of a sequence
 

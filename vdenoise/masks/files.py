@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vdenoise.color import lift
 from vdenoise.errors import UsageError
-from vdenoise.frame import ClipInfo, PixelFormat, SourceFrame
 from vdenoise.masks.shapes import shape
 from vdenoise.masks.spec import SHAPES, MaskSpec
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
+from vdenoise.picture.color import lift
+from vdenoise.picture.frame import ClipInfo, PixelFormat, SourceFrame
 
 Planes = tuple[Tensor, ...]  # one frame of a mask as decoded
 

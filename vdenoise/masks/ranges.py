@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vdenoise.color import CB_SCALE, CR_SCALE, KB, KG, KR
 from vdenoise.masks.spec import RANGES, MaskSpec
 from vdenoise.motion.warp import box_mean
+from vdenoise.picture.color import CB_SCALE, CR_SCALE, KB, KG, KR
 
 _COLORLESS = (3.0, 8.0)  # percent of saturation: below, a hue means nothing; above, all it says
 _SHADOWS = (12.0, 30.0)  # percent of luma: full mask below, none above

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vdenoise.dials import Dial
 from vdenoise.errors import UsageError
+from vdenoise.settings.dials import Dial
 
 # Kinds of sources and how many numbers follow them (a polygon takes any number of points).
 SHAPES: dict[str, int] = {"rect": 4, "ellipse": 4, "polygon": 6}

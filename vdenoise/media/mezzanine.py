@@ -13,8 +13,8 @@ from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 from torch import Tensor
 
-from vdenoise.atomic import replacing
-from vdenoise.color import CB_SCALE, CR_SCALE, KB, KG, KR
+from vdenoise.machine.files import replacing
+from vdenoise.picture.color import CB_SCALE, CR_SCALE, KB, KG, KR
 
 _RATE = Fraction(25)  # nobody plays these
 

@@ -11,15 +11,15 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from vdenoise.errors import InputError, UsageError
-from vdenoise.frame import ClipInfo, PixelFormat
-from vdenoise.media import hdr
 from vdenoise.media.h273 import MATRICES, PRIMARIES, TRANSFERS, UNKNOWN
-from vdenoise.media.index import FrameIndex, Heard, scan
-from vdenoise.media.peek import Peek, display_matrix, no_frames, peek_at
-from vdenoise.media.pixels import planar_format
-from vdenoise.media.sequence import OnMissing, is_image
-from vdenoise.media.source import display, open_input, video_of
-from vdenoise.media.stills import probe_images
+from vdenoise.media.images.reader import probe_images
+from vdenoise.media.images.sequence import OnMissing, is_image
+from vdenoise.media.inputs import display, open_input, video_of
+from vdenoise.media.movie import hdr
+from vdenoise.media.movie.first_frames import Peek, display_matrix, no_frames, peek_at
+from vdenoise.media.movie.index import FrameIndex, Heard, scan
+from vdenoise.media.movie.pixels import planar_format
+from vdenoise.picture.frame import ClipInfo, PixelFormat
 
 # What re-encoding loses whatever we do: side data names, and the words for people.
 _LOST = {

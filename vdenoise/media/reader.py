@@ -19,14 +19,14 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from vdenoise.errors import InputError, UsageError
-from vdenoise.frame import ClipInfo, SourceFrame
-from vdenoise.media.deinterlace import deinterlaced
-from vdenoise.media.ffv1 import Checksums, present
-from vdenoise.media.image import set_threads
-from vdenoise.media.index import FrameIndex, index_of
-from vdenoise.media.pixels import normalized, planes_of
-from vdenoise.media.source import display, open_input, prepare_decoder, release, video_of
-from vdenoise.media.stills import changed, pictures
+from vdenoise.media.images.files import set_threads
+from vdenoise.media.images.reader import changed, pictures
+from vdenoise.media.inputs import display, open_input, prepare_decoder, release, video_of
+from vdenoise.media.movie.deinterlace import deinterlaced
+from vdenoise.media.movie.ffv1 import Checksums, present
+from vdenoise.media.movie.index import FrameIndex, index_of
+from vdenoise.media.movie.pixels import normalized, planes_of
+from vdenoise.picture.frame import ClipInfo, SourceFrame
 
 OnBadFrame = Literal["fail", "repeat"]
 # After a seek the first packets of these may be cut or carry the timestamp of another one.

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from vdenoise.color import CB_SCALE, CR_SCALE, KB, KG, KR
 from vdenoise.errors import UsageError
+from vdenoise.picture.color import CB_SCALE, CR_SCALE, KB, KG, KR
 
 ENCODERS = {"x264": "libx264", "x265": "libx265"}
 

@@ -8,16 +8,16 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from vdenoise.frame import ClipInfo
-from vdenoise.media import hdr
-from vdenoise.media.clock import CONSTANT_RATE_CONTAINERS, advanced_timecode, output_clock
-from vdenoise.media.codecs import CODECS, keeps
-from vdenoise.media.encoder import EncodeSettings
-from vdenoise.media.index import index_of, scan
-from vdenoise.media.metadata import language_in
+from vdenoise.media.inputs import open_input, video_of
+from vdenoise.media.movie import hdr
+from vdenoise.media.movie.clock import CONSTANT_RATE_CONTAINERS, advanced_timecode, output_clock
+from vdenoise.media.movie.codecs import CODECS, keeps
+from vdenoise.media.movie.encoder import EncodeSettings
+from vdenoise.media.movie.index import index_of, scan
+from vdenoise.media.movie.metadata import language_in
+from vdenoise.media.movie.streams import plan_copies, stream_name
 from vdenoise.media.probe import probe
-from vdenoise.media.source import open_input, video_of
-from vdenoise.media.streams import plan_copies, stream_name
+from vdenoise.picture.frame import ClipInfo
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from typing import Protocol, Self
 
 from torch import Tensor
 
-from vdenoise.frame import ClipInfo, SourceFrame
-from vdenoise.media.av1_grain import GrainBits
-from vdenoise.media.encoder import IMAGES, EncodeSettings
-from vdenoise.media.image_writer import ImageWriter, check_images
-from vdenoise.media.movie_writer import MovieWriter, check_movie
-from vdenoise.media.sequence import is_image
-from vdenoise.media.source import is_pipe
+from vdenoise.media.av1.grain import GrainBits
+from vdenoise.media.images.sequence import is_image
+from vdenoise.media.images.writer import ImageWriter, check_images
+from vdenoise.media.inputs import is_pipe
+from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
+from vdenoise.media.movie.writer import MovieWriter, check_movie
 from vdenoise.media.verify import Report
+from vdenoise.picture.frame import ClipInfo, SourceFrame
 
 
 def check_target(
@@ -82,7 +82,7 @@ def open_writer(
     Args:
         info: the source.
         target: file, ``-``, or a pattern of images.
-        settings: from `vdenoise.media.encode.choose`.
+        settings: from `vdenoise.media.movie.settings.choose`.
         source: clip to copy the other streams of a movie from.
         positions: absolute numbers of the frames to write, ascending; a movie takes all between
             the first and the last.

@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vdenoise.atomic import write_text
 from vdenoise.errors import OutputError, UsageError
+from vdenoise.machine.files import write_text
 
 REACH = 5  # frames before and after a cut that its decision looks at
 

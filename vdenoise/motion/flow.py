@@ -20,10 +20,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vdenoise.frame import Accuracy
 from vdenoise.motion.warp import cpu_maps, reduce, remap
-from vdenoise.noise.profile import COARSE_GRAIN, NoiseTable
-from vdenoise.transform import dct_denoise, spectrum_for
+from vdenoise.picture.dct import dct_denoise, spectrum_for
+from vdenoise.picture.frame import Accuracy
+from vdenoise.picture.noise import COARSE_GRAIN, NoiseTable
 
 # Frames larger than this are matched at half size (and so on): above it pictures are oversampled
 # and the flow gains nothing.
@@ -202,7 +202,7 @@ class Once(Generic[K, V]):
 
 @dataclass(frozen=True, eq=False)
 class BlockMotion:
-    """`vdenoise.frame.Motion` of one block: positions inside the block, answered from the cache."""
+    """`picture.frame.Motion` of one block: positions inside the block, answered from the cache."""
 
     shared: SharedMotion
     first: int

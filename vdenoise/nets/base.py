@@ -1,8 +1,8 @@
 """What every network states about itself, and what it is given: one stage runs them all.
 
-Pixels are in the working representation (`vdenoise.frame`): Y'CbCr in the clip's own curve, luma
-nominally in [0, 1], chroma centred at 0; chroma is repeated to luma's size where the clip has less
-of it. Sigma is in full-scale units.
+Pixels are in the working representation (`vdenoise.picture.frame`): Y'CbCr in the clip's own curve,
+luma nominally in [0, 1], chroma centred at 0; chroma is repeated to luma's size where the clip has
+less of it. Sigma is in full-scale units.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vdenoise.noise.profile import SPECTRUM
+from vdenoise.picture.noise import SPECTRUM
 
 Input = Literal["noisy", "average", "temporal", "neighbors", "sigma", "left", "bands"]
 

@@ -7,8 +7,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from vdenoise.color import CB_SCALE, CR_SCALE, KB, KG, KR
 from vdenoise.nets.base import Input, NetInput, Network
+from vdenoise.picture.color import CB_SCALE, CR_SCALE, KB, KG, KR
 
 # Equal, independent noise of sigma 1 in R', G' and B' has this variance in Y' (BT.709).
 _LUMA_VARIANCE = KR**2 + KG**2 + KB**2

@@ -1,1 +1,1 @@
-"""Noise: what it is (profile), how it is measured (estimate), how it is made (synth)."""
+"""How noise is measured (`estimate`), and what became of it (`removed`)."""

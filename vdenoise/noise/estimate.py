@@ -19,9 +19,9 @@ from torch.nn import functional
 from vdenoise.motion.cuts import CutFinder
 from vdenoise.noise.fit import Sample, fit_shot
 from vdenoise.noise.pairs import PlaneBlocks, compare
-from vdenoise.noise.profile import NoiseProfile, PlaneNoise, ShotNoise
 from vdenoise.noise.shifts import Shift, motion_between
-from vdenoise.words import counted
+from vdenoise.picture.noise import NoiseProfile, PlaneNoise, ShotNoise
+from vdenoise.settings.text import counted
 
 EARLY = (1, 2, 4, 6)  # frames after a (suspected) cut at which noise is measured ...
 EVERY = 24  # ... and then at least this many frames apart,

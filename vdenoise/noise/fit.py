@@ -12,7 +12,7 @@ from torch import Tensor
 from vdenoise.noise.bands import BANDS, band_members, band_sizes
 from vdenoise.noise.levels import look_up, variance_by_level
 from vdenoise.noise.pairs import PlaneBlocks
-from vdenoise.noise.profile import SPECTRUM, PlaneNoise, ShotNoise
+from vdenoise.picture.noise import SPECTRUM, PlaneNoise, ShotNoise
 
 _FEW = 100  # blocks: with fewer the reading is uncertain by 5 % or more
 _TINY = 1e-14

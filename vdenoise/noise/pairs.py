@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vdenoise.noise.bands import band_sizes, bands, by_band
-from vdenoise.noise.profile import SPECTRUM as SIZE
 from vdenoise.noise.shifts import Shift
-from vdenoise.transform import dct_matrix
+from vdenoise.picture.dct import dct_matrix
+from vdenoise.picture.noise import SPECTRUM as SIZE
 
 MOST_BLOCKS = 800  # per plane and pair of frames
 KEPT_SPECTRA = 320  # blocks per plane and pair whose coefficients are kept

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from vdenoise.frame import PixelFormat
+from vdenoise.picture.frame import PixelFormat
 
 
 def removed_noise(

@@ -1,6 +1,7 @@
 """The registry: every denoiser and finisher by name, in the order in which slots run.
 
-Values are ``module:Class`` strings so that listing them imports nothing heavy.
+Each lies in the module of its name, ``vdenoise/stages/SLOT/METHOD.py``; values are the names of
+their classes, so that listing them imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -25,29 +26,29 @@ OFF = "none"  # the method that switches a slot off
 DECODER_GRAIN = "grain.av1"  # the one stage that changes no pixel: decoders draw its grain
 
 STAGES: dict[str, str] = {
-    "deblock.edges": "deblock:BlockEdges",
-    "temporal.mean": "temporal:TemporalMean",
-    "temporal.median": "temporal_median:TemporalMedian",
-    "temporal.static": "temporal_static:TemporalStatic",
-    "spatial.wiener": "wiener:Wiener",
-    "spatial.nlm": "nlm:NonLocalMeans",
-    "spatial.wavelet": "wavelet:Wavelet",
-    "spatial.tv": "tv:TotalVariation",
-    "spatial.bilateral": "bilateral:Bilateral",
-    "spatial.guided": "guided:Guided",
-    "spatial.median": "median:Median",
-    "spatial.gaussian": "gaussian:Gaussian",
-    "spatial.mean": "mean:Mean",
-    "net.cnn": "cnn:Cnn",
-    "levels.unclip": "unclip:Unclip",
-    "detail.contra": "detail:ContraSharpening",
-    "deband.smooth": "deband:SmoothBands",
-    "sharpen.cas": "sharpen_cas:ContrastAdaptive",
-    "sharpen.unsharp": "sharpen_unsharp:Unsharp",
-    "grain.keep": "grain_keep:KeptGrain",
-    "grain.match": "grain_match:MatchedGrain",
-    "grain.synth": "grain_synth:SyntheticGrain",
-    "grain.av1": "grain_av1:DecoderGrain",
+    "deblock.edges": "BlockEdges",
+    "temporal.mean": "TemporalMean",
+    "temporal.median": "TemporalMedian",
+    "temporal.static": "TemporalStatic",
+    "spatial.wiener": "Wiener",
+    "spatial.nlm": "NonLocalMeans",
+    "spatial.wavelet": "Wavelet",
+    "spatial.tv": "TotalVariation",
+    "spatial.bilateral": "Bilateral",
+    "spatial.guided": "Guided",
+    "spatial.median": "Median",
+    "spatial.gaussian": "Gaussian",
+    "spatial.mean": "Mean",
+    "net.cnn": "Cnn",
+    "levels.unclip": "Unclip",
+    "detail.contra": "ContraSharpening",
+    "deband.smooth": "SmoothBands",
+    "sharpen.cas": "ContrastAdaptive",
+    "sharpen.unsharp": "Unsharp",
+    "grain.keep": "KeptGrain",
+    "grain.match": "MatchedGrain",
+    "grain.synth": "SyntheticGrain",
+    "grain.av1": "DecoderGrain",
 }
 
 
@@ -60,8 +61,7 @@ def stage_class(name: str) -> type[Stage]:
     """
     if name not in STAGES:
         raise UsageError(f"There is no stage {name!r}.", "List them with: vdenoise stages")
-    module, _, cls = STAGES[name].partition(":")
-    found: type[Stage] = getattr(import_module(f"{__name__}.{module}"), cls)
+    found: type[Stage] = getattr(import_module(f"{__name__}.{name}"), STAGES[name])
     return found
 
 

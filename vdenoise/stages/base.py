@@ -1,7 +1,7 @@
 """What every stage is: a frozen set of parameters, declared needs, and a pure function.
 
 A stage never chooses device, precision, tile or block length: it follows the tensors it gets.
-``vdenoise.steps`` reads the declared needs and decides.
+``vdenoise.engine.steps`` reads the declared needs and decides.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional
 
-from vdenoise.frame import Accuracy, Block, Signal
-from vdenoise.noise.profile import NoiseTable
+from vdenoise.picture.frame import Accuracy, Block, Signal
+from vdenoise.picture.noise import NoiseTable
 
 
 def param(

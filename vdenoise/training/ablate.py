@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from vdenoise.atomic import write_text
 from vdenoise.errors import UsageError, fault_of
+from vdenoise.machine.files import write_text
 from vdenoise.training import log
 from vdenoise.training.config import Config, overridden, read_toml
 from vdenoise.training.loop import Ended, Trained

@@ -12,13 +12,13 @@ from typing import Any
 import torch
 
 from vdenoise import __version__
-from vdenoise.atomic import write_text
 from vdenoise.errors import UsageError
-from vdenoise.frame import ClipInfo
+from vdenoise.machine.files import write_text
 from vdenoise.nets import build
 from vdenoise.nets.base import macs_per_pixel, parameters
 from vdenoise.nets.models import Model
-from vdenoise.training.adapt import Adapted
+from vdenoise.picture.frame import ClipInfo
+from vdenoise.training.adapting.adapt import Adapted
 from vdenoise.training.checkpoint import State, save_weights
 from vdenoise.training.config import Config
 from vdenoise.training.validation import Score, sources

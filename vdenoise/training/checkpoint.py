@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from vdenoise.atomic import leftovers, replacing
 from vdenoise.errors import ConflictError
+from vdenoise.machine.files import leftovers, replacing
 from vdenoise.nets.base import Network
 
 CHECKPOINT = "checkpoint.pt"

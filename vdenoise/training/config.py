@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vdenoise.errors import UsageError, fault_of
-from vdenoise.training.examples import Recipe
+from vdenoise.training.material.examples import Recipe
 
 Loss = Literal["charbonnier", "mse", "l1", "psnr", "ssim-mixed"]
 

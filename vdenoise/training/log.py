@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vdenoise.atomic import write_text
+from vdenoise.machine.files import write_text
 
 CSV, JSON, CURVES = "log.csv", "log.jsonl", "curves.png"
 _COLUMNS = ("step", "loss", "rate", "seconds", "validation_db", "gain_db")

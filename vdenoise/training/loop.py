@@ -27,13 +27,13 @@ from vdenoise.nets.grow import grow
 from vdenoise.nets.guided import Guided
 from vdenoise.nets.models import channels_last, find, load
 from vdenoise.training import log
-from vdenoise.training.batches import Batch
 from vdenoise.training.card import machine, make_card, save_card
 from vdenoise.training.checkpoint import CONFIG, WEIGHTS, Learner, State, save_weights
 from vdenoise.training.config import Config
-from vdenoise.training.loading import batches
 from vdenoise.training.losses import LOSSES, rgb
-from vdenoise.training.pool import Pool, Producers
+from vdenoise.training.material.batches import Batch
+from vdenoise.training.material.loading import batches
+from vdenoise.training.material.pool import Pool, Producers
 from vdenoise.training.validation import Score, pools, precision, validate
 
 Ended = Literal["done", "no better", "asked"]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vdenoise.color import CB_SCALE, CR_SCALE, KB, KG, KR
+from vdenoise.picture.color import CB_SCALE, CR_SCALE, KB, KG, KR
 
 _EPSILON = 1e-3
 

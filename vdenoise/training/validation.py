@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vdenoise.device import fast_bfloat16
+from vdenoise.machine.devices import fast_bfloat16
 from vdenoise.nets.base import Network
-from vdenoise.training.batches import batch
 from vdenoise.training.config import Config
 from vdenoise.training.losses import rgb
-from vdenoise.training.pool import Pool, crop
-from vdenoise.training.sources import Source, find
+from vdenoise.training.material.batches import batch
+from vdenoise.training.material.pool import Pool, crop
+from vdenoise.training.material.sources import Source, find
 
 _SEED = 1_000_003  # added to the seed: other examples than those trained on
 

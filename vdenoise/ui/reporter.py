@@ -24,7 +24,7 @@ from rich.progress import (
 )
 
 from vdenoise.errors import Interrupted, VdenoiseError
-from vdenoise.ui.says import one_line, stderr
+from vdenoise.ui.output import one_line, stderr
 
 Style = Literal["auto", "bar", "plain", "json", "openjd", "none"]
 

@@ -15,8 +15,8 @@ from typing import Self
 
 from vdenoise.errors import UsageError
 from vdenoise.farm.job import Job
-from vdenoise.media.naming import called
-from vdenoise.words import is_text
+from vdenoise.media.output_names import called
+from vdenoise.settings.text import is_text
 
 MEMORY_STEP = 1024  # MiB: asked for in whole GiB
 WAIT_SECONDS = 60  # for the last segments to show in a shared folder

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vdenoise.farm.export import Export, folder_of
-from vdenoise.media.sequence import is_image
+from vdenoise.media.images.sequence import is_image
 
 _GRACE_SECONDS = 120
 

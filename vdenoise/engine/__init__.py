@@ -1,0 +1,1 @@
+"""All that is decided before the first frame, and its carrying out: plan, steps, tiles, streams."""

@@ -1,0 +1,123 @@
+"""Where a frame enters the chain and where it leaves it: output = source + correction.
+
+Stages work on a float copy of the frames; what they changed, times the share asked for, is added
+to the decoded samples and rounded once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from vdenoise.engine.plan import Plan
+from vdenoise.masks.files import Mattes, Planes
+from vdenoise.picture.color import lift
+from vdenoise.picture.frame import Signal, SourceFrame
+from vdenoise.picture.samples import apply_correction
+from vdenoise.stages.base import resize_to
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A frame on its way through the chain."""
+
+    source: SourceFrame
+    lifted: tuple[Tensor, Tensor | None]  # (1, 1, H, W) and (1, 2, h, w) before any stage
+    luma: Signal  # of this one frame
+    chroma: Signal | None
+    averaged: tuple[Signal, Signal | None] | None = None  # after the temporal stage
+    clean: tuple[Tensor, Tensor | None] | None = None  # once everything that removes is done
+    mattes: tuple[Planes, ...] = ()  # masks from files, as decoded
+    maps: Mapping[str, Tensor] = field(default_factory=dict)  # what stages have to show of it
+
+    @property
+    def index(self) -> int:
+        """Absolute frame number."""
+        return self.source.index
+
+
+# A frame, its new samples in the output's pixel format, and what there is to see of it
+Done = tuple[SourceFrame, tuple[Tensor, ...], Mapping[str, Tensor]]
+
+
+def lifted(source: SourceFrame, plan: Plan, mattes: Mattes) -> Frame:
+    """A decoded frame as the first stage finds it, on the plan's device."""
+    with torch.inference_mode():
+        planes = [plane.to(plan.device) for plane in source.planes]
+        luma, chroma = lift(planes, plan.info.format, plan.info.full_range, plan.info.curve)
+        luma = luma[None]
+        chroma = None if chroma is None else chroma[None]
+        return Frame(
+            source=source,
+            lifted=(luma, chroma),
+            luma=_noisy(luma),
+            chroma=None if chroma is None else _noisy(chroma),
+            mattes=mattes.read(source),
+        )
+
+
+def _noisy(pixels: Tensor) -> Signal:
+    """A signal with all of its noise. The map of ones takes no memory yet."""
+    one = pixels.new_ones(()).expand(1, 1, *pixels.shape[-2:])
+    return Signal(pixels, one)
+
+
+def cleaned(frame: Frame, plan: Plan) -> Frame:
+    """Everything that removes is done: what finishing starts from. A plane of which nothing is to
+    be removed is the source's own."""
+    of_luma, of_chroma = plan.touches
+    luma = frame.luma if of_luma else _noisy(frame.lifted[0])
+    chroma = frame.chroma
+    if not of_chroma and frame.lifted[1] is not None:
+        chroma = _noisy(frame.lifted[1])
+    clean = luma.pixels, None if chroma is None else chroma.pixels
+    return replace(frame, luma=luma, chroma=chroma, averaged=None, clean=clean)
+
+
+def finished(frame: Frame, plan: Plan) -> Done:
+    """A frame behind the last stage: the source samples plus what the chain changed."""
+    with torch.inference_mode():
+        maps = {**frame.maps, "confidence": 1 - frame.luma.left}
+        return frame.source, _corrected(frame, plan), maps
+
+
+def _corrected(frame: Frame, plan: Plan) -> tuple[Tensor, ...]:
+    info, chain = plan.info, plan.chain
+    luma, chroma = _masked(frame)
+    d_luma = _correction(luma, frame.lifted[0])
+    d_chroma = None
+    if chroma is not None and frame.lifted[1] is not None:
+        d_chroma = _correction(chroma, frame.lifted[1])
+    planes = apply_correction(
+        [plane.to(plan.device) for plane in frame.source.planes],
+        d_luma,
+        d_chroma,
+        info.format,
+        info.full_range,
+        out=plan.encode.pixel_format,
+        dither_seed=(plan.seed, frame.index) if plan.dithered else None,
+        chroma_location=info.chroma_location,
+        curve=info.curve,
+        limit=chain.limit,
+    )
+    return tuple(plane.cpu() for plane in planes)
+
+
+def _masked(frame: Frame) -> tuple[Tensor, Tensor | None]:
+    """The pixels of a finished frame: what finishing did goes only where masks let work be done."""
+    luma, chroma = frame.luma.pixels, None if frame.chroma is None else frame.chroma.pixels
+    gate = frame.maps.get("gate")
+    if gate is None or frame.clean is None or luma is frame.clean[0]:
+        return luma, chroma
+    luma_start, chroma_start = frame.clean
+    if chroma is not None and chroma_start is not None:
+        chroma = chroma_start + resize_to(gate, chroma) * (chroma - chroma_start)
+    return luma_start + gate * (luma - luma_start), chroma
+
+
+def _correction(pixels: Tensor, before: Tensor) -> Tensor | None:
+    """(C, H, W), or None where nothing changes: those planes are not touched at all."""
+    return None if pixels is before else pixels[0] - before[0]

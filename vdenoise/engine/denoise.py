@@ -1,0 +1,242 @@
+"""The frames of a clip through the steps of a plan, lazily: only frames in flight are held."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from vdenoise.engine.correction import Done, Frame, cleaned, finished, lifted
+from vdenoise.engine.plan import Plan
+from vdenoise.engine.steps import Step, ranges, subsampling
+from vdenoise.engine.streams import Group, Shots, mapped, windows
+from vdenoise.engine.tiles import apply_fitting
+from vdenoise.masks.files import Mattes
+from vdenoise.motion.flow import SharedMotion
+from vdenoise.picture.frame import Accuracy, Block, Signal, SourceFrame, joined
+from vdenoise.picture.noise import NoiseProfile
+from vdenoise.stages import FINISHING, REMOVING
+from vdenoise.stages.base import resize_to
+from vdenoise.stages.control.strength import Settle
+
+T = TypeVar("T")
+
+
+def denoise(
+    sources: Iterable[SourceFrame], plan: Plan, profile: NoiseProfile, shots: Shots
+) -> Generator[tuple[SourceFrame, tuple[Tensor, ...]], None, None]:
+    """Denoise a stream lazily.
+
+    Args:
+        sources: the frames of ``plan.source_range(shots)``, in order.
+        plan: what to do.
+        profile: measured noise of the clip.
+        shots: of the clip.
+
+    Yields:
+        Each frame wanted, in order, with its new samples in the output's pixel format.
+    """
+    with contextlib.closing(with_maps(sources, plan, profile, shots)) as done:
+        for source, planes, _ in done:
+            yield source, planes
+
+
+def with_maps(
+    sources: Iterable[SourceFrame], plan: Plan, profile: NoiseProfile, shots: Shots
+) -> Generator[Done, None, None]:
+    """`denoise`, with what there is to see of each frame.
+
+    Yields:
+        Frame, new samples and maps by name: (1, 1, H, W) pictures in [0, 1] and (1,) numbers;
+        ``confidence`` is always there.
+    """
+    wanted = ranges(plan.steps, shots, plan.first, plan.last)
+    chain = plan.chain
+    motions: dict[Accuracy, SharedMotion] = {}
+    removed = False
+    with (
+        Mattes(chain.masks, plan.info, *wanted[0], chain.mask_fit) as mattes,
+        _workers(plan) as pool,
+    ):
+        frames: Iterator[Frame] = (lifted(source, plan, mattes) for source in sources)
+        for step, (first, last) in zip(plan.steps, wanted[1:], strict=True):
+            if step.stage.slot in FINISHING and not removed:
+                frames, removed = (cleaned(frame, plan) for frame in frames), True
+            groups = windows(frames, step.stage.reach, step.block, shots, first, last)
+            frames = _through(step, groups, plan, profile, motions, mattes, pool)
+        if not removed:
+            frames = (cleaned(frame, plan) for frame in frames)
+        yield from mapped(partial(finished, plan=plan), frames, pool, plan.workers)
+
+
+@contextlib.contextmanager
+def _workers(plan: Plan) -> Iterator[Executor | None]:
+    """Threads that compute a frame each, with one torch thread; None where a card computes.
+
+    Frames side by side make far better use of a few cores than torch's own threads, which share
+    out operations of a millisecond. And where torch cuts a row in two decides how some sums are
+    rounded: even a single frame is computed by a worker, to be the same in every segment.
+    """
+    if plan.device != "cpu":
+        yield None
+        return
+    before = torch.get_num_threads()
+    alone = partial(torch.set_num_threads, 1)
+    pool = ThreadPoolExecutor(plan.workers, "vdenoise-compute", initializer=alone)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)
+
+
+def _through(
+    step: Step,
+    groups: Iterator[Group[Frame]],
+    plan: Plan,
+    profile: NoiseProfile,
+    motions: dict[Accuracy, SharedMotion],
+    mattes: Mattes,
+    pool: Executor | None,
+) -> Iterator[Frame]:
+    """The frames of every group's core, after one step."""
+    motion: SharedMotion | None = None
+    if step.stage.needs_motion:
+        motion = motions.setdefault(
+            step.stage.motion_accuracy,
+            SharedMotion(step.stage.motion_accuracy, keep=_kept(plan)),
+        )
+
+    def compute(group: Group[Frame]) -> list[Frame]:
+        with torch.inference_mode():
+            luma, chroma, maps = _compute(step, group, plan, profile, motion, mattes)
+        done = []
+        for n, frame in enumerate(group.frames[group.core]):
+            part = slice(n, n + 1)
+            now = _shared(frame, luma[part], None if chroma is None else chroma[part], step)
+            averaged = now if step.stage.slot in ("temporal", "guard") else frame.averaged
+            shown = {**frame.maps, **{name: found[part] for name, found in maps.items()}}
+            done.append(replace(frame, luma=now[0], chroma=now[1], averaged=averaged, maps=shown))
+        return done
+
+    for frames in mapped(compute, groups, pool, plan.workers):
+        yield from frames
+        del frames
+
+
+def _kept(plan: Plan) -> int:
+    """Frames behind the newest whose motion is still needed: a later stage lags by what the
+    stages before it hold, and groups that are begun together lie some blocks apart."""
+    users = [n for n, step in enumerate(plan.steps) if step.stage.needs_motion]
+    between = plan.steps[users[0] : users[-1] + 1]
+    return sum(2 * step.stage.reach + (plan.workers + 2) * step.block for step in between)
+
+
+def _compute(
+    step: Step,
+    group: Group[Frame],
+    plan: Plan,
+    profile: NoiseProfile,
+    motion: SharedMotion | None,
+    mattes: Mattes,
+) -> tuple[Signal, Signal | None, Mapping[str, Tensor]]:
+    """Luma and chroma of a group's core after ``step``, in float32, and what it has to show."""
+    frames, stage = group.frames, step.stage
+    starts = stage.needs_source and stage.slot in FINISHING
+    guides = stage.needs_source and not starts
+    noise = profile.at(group.shot[0]).table(plan.device, scale=plan.chain.sigma_scale)
+    now = _together(((frame.luma, frame.chroma) for frame in frames), joined)
+    assert now is not None
+    luma, chroma = now
+    block = Block(
+        first=frames[0].index,
+        core=group.core,
+        luma=_half(luma) if step.half else luma,
+        chroma=_half(chroma) if step.half and chroma is not None else chroma,
+        noise=noise,
+        motion=None
+        if motion is None
+        else motion.block(frames[0].index, [f.lifted[0][0] for f in frames], noise),
+        shot=group.shot,
+        source=_together((f.lifted for f in frames), _stacked) if stage.needs_source else None,
+        averaged=_together((f.averaged for f in frames), joined) if guides else None,
+        clean=_together((f.clean for f in frames), _stacked) if starts else None,
+        leaves=_leaves(plan),
+        seed=plan.seed,
+        compute=getattr(torch, step.precision),
+        mattes=_mattes(frames[group.core], mattes) if isinstance(stage, Settle) else None,
+    )
+    factors = subsampling(plan.info.format)
+    done = apply_fitting(stage, block, step.tile, factors)
+    for follower in stage.followed_by:
+        done = apply_fitting(follower, block.behind(done), None, factors)
+    if not step.half:
+        return done.luma, done.chroma, done.maps
+    core = group.core
+    return (
+        _refined(luma[core], block.luma[core], done.luma),
+        None
+        if chroma is None or block.chroma is None or done.chroma is None
+        else _refined(chroma[core], block.chroma[core], done.chroma),
+        done.maps,
+    )
+
+
+def _leaves(plan: Plan) -> float:
+    """`Stage.leaves` of the last stage that removed noise."""
+    stages = [step.stage for step in plan.steps]
+    found = [s.leaves for s in stages if s.slot in REMOVING and s.role == "denoiser"]
+    return found[-1] if found else 1.0
+
+
+def _shared(
+    frame: Frame, luma: Signal, chroma: Signal | None, step: Step
+) -> tuple[Signal, Signal | None]:
+    """What a step made of a frame, where masks let only a share of this slot's work be done."""
+    share = frame.maps.get(step.stage.slot)
+    if share is None:
+        return luma, chroma
+    luma = Signal(torch.lerp(frame.luma.pixels, luma.pixels, share), luma.left)
+    if chroma is not None and frame.chroma is not None:
+        of_chroma = resize_to(share, chroma.pixels)
+        chroma = Signal(torch.lerp(frame.chroma.pixels, chroma.pixels, of_chroma), chroma.left)
+    return luma, chroma
+
+
+def _mattes(frames: Sequence[Frame], mattes: Mattes) -> Tensor | None:
+    """(T, N, H, W) of the masks that come from files."""
+    found = [mattes.lifted(frame.mattes) for frame in frames]
+    there = [one.to(frames[0].luma.pixels.device) for one in found if one is not None]
+    return torch.stack(there) if there else None
+
+
+def _together(
+    pairs: Iterable[tuple[T, T | None] | None], join: Callable[[list[T]], T | None]
+) -> tuple[T, T | None] | None:
+    """Luma and chroma of consecutive frames, joined each; None where no frame has them."""
+    there = [pair for pair in pairs if pair is not None]
+    luma = join([luma for luma, _ in there])
+    if luma is None:
+        return None
+    return luma, join([chroma for _, chroma in there if chroma is not None])
+
+
+def _stacked(pictures: list[Tensor]) -> Tensor | None:
+    return torch.cat(pictures) if pictures else None
+
+
+def _half(signal: Signal) -> Signal:
+    return Signal(signal.pixels.half(), signal.left.half())
+
+
+def _refined(exact: Signal, before: Signal, after: Signal) -> Signal:
+    """What a float16 stage changed, added to the float32 pixels: rounding the picture itself to
+    float16 would lose half a 10-bit code."""
+    change = after.pixels.float() - before.pixels.float()
+    return Signal(exact.pixels + change, after.left.float())

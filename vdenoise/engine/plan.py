@@ -1,0 +1,308 @@
+"""Everything decided before the first frame: device, precision, tiles, blocks, conversions.
+
+The only place that chooses these, with `vdenoise.engine.steps` for each stage. Results do not
+depend on the choices beyond floating-point rounding (float16 on CUDA where a stage claims it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from vdenoise.chain.resolve import Chain
+from vdenoise.engine.steps import Step, fitted, ranges, stages_of
+from vdenoise.engine.streams import Shots
+from vdenoise.errors import UsageError
+from vdenoise.machine.devices import find_device
+from vdenoise.masks import files
+from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
+from vdenoise.picture.frame import ClipInfo
+from vdenoise.stages import DECODER_GRAIN
+from vdenoise.stages.control.guards import GUARDS
+
+Interlaced = Literal["refuse", "ignore", "deinterlace"]
+Dither = Literal["auto", "on", "off"]
+
+MIB = 1 << 20
+SUBCODE_BITS = 10  # depths up to this show bands where a slope was made smooth
+
+ViewKind = Literal["mask", "confidence", "color", "structure", "ghost"]
+
+
+@dataclass(frozen=True)
+class View:
+    """A map that is written as a gray clip, to be looked at or used elsewhere."""
+
+    kind: ViewKind
+    path: Path
+    encode: EncodeSettings
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be done, complete before the first frame."""
+
+    info: ClipInfo
+    output: Path
+    encode: EncodeSettings
+    chain: Chain
+    steps: tuple[Step, ...]
+    device: str
+    first: int  # frames to write, both inclusive
+    last: int
+    memory_bytes: int  # estimate of the peak
+    workers: int = 1  # threads that compute, each a block of its own
+    interlaced: Interlaced = "refuse"
+    seed: int = 0
+    noise_out: Path | None = None
+    noise_encode: EncodeSettings | None = None
+    views: tuple[View, ...] = ()
+    warnings: tuple[str, ...] = ()
+    chosen: tuple[int, ...] | None = None  # the frames to write, if not all of first..last
+    dither: Dither = "auto"
+    grain_table: Path | None = None  # where the film grain of what was removed goes
+
+    @property
+    def positions(self) -> Sequence[int]:
+        """Absolute numbers of the frames to write."""
+        return range(self.first, self.last + 1) if self.chosen is None else self.chosen
+
+    @property
+    def dithered(self) -> bool:
+        """Whether the writer dithers what it rounds: where bits are dropped, and where a stage's
+        result lies between the codes and there are few of them."""
+        fmt = self.encode.pixel_format
+        if self.dither != "auto" or fmt.floating:
+            return self.dither == "on" and not fmt.floating
+        fine = any(step.stage.subcode for step in self.steps) and fmt.bits <= SUBCODE_BITS
+        return fine or self.encode.dithers(self.info)
+
+    @property
+    def film_grain(self) -> float | None:
+        """Share of the removed grain that AV1 decoders are to draw; None for none."""
+        return next((s.strength for s in self.chain.stages if s.name == DECODER_GRAIN), None)
+
+    @property
+    def touches(self) -> tuple[bool, bool]:
+        """Whether luma and chroma may change at all; where not, they stay as they are."""
+        chain = self.chain
+        return (
+            chain.luma > 0 or any(mask.strengths.get("luma") for mask in chain.masks),
+            chain.chroma > 0 or any(mask.strengths.get("chroma") for mask in chain.masks),
+        )
+
+    @property
+    def frames(self) -> int:
+        """Number of frames to denoise."""
+        return self.last - self.first + 1
+
+    @property
+    def bit_path(self) -> str:
+        """For people: ``10-bit 4:2:2 > float32 > 8-bit 4:2:2, dithered``."""
+        used = {step.precision for step in self.steps}
+        middle = [word for word in ("float16", "bfloat16", "float32") if word in used][:1]
+        path = " > ".join([self.info.format.label, *middle, self.encode.written.label])
+        return path + (", dithered" if self.dithered else "")
+
+    def source_range(self, shots: Shots) -> tuple[int, int]:
+        """First and last frame that must be decoded, context included."""
+        return ranges(self.steps, shots, self.first, self.last)[0]
+
+    def to_json(self) -> dict[str, Any]:
+        """For ``--dry-run --progress json`` and the recipe."""
+        return {
+            "input": str(self.info.path),
+            "output": str(self.output),
+            "noise_out": None if self.noise_out is None else str(self.noise_out),
+            "frames": [self.first, self.last],
+            "chosen": None if self.chosen is None else list(self.chosen),
+            "size": [self.info.width, self.info.height],
+            "preset": self.chain.preset,
+            "speed": self.chain.speed,
+            "luma": self.chain.luma,
+            "chroma": self.chain.chroma,
+            "sigma_scale": self.chain.sigma_scale,
+            "limit": self.chain.limit,
+            "mask_fit": self.chain.mask_fit,
+            "views": {view.kind: str(view.path) for view in self.views},
+            "steps": [step.to_json() for step in self.steps],
+            "device": self.device,
+            "workers": self.workers,
+            "memory_mib": self.memory_bytes // MIB,
+            "bit_path": self.bit_path,
+            "encode": self.encode.model_dump(mode="json"),
+            "interlaced": self.interlaced,
+            "seed": self.seed,
+            "dither": self.dither,
+            "grain_table": None if self.grain_table is None else str(self.grain_table),
+            "warnings": list(self.warnings),
+        }
+
+
+def make(
+    info: ClipInfo,
+    chain: Chain,
+    output: Path,
+    encode: EncodeSettings,
+    *,
+    frames: tuple[int, int] | None = None,
+    chosen: Sequence[int] | None = None,
+    device: str = "auto",
+    interlaced: Interlaced = "refuse",
+    seed: int = 0,
+    noise_out: Path | None = None,
+    noise_encode: EncodeSettings | None = None,
+    dither: Dither = "auto",
+    grain_table: Path | None = None,
+    views: tuple[View, ...] = (),
+) -> Plan:
+    """Decide how a clip is denoised.
+
+    Args:
+        info: the clip as it is.
+        chain: what to do.
+        output: where the result goes.
+        encode: how it is written.
+        frames: first and last frame wanted, None for all.
+        chosen: the frames wanted where they are not all between two; ``frames`` is then ignored.
+        device: ``auto``, ``cpu`` or ``cuda:N``.
+        interlaced: what to do if the clip holds fields.
+        seed: of the dither.
+        noise_out: where the removed noise goes.
+        noise_encode: how that is written.
+        dither: when the result is dithered before it is rounded.
+        grain_table: where a film-grain table of what was removed goes.
+        views: maps to write as clips.
+
+    Raises:
+        UsageError: the frames do not exist, the clip is interlaced and nothing was said, or a mask
+            does not fit the clip.
+        InputError: a mask cannot be read.
+        DeviceError: there is no such device.
+        MemoryShort: not even the smallest tile fits.
+    """
+    check_interlaced(info, interlaced)
+    count = info.frames or 0
+    first, last = (0, count - 1) if frames is None else frames
+    if chosen is not None:
+        first, last = chosen[0], chosen[-1]
+        if encode.container != IMAGES and len(chosen) <= last - first:
+            raise UsageError(
+                "A movie holds every frame between its first and its last.",
+                "Give --frames one range without a step, or write images.",
+                number=88,
+            )
+        chosen = None if len(chosen) > last - first else tuple(chosen)
+    if not 0 <= first <= last < count:
+        raise UsageError(
+            f"The clip has the frames 0-{count - 1}, not {first}-{last}.",
+            f"Say --frames A-B with numbers between 0 and {count - 1}.",
+            number=20,
+        )
+    where = find_device(device)
+    warnings = list(info.warnings) + list(encode.notes)
+    if info.interlaced and interlaced == "ignore":
+        warnings.append("the clip is interlaced and is treated as if it were not")
+    if chain.masks and any(stage.name == DECODER_GRAIN for stage in chain.stages):
+        warnings.append("AV1 decoders draw grain on all of the picture, masked or not")
+    asked = Plan(
+        info=info,
+        output=output,
+        encode=encode,
+        chain=chain,
+        steps=(),
+        device=where,
+        first=first,
+        last=last,
+        memory_bytes=0,
+        interlaced=interlaced,
+        seed=seed,
+        noise_out=noise_out,
+        noise_encode=noise_encode,
+        views=views,
+        warnings=tuple(dict.fromkeys(warnings)),
+        chosen=None if chosen is None else tuple(chosen),
+        dither=dither,
+        grain_table=grain_table,
+    )
+    return with_chain(asked, chain)
+
+
+def with_chain(plan: Plan, chain: Chain) -> Plan:
+    """The same plan for another chain: what ``auto`` does once it has measured.
+
+    Raises:
+        UsageError: a mask does not fit the clip, or a view has nothing to show.
+        InputError: a mask cannot be read.
+        MemoryShort: not even the smallest tile fits.
+    """
+    files.check(chain.masks, plan.info, chain.mask_fit)
+    for view in plan.views:
+        _check_view(view.kind, chain)
+    stages = stages_of(chain, tuple(view.kind for view in plan.views))
+    steps, workers, memory = fitted(stages, plan.info, plan.device, plan.frames)
+    return replace(plan, chain=chain, steps=steps, workers=workers, memory_bytes=memory)
+
+
+def _check_view(kind: ViewKind, chain: Chain) -> None:
+    """A map of what is not there cannot be written."""
+    if kind == "mask" and not chain.masks:
+        raise UsageError(
+            "--mask-out has nothing to show: there is no mask.",
+            "For example: --mask sky=luma:70-100,luma=30.",
+            number=67,
+        )
+    if kind in GUARDS and kind not in chain.guards:
+        raise UsageError(
+            f"--matte {kind} has nothing to show: that guard is off.",
+            f"Switch it on with --guards {','.join((*chain.guards, kind))}.",
+            number=67,
+        )
+
+
+def check_film_grain(plan: Plan) -> None:
+    """Refuse grain that is left to the decoder where none would draw it as asked.
+
+    Raises:
+        UsageError: the output is not AV1, or a mask would scale the grain.
+    """
+    if plan.film_grain is None:
+        return
+    if plan.encode.codec != "svt-av1":
+        raise UsageError(
+            f"Grain av1 is drawn by AV1 decoders, and {plan.output} is written as "
+            f"{plan.encode.label}.",
+            "Add --codec svt-av1 and name an .mkv, .mp4 or .webm; or put grain into the picture "
+            "with --grain keep:PERCENT or synth:AMOUNT.",
+            number=99,
+        )
+    masked = [mask.name for mask in plan.chain.masks if mask.strengths.get("grain") is not None]
+    if masked:
+        raise UsageError(
+            f"mask.{masked[0]} gives a share of the grain (grain=), and AV1 decoders draw grain "
+            "on all of the picture.",
+            "Leave grain= away, or put grain into the picture with --grain keep:PERCENT.",
+            number=99,
+        )
+
+
+def check_interlaced(info: ClipInfo, interlaced: Interlaced) -> None:
+    """Refuse fields unless told what to do with them.
+
+    Raises:
+        UsageError: the clip is interlaced and nothing was said.
+    """
+    if info.interlaced and interlaced == "refuse":
+        raise UsageError(
+            f"{info.path} is interlaced ({info.field_order}); denoising it as if it were not would "
+            "mix its fields.",
+            "Say --interlaced deinterlace, or --interlaced ignore if the tag is wrong.",
+            number=50,
+        )
+
+
+def progressive(info: ClipInfo) -> ClipInfo:
+    """The clip as it is after deinterlacing."""
+    return replace(info, field_order="progressive")

@@ -1,0 +1,218 @@
+"""Run a stage on tiles of a block, with exactly the result of running it on the whole.
+
+A tile is computed with the stage's halo around it and cut out of the result. Tiles lie on a grid
+of whole chroma pixels and of the stage's ``multiple``, so that every chroma pixel keeps its luma
+pixels and every transform window its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from vdenoise.errors import MemoryShort
+from vdenoise.picture.frame import Block, Signal, joined
+from vdenoise.stages.base import Stage
+
+SMALLEST_TILE = 128  # luma pixels each way
+
+
+@dataclass(frozen=True)
+class Area:
+    """A rectangle in pixels, rows ``top`` to ``bottom`` and columns ``left`` to ``right``."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def of(self, x: Tensor) -> Tensor:
+        """This part of (T, C, H, W): a view."""
+        return x[..., self.top : self.bottom, self.left : self.right]
+
+    def inside(self, other: Area) -> Area:
+        """The same rectangle, counted from the corner of ``other``."""
+        return Area(
+            self.top - other.top,
+            self.bottom - other.top,
+            self.left - other.left,
+            self.right - other.left,
+        )
+
+    def times(self, factors: tuple[int, int], size: tuple[int, int]) -> Area:
+        """The luma pixels under this rectangle of chroma pixels, in a picture of ``size``."""
+        fy, fx = factors
+        return Area(
+            self.top * fy,
+            min(self.bottom * fy, size[0]),
+            self.left * fx,
+            min(self.right * fx, size[1]),
+        )
+
+    def grown(self, halo: int, size: tuple[int, int]) -> Area:
+        """With ``halo`` pixels more on each side, but not beyond a picture of ``size``."""
+        return Area(
+            max(self.top - halo, 0),
+            min(self.bottom + halo, size[0]),
+            max(self.left - halo, 0),
+            min(self.right + halo, size[1]),
+        )
+
+
+def grid(size: tuple[int, int], tile: int) -> Iterator[Area]:
+    """Cover a picture of ``size`` (height, width) with squares of ``tile`` pixels."""
+    for top in range(0, size[0], tile):
+        for left in range(0, size[1], tile):
+            yield Area(top, min(top + tile, size[0]), left, min(left + tile, size[1]))
+
+
+def round_up(value: int, multiple: int) -> int:
+    """The next multiple that is not below ``value``."""
+    return -(-value // multiple) * multiple
+
+
+def tile_unit(stage: Stage, factors: tuple[int, int]) -> int:
+    """Luma pixels that a tile's side must be a multiple of."""
+    return stage.multiple * max(factors)
+
+
+def tile_halo(stage: Stage, factors: tuple[int, int]) -> int:
+    """Chroma pixels (luma's, where there is no chroma) that a tile needs on each side."""
+    halo = -(-stage.halo // min(factors)) if stage.joint else stage.halo
+    return round_up(halo, stage.multiple)
+
+
+def apply_tiled(stage: Stage, block: Block, tile: int | None, factors: tuple[int, int]) -> Block:
+    """Compute the core frames of ``block``.
+
+    Args:
+        stage: what to run.
+        block: on any device, in any precision.
+        tile: side of the tiles in luma pixels, a multiple of `tile_unit`; None takes the whole.
+        factors: luma pixels per chroma pixel, (vertical, horizontal).
+    """
+    height, width = block.luma.pixels.shape[-2:]
+    if tile is None or stage.idle or (height <= tile and width <= tile):
+        return stage.apply(block)
+    assert stage.tileable, f"{stage.name} needs whole frames"
+    if block.chroma is None:
+        factors = (1, 1)
+    coarse = (-(-height // factors[0]), -(-width // factors[1]))
+    halo = tile_halo(stage, factors)
+    side = tile // max(factors)
+    luma = _empty(block.luma[block.core])
+    chroma = None if block.chroma is None else _empty(block.chroma[block.core])
+    for area in grid(coarse, side):
+        seen = area.grown(halo, coarse)
+        part = stage.apply(_crop(block, seen, factors))
+        _paste(luma, part.luma, area, seen, factors, (height, width))
+        if chroma is not None and part.chroma is not None:
+            _paste(chroma, part.chroma, area, seen, (1, 1), coarse)
+    return block.with_signals(luma, chroma)
+
+
+def apply_fitting(stage: Stage, block: Block, tile: int | None, factors: tuple[int, int]) -> Block:
+    """`apply_tiled`; where memory runs out, frame by frame, then on smaller and smaller tiles.
+
+    Raises:
+        MemoryShort: not even the smallest tile fits.
+    """
+    try:
+        return apply_tiled(stage, block, tile, factors)
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+    for smaller in _smaller_tiles(stage, block, tile, factors):
+        try:
+            return _frame_by_frame(stage, block, smaller, factors)
+        except (MemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+    raise MemoryShort(
+        f"{stage.name} runs out of memory even at its smallest tile.",
+        "End other programs that use the device, or say --device cpu or a faster --speed.",
+        number=2,
+    )
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    # On the CPU torch says so in words only.
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        "can't allocate memory" in str(error)
+    )
+
+
+def _smaller_tiles(
+    stage: Stage, block: Block, tile: int | None, factors: tuple[int, int]
+) -> Iterator[int | None]:
+    yield tile
+    tile = tile or max(block.luma.pixels.shape[-2:])
+    unit = tile_unit(stage, factors)
+    while stage.tileable and tile // 2 >= max(SMALLEST_TILE, unit):
+        tile = round_up(tile // 2, unit)
+        yield tile
+
+
+def _frame_by_frame(
+    stage: Stage, block: Block, tile: int | None, factors: tuple[int, int]
+) -> Block:
+    parts = [
+        apply_tiled(stage, replace(block, core=slice(t, t + 1)), tile, factors)
+        for t in range(*block.core.indices(block.frames))
+    ]
+    luma = joined([part.luma for part in parts])
+    assert luma is not None
+    return block.with_signals(luma, joined([p.chroma for p in parts if p.chroma is not None]))
+
+
+def _empty(like: Signal) -> Signal:
+    return Signal(torch.empty_like(like.pixels), torch.empty_like(like.left))
+
+
+def _crop(block: Block, area: Area, factors: tuple[int, int]) -> Block:
+    height, width = block.luma.pixels.shape[-2:]
+    fine = area.times(factors, (height, width))
+
+    def cut(luma: Signal, chroma: Signal | None) -> tuple[Signal, Signal | None]:
+        return _part(luma, fine), None if chroma is None else _part(chroma, area)
+
+    luma, chroma = cut(block.luma, block.chroma)
+    source, averaged = block.source, block.averaged
+    if source is not None:
+        source = (fine.of(source[0]), None if source[1] is None else area.of(source[1]))
+    if averaged is not None:
+        averaged = cut(*averaged)
+    clean = block.clean
+    if clean is not None:
+        clean = (fine.of(clean[0]), None if clean[1] is None else area.of(clean[1]))
+    return replace(
+        block,
+        luma=luma,
+        chroma=chroma,
+        source=source,
+        averaged=averaged,
+        clean=clean,
+        corner=((fine.top, fine.left), (area.top, area.left)),
+    )
+
+
+def _part(signal: Signal, area: Area) -> Signal:
+    return Signal(area.of(signal.pixels), area.of(signal.left))
+
+
+def _paste(
+    whole: Signal,
+    part: Signal,
+    area: Area,
+    seen: Area,
+    factors: tuple[int, int],
+    size: tuple[int, int],
+) -> None:
+    """Copy the tile ``area`` out of what was computed for ``seen``."""
+    target = area.times(factors, size)
+    source = target.inside(seen.times(factors, size))
+    target.of(whole.pixels).copy_(source.of(part.pixels))
+    target.of(whole.left).copy_(source.of(part.left))

@@ -1,0 +1,1 @@
+"""Film grain as AV1 has it: its numbers, fitting them to removed noise, tables of them."""

@@ -1,0 +1,1 @@
+"""What this machine has and does: devices, settings of the process, whole files."""

@@ -1,0 +1,1 @@
+"""Still images and sequences of them, by OpenImageIO."""

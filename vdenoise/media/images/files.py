@@ -1,0 +1,268 @@
+"""One image file in and out through OpenImageIO, to the bit.
+
+What is not denoised - other channels and parts, attributes, data window - is copied as it is.
+Samples never pass through a conversion of OpenImageIO: alpha stays as stored, half and float are
+read as such, 10- and 12-bit DPX codes are taken out of the 16 bits that it gives them in.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import OpenImageIO as oiio  # noqa: N813 (its own documentation calls it so)
+import torch
+from torch import Tensor
+
+from vdenoise.media.images.layout import (
+    NATIVE,
+    Layout,
+    changed,
+    damaged,
+    layout_of,
+    opened,
+    specs_of,
+    stored_type,
+)
+from vdenoise.media.movie.clock import timecode_word
+from vdenoise.picture.frame import PixelFormat
+
+# Compressions that give every sample back; pxr24 does for half only.
+LOSSLESS = {
+    "exr": ("none", "rle", "zip", "zips", "piz", "pxr24", "htj2k", "htj2k256", "htj2k32"),
+    "tiff": ("none", "lzw", "zip", "packbits", "deflate", "adobedeflate"),
+}
+_WRITERS = {"exr": "openexr", "dpx": "dpx", "tiff": "tiff", "png": "png"}
+# Attributes that belong to a kind of file or to how it is stored, not to the picture.
+_STORAGE = re.compile(
+    r"(?i)^(oiio:(?!colorspace|unassociatedalpha)|tiff:|dpx:|exr:|openexr:|png:|jpeg:|jfif:|"
+    r"compression$|planarconfig$|orientation$|datetime$|software$|resolution|"
+    r"(x|y)resolution$|iccprofile|chunk)"
+)
+
+
+def read_planes(path: Path, expected: Layout | None = None) -> tuple[Layout, tuple[Tensor, ...]]:
+    """Decode the planes that are denoised, and alpha.
+
+    Args:
+        path: the image.
+        expected: the layout the image must have.
+
+    Returns:
+        The layout, and one (H, W) tensor for each plane of its format: RGB as G, B, R.
+
+    Raises:
+        InputError: as :func:`read_header`; it is cut short; its layout is another.
+    """
+    file = opened(path)
+    try:
+        layout = layout_of(path, file.format_name(), specs_of(file))
+        if expected is not None and layout != expected:
+            raise changed(path, layout, expected)
+        low, high = min(layout.channels), max(layout.channels) + 1
+        pixels = file.read_image(layout.part, 0, low, high, stored_type(layout.format))
+        if pixels is None or file.has_error:
+            raise damaged(path, file.geterror())
+    finally:
+        file.close()
+    return layout, tuple(_plane(pixels[..., c - low], layout) for c in layout.channels)
+
+
+def write_copy(
+    target: Path, source: Path, layout: Layout, planes: Sequence[Tensor], compression: str
+) -> None:
+    """Write an image like another one, with other samples in the planes that are denoised.
+
+    Args:
+        target: where to; its name need not have the extension.
+        source: the image whose other channels, parts and attributes are kept.
+        layout: of ``source``.
+        planes: as :func:`read_planes` gives them.
+        compression: for the part written, empty where the kind has none.
+
+    Raises:
+        OSError: it cannot be written.
+        InputError: ``source`` cannot be read any more.
+    """
+    file = opened(source)
+    try:
+        specs = specs_of(file)
+        parts = []
+        for number, spec in enumerate(specs):
+            if number == layout.part and not layout.kept_apart:
+                parts.append(_interleaved(planes, layout))
+                continue
+            kind = _common_type(spec)
+            pixels = file.read_image(number, 0, 0, spec.nchannels, kind)
+            if pixels is None or file.has_error:
+                raise damaged(source, file.geterror())
+            pixels = pixels.reshape(spec.height, spec.width, spec.nchannels)
+            if number == layout.part:
+                for plane, channel in zip(planes, layout.channels, strict=True):
+                    pixels[..., channel] = _stored(plane, layout)
+            parts.append(pixels)
+    finally:
+        file.close()
+    if compression:
+        specs[layout.part].attribute("compression", compression)
+    for spec in specs:
+        if not spec.getattribute("DateTime"):  # or the time of writing: no two files alike
+            changed = datetime.fromtimestamp(source.stat().st_mtime, UTC)
+            spec.attribute("DateTime", changed.strftime("%Y:%m:%d %H:%M:%S"))
+    _write(target, layout.kind, specs, parts)
+
+
+def write_new(
+    target: Path,
+    kind: str,
+    fmt: PixelFormat,
+    planes: Sequence[Tensor],
+    compression: str,
+    *,
+    like: Path | None = None,
+    rate: Fraction | None = None,
+    timecode: str | None = None,
+    aspect: float = 1.0,
+) -> None:
+    """Write an image of a kind that its source is not.
+
+    Args:
+        target: where to.
+        kind: "exr", "dpx", "tiff" or "png".
+        fmt: RGB or gray, as the file stores it.
+        planes: one (H, W) tensor for each plane, RGB as G, B, R.
+        compression: empty where the kind has none.
+        like: image whose attributes are taken over, as far as they tell of the picture.
+        rate: frames per second.
+        timecode: of this frame; that of ``like`` goes before.
+        aspect: of a pixel.
+
+    Raises:
+        OSError: it cannot be written.
+        InputError: ``like`` cannot be read any more.
+    """
+    height, width = planes[0].shape
+    count = len(planes)
+    spec = oiio.ImageSpec(width, height, count, stored_type(fmt))
+    spec.attribute("oiio:UnassociatedAlpha", 1)
+    if fmt.bits not in (8, 16, 32):
+        spec.attribute("oiio:BitsPerSample", fmt.bits)
+    if compression:
+        spec.attribute("compression", compression)
+    if aspect != 1:
+        spec.attribute("PixelAspectRatio", aspect)
+    if rate is not None and kind == "exr":
+        spec.attribute("FramesPerSecond", oiio.TypeRational, rate.as_integer_ratio())
+    elif rate is not None:
+        spec.attribute("dpx:FrameRate" if kind == "dpx" else "FramesPerSecond", float(rate))
+    if timecode is not None and kind in ("exr", "dpx"):
+        spec.attribute("smpte:TimeCode", oiio.TypeTimeCode, (timecode_word(timecode), 0))
+    spec.attribute("DateTime", "1970:01:01 00:00:00")  # or no two files would be alike
+    if like is not None:
+        file = opened(like)
+        for found in file.spec().extra_attribs:
+            if not _STORAGE.search(found.name):
+                spec.attribute(found.name, found.type, found.value)
+        file.close()
+    order = (0,) if fmt.family == "gray" else (1, 2, 0, 3)[:count]  # from R, G, B, A
+    names = (("Y",) if kind == "exr" else ("R",)) if count == 1 else ("R", "G", "B", "A")[:count]
+    spec.channelnames = names
+    layout = Layout(kind, width, height, (0, 0), fmt, 0, order, (names,), kept_apart=False)
+    _write(target, kind, [spec], [_interleaved(planes, layout)])
+
+
+def set_name(path: Path, name: str) -> None:
+    """Put another name into the header of a DPX file, which holds the one it was written under.
+
+    SMPTE ST 268: the image file name, 100 characters from byte 36 on, the rest filled with 0.
+    """
+    field = name.encode("ascii", "replace")[:99]
+    with path.open("r+b") as file:
+        file.seek(36)
+        file.write(field.ljust(100, b"\0"))
+
+
+def see_room(path: Path, size: int) -> None:
+    """Fill a file that was not written well with ``size`` zeros: OpenImageIO keeps no error number
+    and PNG not even the error, but what kept it from writing will do the same here.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path.write_bytes(bytes(size))
+
+
+def attributes(path: Path) -> dict[str, Any]:
+    """The attributes of every part by ``part:name``, without those every writer makes anew."""
+    file = opened(path)
+    found = {}
+    for number, spec in enumerate(specs_of(file)):
+        for each in spec.extra_attribs:
+            if each.name not in ("compression", "DateTime", "Software", "oiio:RowsPerChunk"):
+                found[f"{number}:{each.name}"] = _comparable(each.value)
+    file.close()
+    return found
+
+
+def set_threads(threads: int | None) -> None:
+    """Threads that OpenImageIO decodes and encodes with; None for one per core."""
+    oiio.attribute("threads", threads or 0)
+    oiio.attribute("exr_threads", -1 if threads == 1 else threads or 0)
+
+
+def _comparable(value: Any) -> Any:
+    return value.tobytes() if isinstance(value, np.ndarray) else value
+
+
+def _common_type(spec: Any) -> str:
+    """The type that holds every channel exactly: half and float fit in float."""
+    kinds = {str(f) for f in spec.channelformats} or {str(spec.format)}
+    return kinds.pop() if len(kinds) == 1 else "float"
+
+
+def _plane(samples: np.ndarray, layout: Layout) -> Tensor:
+    """One channel as a contiguous tensor of codes."""
+    plane = torch.from_numpy(np.ascontiguousarray(samples))
+    bits = layout.format.bits
+    if 8 < bits < 16:  # the codes fill 16 bits, their upper bits repeated below
+        plane = (plane.to(torch.int32) >> (16 - bits)).to(torch.uint16)
+    return plane
+
+
+def _stored(plane: Tensor, layout: Layout) -> np.ndarray:
+    """The reverse of :func:`_plane`."""
+    bits = layout.format.bits
+    if 8 < bits < 16:
+        code = plane.to(torch.int32)
+        plane = ((code << (16 - bits)) | (code >> (2 * bits - 16))).to(torch.uint16)
+    return plane.contiguous().numpy()
+
+
+def _interleaved(planes: Sequence[Tensor], layout: Layout) -> np.ndarray:
+    pixels = np.empty(
+        (layout.height, layout.width, len(planes)), NATIVE[stored_type(layout.format)]
+    )
+    for plane, channel in zip(planes, layout.channels, strict=True):
+        pixels[..., channel] = _stored(plane, layout)
+    return pixels
+
+
+def _write(target: Path, kind: str, specs: Sequence[Any], parts: Sequence[np.ndarray]) -> None:
+    file = oiio.ImageOutput.create(_WRITERS[kind])
+    assert file is not None, f"OpenImageIO writes {kind}"
+    several = len(specs) > 1
+    sound = file.open(str(target), tuple(specs)) if several else file.open(str(target), specs[0])
+    for number, pixels in enumerate(parts):
+        if number and sound:
+            sound = file.open(str(target), specs[number], "AppendSubimage")
+        sound = sound and file.write_image(pixels)
+    reason = file.geterror()
+    if not file.close() or not sound:
+        see_room(target, sum(pixels.nbytes for pixels in parts))
+        raise OSError(errno.EIO, " ".join((reason or file.geterror()).split()))

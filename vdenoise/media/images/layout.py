@@ -1,0 +1,251 @@
+"""What an image file says of itself, by OpenImageIO: what is where in it, and its properties."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import OpenImageIO as oiio  # noqa: N813 (its own documentation calls it so)
+
+from vdenoise.errors import InputError
+from vdenoise.media.access import reading
+from vdenoise.media.movie.clock import timecode_of
+from vdenoise.media.movie.pixels import planar_format
+from vdenoise.picture.frame import PixelFormat
+
+LARGEST = 65535  # pixels each way; more is taken for damage
+# Kinds of samples that are read, by OpenImageIO's name for them.
+NATIVE = {"uint8": np.uint8, "uint16": np.uint16, "half": np.float16, "float": np.float32}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What is where in an image file. Equal layouts make a sequence."""
+
+    kind: str  # "exr", "dpx", "tiff", "png", "jpeg"
+    width: int
+    height: int
+    origin: tuple[int, int]  # of the data window
+    format: PixelFormat
+    part: int
+    channels: tuple[int, ...]  # of the part, in the order of the format's planes
+    names: tuple[tuple[str, ...], ...]  # of the channels of every part
+    kept_apart: bool  # whether there are channels or parts beyond ``channels``
+
+
+@dataclass(frozen=True)
+class Header:
+    """An image's layout and its properties."""
+
+    layout: Layout
+    compression: str  # empty where the kind has none
+    rate: float | None  # frames per second
+    timecode: str | None
+    aspect: float
+    color_space: str
+
+
+def read_header(path: Path) -> Header:
+    """Read what an image says of itself.
+
+    Raises:
+        InputError: it is missing, unreadable, damaged, or of a kind that cannot be denoised.
+    """
+    file = opened(path)
+    try:
+        specs = specs_of(file)
+        layout = layout_of(path, file.format_name(), specs)
+        spec = specs[layout.part]
+        return Header(
+            layout=layout,
+            compression=str(spec.getattribute("compression") or ""),
+            rate=_rate(spec),
+            timecode=_timecode(spec),
+            aspect=float(spec.getattribute("PixelAspectRatio") or 1.0),
+            color_space=str(spec.getattribute("oiio:ColorSpace") or ""),
+        )
+    finally:
+        file.close()
+
+
+def opened(path: Path) -> Any:
+    """OpenImageIO's input of an image, which gives samples as they are stored; to be closed.
+
+    Raises:
+        InputError: it is missing, unreadable, empty, damaged or too large.
+    """
+    with reading(str(path)), path.open("rb") as file:
+        empty = not file.read(1)
+    if empty:
+        raise InputError(f"{path} is empty.", "Copy or render it again.", number=3)
+    config = oiio.ImageSpec()
+    config.attribute("oiio:UnassociatedAlpha", 1)  # alpha and color as stored
+    config.attribute("oiio:reorient", 0)
+    image = oiio.ImageInput.open(str(path), config)
+    if image is None:
+        reason = oiio.geterror()
+        size = re.search(r"claimed to be (\d+x\d+)", reason)
+        if size is not None:
+            raise _too_large(path, size[1])
+        raise damaged(path, reason)
+    return image
+
+
+def damaged(path: Path, reason: str) -> InputError:
+    """The error for an image that cannot be decoded to its end."""
+    words = " ".join(reason.replace(f"({path}):", "").replace(str(path), "").split())
+    return InputError(
+        f"{path} is damaged or cut short{f': {words}' if words else ''}.",
+        "Copy or render it again, or put the frame before in its place with --on-bad-frame repeat.",
+        number=8,
+    )
+
+
+def _too_large(path: Path, size: str) -> InputError:
+    return InputError(
+        f"{path} says that it is {size}: that is damage, or more than can be held at once.",
+        f"Render it again, or cut it into parts (of at most {LARGEST} pixels each way) first.",
+        number=16,
+    )
+
+
+def changed(path: Path, found: Layout, first: Layout) -> InputError:
+    """The error for a frame that is not laid out like the first of its sequence."""
+
+    def words(layout: Layout) -> str:
+        x, y = layout.origin
+        window = f"{layout.width}x{layout.height}" + (f"{x:+d}{y:+d}" if x or y else "")
+        channels = "; ".join(",".join(names) for names in layout.names)
+        return f"{window} {layout.format.label} ({channels})"
+
+    return InputError(
+        f"{path} is {words(found)}, the first frame {words(first)}.",
+        "Denoise the frames before and after it changes as clips of their own: --frames A-B of a "
+        "copy, or bring all frames to one size first.",
+        number=12,
+    )
+
+
+def specs_of(file: Any) -> list[Any]:
+    """The headers of all parts."""
+    specs: list[Any] = []
+    while file.seek_subimage(len(specs), 0):
+        specs.append(file.spec(len(specs), 0))
+    file.geterror()  # that there is no further part
+    return specs
+
+
+def layout_of(path: Path, reader: str, specs: Sequence[Any]) -> Layout:
+    """What is to be denoised in an image, and where it is.
+
+    Args:
+        path: the image.
+        reader: OpenImageIO's name for its kind.
+        specs: the headers of all parts.
+
+    Raises:
+        InputError: it is of a kind that cannot be denoised.
+    """
+    kind = {"openexr": "exr", "OpenEXR": "exr"}.get(reader, reader)
+    if kind not in ("exr", "dpx", "tiff", "png", "jpeg"):
+        raise _unsupported(path, f"is of the kind {reader}")
+    for spec in specs:
+        if max(spec.width, spec.height) > LARGEST:
+            raise _too_large(path, f"{spec.width}x{spec.height}")
+        if spec.deep:
+            raise _unsupported(path, "holds deep samples")
+        if spec.depth > 1:
+            raise _unsupported(path, "is a volume")
+        if kind == "exr" and any(str(f) == "uint" for f in spec.channelformats or (spec.format,)):
+            raise _unsupported(path, "holds integer channels, which cannot be copied exactly yet")
+        descriptor = str(spec.getattribute("dpx:ImageDescriptor") or "RGB")
+        if not descriptor.upper().startswith(("RGB", "LUMA", "ABGR")):
+            raise _unsupported(path, f"holds {descriptor} samples")
+    part, channels = _colors(path, specs)
+    spec = specs[part]
+    formats = spec.channelformats or (spec.format,) * spec.nchannels
+    kinds = {str(formats[c]) for c in channels}
+    if len(kinds) > 1 or not kinds <= set(NATIVE):
+        raise _unsupported(path, f"holds {' and '.join(sorted(kinds))} samples")
+    fmt = _format(kinds.pop(), spec, channels)
+    if fmt is None:
+        raise _unsupported(path, "holds samples of a depth that is not known")
+    return Layout(
+        kind=kind,
+        width=spec.width,
+        height=spec.height,
+        origin=(spec.x, spec.y),
+        format=fmt,
+        part=part,
+        channels=channels,
+        names=tuple(tuple(s.channelnames) for s in specs),
+        kept_apart=len(channels) < spec.nchannels or len(specs) > 1,
+    )
+
+
+def _unsupported(path: Path, why: str) -> InputError:
+    return InputError(
+        f"{path} {why}: it cannot be denoised.", "Convert it to RGB or gray images first.", number=6
+    )
+
+
+def _colors(path: Path, specs: Sequence[Any]) -> tuple[int, tuple[int, ...]]:
+    """The part and channels to denoise: the first plain RGB, else the first layer's, else Y."""
+    for prefix in (r"", r"(.*\.)"):
+        for part, spec in enumerate(specs):
+            names = [name.casefold() for name in spec.channelnames]
+            for name in names:
+                layer = re.fullmatch(rf"{prefix}r(ed)?", name)
+                if layer is None:
+                    continue
+                before = layer[1] or "" if prefix else ""
+                for red, green, blue, alpha in (("r", "g", "b", "a"), ("red", "green", "blue", "")):
+                    wanted = [before + green, before + blue, before + red]
+                    if all(w in names for w in wanted):
+                        opaque = [before + alpha] if alpha and before + alpha in names else []
+                        return part, tuple(names.index(w) for w in (*wanted, *opaque))
+    for part, spec in enumerate(specs):
+        names = [name.casefold() for name in spec.channelnames]
+        gray = [n for n, name in enumerate(names) if name.rpartition(".")[2] in ("y", "i")]
+        if gray or spec.nchannels == 1:
+            return part, (gray[0] if gray else 0,)
+    listed = "; ".join(",".join(spec.channelnames) for spec in specs)
+    raise _unsupported(path, f"holds neither RGB nor gray ({listed})")
+
+
+def _format(native: str, spec: Any, channels: tuple[int, ...]) -> PixelFormat | None:
+    base = {1: "gray", 3: "gbr", 4: "gbra"}[len(channels)]
+    planar = base if base == "gray" else f"{base}p"
+    if native in ("half", "float"):
+        return planar_format(f"{planar}f{16 if native == 'half' else 32}le")
+    bits = 8 if native == "uint8" else 16
+    told = int(spec.getattribute("oiio:BitsPerSample") or bits)
+    if 8 < told < bits:
+        bits = told
+    return planar_format(planar if bits == 8 else f"{planar}{bits}le")
+
+
+def stored_type(fmt: PixelFormat) -> str:
+    """OpenImageIO's name for the samples of a format in a file: a key of `NATIVE`."""
+    if fmt.floating:
+        return "half" if fmt.bits == 16 else "float"
+    return "uint8" if fmt.bits == 8 else "uint16"
+
+
+def _rate(spec: Any) -> float | None:
+    for name in ("FramesPerSecond", "dpx:FrameRate", "dpx:TemporalFrameRate"):
+        value = spec.getattribute(name)
+        if isinstance(value, tuple | list) and len(value) == 2 and value[1]:
+            value = value[0] / value[1]
+        if isinstance(value, int | float) and 0 < value < 1000:
+            return float(value)
+    return None
+
+
+def _timecode(spec: Any) -> str | None:
+    value = spec.getattribute("smpte:TimeCode")  # the two words of SMPTE ST 12-1
+    return timecode_of(value[0]) if isinstance(value, tuple) and len(value) == 2 else None

@@ -1,0 +1,106 @@
+"""Choosing how a clip is written as images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vdenoise.errors import UsageError
+from vdenoise.media.images import files, sequence
+from vdenoise.media.images.layout import read_header
+from vdenoise.media.images.sequence import KINDS
+from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
+from vdenoise.media.movie.pixels import planar_format
+from vdenoise.picture.frame import ClipInfo
+from vdenoise.picture.samples import has_rgb
+
+_DEPTHS = {"exr": (16, 32), "tiff": (8, 16, 32), "png": (8, 16), "dpx": (8, 10, 12, 16)}
+
+
+def choose_images(info: ClipInfo, target: Path, *, bit_depth: int | None = None) -> EncodeSettings:
+    """How a clip is written as images: by default with the source's own samples and compression.
+
+    A lossy compression becomes zip: what was denoised is not to lose again. YUV becomes RGB, with
+    16 bits (DPX 10) unless told otherwise.
+
+    Raises:
+        UsageError: this kind of image does not hold such samples.
+    """
+    sequence.target_of(info, target)
+    kind = KINDS[target.suffix.lower()]
+    fmt = info.format
+    if fmt.floating and kind not in ("exr", "tiff"):
+        raise UsageError(
+            f"{fmt.label} cannot be written as {kind}: its values have no end.",
+            "Write .exr or .tif; a picture for display needs a color transform first.",
+            number=72,
+        )
+    if bit_depth is not None and bit_depth not in _DEPTHS[kind]:
+        raise UsageError(
+            f"{kind} is not written with {bit_depth} bits.",
+            f"Use --bit-depth with one of: {', '.join(map(str, _DEPTHS[kind]))}.",
+            number=73,
+        )
+    yuv = fmt.family == "yuv"
+    if yuv and not has_rgb(info.matrix):
+        raise UsageError(
+            f"Video of the matrix {info.matrix} cannot be turned into RGB images.",
+            "Write a movie.",
+            number=87,
+        )
+    floating = fmt.floating or kind == "exr" or (kind == "tiff" and bit_depth == 32)
+    if floating and kind == "tiff":
+        bits = 32  # OpenImageIO writes no half there
+    elif floating:
+        bits = bit_depth or (fmt.bits if fmt.floating else 16 if fmt.bits <= 10 else 32)
+    else:
+        wanted = bit_depth or (16 if yuv and kind != "dpx" else max(fmt.bits, 10 if yuv else 8))
+        bits = next(b for b in _DEPTHS[kind] if b >= wanted) if wanted <= 16 else 16
+    coded = _named(gray=fmt.family == "gray", alpha=fmt.alpha, floating=floating, bits=bits)
+    given = coded
+    if yuv:
+        given = f"yuv{'a' if fmt.alpha else ''}444p16le"
+    elif floating and not fmt.floating:
+        given = fmt.name
+    pixel_format = planar_format(given)
+    assert pixel_format is not None and planar_format(coded) is not None, (given, coded)
+    compression, notes = _compression(info, kind, bits)
+    if yuv:
+        notes += (f"{fmt.label} is written as RGB: its chroma is interpolated",)
+    elif given == coded and pixel_format.bits < fmt.bits:
+        how = "rounded" if fmt.floating else "dithered"
+        notes += (f"{fmt.label} is written with {bits} bits, {how}",)
+    if info.codec != kind and info.sequence is not None and not _only_color(info):
+        notes += (f"only color is written as {kind}: other layers stay behind",)
+    return EncodeSettings(
+        container=IMAGES,
+        codec=kind,
+        encoder="OpenImageIO",
+        pixel_format=pixel_format,
+        coded_format=coded,
+        lossless=True,
+        options={"compression": compression} if compression else {},
+        notes=notes,
+    )
+
+
+def _named(*, gray: bool, alpha: bool, floating: bool, bits: int) -> str:
+    base = "gray" if gray else "gbrap" if alpha else "gbrp"
+    if floating:
+        return f"{base}f{bits}le"
+    return base if bits == 8 else f"{base}{bits}le"
+
+
+def _compression(info: ClipInfo, kind: str, bits: int) -> tuple[str, tuple[str, ...]]:
+    """The compression to write with, and what there is to say about it."""
+    if kind not in files.LOSSLESS:
+        return "", ()
+    own = info.metadata.get("compression", "") if info.codec == kind else ""
+    name = own.partition(":")[0]
+    if name in files.LOSSLESS[kind] and not (name == "pxr24" and bits == 32):
+        return own, ()
+    return "zip", (f"the lossy compression {own} is written as zip",) if own else ()
+
+
+def _only_color(info: ClipInfo) -> bool:
+    assert info.sequence is not None
+    return not read_header(info.sequence.source(0)).layout.kept_apart

@@ -1,0 +1,151 @@
+"""Opening what is to be read: files and standard input, with every failure in plain words."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from vdenoise.errors import InputError
+from vdenoise.media.access import reading
+from vdenoise.media.images.sequence import in_folder
+
+PIPE = Path("-")
+
+# PyAV's logging stays off: its callback takes the GIL in FFmpeg's threads, and PyAV joins those
+# threads while it holds the GIL, so that a damaged file would hang the program.
+
+
+def is_pipe(path: Path) -> bool:
+    """Whether ``path`` means standard input or output."""
+    return path == PIPE
+
+
+@cache
+def _spooled_stdin() -> Path:
+    """Standard input as a file: measuring the noise and denoising each read the whole clip."""
+    folder = Path(tempfile.mkdtemp(prefix="vdenoise-stdin-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    target = folder / "stdin"
+    try:
+        with target.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+    except OSError as error:
+        raise InputError(
+            f"Standard input cannot be kept in {folder.parent}: {error.strerror}.",
+            "Point TMPDIR to a folder with more room.",
+            number=13,
+        ) from error
+    return target
+
+
+def local(path: Path) -> Path:
+    """The file that holds ``path``: itself, or a temporary copy of standard input."""
+    return _spooled_stdin() if is_pipe(path) else path
+
+
+def display(path: Path) -> str:
+    """The name to use towards people."""
+    return "standard input" if is_pipe(path) else str(path)
+
+
+def open_input(path: Path) -> InputContainer:
+    """Open a clip for reading.
+
+    Raises:
+        InputError: it is missing, empty, a folder, unreadable or not a media file.
+    """
+    name = display(path)
+    file = local(path)
+    with reading(name):
+        size = file.stat().st_size
+        if file.is_dir():
+            there = in_folder(file)
+            raise InputError(
+                f"{name} is a folder, not a clip.",
+                f"Name one clip in it, such as {file / there[0].name}."
+                if there
+                else "Name one file in it, or use: vdenoise batch.",
+                number=2,
+            )
+        if size == 0:
+            raise InputError(f"{name} is empty.", "Copy or record it again.", number=3)
+        file.open("rb").close()  # what the system has against it, in its own words
+    try:
+        container = av.open(str(file.absolute()), metadata_errors="surrogateescape")
+    except av.DecoderNotFoundError as error:
+        raise InputError(
+            f"{name} uses a codec that this FFmpeg cannot decode.",
+            "See what can be read with: vdenoise doctor",
+            number=10,
+        ) from error
+    except (av.FFmpegError, ValueError) as error:
+        raise no_clip(path) from error
+    if container.format.name == "tty":  # FFmpeg would "play" any text file
+        container.close()
+        raise InputError(f"{name} is text, not a clip.", "Name a video file.", number=4)
+    return container
+
+
+def no_clip(path: Path) -> InputError:
+    """The error for a file that FFmpeg makes nothing of."""
+    return InputError(
+        f"{display(path)} is no clip that can be read: its header is missing or damaged.",
+        "If it is a clip, it was cut short or never finished: copy or export it again.",
+        number=4,
+    )
+
+
+def video_of(container: InputContainer, path: Path) -> VideoStream:
+    """The first video stream that is no cover art.
+
+    Raises:
+        InputError: there is none, or no decoder for it.
+    """
+    for stream in container.streams.video:
+        if stream.disposition & Disposition.attached_pic:
+            continue
+        if stream.codec_context is None:
+            raise InputError(
+                f"{display(path)} holds video that this FFmpeg cannot decode.",
+                "See what can be read with: vdenoise doctor",
+                number=10,
+            )
+        return stream
+    kinds = sorted({stream.type for stream in container.streams})
+    if not kinds:
+        raise no_clip(path)
+    raise InputError(
+        f"{display(path)} holds no video, only {' and '.join(kinds)}.",
+        "Name a file with a video stream.",
+        number=5,
+    )
+
+
+def prepare_decoder(stream: VideoStream, threads: int | None = None) -> None:
+    """Set a stream up for decoding exactly what was coded."""
+    context = stream.codec_context
+    stream.thread_type = "AUTO"
+    if threads is not None:
+        stream.thread_count = threads
+    if context.name in ("av1", "libdav1d"):
+        # The decoder would add synthetic grain to the picture, and we would measure it as noise.
+        context.options = {"export_side_data": "film_grain"}
+
+
+def release(container: InputContainer, stream: VideoStream) -> None:
+    """Close a container whose stream was not decoded to its end.
+
+    The decoder's threads work ahead; they must be at rest before anything else turns logging on.
+    """
+    if stream.codec_context.is_open:
+        stream.codec_context.flush_buffers()
+    container.close()

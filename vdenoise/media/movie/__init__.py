@@ -1,0 +1,1 @@
+"""Movie files, by PyAV: index, decoding, encoders, containers, what is beside the picture."""

@@ -1,0 +1,194 @@
+"""The codecs and containers vdenoise writes, and the quality it writes them at.
+
+Defaults lose less than a denoiser removes: visually lossless at about 1.5 to 3 times a delivery
+bitrate, so that a second encode cannot undo the work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from vdenoise.picture.frame import PixelFormat
+
+
+@dataclass(frozen=True)
+class Codec:
+    """One way to encode: the name people type, FFmpeg's encoder and what we set on it."""
+
+    name: str
+    encoder: str
+    source: str  # FFmpeg's name of the coded format: a source of this kind is kept in it
+    crf: int | None = None  # default; None where there is no such dial
+    crf_range: tuple[int, int] = (0, 63)
+    options: MappingProxyType[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    interlaced: bool = True
+    lossless: bool = False
+    carries_aspect: bool = False  # the bitstream itself tells the sample aspect ratio
+    carries_tags: bool = False  # and the color tags
+    b_frames: bool = False
+    intra: bool = False  # each frame is coded alone: packets do not depend on where a run begins
+
+
+def _options(**options: str) -> MappingProxyType[str, str]:
+    return MappingProxyType(options)
+
+
+# The first six are offered by name; the others keep a source in its own kind.
+CODECS: dict[str, Codec] = {
+    codec.name: codec
+    for codec in (
+        Codec("prores", "prores_ks", "prores", options=_options(vendor="apl0"), intra=True),
+        Codec("dnxhr", "dnxhd", "dnxhd", interlaced=False, intra=True),
+        Codec(
+            "ffv1",
+            "ffv1",
+            "ffv1",
+            options=_options(level="3", slicecrc="1", g="1"),
+            lossless=True,
+            carries_aspect=True,
+            intra=True,
+        ),
+        Codec(
+            "x264",
+            "libx264",
+            "h264",
+            14,
+            (0, 51),
+            _options(preset="medium", threads="8"),  # a number: its output depends on it
+            carries_aspect=True,
+            carries_tags=True,
+            b_frames=True,
+        ),
+        Codec(
+            "x265",
+            "libx265",
+            "hevc",
+            14,
+            (0, 51),
+            _options(preset="medium", **{"x265-params": "frame-threads=3"}),  # as with x264
+            interlaced=False,
+            carries_aspect=True,
+            carries_tags=True,
+            b_frames=True,
+        ),
+        Codec(
+            "svt-av1",
+            "libsvtav1",
+            "av1",
+            16,
+            (1, 63),
+            _options(preset="6"),
+            interlaced=False,
+            carries_tags=True,
+        ),
+        Codec(
+            "vp9",
+            "libvpx-vp9",
+            "vp9",
+            16,
+            (0, 63),
+            _options(b="0", deadline="good", **{"cpu-used": "2", "row-mt": "1"}),
+            False,
+        ),
+        Codec("v210", "v210", "v210", lossless=True, intra=True),
+        Codec("rawvideo", "rawvideo", "rawvideo", lossless=True, intra=True),
+        Codec("qtrle", "qtrle", "qtrle", lossless=True),
+        Codec("utvideo", "utvideo", "utvideo", lossless=True, intra=True),
+        Codec("magicyuv", "magicyuv", "magicyuv", lossless=True, intra=True),
+        Codec("huffyuv", "huffyuv", "huffyuv", lossless=True, intra=True),
+        Codec("ffvhuff", "ffvhuff", "ffvhuff", lossless=True, intra=True),
+        Codec("cfhd", "cfhd", "cfhd"),
+        Codec("y4m", "wrapped_avframe", "wrapped_avframe", lossless=True),
+        Codec("png", "png", "png", lossless=True, intra=True),
+    )
+}
+NAMED = ("prores", "dnxhr", "ffv1", "x264", "x265", "svt-av1")
+
+# What to write where the source's own codec does not fit the container asked for, best first.
+FALLBACK: dict[str, tuple[str, ...]] = {
+    "mov": ("x264", "x265", "prores", "dnxhr", "rawvideo", "png"),
+    "mp4": ("x264", "x265", "svt-av1"),
+    "matroska": ("x264", "x265", "ffv1"),
+    "webm": ("vp9", "svt-av1"),
+    "mxf": ("dnxhr", "prores", "x264"),
+    "avi": ("ffv1",),
+    "mpegts": ("x264", "x265"),
+    "nut": ("rawvideo", "ffv1"),
+    "yuv4mpegpipe": ("y4m",),
+}
+
+# What a container has a place for, besides streams that it refuses by itself.
+KEEPS: dict[str, frozenset[str]] = {
+    "mov": frozenset({"color tags", "chapters", "timecode", "languages", "rotation"}),
+    "mp4": frozenset({"color tags", "chapters", "timecode", "languages", "rotation"}),
+    "matroska": frozenset({"color tags", "chapters", "timecode", "languages", "rotation"}),
+    "webm": frozenset({"color tags", "chapters", "timecode", "languages", "rotation"}),
+    "mxf": frozenset({"color tags", "timecode"}),
+    "avi": frozenset(),
+    "mpegts": frozenset({"languages"}),
+    "nut": frozenset({"chapters", "languages"}),
+    "yuv4mpegpipe": frozenset(),
+}
+
+# Uncompressed layouts that come back as they were: others get a tag that means something else.
+RAW_FORMATS: dict[str, tuple[str, ...]] = {
+    "mov": (
+        "uyvy422", "yuyv422", "rgb24", "bgr24", "argb", "bgra", "rgba", "abgr", "gray16be",
+        "rgb48be",
+    ),
+    "avi": (
+        "uyvy422", "yuyv422", "bgr24", "bgra", "rgba", "gray", "yuv420p", "yuv422p", "yuv411p",
+    ),
+    "matroska": ("uyvy422", "yuyv422", "rgba", "gray", "yuv420p", "yuv422p", "yuv411p"),
+}  # fmt: skip
+
+CONTAINERS: dict[str, str] = {
+    ".mov": "mov",
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mkv": "matroska",
+    ".webm": "webm",
+    ".mxf": "mxf",
+    ".avi": "avi",
+    ".ts": "mpegts",
+    ".m2ts": "mpegts",
+    ".mts": "mpegts",
+    ".nut": "nut",
+    ".y4m": "yuv4mpegpipe",
+}
+
+
+def keeps(container: str, codec: str | None, what: str) -> bool:
+    """Whether an output can tell ``what``: "color tags", "chapters", "timecode", "languages" or
+    "rotation"."""
+    if what == "color tags" and codec is not None and CODECS[codec].carries_tags:
+        return True
+    return what in KEEPS[container]
+
+
+_PRORES_PROFILES = {
+    "Proxy": "proxy",
+    "LT": "lt",
+    "Standard": "standard",
+    "HQ": "hq",
+    "4444": "4444",
+    "XQ": "4444xq",
+}
+
+
+def profile_options(codec: Codec, fmt: PixelFormat, source_profile: str | None) -> dict[str, str]:
+    """Options that depend on the pixel format and on the source's own profile."""
+    if codec.name == "prores":
+        dense = fmt.sub_w == 0
+        kept = _PRORES_PROFILES.get(source_profile or "")
+        fits = kept is not None and dense == kept.startswith("4444")
+        chosen = kept if kept is not None and fits else "4444" if dense else "hq"
+        return {"profile": chosen, **({"alpha_bits": "16"} if fmt.alpha else {})}
+    if codec.name == "dnxhr":
+        if fmt.sub_w == 0:
+            return {"profile": "dnxhr_444"}
+        return {"profile": "dnxhr_hqx" if fmt.bits == 10 else "dnxhr_hq"}
+    if codec.name == "ffv1" and fmt.floating:
+        return {"level": "4", "strict": "experimental"}
+    return {}

@@ -1,0 +1,247 @@
+"""An encoder and a muxer set up as settings say and as the source's tags need."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.codec.context import Flags, ThreadType
+from av.container import OutputContainer
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
+from pydantic import BaseModel, ConfigDict
+
+from vdenoise.media.movie import hdr
+from vdenoise.media.movie.clock import CONSTANT_RATE_CONTAINERS
+from vdenoise.media.movie.codecs import CODECS
+from vdenoise.media.movie.hdr_template import template
+from vdenoise.media.movie.pixels import planar_format
+from vdenoise.picture.frame import ClipInfo, PixelFormat
+
+os.environ.setdefault("SVT_LOG", "1")  # errors only: SVT-AV1 has no other way to be quiet
+
+IMAGES = "images"  # the container of a clip kept as image files
+_DNXHR_COLOR = 0x2C  # byte of the frame header whose bits 1 and 2 tell the matrix
+
+
+class EncodeSettings(BaseModel):
+    """How an output is encoded. Part of a plan and of a recipe."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    container: str  # FFmpeg muxer
+    codec: str  # our name, e.g. "prores"
+    encoder: str  # FFmpeg's name
+    pixel_format: PixelFormat  # planar layout the writer is given
+    # FFmpeg pixel format the encoder gets: the same samples, perhaps packed, or RGB as YUV (images:
+    # YUV as RGB).
+    coded_format: str
+    crf: int | None = None
+    lossless: bool = False
+    options: dict[str, str] = {}
+    notes: tuple[str, ...] = ()  # what the user must know before the start
+
+    def dithers(self, info: ClipInfo) -> bool:
+        """Whether bits are dropped, and the writer's caller should dither."""
+        narrower = self.pixel_format.bits < info.format.bits
+        return narrower and not self.pixel_format.floating
+
+    @property
+    def written(self) -> PixelFormat:
+        """What a decoder gives again: ``pixel_format``, but for RGB that is written as YUV."""
+        return planar_format(self.coded_format) or self.pixel_format
+
+    @property
+    def becomes_yuv(self) -> bool:
+        """Whether the writer turns RGB into YUV."""
+        return self.pixel_format.family == "rgb" and self.written.family == "yuv"
+
+    def shown(self, info: ClipInfo) -> ClipInfo:
+        """The clip as it is written: RGB becomes YUV with the matrix of BT.709, in limited range.
+
+        PNG and JPEG hold sRGB; of other images nobody can know the primaries and the transfer.
+        """
+        if not self.becomes_yuv:
+            return info
+        display = info.codec in ("png", "jpeg")
+        return replace(
+            info,
+            format=self.written,
+            full_range=False,
+            matrix="bt709",
+            chroma_location="left" if self.written.sub_w else "unspecified",
+            primaries="bt709" if display else info.primaries,
+            transfer="iec61966-2-1" if display else info.transfer,
+        )
+
+    @property
+    def label(self) -> str:
+        """For people: ``x264 crf 14, 8-bit 4:2:0, mp4``."""
+        quality = "" if self.crf is None else f" crf {self.crf}"
+        if "profile" in self.options:
+            quality += f" {self.options['profile']}"
+        if "compression" in self.options:
+            quality += f" {self.options['compression']}"
+        if self.container == IMAGES:
+            return f"{self.codec}{quality} images, {self.written.label}"
+        return f"{self.codec}{quality}, {self.written.label}, {self.container}"
+
+
+def open_output(target: Any, settings: EncodeSettings, **options: str) -> OutputContainer:
+    """Open a muxer on a path or file; ``options`` are its own."""
+    if settings.container == "yuv4mpegpipe":
+        options["strict"] = "-1"  # above 8 bits y4m is an extension, if a common one
+    if settings.container == "avi":
+        # AVI has no timestamps: moving all by the audio's priming would round each frame away.
+        options["avoid_negative_ts"] = "disabled"
+    return av.open(
+        target,
+        "w",
+        format=settings.container,
+        container_options=options,
+        metadata_errors="surrogateescape",
+    )
+
+
+def add_video(
+    output: OutputContainer,
+    info: ClipInfo,
+    settings: EncodeSettings,
+    tags: av.VideoFrame | None = None,
+) -> VideoStream:
+    """Add the video stream with everything set but the time base.
+
+    Args:
+        output: the container.
+        info: the source.
+        settings: what was chosen.
+        tags: a source frame to take the color tags from.
+
+    Raises:
+        ValueError: the container does not hold this codec.
+    """
+    stream = output.add_stream(
+        settings.encoder, rate=info.rate, options=encoder_options(info, settings)
+    )
+    assert isinstance(stream, VideoStream)
+    configure(stream.codec_context, info, settings, tags)
+    return stream
+
+
+def full_gray(info: ClipInfo) -> bool:
+    """Whether this is gray in full range, which is said even where the source said nothing: a map
+    of a limited-range clip is written from its frames."""
+    return info.format.family == "gray" and info.full_range
+
+
+def configure(
+    context: VideoCodecContext,
+    info: ClipInfo,
+    settings: EncodeSettings,
+    tags: av.VideoFrame | None,
+) -> None:
+    """Set everything on an encoder but its options."""
+    context.width, context.height = info.width, info.height
+    context.pix_fmt = settings.coded_format
+    if context.is_encoder:
+        context.time_base = time_base(info, settings.container)
+    context.sample_aspect_ratio = info.sample_aspect_ratio
+    if tags is not None:
+        context.color_primaries = tags.color_primaries
+        context.color_trc = tags.color_trc
+        context.colorspace = tags.colorspace
+        context.color_range = 2 if full_gray(info) else tags.color_range
+    context.flags |= Flags.frame_duration
+    if info.interlaced:
+        context.field_order = {"tt": 2, "bb": 3, "tb": 4, "bt": 5}[info.field_order]
+    if settings.codec == "x265" and settings.container in ("mp4", "mov"):
+        context.codec_tag = "hvc1"  # Apple's players know no other
+    if settings.codec == "prores":
+        context.thread_type = ThreadType.AUTO
+
+
+def open_encoder(context: VideoCodecContext) -> None:
+    """Open an encoder, and leave every thread of this process the priority that it has.
+
+    Root's SVT-AV1 makes the thread that opens it, and all that are started afterwards, real-time
+    ones of the highest priority: nothing else on the machine is served, and threads of torch that
+    wait for each other turn in circles for ever.
+    """
+    if not hasattr(os, "sched_getscheduler"):  # SVT-AV1 does it on Linux only
+        context.open()
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        context.open()
+    finally:
+        for thread in (int(path.name) for path in Path("/proc/self/task").iterdir()):
+            with contextlib.suppress(ProcessLookupError):  # it has ended
+                if os.sched_getscheduler(thread) in (os.SCHED_FIFO, os.SCHED_RR):
+                    os.sched_setscheduler(thread, policy, parameters)
+
+
+def add_video_with_hdr(
+    output: OutputContainer,
+    info: ClipInfo,
+    settings: EncodeSettings,
+    tags: av.VideoFrame,
+    ticks: Fraction,
+) -> tuple[VideoStream, VideoCodecContext]:
+    """Add a video stream that has the HDR10 metadata beside it, and the encoder to feed it.
+
+    The stream is a copy of a template's, so its packets come from an encoder of our own.
+    """
+    encoder = av.CodecContext.create(settings.encoder, "w")
+    assert isinstance(encoder, VideoCodecContext)
+    configure(encoder, info, settings, tags)
+    encoder.framerate, encoder.time_base = info.rate, ticks
+    encoder.options = encoder_options(info, settings)
+    encoder.flags |= Flags.global_header
+    open_encoder(encoder)
+    source = template(CODECS[settings.codec].source, info.hdr)
+    stream = output.add_stream_from_template(source.streams.video[0], opaque=True)
+    assert isinstance(stream, VideoStream)
+    context = stream.codec_context
+    configure(context, info, settings, tags)
+    context.framerate = info.rate
+    context.codec_tag = encoder.codec_tag
+    context.extradata = encoder.extradata
+    return stream, encoder
+
+
+def time_base(info: ClipInfo, container: str) -> Fraction:
+    """Ticks of the output: the source's, or one for each frame where only a rate is stored."""
+    return 1 / info.rate if container in CONSTANT_RATE_CONTAINERS else info.time_base
+
+
+def encoder_options(info: ClipInfo, settings: EncodeSettings) -> dict[str, str]:
+    """All options for the encoder: what was chosen plus what the source's tags need."""
+    options = dict(settings.options)
+    if info.chroma_location != "unspecified" and info.format.sub_w:
+        options["chroma_sample_location"] = info.chroma_location
+    if info.interlaced:
+        options["flags"] = "+ildct+ilme"
+    extra = hdr.encoder_parameters(settings.encoder, info.hdr)
+    if settings.encoder == "libx265":
+        extra["x265-params"] = ":".join(filter(None, ["log-level=none", extra.get("x265-params")]))
+    for key, value in extra.items():
+        options[key] = ":".join(filter(None, [value, options.get(key)]))
+    return options
+
+
+def tag_dnxhr(packet: Any, info: ClipInfo) -> None:
+    """Write the matrix into a DNxHR frame header (SMPTE ST 2019-1), where FFmpeg leaves BT.709.
+
+    Decoders believe the header, not the container. It has codes for BT.709, BT.2020 with and
+    without constant luminance, and for "see elsewhere".
+    """
+    matrix = "unknown" if info.matrix_guessed else info.matrix
+    code = {"bt709": 0, "bt2020nc": 1, "bt2020c": 2}.get(matrix, 3)
+    data = bytearray(packet)
+    data[_DNXHR_COLOR] = data[_DNXHR_COLOR] & ~0b110 | code << 1
+    packet.update(bytes(data))

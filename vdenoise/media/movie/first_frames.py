@@ -1,0 +1,137 @@
+"""What only decoded frames tell of a clip: samples, tags, side data, fields."""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.filter import Graph
+
+from vdenoise.errors import InputError
+from vdenoise.media.inputs import display, open_input, prepare_decoder, video_of
+
+_PEEK = 5  # frames looked at for field order
+
+
+@dataclass(frozen=True)
+class Peek:
+    """The first frame of a clip; field order is that of the first frames."""
+
+    source_format: str
+    width: int
+    height: int
+    primaries: int
+    transfer: int
+    matrix: int
+    range: int
+    side_data: dict[str, bytes]
+    chroma_location: str
+    field_order: str
+    aspect: Fraction
+
+
+def no_frames(path: Path) -> InputError:
+    """What to raise where nothing can be decoded."""
+    return InputError(
+        f"{display(path)} holds no frame that can be decoded.",
+        "It was cut short or is damaged: copy or export it again.",
+        number=11,
+    )
+
+
+def peek_at(path: Path) -> Peek:
+    """Decode the first frames.
+
+    Raises:
+        InputError: there is none.
+    """
+    frames: list[av.VideoFrame] = []
+    with open_input(path) as container:
+        stream = video_of(container, path)
+        prepare_decoder(stream, threads=1)  # no thread of its own may log: see _shown
+        for packet in container.demux(stream):
+            try:
+                frames += packet.decode()
+            except av.FFmpegError:
+                continue  # whether a damaged frame matters is decided by the reader
+            if len(frames) >= _PEEK:
+                break
+    if not frames:
+        raise no_frames(path)
+    first = frames[0]
+    shown = [_shown(frame) for frame in frames[:_PEEK]]
+    interlaced = next((order for _, order, _ in shown if order != "progressive"), None)
+    return Peek(
+        source_format=first.format.name,
+        width=first.width,
+        height=first.height,
+        primaries=int(first.color_primaries),
+        transfer=int(first.color_trc),
+        matrix=int(first.colorspace),
+        range=int(first.color_range),
+        side_data=side_data_of(first),
+        chroma_location=shown[0][0],
+        field_order=interlaced or "progressive",
+        aspect=shown[0][2],
+    )
+
+
+def side_data_of(frame: av.VideoFrame) -> dict[str, bytes]:
+    """A frame's side data as name -> bytes.
+
+    PyAV 18 raises ValueError for types it does not know (EXIF); then there is nothing to read.
+    """
+    try:
+        found: Any = frame.side_data  # PyAV's stub says it iterates over names; it does not
+        return {data.type.name: bytes(data) for data in found}
+    except ValueError:
+        return {}
+
+
+def _shown(frame: av.VideoFrame) -> tuple[str, str, Fraction]:
+    """Chroma location, field order and sample aspect ratio (0: not told) of a frame.
+
+    Only FFmpeg's showinfo filter tells these.
+    """
+    base = frame.time_base or Fraction(1, 1000)
+    graph = Graph()
+    nodes = [
+        graph.add(
+            "buffer",
+            f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}"
+            f":time_base={base.numerator}/{base.denominator}"
+            f":colorspace={int(frame.colorspace)}:range={int(frame.color_range)}",
+        ),
+        graph.add("showinfo", "checksum=0"),
+        graph.add("buffersink"),
+    ]
+    graph.link_nodes(*nodes)
+    graph.configure()
+    try:  # the only place that turns logging on, while no decoder thread runs: see inputs.py
+        av.logging.set_level(av.logging.INFO)
+        with av.logging.Capture() as lines:
+            graph.vpush(frame)
+            graph.vpull()
+    finally:
+        av.logging.set_level(None)
+    text = " ".join(line for _, _, line in lines)
+    location = re.search(r"\bcl:(\w+)", text)
+    order = re.search(r"\bi:([TBP])", text)
+    aspect = re.search(r"\bsar:(\d+)/(\d+)", text)
+    fields = {"T": "tt", "B": "bb", "P": "progressive"}
+    return (
+        location[1] if location else "unspecified",
+        fields[order[1]] if order else "progressive",
+        Fraction(int(aspect[1]), int(aspect[2]) or 1) if aspect else Fraction(0),
+    )
+
+
+def display_matrix(side_data: dict[str, bytes]) -> tuple[int, ...] | None:
+    """The nine numbers of a display matrix among a frame's side data."""
+    raw = side_data.get("DISPLAYMATRIX")
+    return None if raw is None else struct.unpack_from("<9i", raw)

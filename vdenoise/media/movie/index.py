@@ -1,0 +1,314 @@
+"""Which frames a clip holds, known before the first one is denoised.
+
+A demux-only pass: the timestamps of all packets, sorted, are those of the decoded frames in
+presentation order (packets that an edit list hides are left out). Frame numbers, seeking, the
+variable-rate decision and the detection of files that were cut short all rest on it; and by the
+checksum of each packet a reader notices a file that is no longer the one that was indexed.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.stream import VideoStream
+
+from vdenoise.media.inputs import local, open_input, prepare_decoder, video_of
+from vdenoise.picture.frame import ClipInfo
+
+COMMON_RATES = tuple(
+    Fraction(rate * 1000, unit)
+    for rate in (24, 25, 30, 48, 50, 60, 100, 120)
+    for unit in (1001, 1000)
+)
+Heard = Callable[[int, int], None]  # is told how many bytes of how many have been read
+_PEEK = 4  # frames decoded to see that packets and frames are one to one
+
+
+@dataclass(frozen=True)
+class FrameIndex:
+    """All frames of a clip in presentation order."""
+
+    pts: tuple[int, ...]
+    durations: tuple[int, ...]  # in ticks; 0 where unknown
+    keys: tuple[int, ...]  # frame numbers that decoding can start at
+    time_base: Fraction
+    rate: Fraction
+    variable_rate: bool
+    counted: bool  # timestamps are missing or broken: frame n is shown at n / rate
+    truncated: str = ""  # what is missing, in words; empty for a whole file
+    checks: tuple[int, ...] = ()  # CRC-32 of each frame's packet (of images: in their sequence)
+
+    def __len__(self) -> int:
+        return len(self.pts)
+
+    @property
+    def end(self) -> int:
+        """Tick at which the last frame ends."""
+        return self.pts[-1] + self.durations[-1]
+
+
+def index_of(info: ClipInfo) -> FrameIndex:
+    """The index of a probed clip: of a movie scanned, of images one tick for each.
+
+    Raises:
+        InputError: the clip cannot be opened.
+    """
+    if info.sequence is None:
+        return scan(info.path)
+    count = len(info.sequence.numbers)
+    return FrameIndex(
+        pts=tuple(range(count)),
+        durations=(1,) * count,
+        keys=tuple(range(count)),
+        time_base=1 / info.rate,
+        rate=info.rate,
+        variable_rate=False,
+        counted=False,
+    )
+
+
+def scan(path: Path, heard: Heard | None = None) -> FrameIndex:
+    """Index a clip: all of it is read. The result is kept until the file changes.
+
+    Raises:
+        InputError: the clip cannot be opened.
+    """
+    file = _file(path, heard)
+    return _adopted[file] if file in _adopted else _scan(file)
+
+
+def adopt(path: Path, index: FrameIndex) -> None:
+    """Take an index of the file that was made before: a farm task does not read all of a clip.
+
+    It holds until the file changes.
+    """
+    _adopted[_file(path)] = index
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file as it is now."""
+
+    path: Path
+    mtime_ns: int
+    size: int
+    heard: Heard | None = field(default=None, compare=False)
+
+
+def _file(path: Path, heard: Heard | None = None) -> _File:
+    state = local(path).stat()
+    return _File(path, state.st_mtime_ns, state.st_size, heard)
+
+
+_adopted: dict[_File, FrameIndex] = {}
+
+
+@dataclass
+class _Packets:
+    pts: list[int | None]
+    durations: list[int]
+    keys: list[bool]
+    checks: list[int]
+    hidden: int = 0
+    broken: int = 0
+    end: float = 0.0  # seconds, over all streams
+
+
+@lru_cache(maxsize=16)
+def _scan(file: _File) -> FrameIndex:
+    path = file.path
+    with open_input(path) as container:
+        stream = video_of(container, path)
+        found = _read_packets(container, stream, file)
+        if file.heard is not None:
+            file.heard(file.size, file.size)
+        truncated = _missing(path, container, stream, found, file.size)
+        told = _told_end(container, stream) if not found.hidden else None
+        base = stream.time_base or Fraction(1, 1000)
+        rates = [
+            Fraction(rate)
+            for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate)
+            if rate
+        ] or [Fraction(25)]
+    known = [pts for pts in found.pts if pts is not None]
+    counted = len(known) < len(found.pts) or len(set(known)) < len(known) or not known
+    if not counted:
+        decoded = _decoded_pts(path, known)
+        if decoded is not None:
+            facts = zip(found.durations, found.keys, found.checks, strict=True)
+            lookup = dict(zip(known, facts, strict=True))
+            kept = [lookup.get(pts, (0, False, 0)) for pts in decoded]
+            found.pts = list(decoded)
+            found.durations = [duration for duration, _, _ in kept]
+            found.keys = [key for _, key, _ in kept]
+            found.checks = [check for _, _, check in kept]
+            known = decoded
+    if counted:
+        rate = rates[0]
+        return FrameIndex(
+            pts=tuple(range(len(found.pts))),
+            durations=(1,) * len(found.pts),
+            keys=(0,),
+            time_base=1 / rate,
+            rate=rate,
+            variable_rate=False,
+            counted=True,
+            truncated=truncated,
+            checks=tuple(found.checks),
+        )
+    order = sorted(range(len(known)), key=known.__getitem__)
+    pts = [known[i] for i in order]
+    rate, variable = _clock(pts, base, rates)
+    final = told - pts[-1] if told is not None else found.durations[order[-1]]
+    nominal = round(1 / (rate * base))
+    if not 0 < final <= 100 * nominal:
+        final = nominal
+    # A packet's own duration is the step to the next packet, not to the next frame shown.
+    durations = [b - a for a, b in pairwise(pts)] + [final]
+    return FrameIndex(
+        pts=tuple(pts),
+        durations=tuple(durations),
+        keys=tuple(n for n, i in enumerate(order) if found.keys[i]),
+        time_base=base,
+        rate=rate,
+        variable_rate=variable,
+        counted=False,
+        truncated=truncated,
+        checks=tuple(found.checks[i] for i in order),
+    )
+
+
+def _read_packets(
+    container: av.container.InputContainer, stream: VideoStream, file: _File
+) -> _Packets:
+    found = _Packets([], [], [], [])
+    packets = container.demux()
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return found
+        except av.FFmpegError:  # damage between packets: what can be read is what there is
+            found.broken += 1
+            return found
+        if not packet.size:
+            continue
+        if file.heard is not None and packet.pos is not None:
+            file.heard(packet.pos, file.size)
+        if packet.pts is not None and packet.time_base:
+            end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+            found.end = max(found.end, end)
+        if packet.stream_index != stream.index:
+            continue
+        if packet.is_discard:
+            found.hidden += 1
+            continue
+        found.broken += packet.is_corrupt
+        found.pts.append(packet.pts)
+        found.durations.append(packet.duration or 0)
+        found.keys.append(packet.is_keyframe)
+        found.checks.append(zlib.crc32(packet))
+
+
+def _missing(
+    path: Path,
+    container: av.container.InputContainer,
+    stream: VideoStream,
+    found: _Packets,
+    size: int,
+) -> str:
+    """What a file that was cut short lacks; the demuxers themselves say nothing."""
+    frames = len(found.pts)
+    kinds = container.format.name.split(",")
+    if stream.frames > frames + found.hidden and "mov" in kinds:
+        return f"{frames} of its {stream.frames - found.hidden} frames are there"
+    if "avi" in kinds and 8 + int.from_bytes(_head(path)[4:8], "little") > size:
+        return "it is shorter than its header says"
+    if "matroska" in kinds and container.duration:
+        told = container.duration / av.time_base
+        if found.end < told - 0.25:
+            return f"it ends after {found.end:.2f} s of {told:.2f} s"
+    if "mpegts" in kinds and size % 188 and size % 192:
+        return "its last packet is incomplete"
+    if found.broken and "mov" in kinds:
+        return "its last packets are incomplete"
+    return ""
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of a file: of an AVI, "RIFF" and its length."""
+    with local(path).open("rb") as file:
+        return file.read(8)
+
+
+def _told_end(container: av.container.InputContainer, stream: VideoStream) -> int | None:
+    """Where QuickTime files say that the picture ends, in ticks."""
+    if "mov" not in container.format.name.split(",") or not stream.duration:
+        return None
+    return (stream.start_time or 0) + stream.duration
+
+
+def _decoded_pts(path: Path, known: list[int]) -> list[int] | None:
+    """Timestamps of the decoded frames, where they are not those of the packets.
+
+    Field pairs in two packets, hidden VP8 frames and leading pictures of an open first group
+    have packets that never become a frame. A few frames tell; only then is the clip decoded.
+    """
+    expected = sorted(known)
+    with open_input(path) as container:
+        stream = video_of(container, path)
+        hides = stream.codec_context.name in ("vp8", "libvpx")
+        prepare_decoder(stream, threads=1)  # left before its end: see inputs.release
+        first: list[int] = []
+        for pts, sound in _decode_all(container, stream):
+            if not sound:
+                return None  # damage is the reader's to tell
+            first.append(pts)
+            if len(first) >= _PEEK:
+                break
+        if first == expected[: len(first)] and not hides:
+            return None
+    with open_input(path) as container:
+        stream = video_of(container, path)
+        prepare_decoder(stream)
+        decoded = []
+        for pts, sound in _decode_all(container, stream):
+            if not sound:
+                return None
+            decoded.append(pts)
+    return sorted(set(decoded)) or None
+
+
+def _decode_all(
+    container: av.container.InputContainer, stream: VideoStream
+) -> Iterator[tuple[int, bool]]:
+    """(pts, sound) of every frame; one (0, False) and the end where anything is damaged."""
+    try:
+        for frame in container.decode(stream):
+            if frame.is_corrupt or frame.pts is None:
+                yield 0, False
+                return
+            yield frame.pts, True
+    except av.FFmpegError:
+        yield 0, False
+
+
+def _clock(pts: list[int], base: Fraction, rates: list[Fraction]) -> tuple[Fraction, bool]:
+    """The frame rate, and whether the timestamps leave it by more than one tick."""
+    ticks = np.array(pts, dtype=np.float64) - pts[0]
+    number = np.arange(len(pts), dtype=np.float64)
+    mean = rates[0]
+    if len(pts) > 1 and pts[-1] > pts[0]:
+        mean = (len(pts) - 1) / ((pts[-1] - pts[0]) * base)
+    for rate in (*rates, *COMMON_RATES, mean):
+        if np.abs(ticks - number * float(1 / (rate * base))).max() <= 1.0:
+            return rate, False
+    return mean, True

@@ -1,0 +1,214 @@
+"""An open output file: the new picture beside the source's other streams."""
+
+from __future__ import annotations
+
+import contextlib
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import av
+from av.container import InputContainer
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
+
+from vdenoise.media.av1.grain import GrainAdder, announced
+from vdenoise.media.inputs import open_input, video_of
+from vdenoise.media.movie import hdr
+from vdenoise.media.movie.clock import Clock, advanced_timecode
+from vdenoise.media.movie.encoder import (
+    EncodeSettings,
+    add_video,
+    add_video_with_hdr,
+    open_encoder,
+    open_output,
+    tag_dnxhr,
+)
+from vdenoise.media.movie.first_frames import display_matrix, side_data_of
+from vdenoise.media.movie.metadata import container_metadata, stream_metadata
+from vdenoise.media.movie.streams import Copier, add_copy, add_text, plan_copies
+from vdenoise.picture.frame import ClipInfo
+
+# Keys that QuickTime's own metadata has a place for; any other needs the key-value kind.
+_QUICKTIME_KEYS = {
+    "title", "artist", "album", "album_artist", "comment", "date", "genre", "copyright",
+    "composer", "creation_time", "description", "synopsis", "location", "track", "encoder",
+}  # fmt: skip
+
+
+class Output:
+    """The output container with its header written.
+
+    Args:
+        place: a path, or a binary file for a pipe.
+        info: the source.
+        settings: how to encode.
+        clock: timestamps of the frames that will come.
+        like: the first source frame: color tags and display matrix are taken from it.
+        copy_from: clip to copy all other streams, metadata and chapters from, or None.
+        grain: what adds film grain to AV1 packets; nothing is written then before the end.
+
+    Raises:
+        OSError, av.FFmpegError: it cannot be written.
+    """
+
+    def __init__(
+        self,
+        place: Path | BinaryIO,
+        info: ClipInfo,
+        settings: EncodeSettings,
+        clock: Clock,
+        *,
+        like: av.VideoFrame,
+        copy_from: Path | None,
+        grain: GrainAdder | None = None,
+    ) -> None:
+        self._info, self._settings, self._clock = info, settings, clock
+        self._grain = grain
+        with contextlib.ExitStack() as stack:
+            if grain is not None:
+                stack.callback(grain.close)
+            self._source: InputContainer | None = None
+            self._copier: Copier | None = None
+            target = str(place) if isinstance(place, Path) else place
+            if info.sequence is not None:  # images: there is nothing beside the picture
+                self._output = open_output(target, settings, **self._muxer_options(False))
+                self._video, self._encoder = self._add_video(None, like)
+                self._output.start_encoding()
+                stack.pop_all()
+                return
+            self._source = stack.enter_context(open_input(copy_from or info.path))
+            video = video_of(self._source, info.path)
+            plan = plan_copies(self._source, video, settings.container)
+            options = self._muxer_options(copy_from is not None)
+            self._output = open_output(target, settings, **options)
+            streams: dict[int, Any] = {}
+            for stream in self._source.streams:
+                if stream.index == video.index:
+                    self._video, self._encoder = self._add_video(video, like)
+                elif copy_from is None:
+                    continue
+                elif stream.index in plan.copied:
+                    streams[stream.index] = add_copy(self._output, stream)
+                elif stream.index in plan.rewritten:
+                    encoder = plan.rewritten[stream.index]
+                    streams[stream.index] = add_text(self._output, stream, encoder)
+            if copy_from is not None:
+                self._output.metadata.update(container_metadata(self._source))
+                chapters = _chapters(self._source, clock)
+                if chapters:
+                    self._output.set_chapters(chapters)  # type: ignore[arg-type]
+            self._output.start_encoding()
+            self._copier = Copier(self._source, self._output, streams, plan.rewritten, clock)
+            stack.pop_all()  # from here on close() is in charge
+
+    def encode(self, frame: av.VideoFrame | None) -> None:
+        """Encode a frame, or None for the end, and write what is ready with all that goes before.
+
+        The other streams follow the picture's decoding times, so that readers find them together.
+        """
+        for packet in self._encoder.encode(frame):
+            if self._grain is not None:
+                assert packet.pts is not None, "a packet of a frame that has a time"
+                self._grain.keep(packet, self._clock.number(packet.pts))
+            else:
+                self._mux(packet)
+        if frame is not None:
+            return
+        if self._grain is not None:
+            for packet in self._grain.packets():
+                packet.time_base = self._clock.time_base
+                self._mux(packet)
+        if self._copier is not None:
+            self._copier.advance(None)
+
+    def _mux(self, packet: Any) -> None:
+        packet.stream = self._video
+        if self._settings.codec == "dnxhr":
+            tag_dnxhr(packet, self._info)
+        if packet.dts is not None and self._copier is not None:
+            self._copier.advance(packet.dts * packet.time_base)
+        self._output.mux(packet)
+
+    @property
+    def extradata(self) -> bytes | None:
+        """What the header says of the codec."""
+        return self._encoder.extradata
+
+    def copy(self, packet: Any, pts: int, duration: int) -> None:
+        """Write one packet of a frame that was coded alone, by the same settings."""
+        packet.stream = self._video
+        packet.pts = packet.dts = pts
+        packet.duration, packet.time_base = duration, self._clock.time_base
+        if self._copier is not None:
+            self._copier.advance(pts * self._clock.time_base)
+        self._output.mux(packet)
+
+    def close(self) -> None:
+        """Finish the file."""
+        if self._source is not None:
+            self._source.close()
+        if self._grain is not None:
+            self._grain.close()
+        self._output.close()
+
+    def _muxer_options(self, metadata: bool) -> dict[str, str]:
+        # Segments: no random identifiers, so that one done twice has the same bytes.
+        plain = {} if metadata else {"fflags": "+bitexact"}
+        if self._settings.container not in ("mov", "mp4"):
+            return plain
+        flags = ["faststart"] if self._settings.container == "mp4" else []
+        known = {} if self._source is None else container_metadata(self._source)
+        if metadata and known.keys() - _QUICKTIME_KEYS:
+            flags.append("use_metadata_tags")
+        scale = self._clock.time_base.denominator  # or starts are rounded to milliseconds
+        while scale < 1000:
+            scale *= 10
+        options = {"movie_timescale": str(min(scale, 2**31 - 1)), **plain}
+        return options | ({"movflags": "+" + "+".join(flags)} if flags else {})
+
+    def _add_video(
+        self, video: VideoStream | None, like: av.VideoFrame
+    ) -> tuple[VideoStream, VideoCodecContext]:
+        output, info, settings = self._output, self._info, self._settings
+        if info.hdr and hdr.beside(settings.container, settings.encoder):
+            stream, encoder = add_video_with_hdr(
+                output, info, settings, like, self._clock.time_base
+            )
+        else:
+            stream = add_video(output, info, settings, tags=like)
+            encoder = stream.codec_context
+            encoder.time_base = self._clock.time_base
+            open_encoder(encoder)
+        if self._grain is not None and encoder.extradata:
+            stream.codec_context.extradata = announced(encoder.extradata)
+        stream.time_base = self._clock.time_base
+        matrix = display_matrix(side_data_of(like))
+        if matrix is not None:
+            stream.set_display_matrix(matrix)
+        if video is not None:
+            stream.metadata.update(stream_metadata(video, settings.container))
+            stream.disposition = video.disposition
+        if info.timecode is not None:
+            timecode = advanced_timecode(info.timecode, self._clock.first, info.rate)
+            stream.metadata["timecode"] = timecode
+            if settings.container == "mxf":
+                output.metadata["timecode"] = timecode
+        return stream, encoder
+
+
+def _chapters(source: InputContainer, clock: Clock) -> list[dict[str, Any]]:
+    """The source's chapters, moved and cut to the range that is written."""
+    found = []
+    for chapter in source.chapters():
+        base = Fraction(chapter["time_base"] or Fraction(1, 1000))
+        start, stop = chapter["start"], chapter["end"]
+        if clock.end is not None:
+            if start * base >= clock.end:
+                continue
+            stop = min(stop, round(clock.end / base))
+        if stop * base <= clock.shift:
+            continue
+        moved = round(clock.shift / base)
+        found.append({**chapter, "start": max(start - moved, 0), "end": stop - moved})
+    return found

@@ -1,0 +1,1 @@
+"""The values that flow and their arithmetic: frames, planes, colors, samples, noise profiles."""

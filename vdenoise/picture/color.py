@@ -1,0 +1,131 @@
+"""Planes to the working representation: ranges, matrices, depths (back: `picture.samples`).
+
+Quantisation follows Rec. ITU-R BT.2100-2 table 9 (and BT.709-6 / BT.601-7 for the same formulas):
+limited range puts luma on 16..235 and chroma on 16..240, times 2^(bits-8); full range uses
+0..2^bits-1 with chroma centred on 2^(bits-1). RGB goes through the BT.709-6 luma coefficients for
+analysis only: what is written back is a correction, so the choice is invisible at strength 0.
+
+Everything here is pure and works on any device.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vdenoise.picture.frame import Curve, PixelFormat
+
+# Rec. ITU-R BT.709-6, item 3.2 and 3.3
+KR, KG, KB = 0.2126, 0.7152, 0.0722
+CB_SCALE, CR_SCALE = 1.8556, 1.5748
+
+_FILL = 7  # side of the neighborhood that stands in for a sample that is no finite number
+
+
+def quantisation(fmt: PixelFormat, full_range: bool, *, chroma: bool) -> tuple[float, float]:
+    """Codes per unit of the working representation and the code of its zero.
+
+    Floating-point samples are their own unit: (1, 0).
+    """
+    if fmt.floating:
+        return 1.0, 0.0
+    step = float(1 << (fmt.bits - 8))
+    if full_range:
+        return float((1 << fmt.bits) - 1), float(1 << (fmt.bits - 1)) if chroma else 0.0
+    return (224 * step, 128 * step) if chroma else (219 * step, 16 * step)
+
+
+def bent(x: Tensor, curve: Curve) -> Tensor:
+    """Scene-linear samples behind the curve: 2 (sqrt(gain x + read^2) - read) / gain above zero,
+    the straight line of the same slope below, over the value of ``curve.white``.
+
+    Raises no error for any finite input; written so that a gain of 0 gives that line throughout.
+    """
+    above = x.clamp(min=0)
+    rise = (above * curve.gain + curve.read**2).sqrt_().add_(curve.read)
+    return (2 * above / rise + (x - above) / curve.read).mul_(1 / _height(curve))
+
+
+def straight(v: Tensor, curve: Curve) -> Tensor:
+    """The inverse of :func:`bent`: read v + gain v^2 / 4 above zero."""
+    v = v * _height(curve)
+    return v * curve.read + v.clamp(min=0).square_().mul_(curve.gain / 4)
+
+
+def _height(curve: Curve) -> float:
+    rise = math.sqrt(curve.gain * curve.white + curve.read**2) + curve.read
+    return 2 * curve.white / rise
+
+
+def lift(
+    planes: Sequence[Tensor], fmt: PixelFormat, full_range: bool, curve: Curve | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """Decoded planes to float32 working planes.
+
+    Args:
+        planes: one (H, W) tensor for each plane of ``fmt``, color planes first; RGB in FFmpeg's
+            order G, B, R.
+        fmt: their layout.
+        full_range: whether codes fill the whole range.
+        curve: bends each sample first; for scene-linear RGB and gray.
+
+    NaN and infinity become the mean of the finite samples around them.
+
+    Returns:
+        Luma (1, H, W), nominally in [0, 1], and chroma (2, h, w) at its own resolution, nominally
+        in [-0.5, 0.5], or None for gray. Nothing is clipped.
+    """
+    if fmt.family == "rgb":
+        scale, zero = quantisation(fmt, full_range, chroma=False)
+        g, b, r = (_to_unit(p, fmt, scale, zero, curve) for p in planes[:3])
+        luma = g.mul_(KG).add_(b, alpha=KB).add_(r, alpha=KR)
+        cb = b.sub_(luma).mul_(1 / CB_SCALE)
+        cr = r.sub_(luma).mul_(1 / CR_SCALE)
+        return luma.unsqueeze(0), torch.stack((cb, cr))
+    scale, zero = quantisation(fmt, full_range, chroma=False)
+    luma = _to_unit(planes[0], fmt, scale, zero, curve).unsqueeze(0)
+    if fmt.family == "gray":
+        return luma, None
+    scale, zero = quantisation(fmt, full_range, chroma=True)
+    chroma = torch.empty((2, *planes[1].shape), dtype=torch.float32, device=planes[1].device)
+    for target, plane in zip(chroma, planes[1:3], strict=True):
+        target.copy_(_quick(plane, fmt))
+    return luma, chroma.sub_(zero).mul_(1 / scale)
+
+
+def _quick(plane: Tensor, fmt: PixelFormat) -> Tensor:
+    """uint16 seen as int16 where no code reaches 2^15: torch converts that eight times faster."""
+    return plane.view(torch.int16) if 8 < fmt.bits < 16 else plane
+
+
+def to_float(plane: Tensor, fmt: PixelFormat) -> Tensor:
+    """A float32 copy, in codes."""
+    return _quick(plane, fmt).to(torch.float32, copy=True)
+
+
+def _to_unit(
+    plane: Tensor, fmt: PixelFormat, scale: float, zero: float, curve: Curve | None
+) -> Tensor:
+    """Samples in working units, behind the curve."""
+    unit = to_float(plane, fmt)
+    if fmt.floating:
+        unit = filled(unit)
+    else:
+        unit.sub_(zero).mul_(1 / scale)
+    return unit if curve is None else bent(unit, curve)
+
+
+def filled(plane: Tensor) -> Tensor:
+    """NaN and infinity replaced by the mean of the finite samples around them (0 without any)."""
+    finite = plane.isfinite()
+    if bool(finite.all()):
+        return plane
+    known = torch.where(finite, plane, 0.0)[None, None]
+    there = finite.to(plane.dtype)[None, None]
+    total = functional.avg_pool2d(known, _FILL, 1, _FILL // 2)
+    share = functional.avg_pool2d(there, _FILL, 1, _FILL // 2)
+    return torch.where(finite, plane, (total / share.clamp(min=1e-6))[0, 0])

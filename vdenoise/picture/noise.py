@@ -1,0 +1,177 @@
+"""The measured noise of a clip, as a file and as tensors.
+
+Sigma is in full-scale units of the working representation (luma [0, 1], chroma [-0.5, 0.5]);
+``8-bit codes`` for people are those times 255. The spectrum is the mean square of the noise's
+orthonormal type-II DCT coefficients on 16x16 blocks, normalised to mean 1: white noise is all ones.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from torch.nn import functional
+
+from vdenoise.errors import UsageError, fault_of
+from vdenoise.machine.files import write_text
+
+SCHEMA = 1
+LEVELS = 17  # luma levels 0, 1/16 .. 1 at which sigma is tabulated
+# Grain that covers more pixels than this needs 16x16 blocks to be told from the picture.
+COARSE_GRAIN = 1.5
+
+_FINE = 64  # look-up steps between two levels: finer than 10-bit codes, and fast
+SPECTRUM = 16  # size of the DCT blocks the spectrum is given on
+
+Sigma = Annotated[float, Field(ge=0, le=4, allow_inf_nan=False)]
+
+
+class PlaneNoise(BaseModel):
+    """Noise of one plane in one shot."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sigma: tuple[Sigma, ...] = Field(
+        min_length=LEVELS, max_length=LEVELS, description="Sigma at 17 luma levels from 0 to 1."
+    )
+    mean_sigma: Sigma = Field(description="RMS sigma over the shot's own distribution of levels.")
+    spectrum: tuple[tuple[float, ...], ...] = Field(
+        description="16x16 mean-square DCT coefficients, mean 1."
+    )
+
+    @property
+    def codes(self) -> float:
+        """Mean sigma in 8-bit codes."""
+        return self.mean_sigma * 255
+
+    @classmethod
+    def white(cls, sigma: float) -> PlaneNoise:
+        """White noise of the same strength at every level."""
+        ones = tuple((1.0,) * SPECTRUM for _ in range(SPECTRUM))
+        return cls(sigma=(sigma,) * LEVELS, mean_sigma=sigma, spectrum=ones)
+
+
+class ShotNoise(BaseModel):
+    """Noise of one shot: frames ``first`` to ``last`` inclusive."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    first: int = Field(ge=0)
+    last: int = Field(ge=0)
+    y: PlaneNoise
+    cb: PlaneNoise | None = None
+    cr: PlaneNoise | None = None
+    temporal_correlation: float = Field(
+        default=0.0, ge=-1, le=1, description="Lag-1 correlation of the noise over time."
+    )
+    impulse_rate: float = Field(default=0.0, ge=0, le=1, description="Share of outlier pixels.")
+    repeat_share: float = Field(default=0.0, ge=0, le=1, description="Share of repeated frames.")
+    confidence: float = Field(default=1.0, ge=0, le=1)
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def planes(self) -> tuple[PlaneNoise, ...]:
+        """Y, or Y, Cb and Cr."""
+        return tuple(p for p in (self.y, self.cb, self.cr) if p is not None)
+
+    def table(self, device: torch.device | str = "cpu", *, scale: float = 1.0) -> NoiseTable:
+        """As tensors; ``scale`` is ``--sigma-scale``."""
+        sigma = torch.tensor([p.sigma for p in self.planes], dtype=torch.float32, device=device)
+        spectrum = torch.tensor(
+            [p.spectrum for p in self.planes], dtype=torch.float32, device=device
+        )
+        return NoiseTable(sigma * scale, spectrum, self.temporal_correlation, self.impulse_rate)
+
+
+class NoiseProfile(BaseModel):
+    """Noise of a whole clip, shot by shot. Written and read as versioned JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["vdenoise-noise-profile"] = "vdenoise-noise-profile"
+    schema_version: Literal[1] = 1
+    source: str = ""
+    shots: tuple[ShotNoise, ...] = Field(min_length=1)
+
+    def at(self, index: int) -> ShotNoise:
+        """Noise of the shot that frame ``index`` lies in (the last shot beyond the end)."""
+        for shot in self.shots:
+            if index <= shot.last:
+                return shot
+        return self.shots[-1]
+
+    @classmethod
+    def white(cls, *sigma: float, last: int = 2**31) -> NoiseProfile:
+        """White noise with one sigma for each of 1 or 3 planes."""
+        planes = [PlaneNoise.white(s) for s in sigma]
+        cb, cr = (planes[1], planes[2]) if len(planes) == 3 else (None, None)
+        return cls(shots=(ShotNoise(first=0, last=last, y=planes[0], cb=cb, cr=cr),))
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        write_text(path, self.model_dump_json(indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> NoiseProfile:
+        """Read a profile file.
+
+        Raises:
+            UsageError: the file is missing or is no noise profile.
+        """
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            return cls.model_validate(data)
+        except OSError as error:
+            raise UsageError(
+                f"Cannot read the noise profile {path}: {error.strerror}.",
+                "Make one with: vdenoise profile build CLIP -o FILE",
+            ) from error
+        except ValueError as error:
+            raise UsageError(
+                f"{path} is not a noise profile of schema {SCHEMA}: {fault_of(error)}.",
+                "Make one with: vdenoise profile build CLIP -o FILE",
+            ) from error
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseTable:
+    """A shot's noise as tensors, for the stages."""
+
+    sigma: Tensor  # (P, 17): P = 1 (Y) or 3 (Y, Cb, Cr), full-scale units
+    spectrum: Tensor  # (P, 16, 16), mean 1
+    temporal_correlation: float = 0.0
+    impulse_rate: float = 0.0
+
+    @property
+    def grain_area(self) -> float:
+        """Pixels over which luma noise is alike: 1 for white noise, more for coarse grain.
+
+        The sum of the squared autocorrelation, by Parseval the mean square of the spectrum.
+        """
+        return float(self.spectrum[0].square().mean())
+
+    def planes(self, which: slice) -> NoiseTable:
+        """The noise of some planes: ``slice(0, 1)`` luma, ``slice(1, 3)`` chroma."""
+        return replace(self, sigma=self.sigma[which], spectrum=self.spectrum[which])
+
+    def sigma_at(self, luma: Tensor) -> Tensor:
+        """Look sigma up at luma levels, linear between table entries (to a 1024th of the range).
+
+        Args:
+            luma: (T, 1, H, W), any range; values outside [0, 1] take the nearest entry.
+
+        Returns:
+            (T, P, H, W) in full-scale units.
+        """
+        steps = (LEVELS - 1) * _FINE
+        fine = functional.interpolate(
+            self.sigma[:, None].to(luma), steps + 1, mode="linear", align_corners=True
+        )[:, 0]
+        place = (luma[:, 0].clamp(0, 1) * steps + 0.5).to(torch.int32)
+        found = [row.index_select(0, place.flatten()).view(place.shape) for row in fine]
+        return torch.stack(found, dim=1)

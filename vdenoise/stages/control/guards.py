@@ -1,0 +1,203 @@
+"""Guards: what watches the removed signal and gives back what should not have gone with it.
+
+The removed signal should be noise: of the strength that was measured, without picture in it, and
+without a mean. Where it is not, a guard steps in, locally and no more than needed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vdenoise.motion.warp import box_mean
+from vdenoise.picture.frame import Block, Signal
+from vdenoise.picture.noise import NoiseTable
+from vdenoise.stages.base import Stage, resize_to
+
+GUARDS = ("color", "structure", "ghost")
+COVER = "cover."  # begins the names of maps that say what share of a frame a mask covers
+_COUNTED = ("drift", "structure_share", "ghost_share")
+
+_WINDOW = 7  # px: the energy of the removed signal is taken over such a square
+_DEVIATIONS = 3  # of the windowed energy that are chance
+_TINY = 1e-12
+
+DRIFT = 0.25 / 255  # largest mean change of a level in flats, full scale
+_CELL = 4  # px: drift is measured on the means of such squares
+_LEVELS = 16
+_FLAT_STEP = 0.02  # luma step between neighboring cells that is still flat
+_ERRORS = 2.5  # standard errors of a mean that are chance
+_FEWEST = 24  # cells of a level that say anything at all
+
+
+def excess(removed: Tensor, sigma: Tensor, grain_area: float) -> Tensor:
+    """Share of the removed energy that noise does not explain.
+
+    The energy of noise in a window is itself uncertain, the more so the coarser the grain.
+
+    Args:
+        removed: (T, C, H, W) what was taken away.
+        sigma: (T, C, H, W) of the noise that was there.
+        grain_area: `NoiseTable.grain_area`.
+
+    Returns:
+        (T, 1, H, W) in [0, 1]: 0 where no more went than noise may hold, near 1 where picture did.
+    """
+    energy = removed.square().sum(1)
+    energy = torch.stack([box_mean(frame, (_WINDOW, _WINDOW)) for frame in energy])[:, None]
+    margin = 1 + _DEVIATIONS * math.sqrt(2 * max(grain_area, 1)) / _WINDOW
+    expected = sigma.square().sum(1, keepdim=True) * margin
+    return (1 - expected / energy.clamp(min=_TINY)).clamp_(0, 1)
+
+
+def drift(removed: Tensor, luma: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean change of each plane at each luma level, in flats of one frame.
+
+    Args:
+        removed: (C, H, W) what the chain changes.
+        luma: (1, H, W) the clean luma, on the same grid.
+
+    Returns:
+        (C, 16) the size of the mean change as far as it is sure, and (C, 16) what of it, with its
+        sign, is beyond a quarter of an 8-bit code.
+    """
+    cells = functional.avg_pool2d(removed[None], _CELL, ceil_mode=True)[0].flatten(1)
+    level = functional.avg_pool2d(luma[None], _CELL, ceil_mode=True)
+    around = functional.pad(level, (1, 1, 1, 1), mode="replicate")
+    span = functional.max_pool2d(around, 3, stride=1) + functional.max_pool2d(-around, 3, stride=1)
+    flat = (span < _FLAT_STEP).flatten()
+    place = (level.flatten().clamp(0, 1) * _LEVELS).long().clamp_(max=_LEVELS - 1)[flat]
+    values = cells[:, flat]
+
+    def summed(x: Tensor) -> Tensor:
+        empty = x.new_zeros(x.shape[0], _LEVELS)
+        return empty.index_add_(1, place, x)
+
+    count = summed(torch.ones_like(values[:1]))
+    mean = summed(values) / count.clamp(min=1)
+    variance = (summed(values.square()) / count.clamp(min=1) - mean.square()).clamp(min=0)
+    error = (variance / count.clamp(min=1)).sqrt() * _ERRORS
+    enough = count[0] >= _FEWEST
+    sure = (mean.abs() - error).clamp(min=0) * enough
+    beyond = (sure - DRIFT).clamp(min=0) * mean.sign()
+    if not bool(enough.any()):
+        return sure, beyond
+    # A level without flats goes with the nearest one that has some.
+    bins = torch.arange(_LEVELS, device=luma.device)
+    away = (bins[:, None] - bins).abs() + _LEVELS * ~enough
+    return sure, beyond[:, away.argmin(1)]
+
+
+def without_drift(removed: Tensor, luma: Tensor) -> tuple[Tensor, float]:
+    """Take out of a correction what would shift levels.
+
+    Args:
+        removed: (C, H, W) correction of one frame.
+        luma: (1, H, W) clean luma on the same grid.
+
+    Returns:
+        The correction, and the largest drift found, in 8-bit codes.
+    """
+    found, beyond = drift(removed, luma)
+    worst = float(found.max()) * 255
+    if not bool(beyond.any()):
+        return removed, worst
+    place = (luma[0].clamp(0, 1) * _LEVELS - 0.5).clamp_(0, _LEVELS - 1)
+    low = place.long().clamp_(max=_LEVELS - 2)
+    share = place - low
+    shift = beyond[:, low] * (1 - share) + beyond[:, low + 1] * share
+    return removed - shift, worst
+
+
+def sigma_of(noise: NoiseTable, block: Block) -> tuple[Tensor, Tensor | None]:
+    """The measured sigma at each pixel of the core frames: (T, 1, H, W) and (T, 2, h, w)."""
+    luma = block.luma.pixels[block.core]
+    of_luma = noise.planes(slice(0, 1)).sigma_at(luma)
+    if block.chroma is None:
+        return of_luma, None
+    level = resize_to(luma, block.chroma.pixels[block.core])
+    return of_luma, noise.planes(slice(1, 3)).sigma_at(level)
+
+
+class GhostGuard(Stage):
+    """Takes back what averaging over time did where it took more than noise away.
+
+    Such a place has met another picture: the pixels of the source come back with all of their
+    noise, for the spatial stage and the network to remove.
+    """
+
+    slot: ClassVar[str] = "guard"
+    method: ClassVar[str] = "ghost"
+    needs_source: ClassVar[bool] = True
+    tileable: ClassVar[bool] = False
+    memory: ClassVar[float] = 3.0
+
+    def denoise(self, block: Block) -> Block:
+        """Mix the source in where the temporal stage is not to be trusted."""
+        sigma = sigma_of(block.noise, block)
+        befores = [None if x is None else x[block.core] for x in block.before]
+        signals: list[Signal | None] = [None, None]
+        ghost: Tensor | None = None
+        for n, signal in enumerate(block.signals):
+            before, expected = befores[n], sigma[n]
+            assert before is not None and expected is not None
+            now = signal[block.core]
+            poor = excess(now.pixels - before, expected, block.noise.grain_area)
+            all_left = torch.ones_like(poor)
+            signals[n] = Signal(
+                torch.lerp(now.pixels, before, poor), torch.lerp(now.left, all_left, poor)
+            )
+            ghost = poor if ghost is None else ghost
+        luma, chroma = signals
+        assert luma is not None and ghost is not None
+        done = block.with_signals(luma, chroma)
+        return replace(done, maps={"ghost": ghost, "ghost_share": ghost.mean(dim=(1, 2, 3))})
+
+
+class Tally:
+    """What masks covered and what the guards saw and did in a run."""
+
+    def __init__(self) -> None:
+        self._frames = 0
+        self._sums: dict[str, float] = {}
+        self._most: dict[str, tuple[float, int]] = {}  # with the frame where it was
+
+    def add(self, maps: Mapping[str, Tensor], index: int) -> None:
+        """Count the frame of this absolute number."""
+        self._frames += 1
+        for name in maps:
+            if name in _COUNTED or name.startswith(COVER):
+                value = float(maps[name])
+                self._sums[name] = self._sums.get(name, 0.0) + value
+                if name not in self._most or value > self._most[name][0]:
+                    self._most[name] = value, index
+
+    def guards(self) -> dict[str, float]:
+        """As far as they are on: ``structure_share`` and ``ghost_share`` in percent of the picture,
+        mean over the frames; ``drift``, the worst, in 8-bit codes; and of each the most that a
+        frame had (``..._most``) and which one (``..._frame``)."""
+        found: dict[str, float] = {}
+        for name in _COUNTED:
+            if name not in self._sums:
+                continue
+            unit = 1 if name == "drift" else 100
+            most, frame = self._most[name]
+            mean = most if name == "drift" else self._sums[name] / self._frames
+            found |= {name: round(unit * mean, 4), f"{name}_frame": frame}
+            if name != "drift":
+                found[f"{name}_most"] = round(unit * most, 4)
+        return found
+
+    def masks(self) -> dict[str, float]:
+        """What each mask covers by name, in percent of the picture, mean over the frames."""
+        return {
+            name.removeprefix(COVER): round(100 * total / self._frames, 4)
+            for name, total in self._sums.items()
+            if name.startswith(COVER)
+        }

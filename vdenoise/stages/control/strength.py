@@ -1,0 +1,164 @@
+"""How much of what the denoisers found is taken away: dials, masks and guards, at each pixel.
+
+Stages say what is noise; this says how much of it goes, as a factor in [0, 1] on the correction.
+It runs after the last denoiser and before anything that finishes the picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import torch
+from pydantic import Field, SkipValidation, field_serializer
+from torch import Tensor
+from torch.nn import functional
+
+from vdenoise.masks.coverage import layers, strengths
+from vdenoise.masks.spec import FINISHED, MaskSpec
+from vdenoise.picture.frame import Accuracy, Block, Signal
+from vdenoise.picture.windows import pad, taps_sum
+from vdenoise.stages.base import Stage, resize_to
+from vdenoise.stages.control.guards import COVER, excess, sigma_of, without_drift
+
+FULL = 100.0
+_SPLINE = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)  # cubic B-spline, of the "a trous" transform
+_SHOWN_CODES = 1.0  # 8-bit codes of a level's shift that --matte color shows as white
+# Luma over which --shadows and --highlights fade: all of it at the first, none at the second.
+SHADOWS, HIGHLIGHTS = (0.15, 0.4), (0.85, 0.6)
+
+
+class Settle(Stage):
+    """Takes as much of the correction as dials, masks and guards leave."""
+
+    slot: ClassVar[str] = "output"
+    method: ClassVar[str] = "settle"
+    needs_source: ClassVar[bool] = True
+    tileable: ClassVar[bool] = False
+    memory: ClassVar[float] = 8.0
+
+    luma: float = FULL  # percent, all of these
+    chroma: float = FULL
+    blend: float = 0.0
+    bands: tuple[float, float, float, float] = (FULL, FULL, FULL, FULL)
+    shadows: float = FULL
+    highlights: float = FULL
+    guards: tuple[str, ...] = ()
+    masks: tuple[SkipValidation[MaskSpec], ...] = ()
+    motion_est: Accuracy = "fast"
+    show: tuple[str, ...] = Field(default=(), exclude=True)  # pictures that somebody wants to see
+
+    @field_serializer("masks")
+    def _as_asked(self, masks: tuple[MaskSpec, ...]) -> dict[str, Any]:
+        return {mask.name: mask.values() for mask in masks}
+
+    @property
+    def reach(self) -> int:
+        """As far as the masks are steadied."""
+        return max((mask.stabilize for mask in self.masks), default=0)
+
+    @property
+    def needs_motion(self) -> bool:
+        """Where a mask is steadied."""
+        return self.reach > 0
+
+    @property
+    def motion_accuracy(self) -> Accuracy:
+        """That of the temporal stage, whose motion is there already."""
+        return self.motion_est
+
+    def denoise(self, block: Block) -> Block:
+        """Scale what the chain has changed."""
+        core = [signal[block.core] for signal in block.signals]
+        befores = [x[block.core] for x in block.before if x is not None]
+        clean = core[0].pixels
+        found: dict[str, Tensor] = {}
+        amounts = self._amounts(block, clean, found)
+        sigma = sigma_of(block.noise, block) if "structure" in self.guards else (None, None)
+        done: list[Signal | None] = [None, None]
+        for n, (signal, before) in enumerate(zip(core, befores, strict=True)):
+            correction = _weighted_bands(signal.pixels - before, self.bands)
+            if "color" in self.guards:
+                correction = self._level(correction, resize_to(clean, before), clean, found)
+            amount = amounts[n]
+            expected = sigma[n]
+            if expected is not None:
+                picture = excess(correction, expected, block.noise.grain_area)
+                amount = amount * (1 - picture)
+                if n == 0:
+                    found["structure"] = picture
+            done[n] = Signal(before + correction * amount, 1 - amount * (1 - signal.left))
+        luma, chroma = done
+        assert luma is not None
+        return replace(block.with_signals(luma, chroma), maps={**block.maps, **self._shown(found)})
+
+    def _amounts(
+        self, block: Block, clean: Tensor, found: dict[str, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Factors on the correction of luma and chroma, each on its own grid."""
+        masks = layers(self.masks, block)
+        amounts, gate = strengths(masks, self.luma, self.chroma, clean)
+        of_luma, of_chroma = amounts.pop("luma"), amounts.pop("chroma")
+        if masks:
+            found |= {"mask": of_luma, "gate": gate, **amounts}
+        for mask in masks:
+            found[f"{COVER}{mask.spec.name}"] = mask.cover.mean(dim=(1, 2))
+        rest = self._tone(clean) * (1 - self.blend / 100)
+        of_luma, of_chroma = of_luma * rest, of_chroma * rest
+        if block.chroma is not None:
+            of_chroma = resize_to(of_chroma, block.chroma.pixels)
+        return of_luma, of_chroma
+
+    def _tone(self, luma: Tensor) -> Tensor:
+        """--shadows and --highlights: (T, 1, H, W) in [0, 1], by the clean luma."""
+        factor = torch.ones_like(luma)
+        for percent, (full, none) in ((self.shadows, SHADOWS), (self.highlights, HIGHLIGHTS)):
+            if percent < FULL:
+                part = ((luma - none) / (full - none)).clamp(0, 1)
+                factor = factor * (1 - part * (1 - percent / 100))
+        return factor
+
+    def _level(
+        self, correction: Tensor, luma: Tensor, like: Tensor, found: dict[str, Tensor]
+    ) -> Tensor:
+        """The correction without a drift of levels; notes the worst drift of each frame, and how
+        far the samples of any plane were taken back at each pixel of ``like``."""
+        leveled, worst = zip(
+            *(without_drift(c, y) for c, y in zip(correction, luma, strict=True)), strict=True
+        )
+        done, drift = torch.stack(leveled), torch.tensor(worst)
+        found["drift"] = torch.maximum(found["drift"], drift) if "drift" in found else drift
+        if "color" in self.show:
+            back = (correction - done).abs().amax(1, keepdim=True) * (255 / _SHOWN_CODES)
+            back = functional.interpolate(back, like.shape[-2:])
+            found["color"] = torch.maximum(found["color"], back) if "color" in found else back
+        return done
+
+    def _shown(self, found: dict[str, Tensor]) -> dict[str, Tensor]:
+        wanted = (*self.show, "gate", *FINISHED)
+        shown = {name: found[name] for name in wanted if name in found}
+        shown |= {name: part for name, part in found.items() if name.startswith(COVER)}
+        if "structure" in found:
+            shown["structure_share"] = found["structure"].mean(dim=(1, 2, 3))
+        if "drift" in found:
+            shown["drift"] = found["drift"]
+        return shown
+
+
+def _weighted_bands(correction: Tensor, percents: tuple[float, ...]) -> Tensor:
+    """Weigh the correction by frequency, lowest band first.
+
+    The bands are those of an undecimated B-spline wavelet transform (Starck et al. 2007), whose
+    sum is the input: above 1/4 cycle a pixel, 1/8 to 1/4, 1/16 to 1/8 and below, roughly.
+    """
+    if all(percent == FULL for percent in percents):
+        return correction
+    low, *others = percents
+    total, smooth = torch.zeros_like(correction), correction
+    for level, percent in enumerate(reversed(others)):
+        step = 1 << level
+        padded = pad(smooth, 2 * step)
+        coarser = taps_sum(taps_sum(padded, _SPLINE, -1, step), _SPLINE, -2, step)
+        total += (smooth - coarser) * (percent / 100)
+        smooth = coarser
+    return total + smooth * (low / 100)

@@ -1,0 +1,1 @@
+"""The slot ``deband``: what smooths steps of few codes."""

@@ -1,0 +1,1 @@
+"""The slot ``deblock``: what goes before all others."""

@@ -1,0 +1,1 @@
+"""The slot ``detail``: what gives detail back."""

@@ -1,0 +1,35 @@
+"""The true grain, given back in part."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+
+from vdenoise.picture.frame import Signal
+from vdenoise.stages.base import Role, param
+from vdenoise.stages.finishing import Finisher, Part
+
+
+class KeptGrain(Finisher):
+    """Gives back a share of what was removed: the source's own grain, not an imitation.
+
+    Other than a lower ``--luma``, it comes after sharpening, which so never sees the grain.
+    """
+
+    slot: ClassVar[str] = "grain"
+    method: ClassVar[str] = "keep"
+    role: ClassVar[Role] = "grain"
+    needs_source: ClassVar[bool] = True
+    memory: ClassVar[float] = 4.0
+
+    strength: float = param(
+        0.4, "Share of the true grain given back: 0 is off, 1 is the source.", low=0, high=1
+    )
+
+    def finish(self, part: Part) -> Signal:
+        """What the stages since did, on top of clean picture and grain."""
+        # lerp is exact at both ends, so that all of the grain gives the source to the bit
+        grainy = torch.lerp(part.clean, part.source, self.strength)
+        left = torch.lerp(part.signal.left, torch.ones_like(part.signal.left), self.strength)
+        return Signal(grainy + (part.signal.pixels - part.clean), left)

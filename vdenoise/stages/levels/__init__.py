@@ -1,0 +1,1 @@
+"""The slot ``levels``: what noise did to the brightness of clipped pictures."""

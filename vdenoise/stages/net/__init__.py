@@ -1,0 +1,1 @@
+"""The slot ``net``: networks, and the guards behind them."""

@@ -1,0 +1,250 @@
+"""Networks as a stage: guided by the stages before, driven by the measured noise."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from vdenoise.nets.base import NetInput, Network, noise_bands
+from vdenoise.nets.ensemble import VIEWS, ensembled
+from vdenoise.nets.models import find, load
+from vdenoise.picture.frame import Block, Signal, window
+from vdenoise.stages.base import Stage, param, repeat_to, resize_to
+from vdenoise.stages.net import energy_guard
+from vdenoise.stages.net.texture_guard import TextureGuard
+
+# What a network leaves is its own error, which no map foretells to the pixel, but it is the larger
+# the less the stages before could do. In flats of camera noise and film grain it was 0.47 of the
+# noise where the network worked alone, 0.23 where averaging had left 0.44: this much of the square
+# root of what was left. Where a spatial filter had been there before, it was within a tenth of what
+# it had been, and as much in textures, where the square root would say two thirds of it.
+_LEAVES = 0.4
+
+
+class Cnn(Stage):
+    """Runs a network on each frame: S is fast, M cleaner, or a file of your own training.
+
+    It sees what the stages before made of the frame, the flow-aligned average, the noisy frame, and
+    for every pixel how strong the noise was and how much of it the average left; strength, masks
+    and levels of brightness all act through that. Weights of DnCNN, FDnCNN, FFDNet, DRUNet and
+    FastDVDnet as published run as well: they work on R'G'B', are given the average instead of what
+    a spatial stage made of it, and one sigma where they take it.
+    """
+
+    slot: ClassVar[str] = "net"
+    method: ClassVar[str] = "cnn"
+    mixed: ClassVar[bool] = True
+    joint: ClassVar[bool] = True
+    needs_source: ClassVar[bool] = True
+    speeds: ClassVar[dict[str, dict[str, Any]]] = {
+        # Where a preset has the network, the quickest speeds do without: it doubles their cost.
+        "veryfast": {"model": "none"},
+        "fast": {"model": "none"},
+        "base": {"model": "S"},
+        "slow": {"model": "M", "ensemble": 2},
+        "veryslow": {"model": "M", "ensemble": 4},
+    }
+    exempt: ClassVar[dict[str, str]] = {
+        "a level shift commutes": "a network has learned what dark and bright pictures are like",
+        "removes noise": "a network finishes what the stages before began; tests/test_cnn.py",
+        "stronger is smoother": "as above: held to it after the spatial stage, tests/test_cnn.py",
+        "says what it leaves": "a network's own error is known in the mean: tests/test_cnn.py",
+        "flat stays flat": "a network answers to a thousandth of full scale, not to rounding",
+    }
+
+    model: str = param("S", "Network to run: S, M, L, a .safetensors or .pth file, or none.")
+
+    weight: float = param(
+        1.0,
+        "Share of the network's correction that is taken: 0 leaves what the stages before made.",
+        low=0,
+        high=1,
+    )
+
+    ensemble: int = param(
+        1,
+        "Views of the picture, mirrored and turned, that the network answers and the mean is taken "
+        "of: 2 are a little cleaner, 8 half as much again; each costs one run of the network.",
+        low=1,
+        high=len(VIEWS),
+    )
+
+    structure_guard: bool = param(
+        True,
+        "Whether what went with the noise is looked through for picture, which is given back: fine "
+        "textures stay. A network of others also gives way where it removes more than the noise "
+        "measured.",
+    )
+
+    @property
+    def followed_by(self) -> tuple[Stage, ...]:
+        """The guard over fine textures."""
+        guarded = self.structure_guard and not self.idle
+        return (TextureGuard(strength=self.strength),) if guarded else ()
+
+    @property
+    def idle(self) -> bool:
+        """Also without weight."""
+        return self.weight == 0 or super().idle
+
+    @property
+    def reach(self) -> int:
+        """The network's own; where it mixes frames in fixed clips, the whole of such a clip."""
+        net = _facts(self.model)
+        return net.reach + max(0, net.clip - 1)
+
+    @property
+    def leaves(self) -> float:
+        """Luma 1.2, chroma 1.0 to 1.15 times."""
+        return 1.2
+
+    @property
+    def halo(self) -> int:
+        """What the network's convolutions see, and the guard around one that is not bounded."""
+        net = _facts(self.model)
+        return net.halo + (energy_guard.REACH if self.structure_guard and not net.bounded else 0)
+
+    @property
+    def multiple(self) -> int:
+        """Cells of the network's coarsest level, on 4:4:4 as on 4:2:0."""
+        return _facts(self.model).multiple
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Hash of the weights."""
+        return find(self.model).sha256
+
+    @property
+    def half_inside(self) -> bool:
+        """As the network claims."""
+        return _facts(self.model).half_ok
+
+    @property
+    def scratch(self) -> float:
+        """As the network states."""
+        return _facts(self.model).memory
+
+    def denoise(self, block: Block) -> Block:
+        """Frame by frame, or clip by fixed clip: the result cannot depend on how many come at
+        once."""
+        found = _facts(self.model)
+        dtype = block.compute if found.half_ok else torch.float32
+        net = load(self.model, block.luma.pixels.device, dtype)
+        pictures = _Pictures(block, self.strength)
+        core = range(*block.core.indices(block.frames))
+        groups = _clips(block, core, net) if net.clip else [(range(t, t + 1),) * 2 for t in core]
+        changes = []
+        for given, wanted in groups:
+            x = pictures.given(list(given), net)
+            # Where no noise is left, nothing is done.
+            correction = ensembled(net, x, self.ensemble) * (x.sigma * x.averaged[1] != 0)
+            if self.structure_guard and not net.bounded:
+                correction = energy_guard.guarded(correction, x, block.noise.grain_area)
+            changes.append(correction[wanted.start - given.start : wanted.stop - given.start])
+        change = torch.cat(changes).to(block.luma.pixels)
+        if "sigma" not in net.inputs:  # not told how much to remove
+            change *= min(self.strength, 1.0)
+        change *= self.weight
+        luma = block.luma[block.core]
+        averaged = [None if s is None else s.left[block.core] for s in pictures.averaged]
+        luma = Signal(luma.pixels + change[:, :1], self._left(luma.left, averaged[0]))
+        if block.chroma is None:
+            return block.with_signals(luma, None)
+        chroma = block.chroma[block.core]
+        change = resize_to(change[:, 1:], chroma.pixels)
+        left = self._left(chroma.left, averaged[1])
+        return block.with_signals(luma, Signal(chroma.pixels + change, left))
+
+    def _left(self, left: Tensor, averaged: Tensor | None) -> Tensor:
+        """The residual map behind the network, from that before it and that behind the average."""
+        assert averaged is not None, "all that is averaged has a map"
+        done = torch.where(left < averaged, left, torch.minimum(left, _LEAVES * left.sqrt()))
+        return torch.lerp(left, done, self.weight * min(self.strength, 1.0))
+
+
+class _Pictures:
+    """What networks are given of a block, everything at luma's size."""
+
+    def __init__(self, block: Block, strength: float) -> None:
+        self.block, self.strength = block, strength
+        self.averaged = block.averaged or (block.luma, block.chroma)
+        self.bands = noise_bands(block.noise.spectrum).to(block.luma.pixels)
+
+    def given(self, frames: list[int], net: Network) -> NetInput:
+        """The input for these frames of the block."""
+        block, (luma, chroma) = self.block, self.averaged
+        noise = block.noise.planes(slice(0, 1) if chroma is None else slice(0, 3))
+        sigma = noise.sigma_at(luma.pixels[frames]) * self.strength
+        neighbors = None
+        if "neighbors" in net.inputs:
+            around = [self._around(t, net.reach) for t in frames]
+            neighbors = torch.stack([_pixels(luma, chroma, places) for places in around])
+        return NetInput(
+            noisy=_joined(*block.before, frames),
+            average=_pixels(block.luma, block.chroma, frames),
+            sigma=sigma if chroma is not None else _joined(sigma, None),
+            left=_left(block.luma, block.chroma, frames),
+            bands=self.bands.expand(len(frames), -1),
+            neighbors=neighbors,
+            temporal=_pixels(luma, chroma, frames),
+            temporal_left=_left(luma, chroma, frames),
+        )
+
+    def _around(self, t: int, reach: int) -> list[int]:
+        """The frames before and behind ``t``, as far as the shot goes. Where it ends, the nearest
+        distinct frames of the other side take the places; in a shot that is too short, the
+        nearest frame again."""
+        block = self.block
+        place = block.first + t
+        seen = window(place, reach, block.shot_first, block.shot_last)
+        spare = sorted((i for i in seen if abs(i - place) > reach), key=lambda i: abs(i - place))
+        found = {}
+        for i in (place + side * k for k in range(1, reach + 1) for side in (-1, 1)):
+            nearest = min(max(i, seen[0]), seen[-1])
+            found[i] = i if i == nearest else spare.pop(0) if spare else nearest
+        return [found[i] - block.first for i in sorted(found)]
+
+
+def _clips(block: Block, core: range, net: Network) -> list[tuple[range, range]]:
+    """For each fixed clip with frames of the core: the block's frames that are given to the
+    network, and those that are wanted of it."""
+    found = []
+    first, last = block.first + core.start, block.first + core.stop - 1
+    for start in range(first // net.clip * net.clip, last + 1, net.clip):
+        given = range(
+            max(start - net.reach, block.shot_first) - block.first,
+            min(start + net.clip - 1 + net.reach, block.shot_last) - block.first + 1,
+        )
+        inside = range(start - block.first, start + net.clip - block.first)
+        wanted = range(max(inside.start, core.start), min(inside.stop, core.stop))
+        found.append((given, wanted))
+    return found
+
+
+def _pixels(luma: Signal, chroma: Signal | None, frames: list[int]) -> Tensor:
+    return _joined(luma.pixels, None if chroma is None else chroma.pixels, frames)
+
+
+def _left(luma: Signal, chroma: Signal | None, frames: list[int]) -> Tensor:
+    """The residual map of every plane, (N, 3, H, W)."""
+    if chroma is None:
+        return luma.left[frames].expand(-1, 3, -1, -1)
+    return _joined(luma.left, chroma.left.expand(-1, 2, -1, -1), frames)
+
+
+def _joined(luma: Tensor, chroma: Tensor | None, frames: list[int] | None = None) -> Tensor:
+    """(N, 3, H, W): chroma repeated to luma's size, 0 where there is none; all frames or some."""
+    if frames is not None:
+        luma, chroma = luma[frames], None if chroma is None else chroma[frames]
+    if chroma is None:
+        return torch.cat([luma, torch.zeros_like(luma).expand(-1, 2, -1, -1)], 1)
+    return torch.cat([luma, repeat_to(chroma, luma)], 1)
+
+
+@cache
+def _facts(model: str) -> Network:
+    """A network like the model's, for what it states about itself."""
+    return find(model).network()

@@ -1,0 +1,1 @@
+"""The slot ``spatial``: noise taken from each frame by itself."""

@@ -1,0 +1,68 @@
+"""Bilateral filter: average of near pixels of like value (Tomasi, Manduchi, ICCV 1998)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from vdenoise.picture.frame import Signal
+from vdenoise.picture.noise import NoiseTable
+from vdenoise.picture.windows import TINY, colored, pad, shifted
+from vdenoise.stages.base import SpatialStage, param
+
+
+class Bilateral(SpatialStage):
+    """Average of near pixels, weighted by how likely the noise explains their difference.
+
+    The width of the range kernel is a multiple of the measured sigma at the pixel's level (two
+    to three is best for PSNR: Zhang, Gunturk, IEEE TIP 2008). Both chroma planes share weights.
+    """
+
+    method: ClassVar[str] = "bilateral"
+    memory: ClassVar[float] = 12.0
+
+    size: float = param(
+        1.5, "Standard deviation of the spatial kernel.", low=0.5, high=5.0, unit="px"
+    )
+    width: float = param(
+        2.2, "Width of the range kernel, in sigmas of the noise.", low=1.0, high=5.0
+    )
+    speeds: ClassVar[dict[str, dict[str, Any]]] = {"veryfast": {"size": 1.0}, "fast": {"size": 1.4}}
+
+    @property
+    def halo(self) -> int:
+        """Two standard deviations."""
+        return math.ceil(2 * self.size)
+
+    def filter(self, signal: Signal, noise: NoiseTable, luma: Tensor) -> Signal:
+        """Weighted sum over the window, as a correction."""
+        pixels, radius = signal.pixels, self.halo
+        planes = pixels.shape[1]
+        sigma = self.sigma(signal, noise, luma)
+        scale = 1 / ((sigma * self.width).square() * planes).clamp(min=TINY)
+        padded = pad(pixels, radius)
+        total = torch.ones_like(signal.left)
+        moved = torch.zeros_like(pixels)
+        second = torch.zeros_like(signal.left)
+        others = torch.zeros_like(signal.left)
+        for dy in range(-radius, radius + 1):
+            for dx in range(-radius, radius + 1):
+                if dy == dx == 0:
+                    continue
+                difference = shifted(padded, dy, dx, radius) - pixels
+                near = math.exp(-0.5 * (dy * dy + dx * dx) / self.size**2)
+                distance = (difference * difference * scale).sum(1, keepdim=True)
+                weight = (distance * -0.5).exp() * near
+                total += weight
+                moved += difference * weight
+                second += distance * weight
+                others += (weight - distance * weight / planes).square()
+        moved /= total
+        first = (moved * moved * scale).sum(1, keepdim=True)
+        # derivative of the result by its own pixel: weights also follow the center's error
+        own = (1 + second / planes) / total - first / planes
+        left = colored(own.square() + others / (total * total), noise.spectrum).sqrt()
+        return Signal(pixels + moved, signal.left * left)

@@ -1,0 +1,1 @@
+"""The slot ``temporal``: noise averaged away along motion."""

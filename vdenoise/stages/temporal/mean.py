@@ -1,0 +1,185 @@
+"""Flow-aligned averaging over time, with weights that know how noisy the clip is."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from vdenoise.motion.warp import box_mean, reduce, resize, warp
+from vdenoise.picture.frame import Accuracy, Block, Signal, joined, window
+from vdenoise.stages.base import Stage, param, resize_to, subsampling
+
+# A bicubic sample between pixels carries less white noise than a pixel: this much of its
+# variance is lost, in the mean over all sub-pixel positions. Coarse grain loses less.
+_INTERPOLATION_LOSS = 0.15
+
+# Weights are smooth, so they are computed on cells of 2x2 luma pixels: a quarter of the work. A
+# plane that is subsampled already has cells of one pixel that way.
+_CELL = 2
+_GUIDE_WINDOW = (3, 3)  # cells: guides are nearly clean, so a small window tells
+_NOISY_WINDOW = {1: 7, 2: 3}  # cells of so many pixels, for the test on the noisy pixels themselves
+_GUIDE_TOLERANCE = 1.5  # guide mismatch, in noise variances, that costs a factor e of weight
+_NOISY_PENALTY = 1.5  # weight exp(-1.5 x) for x = mismatch beyond the noise, in its own units
+_DEVIATIONS = 1.5  # of the windowed mean, that are still taken for noise
+_TINY = 1e-10
+
+
+class TemporalMean(Stage):
+    """Averages each pixel with where it was and will be, following the motion.
+
+    A neighbor's weight falls where its aligned picture differs by more than the noise explains,
+    and at occlusions. What noise is left is written to the residual map for the next stage.
+    """
+
+    slot: ClassVar[str] = "temporal"
+    method: ClassVar[str] = "mean"
+    tileable: ClassVar[bool] = False
+    memory: ClassVar[float] = 3.0
+    speeds: ClassVar[dict[str, dict[str, Any]]] = {
+        "veryfast": {"radius": 1, "motion_est": "fast"},
+        "fast": {"radius": 1, "motion_est": "fast"},
+        "base": {"radius": 3, "motion_est": "better"},
+        "slow": {"radius": 5, "motion_est": "best"},
+        "veryslow": {"radius": 8, "motion_est": "best"},
+    }
+
+    radius: int = param(
+        3, "Frames looked at on each side; 0 is off, more is cleaner and slower.", low=0, high=8
+    )
+    motion_threshold: float = param(
+        50.0,
+        "How different an aligned neighbor may look and still be used; higher cleans more, "
+        "lower is safer against ghosts.",
+        low=0,
+        high=100,
+    )
+
+    motion_est: Accuracy = param(
+        "better",
+        "How motion is estimated: fast on a blurred small picture, better on a denoised one, best "
+        "down to every pixel of that.",
+    )
+
+    @property
+    def leaves(self) -> float:
+        """What it states: a mean over time knows no flats."""
+        return 1.0
+
+    @property
+    def reach(self) -> int:
+        """As many frames as the radius says."""
+        return self.radius
+
+    @property
+    def needs_motion(self) -> bool:
+        """Unless it is off."""
+        return self.radius > 0 and self.strength > 0
+
+    @property
+    def motion_accuracy(self) -> Accuracy:
+        """As the parameter says."""
+        return self.motion_est
+
+    def denoise(self, block: Block) -> Block:
+        """Average each core frame with its window."""
+        if self.radius == 0:
+            chroma = None if block.chroma is None else block.chroma[block.core]
+            return block.with_signals(block.luma[block.core], chroma)
+        merged = [self._frame(block, t) for t in range(*block.core.indices(block.frames))]
+        luma = joined([luma for luma, _ in merged])
+        assert luma is not None, "a block has a core"
+        return block.with_signals(luma, joined([c for _, c in merged if c is not None]))
+
+    def _frame(self, block: Block, t: int) -> tuple[Signal, Signal | None]:
+        """The average for block frame ``t``."""
+        motion = block.motion
+        assert motion is not None, "this stage needs motion"
+        luma = _Average(block, block.luma, t, self.strength)
+        chroma = None
+        if block.chroma is not None:
+            chroma = _Average(block, block.chroma, t, self.strength)
+        tolerance = 4.0 ** ((self.motion_threshold - 50) / 50)
+        seen = window(block.first + t, self.radius, block.shot_first, block.shot_last)
+        for k in (i - block.first for i in seen if i != block.first + t):
+            flow = motion.flow(t, k)
+            change = warp(motion.guide(k), flow).sub_(motion.guide(t)).square_()
+            change = reduce(change, luma.cell).div_(luma.variance)[0]
+            excess = box_mean(change, _GUIDE_WINDOW).sub_(2 * motion.guide_noise).clamp_(min=0)
+            doubt = excess.div_(_GUIDE_TOLERANCE)
+            difference, own_doubt = luma.look(k, flow)
+            trust = resize(motion.trust(t, k), (doubt.shape[-2], doubt.shape[-1]))
+            weight = doubt.add_(own_doubt).div_(-tolerance).exp_().mul_(trust)
+            luma.add(difference, weight)
+            if chroma is not None:
+                difference, doubt = chroma.look(k, flow)
+                weight = resize(weight, (doubt.shape[-2], doubt.shape[-1]))
+                chroma.add(difference, doubt.div_(-tolerance).exp_().mul_(weight))
+        rho = block.noise.temporal_correlation
+        return luma.signal(rho), None if chroma is None else chroma.signal(rho)
+
+
+class _Average:
+    """The weighted mean of one signal of block frame ``t``, and the noise that is left in it.
+
+    Weights and noise are kept on cells (`_CELL`); the frame itself has weight 1.
+    """
+
+    def __init__(self, block: Block, signal: Signal, t: int, strength: float) -> None:
+        self.signals, self.t = signal, t
+        self.pixels = signal.pixels[t]
+        self.factors = subsampling(block.luma.pixels, signal.pixels)
+        down, across = (_CELL if factor == 1 else 1 for factor in self.factors)
+        self.cell = (down, across)
+        self.left = signal.left[t, :, ::down, ::across]
+        self.area = max(block.noise.grain_area, 1)
+        planes = slice(0, 1) if signal is block.luma else slice(1, 3)
+        level = reduce(resize_to(block.luma.pixels[t : t + 1], signal.pixels)[0], self.cell)
+        sigma = block.noise.planes(planes).sigma_at(level[None])[0] * (self.left * strength)
+        self.variance = sigma.square_().add_(_TINY)  # (C, h, w)
+        self.total = torch.zeros_like(self.pixels)  # of weighted differences from the frame
+        self.weight = torch.ones_like(level[0])
+        self.power = torch.ones_like(level[0])
+
+    def look(self, k: int, flow: Tensor) -> tuple[Tensor, Tensor]:
+        """How frame ``k``, aligned, differs.
+
+        Returns:
+            The difference (C, H, W), and the doubt (h, w): mismatch beyond what two noisy samples
+            explain. The mean square over a window is itself uncertain, the more so the coarser the
+            grain: only what exceeds its expectation by a deviation or so counts.
+        """
+        down, across = self.factors
+        moved = warp(self.signals.pixels[k], flow, (1 / across, 1 / down))
+        difference = moved.sub_(self.pixels)
+        change = reduce(difference.square(), self.cell).div_(self.variance).mean(0)
+        size = (_NOISY_WINDOW[self.cell[0]], _NOISY_WINDOW[self.cell[1]])
+        ratio = box_mean(change, size).div_(2 - _INTERPOLATION_LOSS / self.area)
+        samples = size[0] * self.cell[0] * size[1] * self.cell[1]
+        deviation = math.sqrt(2 * self.area / samples)
+        return difference, ratio.sub_(1 + _DEVIATIONS * deviation).clamp_(min=0).mul_(
+            _NOISY_PENALTY
+        )
+
+    def add(self, difference: Tensor, weight: Tensor) -> None:
+        """Take an aligned frame's difference in, with a weight (h, w) in [0, 1]."""
+        self.total.addcmul_(difference, self._full(weight))
+        self.weight += weight
+        self.power.addcmul_(weight, weight, value=1 - _INTERPOLATION_LOSS / self.area)
+
+    def signal(self, correlation: float) -> Signal:
+        """The mean as a signal of one frame.
+
+        Noise that repeats from frame to frame averages away more slowly: the variance of a mean
+        of N samples of an AR(1) process is about (1 + rho) / (1 - rho) / N, never above 1.
+        """
+        rho = min(max(correlation, 0.0), 0.99)
+        variance = self.power / self.weight.square() * ((1 + rho) / (1 - rho))
+        share = self._full(variance.clamp_(max=1).sqrt_())
+        mean = self.total.div_(self._full(self.weight)).add_(self.pixels)
+        return Signal(mean[None], self.signals.left[self.t][None] * share)
+
+    def _full(self, cells: Tensor) -> Tensor:
+        return resize(cells, (self.pixels.shape[-2], self.pixels.shape[-1]))

@@ -1,0 +1,1 @@
+"""Clean material and the examples made of it."""

@@ -1,0 +1,216 @@
+"""The pass before the run: measure the noise, find the cuts, propose a preset and say why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from vdenoise.engine.run import Clock, Progress
+from vdenoise.engine.streams import Ahead
+from vdenoise.errors import UsageError
+from vdenoise.media.reader import OnBadFrame, Reader
+from vdenoise.noise import estimate
+from vdenoise.noise.estimate import Analysis, Analyzer
+from vdenoise.picture.color import lift
+from vdenoise.picture.frame import ClipInfo
+from vdenoise.picture.noise import NoiseProfile, ShotNoise
+
+CLEAN_CODES = 0.7  # sigma in 8-bit codes below which a clip counts as clean
+STRONG_CODES = 10.0
+# On data/val the estimator reads up to 0.2 % impulses where there are none (lettering and lamps of
+# a compressed street). With less than 6 codes of other noise the median is 4 to 12 dB better than
+# the Wiener filter on salt and pepper of 0.2 to 10 %; with more, what it leaves would weigh more.
+IMPULSES, IMPULSES_CODES = 0.004, 6.0
+REPEATING = 0.4  # lag-1 correlation; textured moving clips read up to 0.3 by mistake
+COARSE = 0.2  # share of the lowest quarter band: white noise 0.06, film grain 0.44 and more
+FILM_CHROMA = 0.45  # of the luma sigma: film grain has less, a demosaiced sensor more
+READ_AHEAD = 2
+SMALLEST_REGION = 32  # pixels each way: 16 in 4:2:0 chroma
+REGION_FRAMES = 8
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle of one frame that holds nothing but noise: ``x,y,w,h@FRAME``."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    frame: int
+
+
+def measure(
+    info: ClipInfo,
+    progress: Progress,
+    *,
+    cuts: Sequence[int] | None = None,
+    threads: int | None = None,
+    on_bad_frame: OnBadFrame = "fail",
+    deinterlace: bool = False,
+) -> Analysis:
+    """Measure a whole clip: any part of it is denoised by the same numbers.
+
+    Args:
+        info: the clip.
+        progress: told of every frame.
+        cuts: first frames of new shots where they are known; None finds them.
+        threads: decoder threads, None for one per core.
+        on_bad_frame: ``fail`` or ``repeat``.
+        deinterlace: as the run will.
+
+    Raises:
+        InputError: it cannot be read, as from the reader.
+    """
+    clock = Clock()
+    analyzer = Analyzer(cuts, str(info.path))
+    reader = Reader(info, threads=threads, on_bad_frame=on_bad_frame, deinterlace=deinterlace)
+    with reader, Ahead(clock.reading(reader, "decode"), READ_AHEAD, "decode") as ahead:
+        progress.start("measure", reader.frames)
+        for source in ahead:
+            with clock.busy("measure"), torch.inference_mode():
+                luma, chroma = lift(source.planes, info.format, info.full_range, info.curve)
+                analyzer.push(source.index, luma, chroma)
+            progress.advance(dict(clock.seconds))
+    return analyzer.finish()
+
+
+def measure_region(info: ClipInfo, region: Region) -> NoiseProfile:
+    """Noise of a rectangle that shows nothing else, from its frame and the few that follow.
+
+    Raises:
+        UsageError: the clip has no such frame or rectangle, or it is too small.
+    """
+    inside = region.x + region.width <= info.width and region.y + region.height <= info.height
+    if not inside or min(region.width, region.height) < SMALLEST_REGION:
+        raise UsageError(
+            f"The region {region.x},{region.y},{region.width},{region.height} does not fit: it "
+            f"must lie in {info.width}x{info.height} and be {SMALLEST_REGION} pixels or more each "
+            "way.",
+            "Give an even area as --region x,y,w,h@FRAME, for example 100,80,64,64@0.",
+            number=55,
+        )
+    last = max(region.frame, min(region.frame + REGION_FRAMES, info.frames or 0) - 1)
+    with Reader(info, first=region.frame, last=last) as reader:
+        frames = [lift(f.planes, info.format, info.full_range, info.curve) for f in reader]
+    return estimate.measure_region(frames, (region.x, region.y, region.width, region.height))
+
+
+def profile_from_sigma(codes: Sequence[float], info: ClipInfo) -> NoiseProfile:
+    """White noise of the sigma typed, in 8-bit codes: one for all planes, or Y,U,V."""
+    planes = info.format.color_planes
+    sigma = [code / 255 for code in codes]
+    if len(sigma) not in (1, planes):
+        raise UsageError(
+            f"--sigma names {len(sigma)} planes; the clip has {planes}.",
+            f"Give one number, or {planes}.",
+            number=56,
+        )
+    return NoiseProfile.white(*(sigma * planes if len(sigma) == 1 else sigma))
+
+
+def check_profile(profile: NoiseProfile, info: ClipInfo) -> None:
+    """See that a profile fits a clip.
+
+    Raises:
+        UsageError: it has other planes.
+    """
+    planes = info.format.color_planes
+    found = {len(shot.planes) for shot in profile.shots}
+    if found != {planes}:
+        raise UsageError(
+            f"The noise profile describes {max(found)} planes; the clip has {planes}.",
+            "Build one from a clip of the same kind: vdenoise profile build CLIP -o FILE",
+            number=57,
+        )
+
+
+def check_cuts(cuts: Sequence[int], info: ClipInfo) -> None:
+    """See that a list of cuts fits a clip.
+
+    Raises:
+        UsageError: it names frames the clip does not have.
+    """
+    beyond = [cut for cut in cuts if cut >= (info.frames or 0)]
+    if beyond:
+        raise UsageError(
+            f"The list of cuts names frame {beyond[0]}; {info.path} has {info.frames} frames.",
+            "Use the list that --write-cuts made for this clip, or --cuts auto.",
+            number=58,
+        )
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A preset and why, and what ``auto`` does differently for this clip."""
+
+    preset: str
+    reasons: tuple[str, ...]
+    values: Mapping[str, str] = field(default_factory=dict)  # as for --set
+
+
+@dataclass(frozen=True)
+class Overall:
+    """A clip's noise in a few numbers: means over its shots, weighted by their length."""
+
+    luma_codes: float
+    chroma_codes: float  # the stronger of Cb and Cr; 0 for gray
+    temporal_correlation: float
+    impulse_rate: float
+    repeat_share: float
+    coarseness: float  # share of the luma noise's energy in the lowest quarter band; white: 1/16
+
+
+def overall(profile: NoiseProfile, frames: int) -> Overall:
+    """Sum a profile up."""
+    lengths = [min(shot.last, frames - 1) - shot.first + 1 for shot in profile.shots]
+    total = max(sum(lengths), 1)
+
+    def mean(value: list[float]) -> float:
+        return sum(v * n for v, n in zip(value, lengths, strict=True)) / total
+
+    shots = profile.shots
+    return Overall(
+        luma_codes=mean([s.y.codes for s in shots]),
+        chroma_codes=mean([max((p.codes for p in s.planes[1:]), default=0.0) for s in shots]),
+        temporal_correlation=mean([s.temporal_correlation for s in shots]),
+        impulse_rate=mean([s.impulse_rate for s in shots]),
+        repeat_share=mean([s.repeat_share for s in shots]),
+        coarseness=mean([_coarseness(s) for s in shots]),
+    )
+
+
+def _coarseness(shot: ShotNoise) -> float:
+    spectrum = torch.tensor(shot.y.spectrum)
+    return float(spectrum[:4, :4].sum() / spectrum.sum().clamp(min=1e-9))
+
+
+def propose(profile: NoiseProfile, info: ClipInfo) -> Proposal:
+    """The preset that fits the measurement, and the reasons in words."""
+    noise = overall(profile, info.frames or 1)
+    levels = f"noise of {noise.luma_codes:.1f} in luma"
+    if info.format.color_planes == 3:
+        levels += f" and {noise.chroma_codes:.1f} in chroma"
+    reasons = [f"{levels} (sigma, in 8-bit codes)"]
+    strongest = max(noise.luma_codes, noise.chroma_codes)
+    if strongest < CLEAN_CODES:
+        return Proposal("auto", (*reasons, "the clip is almost clean: hardly anything will change"))
+    if noise.luma_codes < CLEAN_CODES and noise.chroma_codes >= 2 * CLEAN_CODES:
+        return Proposal("chroma", (*reasons, "luma is clean"))
+    if noise.impulse_rate > IMPULSES and noise.luma_codes < IMPULSES_CODES:
+        share = f"{100 * noise.impulse_rate:.1f} % of the pixels are impulses"
+        return Proposal("auto", (*reasons, share), {"spatial.method": "median"})
+    if noise.temporal_correlation > REPEATING:
+        reasons.append(
+            f"it repeats from frame to frame (correlation {noise.temporal_correlation:.2f}), as "
+            "noise does that went through a codec"
+        )
+        return Proposal("compression", tuple(reasons))
+    coarse = noise.luma_codes >= 2 and noise.coarseness > COARSE
+    if coarse and noise.chroma_codes < FILM_CHROMA * noise.luma_codes:
+        return Proposal("film-scan", (*reasons, "it is coarse and mostly luma, like film grain"))
+    if strongest >= STRONG_CODES:
+        return Proposal("high-iso", (*reasons, "it is strong"))
+    return Proposal("auto", tuple(reasons))
