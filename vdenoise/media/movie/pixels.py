@@ -1,7 +1,7 @@
 """Decoded frames as planar tensors and back, without a conversion that could change a sample.
 
 swscale biases colors, clips whites and resamples chroma, so samples are only ever touched in
-torch. What swscale does exactly is repacking (tested by tests/test_media_pixels.py), and that is
+torch. What swscale does exactly is repacking (tested by tests/media/test_pixels.py), and that is
 all it is used for.
 """
 

@@ -52,7 +52,7 @@ class Unclip(Stage):
     memory: ClassVar[float] = 16.0
     exempt: ClassVar[dict[str, str]] = {
         "a level shift commutes": "it moves levels, and those near an end alone",
-        "repairs its damage": "needs clipped noise and its mean: tests/test_unclip.py",
+        "repairs its damage": "needs clipped noise and its mean: tests/stages/test_unclip.py",
     }
 
     strength: float = param(

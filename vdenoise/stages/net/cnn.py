@@ -49,9 +49,9 @@ class Cnn(Stage):
     }
     exempt: ClassVar[dict[str, str]] = {
         "a level shift commutes": "a network has learned what dark and bright pictures are like",
-        "removes noise": "a network finishes what the stages before began; tests/test_cnn.py",
-        "stronger is smoother": "as above: held to it after the spatial stage, tests/test_cnn.py",
-        "says what it leaves": "a network's own error is known in the mean: tests/test_cnn.py",
+        "removes noise": "a network finishes what others began; tests/stages/test_cnn.py",
+        "stronger is smoother": "as above, after the spatial stage; tests/stages/test_cnn.py",
+        "says what it leaves": "its own error is known in the mean: tests/stages/test_cnn.py",
         "flat stays flat": "a network answers to a thousandth of full scale, not to rounding",
     }
 

@@ -1,0 +1,426 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import kills
+from tests.helpers import images
+from tests.helpers.clips import Clip, write
+from tests.helpers.rights import permissions_count
+from vdenoise import __version__, cli
+from vdenoise.batch.jobs import Job, jobs_of
+from vdenoise.batch.journal import Journal, tidy
+from vdenoise.batch.outcome import REPORT, state_of
+from vdenoise.errors import ConflictError, InputError, UsageError
+from vdenoise.ui import Reporter
+
+FAST = ("--speed", "veryfast", "--temporal-radius", "1", "--spatial", "gaussian")
+GIVEN = (*FAST, "--sigma", "5", "--cuts", "off")  # nothing is measured
+
+
+def call(*args: object) -> int:
+    return cli.status([str(arg) for arg in args])
+
+
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def named(jobs: list[Job], folder: Path) -> dict[str, str]:
+    return {str(j.source.relative_to(folder)): str(j.output.relative_to(folder)) for j in jobs}
+
+
+# -- which jobs ------------------------------------------------------------------------------
+
+
+def test_a_folder_is_mirrored(tmp_path: Path) -> None:
+    touch(tmp_path / "in", "a.mov", "x/b.MP4", "x/p.0001.exr", "x/p.0002.exr", "x/y/c.mpg")
+    touch(tmp_path / "in", "notes.txt", ".hidden.mov", ".git/d.mov", "s.jpg", "out/old_dn.mov")
+    jobs = jobs_of([str(tmp_path / "in")], tmp_path / "in" / "out", "{stem}_dn.{ext}", ())
+    assert named(jobs, tmp_path / "in") == {
+        "a.mov": "out/a_dn.mov",
+        "s.jpg": "out/s_dn.png",
+        "x/b.MP4": "out/x/b_dn.MP4",
+        "x/p.####.exr": "out/x/p_dn.####.exr",
+        "x/y/c.mpg": "out/x/y/c_dn.mkv",
+    }
+
+
+def test_globs_files_and_templates(tmp_path: Path) -> None:
+    touch(tmp_path, "s1/a.mov", "s1/b.mkv", "s2/a.mov", "s2/n_01.png", "s2/n_02.png")
+    jobs = jobs_of([str(tmp_path / "*" / "a.mov")], tmp_path / "o", "{preset}-{stem}.mkv", ())
+    assert named(jobs, tmp_path) == {
+        "s1/a.mov": "o/s1/auto-a.mkv",
+        "s2/a.mov": "o/s2/auto-a.mkv",
+    }
+    jobs = jobs_of(
+        [str(tmp_path / "s1/b.mkv"), str(tmp_path / "s2" / "*.png")],
+        tmp_path / "o",
+        "{stem}-{preset}.{ext}",
+        ("--preset", "film-scan"),
+    )
+    assert named(jobs, tmp_path) == {
+        "s1/b.mkv": "o/b-film-scan.mkv",
+        "s2/n_##.png": "o/n-film-scan.##.png",
+    }
+
+
+def test_two_clips_do_not_become_one(tmp_path: Path) -> None:
+    touch(tmp_path / "in", "a.mov", "a.mkv")
+    with pytest.raises(ConflictError, match="would both become") as caught:
+        jobs_of([str(tmp_path / "in")], tmp_path / "o", "{stem}.mkv", ())
+    assert caught.value.exit_code == 10
+    assert len(jobs_of([str(tmp_path / "in")], tmp_path / "o", "{stem}_{ext}.mkv", ())) == 2
+    with pytest.raises(UsageError, match="template"):
+        jobs_of([str(tmp_path / "in")], tmp_path / "o", "{shot}.mkv", ())
+    with pytest.raises(InputError, match="no clip"):
+        jobs_of([str(tmp_path / "in" / "*.mxf")], tmp_path / "o", "{stem}.mkv", ())
+
+
+def test_outputs_beside_the_clips_are_not_clips(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mov", "p.01.png", "p.02.png", "x/b.mov")
+    for _ in range(2):
+        jobs = jobs_of([str(tmp_path)], tmp_path, "{stem}_dn.{ext}", ())
+        assert named(jobs, tmp_path) == {
+            "a.mov": "a_dn.mov",
+            "p.##.png": "p_dn.##.png",
+            "x/b.mov": "x/b_dn.mov",
+        }
+        touch(tmp_path, "a_dn.mov", "p_dn.01.png", "p_dn.02.png", "x/b_dn.mov")
+    with pytest.raises(UsageError, match=r"a\.mov is the input itself"):
+        jobs_of([str(tmp_path)], tmp_path, "{stem}.{ext}", ())
+
+
+def test_a_template_names_what_can_be_written(tmp_path: Path) -> None:
+    touch(tmp_path / "in", "p.0001.png", "p.0002.png", "a.mov")
+    sources, out = [str(tmp_path / "in")], tmp_path / "o"
+    assert named(jobs_of(sources, out, "{stem}_{ext}.mkv", ()), tmp_path) == {
+        "in/a.mov": "o/a_mov.mkv",
+        "in/p.####.png": "o/p_png.mkv",
+    }
+    assert named(jobs_of(sources, out, "{ext}/{stem}.####.exr", ()), tmp_path) == {
+        "in/a.mov": "o/mov/a.####.exr",
+        "in/p.####.png": "o/png/p.####.exr",
+    }
+    for template in ("{stem}", "{stem}.jpg", "{stem}.txt"):
+        with pytest.raises(UsageError, match="writes no such file"):
+            jobs_of(sources, out, template, ())
+
+
+def test_a_glob_takes_sequences_with_gaps(tmp_path: Path) -> None:
+    """Whether a gap matters is each run's own question."""
+    touch(tmp_path, "p.0001.png", "p.0002.png", "p.0009.png")
+    jobs = jobs_of([str(tmp_path / "*.png")], tmp_path / "o", "{stem}.{ext}", ())
+    assert named(jobs, tmp_path) == {"p.####.png": "o/p.####.png"}
+
+
+def test_a_list_names_folders_and_globs(tmp_path: Path) -> None:
+    touch(tmp_path, "s/x/a.mov", "s/b.mov", "t/c.mov", "t/d.mov")
+    (tmp_path / "jobs.toml").write_text(
+        '[[job]]\ninput = "s"\nluma = 50\n[[job]]\ninput = "t/*.mov"\n'
+    )
+    jobs = jobs_of([str(tmp_path / "jobs.toml")], tmp_path / "o", "{stem}.{ext}", ())
+    assert named(jobs, tmp_path) == {
+        "s/b.mov": "o/b.mov",
+        "s/x/a.mov": "o/x/a.mov",
+        "t/c.mov": "o/c.mov",
+        "t/d.mov": "o/d.mov",
+    }
+    assert [job.options for job in jobs] == [("--luma", "50")] * 2 + [()] * 2
+    for text in ('input = "s"\noutput = "one.mov"\n', 'input = "s"\ndry_run = true\n'):
+        (tmp_path / "jobs.toml").write_text(f"[[job]]\n{text}")
+        with pytest.raises(UsageError, match="The job of"):
+            jobs_of([str(tmp_path / "jobs.toml")], tmp_path / "o", "{stem}.{ext}", ())
+
+
+def test_a_list_of_jobs(tmp_path: Path) -> None:
+    (tmp_path / "jobs.toml").write_text(
+        '[defaults]\npreset = "high-iso"\n[[job]]\ninput = "a.mov"\nluma = 60\n'
+        '[[job]]\ninput = "b.mov"\noutput = "x/b.mkv"\nstrict = true\n'
+        'set = {"temporal.radius" = 2}\npreset = "chroma"\n'
+    )
+    found = jobs_of(
+        [str(tmp_path / "jobs.toml")], tmp_path / "o", "{stem}_dn.{ext}", ("--crf", "9")
+    )
+    assert named(found, tmp_path) == {"a.mov": "o/a_dn.mov", "b.mov": "o/x/b.mkv"}
+    assert found[0].options == ("--crf", "9", "--preset", "high-iso", "--luma", "60")
+    assert found[1].options == (
+        *("--crf", "9", "--preset", "chroma", "--strict", "--set", "temporal.radius=2"),
+    )
+    for text in ("[[job]]\nname = 1\n", "job = 3\n", "[[jobs]]\n", "[[job\n"):
+        (tmp_path / "jobs.toml").write_text(text)
+        with pytest.raises((UsageError, InputError)):
+            jobs_of([str(tmp_path / "jobs.toml")], tmp_path / "o", "{stem}.{ext}", ())
+
+
+def test_a_wrong_option_of_one_job_stops_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    touch(tmp_path, "a.mov", "b.mov")
+    (tmp_path / "jobs.toml").write_text(
+        '[[job]]\ninput = "a.mov"\n[[job]]\ninput = "b.mov"\nlumma = 60\n'
+    )
+    assert call("batch", tmp_path / "jobs.toml", "-o", tmp_path / "o") == 2
+    hint, last = capsys.readouterr().err.splitlines()
+    assert "--lumma" in last and f"The job of {tmp_path / 'b.mov'}" in last
+    assert "vdenoise run --help" in hint and not list(tmp_path.glob("o/*_dn*"))
+
+
+def test_a_clip_that_is_not_there_stops_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(Clip("a.mkv", codec="ffv1", frames=2), tmp_path)
+    inputs = ("a.mkv", "none.mov", "none.####.exr")
+    (tmp_path / "jobs.toml").write_text("".join(f'[[job]]\ninput = "{n}"\n' for n in inputs))
+    command = ("batch", tmp_path / "jobs.toml", "-o", tmp_path / "o", *GIVEN)
+    for more in ((), ("--dry-run",)):
+        assert call(*command, *more) == 3
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert last.endswith(f"{tmp_path / 'none.mov'} does not exist (1 more like it).")
+        assert not list(tmp_path.glob("o/*_dn*"))
+    assert call(*command, "--keep-going", "--dry-run") == 0
+    assert call(*command, "--keep-going") == 8
+    assert (tmp_path / "o" / "a_dn.mkv").exists()
+    report = json.loads((tmp_path / "o" / REPORT).read_text())
+    assert report["counts"] == {"done": 1, "failed": 2}
+    assert {job.get("error") for job in report["jobs"]} == {None, "E0301"}
+
+
+# -- what is done ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Job, dict[str, Any]]:
+    """A job that was done, as a batch does it, and the parameters it was done with."""
+    source = write(Clip("in.mkv", codec="ffv1", frames=3), tmp_path)
+    job = Job(source, tmp_path / "out.mkv", GIVEN)
+    monkeypatch.setattr("sys.argv", ["vdenoise", "run", *job.arguments, "--threads", "1"])
+    assert call("run", *job.arguments, "--threads", "1") == 0
+    recipe = json.loads((tmp_path / "out.mkv.vdenoise.json").read_text())
+    return job, recipe["asked"]
+
+
+def state(job: Job, asked: dict[str, Any], **given: bool) -> str:
+    flags = {"ours": False, "overwrite": False, **given}
+    return state_of(job, asked, __version__, **flags).state
+
+
+def test_what_is_done_stays_done(made: tuple[Job, dict[str, Any]]) -> None:
+    job, asked = made
+    assert state(job, asked) == "done"
+    moved = Job(job.source, job.output, ("--threads", "2", "--progress", "none", *job.options))
+    assert state(moved, asked) == "done"
+
+
+def test_another_request_is_a_conflict(made: tuple[Job, dict[str, Any]]) -> None:
+    job, asked = made
+    other = Job(job.source, job.output, (*job.options, "--crf", "3"))
+    assert state(other, asked) == "conflict"
+    assert state(other, asked, overwrite=True) == "to do"
+    assert state(job, {**asked, "output.luma": 50.0}) == "conflict"
+    assert state_of(job, asked, "0.0", ours=False, overwrite=False).state == "conflict"
+
+
+def test_another_source_is_a_conflict(made: tuple[Job, dict[str, Any]]) -> None:
+    job, asked = made
+    data = bytearray(job.source.read_bytes())
+    data[-100] ^= 1
+    job.source.write_bytes(data)
+    assert state(job, asked) == "conflict"
+
+
+def test_a_broken_output_is_made_again(made: tuple[Job, dict[str, Any]]) -> None:
+    job, asked = made
+    job.output.write_bytes(job.output.read_bytes()[:-10])
+    assert state(job, asked) == "to do"
+    job.output.unlink()
+    assert state(job, asked) == "to do"
+
+
+def test_an_output_without_a_recipe_is_not_lost(made: tuple[Job, dict[str, Any]]) -> None:
+    job, asked = made
+    (job.output.parent / "out.mkv.vdenoise.json").unlink()
+    assert state(job, asked) == "conflict"
+    assert state(job, asked, ours=True) == "to do"
+
+
+def test_the_output_of_a_sequence_is_checked_frame_by_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pattern = images.sequence(tmp_path / "in", "png-8", frames=3)
+    job = Job(pattern, tmp_path / "q.####.png", GIVEN)
+    monkeypatch.setattr("sys.argv", ["vdenoise", "run", *job.arguments])
+    assert call("run", *job.arguments) == 0
+    asked = json.loads((tmp_path / "q.####.png.vdenoise.json").read_text())["asked"]
+    assert state(job, asked) == "done"
+    (tmp_path / "q.1002.png").unlink()
+    assert state(job, asked) == "to do"
+
+
+def test_the_journal_survives_a_line_cut_short(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path)
+    job = Job(tmp_path / "a.mov", tmp_path / "b.mov")
+    journal.write("start", job, pid=2**22 + 1)
+    with journal.path.open("a") as file:
+        file.write('{"event": "sta')
+    assert Journal.open(tmp_path).begun == {str(job.output): 2**22 + 1}
+    part = tmp_path / f".b.mov.{2**22 + 1}.abcdef.partial"
+    other = tmp_path / ".b.mov.1.abcdef.partial"
+    touch(tmp_path, part.name, other.name)
+    tidy(job, 2**22 + 1)
+    tidy(job, 1)  # alive
+    assert not part.exists() and other.exists()
+
+
+# -- from end to end -------------------------------------------------------------------------
+
+
+def test_a_batch_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clips, out = tmp_path / "in", tmp_path / "out"
+    clips.mkdir()
+    write(Clip("a.mkv", codec="ffv1", frames=3), clips)
+    (clips / "b.mkv").write_bytes(b"no clip at all")
+    images.sequence(clips / "c", "png-8", frames=2)
+    command = ("batch", clips, "-o", out, *GIVEN, "--jobs", "2", "--threads", "2")
+    assert call(*command, "--dry-run") == 0
+    assert capsys.readouterr().out.count("to do") == 3 and not out.exists()
+
+    assert call(*command, "--keep-going", "--progress", "json") == 8
+    said = capsys.readouterr().err
+    events = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    assert {e["event"] for e in events} >= {"note", "progress", "finished", "failed"}
+    last = said.splitlines()[-1]
+    assert last.startswith("vdenoise: error E0801 [exit 8] 1 of 3 clips failed")
+    assert not last.endswith("..")
+    report = json.loads((out / REPORT).read_text())
+    assert report["counts"] == {"done": 2, "failed": 1}
+    failed = next(job for job in report["jobs"] if job["state"] == "failed")
+    assert failed["error"] == "E0304" and failed["hint"] and "b.mkv" in failed["why"]
+    first = {path: path.stat().st_mtime_ns for path in out.rglob("*_dn*")}
+
+    write(Clip("b.mkv", codec="ffv1", frames=2), clips)
+    assert call(*command) == 0
+    assert "2 done already" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in first} == first
+    assert (out / "b_dn.mkv").exists() and (out / "c" / "plate_dn.1002.png").exists()
+    assert not list(out.rglob(".*"))
+
+    assert call(*command, "--luma", "50", "--keep-going") == 8
+    assert "--overwrite" in capsys.readouterr().err
+    assert call(*command, "--luma", "50") == 10
+    assert "made with other options" in capsys.readouterr().err.splitlines()[-1]
+    assert {path: path.stat().st_mtime_ns for path in first} == first
+
+
+def test_folders_that_cannot_be_made_or_read_are_errors(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    touch(tmp_path, "in/a.mov", "in/closed/b.mov", "file")
+    assert call("batch", tmp_path / "in", "-o", tmp_path / "file" / "out", *GIVEN) == 4
+    assert "Cannot make the folder" in capsys.readouterr().err.splitlines()[-1]
+    for closed in ("in/closed", "in"):
+        (tmp_path / closed).chmod(0)
+        with permissions_count():
+            assert call("batch", tmp_path / "in", "-o", tmp_path / "out", "--dry-run") == 3
+        (tmp_path / closed).chmod(0o700)
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert last.endswith(f"The folder {tmp_path / closed} may not be read.")
+
+
+def test_people_see_how_far_each_clip_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = write(Clip("a.mkv", codec="ffv1", frames=3), tmp_path)
+    monkeypatch.setattr("vdenoise.ui.reporter._OTHERS_SECONDS", 0)
+    assert call("batch", clip, "-o", tmp_path / "o", *GIVEN) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert any(line.startswith(f"{clip}: denoise: 100% (3/3), ") for line in lines)
+    assert lines[0] == "batch: 1 clip"
+
+
+def test_bars_of_clips_come_and_go(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    with Reporter("bar") as reporter:
+        reporter.other("[a].mov", "denoise", 1, 4, "2 fps")
+        reporter.other("b.mov", "measure", 3, 4, "9 fps")
+        reporter.other_ended("b.mov")
+        reporter.other("[a].mov", "denoise", 2, 4, "2 fps")
+    said = capsys.readouterr().err
+    assert said.count("[a].mov: denoise") >= 1 and "2/4" in said and "b.mov" not in said
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_watched_folder_is_done_as_clips_become_whole(
+    number: signal.Signals,
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clips, out = tmp_path / "in", tmp_path / "out"
+    clips.mkdir()
+
+    def clip_comes() -> None:
+        write(Clip("a.mkv", codec="ffv1", frames=2), clips)
+        (clips / "broken.mkv").write_bytes(b"no clip")
+        images.sequence(clips / "s", "png-8", frames=2)
+        grow()
+
+    def better_comes() -> None:
+        assert not (out / "broken_dn.mkv").exists()
+        write(Clip("broken.mkv", codec="ffv1", frames=2), clips)
+        grow()
+
+    def grow() -> None:
+        with (clips / "growing.mkv").open("ab") as file:
+            file.write(bytes(1000))
+        images.sequence(clips / "rendering", "png-8", frames=9 - len(events))
+
+    def stop() -> None:
+        assert (out / "a_dn.mkv").exists() and (out / "s" / "plate_dn.1002.png").exists()
+        assert (out / "broken_dn.mkv").exists()
+        os.kill(os.getpid(), number)
+
+    events = [clip_comes, grow, better_comes, grow, grow, stop]
+    events.reverse()
+
+    class Time:
+        """What happens between two looks."""
+
+        monotonic = staticmethod(time.monotonic)
+
+        @staticmethod
+        def sleep(seconds: float) -> None:
+            assert seconds == 5
+            events.pop()()
+
+    monkeypatch.setattr(sys.modules["vdenoise.cli.batch"], "time", Time)
+    assert call("batch", clips, "-o", out, *GIVEN, "--watch") == code
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.endswith(f"[exit {code}] Stopped: 3 clips done, and kept.")
+    names = {path.name for path in out.rglob("*") if path.is_file()}
+    assert not [name for name in names if "growing" in name or name.startswith(".")]
+    assert not (out / "rendering").exists()
+    report = json.loads((out / REPORT).read_text())
+    assert report["counts"] == {"done": 3}
+
+
+def test_killed_at_any_moment_it_goes_on_to_the_same_result(tmp_path: Path) -> None:
+    clips = tmp_path / "in"
+    clips.mkdir()
+    write(Clip("a.mkv", codec="ffv1", frames=12), clips)
+    images.sequence(clips, "png-8", frames=6)
+    wanted = {signal.SIGKILL: 1, signal.SIGTERM: 1}
+    rows = kills.check(clips, tmp_path, wanted, [*GIVEN, "--jobs", "2", "--threads", "2"])
+    assert [row for row in rows if not row.sound or row.stopped != 1 or row.ended < 1] == []

@@ -1,0 +1,1 @@
+"""What all of it promises: layers, stages, errors, options, docs, stored results."""

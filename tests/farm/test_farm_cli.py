@@ -1,0 +1,363 @@
+"""The commands as a farm starts them: exit codes, last lines, resuming, dying."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from benchmarks.segment_kills import Killing
+from tests.helpers.clips import Clip, write
+from vdenoise import cli
+from vdenoise.cli.segments import progress_lines
+from vdenoise.farm.planfile import PlanFile
+from vdenoise.farm.segments import frame_hashes
+from vdenoise.farm.split import segment_length, split
+from vdenoise.machine import process
+from vdenoise.media.probe import probe
+from vdenoise.ui import Reporter
+
+FAST = ("--speed", "veryfast", "--spatial", "gaussian")
+
+
+def call(*args: object) -> int:
+    return cli.status([str(arg) for arg in args])
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return write(Clip("in.mkv", "ffv1", frames=16, time_base=Fraction(1, 1000)), tmp_path)
+
+
+@pytest.fixture
+def plan(clip: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "plan.json"
+    assert call("plan", clip, "-o", path, "--segment-frames", 8, *FAST) == 0
+    return path
+
+
+def test_plan_run_assemble_make_what_run_makes(clip: Path, plan: Path, tmp_path: Path) -> None:
+    assert call("run", "--plan", plan, "--segments", "1") == 0
+    assert call("run", "--plan", plan, "--resume") == 0
+    assert call("farm", "assemble", "--plan", plan, "--verify") == 0
+    assert call("run", clip, "-o", tmp_path / "single.mkv", *FAST) == 0
+    joined = tmp_path / "in_dn.mkv"
+    assert list(frame_hashes([joined])) == list(frame_hashes([tmp_path / "single.mkv"]))
+    recipe = json.loads((tmp_path / "in_dn.mkv.vdenoise.json").read_text())
+    assert [part["frames"] for part in recipe["farm"]["segments"]] == [[0, 7], [8, 15]]
+    assert call("farm", "assemble", "--plan", plan) == 4  # it exists
+    assert call("farm", "assemble", "--plan", plan, "--resume") == 0  # it is this job's
+
+
+def test_a_name_that_is_not_text_works_but_on_a_farm(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As old archives have them, in Latin-1."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    odd = clip.rename(folder / os.fsdecode(b"lat\xe9in.mkv"))
+    batch = ("batch", folder, "-o", tmp_path / "out", *FAST, "--progress", "plain")
+    assert call(*batch) == 0 and call(*batch) == 0
+    assert "1 done already" in capsys.readouterr().err
+    single = tmp_path / "out" / os.fsdecode(b"lat\xe9in_dn.mkv")
+    plan = tmp_path / "plan.json"
+    assert call("plan", odd, "-o", plan, *FAST) == 0
+    assert call("run", "--plan", plan) == call("farm", "assemble", "--plan", plan) == 0
+    joined = tmp_path / single.name
+    assert list(frame_hashes([joined])) == list(frame_hashes([single]))
+    job = ("farm", "export", "--plan", plan, "--engine", "slurm", "-o", tmp_path / "job")
+    assert call(*job) == 2 and "UTF-8" in capsys.readouterr().err
+
+
+def test_measuring_later_gives_the_same_as_measuring_now(
+    clip: Path, plan: Path, tmp_path: Path
+) -> None:
+    later = tmp_path / "later.json"
+    options = ("--segment-frames", 8, "--analyze", "later", *FAST)
+    assert call("plan", clip, "-o", later, *options) == 0
+    assert call("run", "--plan", later) == 10  # not measured yet
+    for _ in range(2):  # the second finds it there
+        assert call("farm", "analyze", "--plan", later) == 0
+    for path in (plan, later):
+        assert call("run", "--plan", path, "--segments", "1") == 0
+    now, then = PlanFile.load(plan), PlanFile.load(later)
+    assert now.analysis is not None and then.analysis is None
+    reports = [next((tmp_path / f"{n}.work").glob("seg*.json")) for n in ("plan", "later")]
+    hashes = [json.loads(path.read_text())["parts"][0]["frame_hashes"] for path in reports]
+    assert hashes[0] == hashes[1]
+
+
+def test_what_is_done_is_kept_or_refused_or_done_again(
+    plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("run", "--plan", plan) == 0
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "plan.work").iterdir()}
+    assert call("run", "--plan", plan, "--segments", "0") == 4
+    assert call("run", "--plan", plan, "--resume") == 0
+    assert "already done: segment 0-1" in capsys.readouterr().err
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+    assert call("run", "--plan", plan, "--segments", "0", "--overwrite") == 0
+    changed = {path.suffix for path in before if path.stat().st_mtime_ns != before[path]}
+    assert changed == {".mkv", ".json"}
+    clips = [path.read_bytes() for path in sorted(before) if path.suffix == ".mkv"]
+    assert call("run", "--plan", plan, "--overwrite") == 0
+    assert clips == [path.read_bytes() for path in sorted(before) if path.suffix == ".mkv"]
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (("--segments", "7"), 2, "has the segments 0-1"),
+        (("--segments", "x"), 2, "does not name segments"),
+        (("--luma", "50"), 2, "luma cannot be said with --plan"),
+        (("--source", "none.mkv"), 3, "does not exist"),
+    ],
+)
+def test_mistakes_have_their_exit_codes(
+    args: tuple[str, ...], code: int, words: str, plan: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("run", "--plan", plan, *args) == code
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"vdenoise: error E{code:02d}") and words in last
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        *(("--segments", 1), ("--resume",), ("--devices", "cpu,cpu"), ("--work", "x")),
+        *(("--source", "x"), ("--allow-version-skew",)),
+    ],
+)
+def test_what_is_about_a_plan_is_not_passed_over_without_one(
+    option: tuple[object, ...], clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("run", clip, "-o", tmp_path / "out.mkv", *FAST, *option) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"vdenoise: error E0295 [exit 2] {option[0]} ")
+    assert not (tmp_path / "out.mkv").exists()
+
+
+def test_a_plan_is_not_called_as_a_clip(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("plan", clip, "-o", tmp_path / "clean.mov", *FAST) == 2
+    hint, last = capsys.readouterr().err.splitlines()
+    assert "clean.json" in hint and "--to" in hint and "E0296" in last
+    assert not (tmp_path / "clean.mov").exists()
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.png", "a"])
+def test_a_clip_that_goes_elsewhere_is_called_as_what_it_is(
+    name: str, plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("run", "--plan", plan) == 0
+    assert call("farm", "assemble", "--plan", plan, "-o", tmp_path / name) == 2
+    hint, last = capsys.readouterr().err.splitlines()[-2:]
+    assert "E0298" in last and "matroska" in last and ".mkv" in hint
+    assert not (tmp_path / name).exists()
+    assert call("farm", "assemble", "--plan", plan, "-o", tmp_path / "A.MKV") == 0
+
+
+def test_an_assemble_that_was_killed_at_its_end_is_done_again(
+    plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clip has its name, and no recipe tells of it: a farm's second try is not to fail."""
+    output = tmp_path / "in_dn.mkv"
+    assert call("run", "--plan", plan) == 0
+    output.write_bytes(b"of someone else")
+    assert call("farm", "assemble", "--plan", plan, "--resume") == 4
+    output.unlink()
+
+    def killed(*_: object) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vdenoise.farm.recipe.save", killed)
+        assert call("farm", "assemble", "--plan", plan, "--resume") == 1
+    before = list(frame_hashes([output]))
+    assert call("farm", "assemble", "--plan", plan) == 4
+    assert call("farm", "assemble", "--plan", plan, "--resume") == 0
+    assert list(frame_hashes([output])) == before and len(before) == 16
+    assert {path.suffix for path in (tmp_path / "plan.work").iterdir()} == {".mkv", ".json"}
+    output.write_bytes(b"of someone else")
+    assert call("farm", "assemble", "--plan", plan, "--resume") == 4
+
+
+def test_the_group_alone_shows_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("farm") == 0
+    said = capsys.readouterr()
+    assert "assemble" in said.out and said.err == ""
+
+
+def test_an_export_says_how_to_start_it(
+    plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "job"
+    assert call("farm", "export", "--plan", plan, "--engine", "slurm", "-o", folder) == 0
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f"sh {folder / 'submit.sh'}")
+
+
+def test_conflicts_and_missing_segments_have_codes_of_their_own(plan: Path, clip: Path) -> None:
+    assert call("farm", "assemble", "--plan", plan) == 75
+    clip.write_bytes(clip.read_bytes() + b"x")
+    assert call("run", "--plan", plan) == 10
+
+
+def test_variables_do_not_reach_a_plan(
+    plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert call("run", "--plan", plan, "--segments", "1") == 0
+    segment = next((tmp_path / "plan.work").glob("seg*.mkv"))
+    before = segment.read_bytes()
+    monkeypatch.setenv("VDENOISE_LUMA", "10")
+    monkeypatch.setenv("VDENOISE_SEED", "7")
+    assert call("run", "--plan", plan, "--segments", "1", "--overwrite") == 0
+    assert segment.read_bytes() == before
+
+
+def test_lines_of_open_job_description(
+    plan: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OPENJD_SESSION_WORKING_DIR", "/somewhere")
+    assert call("run", "--plan", plan) == 0
+    lines = capsys.readouterr().err.splitlines()
+    progress = [float(line.split()[1]) for line in lines if line.startswith("openjd_progress: ")]
+    assert progress[-1] == 100 and progress == sorted(progress)
+    assert any(line.startswith("openjd_status: segment 1: denoise") for line in lines)
+    assert all(line.startswith(("openjd_", "vdenoise: ")) for line in lines)
+    assert call("run", "--plan", plan) == 4
+    lines = capsys.readouterr().err.splitlines()
+    assert any(line.startswith("openjd_fail: E0413 [exit 4] Segment 0") for line in lines)
+    assert lines[-1].startswith("vdenoise: error E0413 [exit 4] Segment 0")
+
+
+def test_a_name_cannot_speak_to_the_farm(
+    plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OPENJD_SESSION_WORKING_DIR", "/somewhere")
+    name = tmp_path / "x\nopenjd_env: A=B\x1b.mkv"
+    assert call("run", "--plan", plan, "--source", name) == 3
+    lines = capsys.readouterr().err.splitlines()
+    assert not any(line.startswith("openjd_env") for line in lines)
+    assert "\x1b" not in "".join(lines)
+
+
+def test_events_tell_of_every_segment(plan: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("run", "--plan", plan, "--progress", "json") == 0
+    assert call("run", "--plan", plan, "--progress", "json") == 4
+    lines = capsys.readouterr().err.splitlines()
+    events = [json.loads(line) for line in lines if line.startswith("{")]
+    assert [event["segment"] for event in events if event["event"] == "segment"] == [0, 1]
+    error = events[-1]
+    assert (error["event"], error["code"], error["exit"]) == ("error", "E0413", 4)
+
+
+@pytest.mark.parametrize("style", ["plain", "json", "openjd"])
+@pytest.mark.parametrize("speed", ["base", "veryslow"])
+def test_the_logs_of_a_feature_film_in_4k_stay_small(
+    style: str,
+    speed: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What one task really prints, when every frame takes long, as often as there are tasks."""
+    frames, reach = 150_000, 4
+    length = segment_length(3840 * 2160, speed, reach)
+    tasks = len(split(0, frames - 1, length))
+    size = (32, 32)
+    clip = write(
+        Clip("in.mkv", "ffv1", size=size, frames=2 * length, time_base=Fraction(1, 1000)), tmp_path
+    )
+    plan, seconds = tmp_path / "plan.json", itertools.count(0, 6.0)
+    given = ("--segment-frames", length, "--sigma", 5, "--cuts", "off", *FAST)
+    assert call("plan", clip, "-o", plan, *given) == 0
+    lines = progress_lines(1, tasks)
+    monkeypatch.setattr("vdenoise.cli.segments.PLAN_LINES", 2 * lines)  # of a plan of 2 segments
+    monkeypatch.setattr("vdenoise.ui.reporter.time.monotonic", lambda: next(seconds))
+    capsys.readouterr()
+    assert call("run", "--plan", plan, "--segments", 1, "--resume", "--progress", style) == 0
+    said = capsys.readouterr().err
+    progress = sum("%" in line or "progress" in line for line in said.splitlines())
+    assert 2 <= progress <= lines
+    assert len(said) * tasks < 5e6
+
+
+def test_the_log_of_a_whole_feature_film_stays_small(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seconds = itertools.count(0, 6.0)
+    monkeypatch.setattr("vdenoise.ui.reporter.time.monotonic", lambda: next(seconds))
+    reporter = Reporter("json")
+    for phase in ("measure", "denoise"):
+        reporter.start(phase, 150_000)
+        for _ in range(150_000):
+            reporter.advance({"decode": 1.0, "denoise": 100.0, "encode": 1.0})
+    said = capsys.readouterr().err
+    assert said.count("\n") <= 2 * 101 and len(said) < 100_000
+
+
+def test_two_processes_share_a_list_of_segments(plan: Path, tmp_path: Path) -> None:
+    assert call("run", "--plan", plan, "--devices", "cpu,cpu", "--threads", 1) == 0
+    assert call("farm", "assemble", "--plan", plan, "--verify") == 0
+    assert probe(tmp_path / "in_dn.mkv").frames == 16
+    assert call("run", "--plan", plan, "--devices", "cpu,cpu") == 8  # they are done
+
+
+def test_a_bare_environment_is_enough(plan: Path) -> None:
+    """No HOME, no PATH, no terminal, nothing on standard input."""
+    done = subprocess.run(
+        [sys.executable, "-m", "vdenoise", "run", "--plan", plan, "--segments=0"],
+        env={"PYTHONPATH": os.environ.get("PYTHONPATH", ""), "TERM": "unknown"},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "\r" not in done.stderr and "\x1b" not in done.stderr
+
+
+def test_schedulers_say_how_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CUE_THREADS", "SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE", "NSLOTS", "NCPUS"):
+        monkeypatch.delenv(name, raising=False)
+    assert process.granted_threads() is None
+    monkeypatch.setenv("SLURM_CPUS_ON_NODE", "1")
+    assert process.granted_threads() == 1
+    monkeypatch.setenv("CUE_THREADS", "4096")
+    assert process.granted_threads() == len(os.sched_getaffinity(0))
+    monkeypatch.setenv("CUE_THREADS", "many")
+    assert process.granted_threads() == 1
+
+
+def test_old_temporaries_go_and_new_ones_stay(plan: Path, tmp_path: Path) -> None:
+    work = tmp_path / "plan.work"
+    assert call("run", "--plan", plan) == 0
+    old, new = work / ".seg_000000.mkv.1.abc.partial", work / ".seg_000001.mkv.2.def.partial"
+    for path in (old, new):
+        path.touch()
+    day_before = time.time() - 25 * 3600
+    os.utime(old, (day_before, day_before))
+    assert call("farm", "assemble", "--plan", plan) == 0
+    assert new.exists() and not old.exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
+)
+def test_killed_at_any_time_it_goes_on_where_it_was(
+    number: signal.Signals, status: int, tmp_path: Path
+) -> None:
+    """Once each here; benchmarks/segment_kills.py does it as often as one likes."""
+    killing = Killing.prepare(tmp_path, frames=24)
+    killed = killing.kill(number, seed=1)
+    assert killed.status == status
+    if number != signal.SIGKILL:
+        assert "[exit " in killed.last_line and "--resume" in killed.hint
+    found = killing.finish()
+    assert found.identical and found.broken == [] and found.strangers == []

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.engine.test_plan import CLIP
+from vdenoise.errors import UsageError
+from vdenoise.picture.noise import NoiseProfile, PlaneNoise, ShotNoise
+from vdenoise.workflows import measure
+
+
+def profile(luma: float, chroma: float, **facts: float) -> NoiseProfile:
+    planes = [PlaneNoise.white(codes / 255) for codes in (luma, chroma, chroma)]
+    coarse = facts.pop("coarse", None)
+    if coarse:
+        spectrum = tuple(
+            tuple(16.0 if max(x, y) < 4 else 0.0 for x in range(16)) for y in range(16)
+        )
+        planes[0] = planes[0].model_copy(update={"spectrum": spectrum})
+    shot = ShotNoise(first=0, last=99, y=planes[0], cb=planes[1], cr=planes[2], **facts)
+    return NoiseProfile(shots=(shot,))
+
+
+@pytest.mark.parametrize(
+    ("measured", "preset", "because"),
+    [
+        (profile(0.3, 0.2), "auto", "almost clean"),
+        (profile(5, 4), "auto", "5.0 in luma"),
+        (profile(0.4, 5), "chroma", "luma is clean"),
+        (profile(15, 12), "high-iso", "strong"),
+        (profile(5, 4, temporal_correlation=0.6), "compression", "repeats"),
+        (profile(8, 3, coarse=1), "film-scan", "film grain"),
+        (profile(3, 3, impulse_rate=0.02), "auto", "2.0 % of the pixels are impulses"),
+    ],
+)
+def test_proposals_say_why(measured: NoiseProfile, preset: str, because: str) -> None:
+    found = measure.propose(measured, CLIP)
+    assert found.preset == preset
+    assert because in "; ".join(found.reasons)
+
+
+def test_auto_takes_the_median_for_impulses_only() -> None:
+    values = measure.propose(profile(3, 3, impulse_rate=0.02), CLIP).values
+    assert values == {"spatial.method": "median"}
+    assert not measure.propose(profile(3, 3), CLIP).values
+    assert not measure.propose(profile(20, 20, impulse_rate=0.02), CLIP).values
+    # what lettering and lamps of real footage (data/val street) read as
+    assert not measure.propose(profile(3, 3, impulse_rate=0.002), CLIP).values
+
+
+def test_shots_count_by_their_length() -> None:
+    one, other = profile(2, 2).shots[0], profile(10, 10).shots[0]
+    shots = (one.model_copy(update={"last": 74}), other.model_copy(update={"first": 75}))
+    found = measure.overall(NoiseProfile(shots=shots), 100)
+    assert found.luma_codes == pytest.approx(4)
+    assert found.coarseness == pytest.approx(1 / 16)
+
+
+def test_sigma_by_hand() -> None:
+    found = measure.profile_from_sigma((5,), CLIP).shots[0]
+    assert [round(plane.codes) for plane in found.planes] == [5, 5, 5]
+    found = measure.profile_from_sigma((5, 3, 2), CLIP).shots[0]
+    assert [round(plane.codes) for plane in found.planes] == [5, 3, 2]
+    with pytest.raises(UsageError):
+        measure.profile_from_sigma((5, 3), CLIP)
+
+
+def test_a_profile_of_another_kind_of_clip_is_refused() -> None:
+    measure.check_profile(profile(1, 1), CLIP)
+    with pytest.raises(UsageError, match="1 planes"):
+        measure.check_profile(NoiseProfile.white(0.01), CLIP)
+
+
+def test_cuts_of_another_clip_are_refused() -> None:
+    measure.check_cuts((5, 99), CLIP)
+    with pytest.raises(UsageError, match="100"):
+        measure.check_cuts((5, 100), replace(CLIP, path=Path("other.mkv")))
