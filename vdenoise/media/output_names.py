@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from vdenoise.media.images.pictures import is_animated_png
 from vdenoise.media.images.sequence import HOLE, KINDS, WRITTEN, is_image, is_pattern
 from vdenoise.media.movie.codecs import CONTAINERS
 
@@ -16,12 +17,12 @@ def called(clip: Path) -> tuple[str, str, str]:
 
     ``plate.####.exr`` is ("plate", "####", "exr"). Of a movie or a single image the place is empty;
     images without a name are called as their folder. What is read and not written in its own kind
-    gets another: JPEG becomes PNG, MPEG becomes Matroska.
+    gets another: JPEG becomes PNG, MPEG and animated PNG become Matroska.
     """
     stem, hole = clip.stem, ""
     if is_pattern(clip) and (found := _NUMBERED.fullmatch(clip.stem)):
         stem, hole = found["before"] + found["after"], found["hole"]
-    if is_image(clip):
+    if is_image(clip) and not is_animated_png(clip):
         written, other = KINDS[clip.suffix.lower()] in WRITTEN, "png"
     else:
         written, other = clip.suffix.lower() in CONTAINERS, "mkv"

@@ -12,9 +12,10 @@ from av.video.stream import VideoStream
 
 from vdenoise.errors import InputError, UsageError
 from vdenoise.media.h273 import MATRICES, PRIMARIES, TRANSFERS, UNKNOWN
+from vdenoise.media.images.pictures import gif_frames, is_animated_png, is_animated_webp
 from vdenoise.media.images.reader import probe_images
 from vdenoise.media.images.sequence import OnMissing, is_image
-from vdenoise.media.inputs import display, open_input, video_of
+from vdenoise.media.inputs import display, local, open_input, video_of
 from vdenoise.media.movie import hdr
 from vdenoise.media.movie.first_frames import Peek, display_matrix, no_frames, peek_at
 from vdenoise.media.movie.index import FrameIndex, Heard, scan
@@ -50,7 +51,7 @@ def probe(
         UsageError: a rate was given for a movie, or a pattern cannot be understood.
     """
     path = Path(path)
-    if is_image(path) and not path.is_dir():
+    if is_image(path) and not path.is_dir() and not is_animated_png(path):
         return probe_images(path, on_missing=on_missing, rate=rate)
     if rate is not None:
         raise UsageError(
@@ -63,6 +64,7 @@ def probe(
         index = scan(path, heard)
         if not index.pts:
             raise no_frames(path)
+        _check_whole(path, container.format.name, len(index))
         peek = peek_at(path)
         fmt = planar_format(peek.source_format)
         if fmt is None:
@@ -73,6 +75,28 @@ def probe(
                 number=6,
             )
         return _info(path, container, stream, index, peek, fmt)
+
+
+def _check_whole(path: Path, container: str, frames: int) -> None:
+    """See that FFmpeg reads every picture of an animated image.
+
+    Raises:
+        InputError: it does not.
+    """
+    file = local(path)
+    if container == "webp_pipe" and is_animated_webp(file):
+        raise InputError(
+            f"{display(path)} is an animated WebP, which this FFmpeg cannot decode.",
+            "Turn it into a movie or a sequence of images first.",
+            number=41,
+        )
+    if container == "gif" and (held := gif_frames(file.read_bytes())) != frames:
+        raise InputError(
+            f"{display(path)} holds {held} pictures, and FFmpeg shows {frames} of them: the others "
+            "have no time of their own.",
+            "Turn it into a sequence of images first.",
+            number=42,
+        )
 
 
 def _info(

@@ -13,11 +13,27 @@ import OpenImageIO as oiio  # noqa: N813 (its own documentation calls it so)
 
 from vdenoise.errors import InputError
 from vdenoise.media.access import reading
+from vdenoise.media.images.pictures import jpeg_pictures, png_frames
 from vdenoise.media.movie.clock import timecode_of
 from vdenoise.media.movie.pixels import planar_format
 from vdenoise.picture.frame import PixelFormat
 
 LARGEST = 65535  # pixels each way; more is taken for damage
+# How OpenImageIO says that a file is whole and of a kind that it does not read.
+_UNKNOWN = re.compile(r"(?i)no support|unsupported|not supported|can ?not handle")
+# Photometric interpretations of TIFF that are no RGB and no gray; as RGB they would be converted
+# by a formula that knows nothing of inks, whites or profiles, and could not be brought back.
+_OTHER_COLOR = {
+    4: "a transparency mask",
+    5: "CMYK or other inks",
+    8: "CIE L*a*b* samples",
+    9: "ICC L*a*b* samples",
+    10: "ITU L*a*b* samples",
+    32803: "a camera's raw samples",
+    32844: "LogL samples",
+    32845: "LogLuv samples",
+    34892: "a camera's linear raw samples",
+}
 # Kinds of samples that are read, by OpenImageIO's name for them.
 NATIVE = {"uint8": np.uint8, "uint16": np.uint16, "half": np.float16, "float": np.float32}
 
@@ -91,18 +107,25 @@ def opened(path: Path) -> Any:
         size = re.search(r"claimed to be (\d+x\d+)", reason)
         if size is not None:
             raise _too_large(path, size[1])
+        if _UNKNOWN.search(reason):
+            raise _unsupported(path, f"is of a kind that is not read ({_words(path, reason)})")
         raise damaged(path, reason)
     return image
 
 
 def damaged(path: Path, reason: str) -> InputError:
     """The error for an image that cannot be decoded to its end."""
-    words = " ".join(reason.replace(f"({path}):", "").replace(str(path), "").split())
+    words = _words(path, reason)
     return InputError(
         f"{path} is damaged or cut short{f': {words}' if words else ''}.",
         "Copy or render it again, or put the frame before in its place with --on-bad-frame repeat.",
         number=8,
     )
+
+
+def _words(path: Path, reason: str) -> str:
+    """What OpenImageIO says, on one line and without the path."""
+    return " ".join(reason.replace(f"({path}):", "").replace(str(path), "").split())
 
 
 def _too_large(path: Path, size: str) -> InputError:
@@ -153,6 +176,8 @@ def layout_of(path: Path, reader: str, specs: Sequence[Any]) -> Layout:
     kind = {"openexr": "exr", "OpenEXR": "exr"}.get(reader, reader)
     if kind not in ("exr", "dpx", "tiff", "png", "jpeg"):
         raise _unsupported(path, f"is of the kind {reader}")
+    _check_one_picture(path, kind, specs)
+    _check_color_model(path, kind, specs[0])
     for spec in specs:
         if max(spec.width, spec.height) > LARGEST:
             raise _too_large(path, f"{spec.width}x{spec.height}")
@@ -185,6 +210,42 @@ def layout_of(path: Path, reader: str, specs: Sequence[Any]) -> Layout:
         names=tuple(tuple(s.channelnames) for s in specs),
         kept_apart=len(channels) < spec.nchannels or len(specs) > 1,
     )
+
+
+def _check_one_picture(path: Path, kind: str, specs: Sequence[Any]) -> None:
+    """See that a file holds one picture: of several the first would be denoised, others lost.
+
+    Raises:
+        InputError: it holds more.
+    """
+    found = 1
+    if kind in ("png", "jpeg"):
+        with reading(str(path)), path.open("rb") as file:
+            data = file.read(1 << 16 if kind == "png" else -1)
+        found = png_frames(data) if kind == "png" else jpeg_pictures(data)[0]
+    elif kind == "tiff":
+        found = len(specs)
+    if found > 1:
+        raise InputError(
+            f"{path} holds {found} pictures, and an image is denoised as one.",
+            "Bring each into a file of its own, numbered as a sequence, or make a movie of them.",
+            number=40,
+        )
+
+
+def _check_color_model(path: Path, kind: str, spec: Any) -> None:
+    """See that the samples are RGB or gray: OpenImageIO turns others into RGB by itself.
+
+    Raises:
+        InputError: they are not.
+    """
+    other = None
+    if kind == "tiff":
+        other = _OTHER_COLOR.get(int(spec.getattribute("tiff:PhotometricInterpretation") or 0))
+    elif kind == "jpeg" and str(spec.getattribute("jpeg:ColorSpace") or "") in ("CMYK", "YCCK"):
+        other = "CMYK or other inks"
+    if other is not None:
+        raise _unsupported(path, f"holds {other}")
 
 
 def _unsupported(path: Path, why: str) -> InputError:
