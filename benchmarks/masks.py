@@ -153,7 +153,7 @@ def _vdenoise(*words: str | Path) -> None:
 def _read(path: Path) -> Planes:
     info = probe(path)
     with Reader(info) as reader:
-        lifted = [lift(frame.planes, info.format, info.full_range) for frame in reader]
+        lifted = [lift(frame, info) for frame in reader]
     luma = torch.stack([luma for luma, _ in lifted])
     chroma = [chroma for _, chroma in lifted if chroma is not None]
     return luma, torch.stack(chroma) if chroma else luma.new_zeros(0)

@@ -43,7 +43,7 @@ from vdenoise.degrade import synth
 from vdenoise.media.roundtrip import compress_planes, to_planes
 from vdenoise.noise.bands import BANDS, by_band
 from vdenoise.noise.estimate import Analyzer
-from vdenoise.picture.color import lift
+from vdenoise.picture.color import lift_planes
 from vdenoise.picture.dct import dct_matrix
 from vdenoise.picture.frame import PixelFormat
 from vdenoise.picture.noise import SPECTRUM, ShotNoise
@@ -132,7 +132,9 @@ def stored(rgb: Tensor, crf: int | None) -> Planes:
     planes = [to_planes(x.clamp(0, 1)) for x in rgb]
     if crf is not None:
         planes = compress_planes(planes, "x264", crf)
-    lifted = [lift([torch.from_numpy(p) for p in frame], FORMAT, False) for frame in planes]
+    lifted = [
+        lift_planes([torch.from_numpy(p) for p in frame], FORMAT, False, None) for frame in planes
+    ]
     return [(luma, chroma) for luma, chroma in lifted if chroma is not None]
 
 

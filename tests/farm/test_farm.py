@@ -311,7 +311,7 @@ def test_with_a_noise_profile_of_each_segment_all_frames_differ(job: Job, tmp_pa
     analyzer = Analyzer((), str(job.source))
     with Reader(job.info, first=first, last=last) as reader:
         for frame in reader:
-            luma, chroma = lift(frame.planes, job.info.format, job.info.full_range)
+            luma, chroma = lift(frame, job.info)
             analyzer.push(frame.index, luma, chroma)
     own = analysis_of(job).model_copy(update={"profile": analyzer.finish().profile})
     report = run_segment(job, 0, Quiet(), device="cpu", analysis=own)

@@ -34,7 +34,7 @@ def pass_through(
         ) as writer,
     ):
         for frame in reader:
-            luma, chroma = lift(frame.planes, info.format, info.full_range)
+            luma, chroma = lift(frame, info)
             planes = apply_correction(
                 frame.planes,
                 torch.zeros_like(luma),

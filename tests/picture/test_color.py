@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from vdenoise.picture.color import CB_SCALE, CR_SCALE, lift
+from vdenoise.picture.color import CB_SCALE, CR_SCALE, lift_planes
 from vdenoise.picture.frame import PixelFormat
 from vdenoise.picture.samples import apply_correction, tpdf
 
@@ -46,7 +46,7 @@ def codes(fmt: PixelFormat, height: int = 37, width: int = 53) -> tuple[torch.Te
 
 
 def zeros(fmt: PixelFormat, planes: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-    luma, chroma = lift(planes, fmt, False)
+    luma, chroma = lift_planes(planes, fmt, False, None)
     return torch.zeros_like(luma), None if chroma is None else torch.zeros_like(chroma)
 
 
@@ -67,7 +67,7 @@ def test_no_correction_is_the_identity(fmt: PixelFormat, full: bool) -> None:
 @pytest.mark.parametrize("fmt", FORMATS, ids=lambda fmt: fmt.name)
 def test_luma_alone_leaves_chroma_and_alpha_alone(fmt: PixelFormat) -> None:
     planes = codes(fmt)
-    luma, _ = lift(planes, fmt, False)
+    luma, _ = lift_planes(planes, fmt, False, None)
     result = apply_correction(planes, torch.full_like(luma, 0.05), None, fmt, False)
     assert not torch.equal(result[0], planes[0])
     if fmt.family == "yuv":
@@ -80,7 +80,7 @@ def test_luma_alone_leaves_chroma_and_alpha_alone(fmt: PixelFormat) -> None:
 @pytest.mark.parametrize("fmt", FORMATS, ids=lambda fmt: fmt.name)
 def test_a_correction_moves_codes_by_its_size_and_stays_legal(fmt: PixelFormat, full: bool) -> None:
     planes = codes(fmt)
-    luma, chroma = lift(planes, fmt, full)
+    luma, chroma = lift_planes(planes, fmt, full, None)
     result = apply_correction(
         planes,
         torch.full_like(luma, 0.25),
@@ -99,11 +99,11 @@ def test_nominal_black_and_white() -> None:
     fmt = BY_NAME["yuv422p10le"]
     y = torch.tensor([[64, 940]], dtype=torch.uint16)
     c = torch.tensor([[512]], dtype=torch.uint16)
-    luma, chroma = lift((y, c, c), fmt, False)
+    luma, chroma = lift_planes((y, c, c), fmt, False, None)
     assert torch.allclose(luma.flatten(), torch.tensor([0.0, 1.0]), atol=1e-6)
     assert chroma is not None and chroma.abs().max() == 0
     c = torch.tensor([[64]], dtype=torch.uint16)
-    _, chroma = lift((y, c, c), fmt, False)
+    _, chroma = lift_planes((y, c, c), fmt, False, None)
     assert chroma is not None and torch.allclose(chroma, torch.tensor(-0.5))
 
 
@@ -112,7 +112,10 @@ def test_rgb_correction_inverts_the_analysis(name: str) -> None:
     fmt = BY_NAME[name]
     a = codes(fmt)
     b = tuple(plane.roll(3, 1) for plane in a)
-    (luma_a, chroma_a), (luma_b, chroma_b) = lift(a, fmt, True), lift(b, fmt, True)
+    (luma_a, chroma_a), (luma_b, chroma_b) = (
+        lift_planes(a, fmt, True, None),
+        lift_planes(b, fmt, True, None),
+    )
     assert chroma_a is not None and chroma_b is not None
     result = apply_correction(a, luma_b - luma_a, chroma_b - chroma_a, fmt, True)
     for got, wanted in zip(result, b, strict=True):
@@ -122,7 +125,7 @@ def test_rgb_correction_inverts_the_analysis(name: str) -> None:
 def test_rgb_analysis_is_bt709() -> None:
     fmt = BY_NAME["gbrp"]
     g, b, r = (torch.tensor([[v]], dtype=torch.uint8) for v in (51, 102, 204))
-    luma, chroma = lift((g, b, r), fmt, True)
+    luma, chroma = lift_planes((g, b, r), fmt, True, None)
     y = 0.2126 * 0.8 + 0.7152 * 0.2 + 0.0722 * 0.4
     assert chroma is not None
     assert luma.item() == pytest.approx(y, abs=1e-6)
@@ -210,7 +213,7 @@ def test_denser_chroma_is_interpolated_in_place(location: str, exact_rows: bool)
 def test_floating_point_samples_are_kept_and_never_clipped() -> None:
     fmt = PixelFormat("gbrpf16le", "rgb", 16, floating=True)
     planes = tuple(torch.linspace(-2, 60, 48).view(6, 8).to(torch.float16) for _ in range(3))
-    luma, chroma = lift(planes, fmt, True)
+    luma, chroma = lift_planes(planes, fmt, True, None)
     assert luma.max() > 50 and luma.min() < -1
     same = apply_correction(planes, torch.zeros_like(luma), torch.zeros_like(chroma), fmt, True)
     assert all(torch.equal(a, b) for a, b in zip(same, planes, strict=True))

@@ -14,20 +14,24 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional
 
+from tests.helpers import images
 from vdenoise import cli
 from vdenoise.chain.presets import load
 from vdenoise.chain.resolve import Layer, resolve
 from vdenoise.degrade import synth
 from vdenoise.errors import UsageError, VerifyError
 from vdenoise.media.probe import probe
+from vdenoise.media.reader import Reader
 from vdenoise.media.roundtrip import to_planes
 from vdenoise.nets import build
 from vdenoise.nets.base import Network
 from vdenoise.nets.models import find
+from vdenoise.picture.color import lift
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.stages.base import Stage
 from vdenoise.training.adapting import adapt as adapting
 from vdenoise.training.adapting.noise_bank import SIDE, collect
+from vdenoise.training.adapting.views import read
 from vdenoise.training.checkpoint import save_weights
 from vdenoise.training.material.degrade import true_noise
 
@@ -124,6 +128,24 @@ def test_neighbors_and_noise_drawn_anew_must_agree() -> None:
     assert not adapting.Check(False, 0.1, 1.5, 1.0).better
     assert adapting.Check(True, 0.1, -3.0, 1.0).better
     assert not adapting.Check(True, 0.01, 3.0, 1.0).better
+
+
+def test_linear_images_are_learned_from_behind_the_curve_they_are_measured_behind(
+    tmp_path: Path,
+) -> None:
+    rng = np.random.default_rng(1)
+    ramp = np.linspace(0.01, 2, 96)[None, :, None] * np.ones((96, 1, 3))
+    for n in range(2):
+        samples = (ramp + rng.normal(0, 0.02, ramp.shape)).astype(np.float32)
+        images.write(tmp_path / f"plate.{n:04}.exr", samples, "float")
+    info = probe(tmp_path / "plate.####.exr")
+    assert info.curve is not None
+    luma, chroma = read(info, 0, 2, np.random.default_rng(0))
+    with Reader(info) as reader:
+        for n, frame in enumerate(reader):
+            wanted = lift(frame, info)
+            assert torch.equal(luma[n], wanted[0])
+            assert wanted[1] is not None and torch.equal(chroma[n], wanted[1])
 
 
 def test_a_careless_network_learns_from_unseen_neighbors(

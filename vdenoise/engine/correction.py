@@ -46,8 +46,7 @@ Done = tuple[SourceFrame, tuple[Tensor, ...], Mapping[str, Tensor]]
 def lifted(source: SourceFrame, plan: Plan, mattes: Mattes) -> Frame:
     """A decoded frame as the first stage finds it, on the plan's device."""
     with torch.inference_mode():
-        planes = [plane.to(plan.device) for plane in source.planes]
-        luma, chroma = lift(planes, plan.info.format, plan.info.full_range, plan.info.curve)
+        luma, chroma = lift(source, plan.info, plan.device)
         luma = luma[None]
         chroma = None if chroma is None else chroma[None]
         return Frame(

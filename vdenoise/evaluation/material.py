@@ -94,5 +94,5 @@ def _movie(path: Path, frames: int | None) -> Tensor:
     info = probe(path)
     last = None if frames is None else min(frames, info.frames or frames) - 1
     with Reader(info, first=0, last=last) as reader:
-        lifted = [lift(frame.planes, info.format, info.full_range) for frame in reader]
+        lifted = [lift(frame, info) for frame in reader]
     return torch.cat([joined_rgb(y[None], None if c is None else c[None]) for y, c in lifted])

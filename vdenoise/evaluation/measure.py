@@ -191,7 +191,7 @@ def run_chain(
     analyzer = Analyzer(None, "evaluation")
     with torch.inference_mode():
         for source in sources:
-            analyzer.push(source.index, *lift(source.planes, info.format, info.full_range))
+            analyzer.push(source.index, *lift(source, info))
     found = analyzer.finish()
     values = propose(found.profile, info).values if profile is None else {}
     resolved = chain(values)

@@ -15,7 +15,7 @@ from vdenoise.degrade import synth
 from vdenoise.errors import UsageError
 from vdenoise.media.roundtrip import compress_planes, to_planes
 from vdenoise.nets.color import to_rgb
-from vdenoise.picture.color import CB_SCALE, CR_SCALE, KB, KG, KR, lift
+from vdenoise.picture.color import CB_SCALE, CR_SCALE, KB, KG, KR, lift_planes
 from vdenoise.picture.frame import PixelFormat
 from vdenoise.picture.noise import NoiseProfile
 
@@ -186,7 +186,7 @@ def _encoded(rgb: Tensor, form: Form) -> list[Planes]:
 def decoded(planes: Sequence[Planes], form: Form) -> Tensor:
     """Planes of each frame to R'G'B' (T, 3, H, W), clipped to [0, 1]."""
     fmt = _FORMATS[form]
-    lifted = [lift(frame, fmt, form != "420") for frame in planes]
+    lifted = [lift_planes(frame, fmt, form != "420", None) for frame in planes]
     return torch.cat([joined_rgb(y[None], None if c is None else c[None]) for y, c in lifted])
 
 

@@ -18,7 +18,7 @@ from vdenoise.errors import OutputError
 from vdenoise.filmgrain.fit import GrainFit, resized
 from vdenoise.filmgrain.params import NO_GRAIN, GrainParams, grain_seed
 from vdenoise.machine.files import write_text
-from vdenoise.picture.color import lift
+from vdenoise.picture.color import lift_planes
 from vdenoise.picture.frame import ClipInfo, PixelFormat, SourceFrame
 from vdenoise.picture.samples import apply_correction, to_yuv
 
@@ -82,7 +82,8 @@ class GrainTable:
             source, planes = (to_yuv(each, out, self._written) for each in (source, planes))
             fmt = out = self._written
             full_range = False
-        return lift(source, fmt, full_range), lift(planes, out, full_range), full_range
+        before = lift_planes(source, fmt, full_range, None)
+        return before, lift_planes(planes, out, full_range, None), full_range
 
     @cached_property
     def _params(self) -> list[tuple[int, GrainParams | None]]:

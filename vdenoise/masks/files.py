@@ -19,7 +19,7 @@ from vdenoise.masks.shapes import shape
 from vdenoise.masks.spec import SHAPES, MaskSpec
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
-from vdenoise.picture.color import lift
+from vdenoise.picture.color import lift_planes
 from vdenoise.picture.frame import ClipInfo, PixelFormat, SourceFrame
 
 Planes = tuple[Tensor, ...]  # one frame of a mask as decoded
@@ -163,9 +163,9 @@ def _level(planes: Planes, info: ClipInfo, *, alpha: bool) -> Tensor:
     """(H, W) in [0, 1]: black is outside, white inside. Alpha is always full range."""
     fmt = info.format
     if fmt.family == "rgb" and not alpha:
-        return lift(planes, fmt, info.full_range)[0][0].clamp_(0, 1)
+        return lift_planes(planes, fmt, info.full_range, None)[0][0].clamp_(0, 1)
     full = alpha or info.full_range
-    return lift(planes[:1], _gray(fmt), full)[0][0].clamp_(0, 1)
+    return lift_planes(planes[:1], _gray(fmt), full, None)[0][0].clamp_(0, 1)
 
 
 @lru_cache

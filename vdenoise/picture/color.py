@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vdenoise.picture.frame import Curve, PixelFormat
+from vdenoise.picture.frame import ClipInfo, Curve, PixelFormat, SourceFrame
 
 # Rec. ITU-R BT.709-6, item 3.2 and 3.3
 KR, KG, KB = 0.2126, 0.7152, 0.0722
@@ -62,16 +62,33 @@ def _height(curve: Curve) -> float:
 
 
 def lift(
-    planes: Sequence[Tensor], fmt: PixelFormat, full_range: bool, curve: Curve | None = None
+    frame: SourceFrame, info: ClipInfo, device: torch.device | str = "cpu"
 ) -> tuple[Tensor, Tensor | None]:
-    """Decoded planes to float32 working planes.
+    """A decoded frame to float32 working planes, as every stage and measurement has them.
+
+    Args:
+        frame: of the clip.
+        info: says how its samples are meant: layout, range, and the curve of scene-linear ones.
+        device: where the result is wanted.
+
+    Returns:
+        As :func:`lift_planes`.
+    """
+    planes = [plane.to(device) for plane in frame.planes]
+    return lift_planes(planes, info.format, info.full_range, info.curve)
+
+
+def lift_planes(
+    planes: Sequence[Tensor], fmt: PixelFormat, full_range: bool, curve: Curve | None
+) -> tuple[Tensor, Tensor | None]:
+    """Planes that belong to no decoded frame, to float32 working planes; else see :func:`lift`.
 
     Args:
         planes: one (H, W) tensor for each plane of ``fmt``, color planes first; RGB in FFmpeg's
             order G, B, R.
         fmt: their layout.
         full_range: whether codes fill the whole range.
-        curve: bends each sample first; for scene-linear RGB and gray.
+        curve: bends each sample first; of scene-linear RGB and gray, None for all else.
 
     NaN and infinity become the mean of the finite samples around them.
 

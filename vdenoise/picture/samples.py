@@ -47,7 +47,7 @@ def apply_correction(
     is handed on as it is. Alpha passes through, and so do NaN and infinity.
 
     Args:
-        planes: the decoded planes, as for :func:`vdenoise.picture.color.lift`; never changed.
+        planes: the decoded planes, as for `picture.color.lift_planes`; never changed.
         d_luma: (1, H, W) in working units, or None for no change.
         d_chroma: (2, h, w) in working units, or None for no change.
         fmt: layout of ``planes``.
@@ -56,7 +56,7 @@ def apply_correction(
             4:4:4), which is interpolated.
         dither_seed: (seed, frame index) of the dither before rounding; None rounds only.
         chroma_location: where 4:2:0 chroma sits ("left", "center" or "topleft"), for denser chroma.
-        curve: as for :func:`vdenoise.picture.color.lift`; the correction is one of bent samples.
+        curve: as for `picture.color.lift_planes`; the correction is one of bent samples.
         limit: most that any sample may move, in 8-bit codes; 0 is no limit. Whole codes of the
             source's depth, so that rounding cannot pass it.
 

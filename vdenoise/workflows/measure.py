@@ -71,7 +71,7 @@ def measure(
         progress.start("measure", reader.frames)
         for source in ahead:
             with clock.busy("measure"), torch.inference_mode():
-                luma, chroma = lift(source.planes, info.format, info.full_range, info.curve)
+                luma, chroma = lift(source, info)
                 analyzer.push(source.index, luma, chroma)
             progress.advance(dict(clock.seconds))
     return analyzer.finish()
@@ -94,7 +94,7 @@ def measure_region(info: ClipInfo, region: Region) -> NoiseProfile:
         )
     last = max(region.frame, min(region.frame + REGION_FRAMES, info.frames or 0) - 1)
     with Reader(info, first=region.frame, last=last) as reader:
-        frames = [lift(f.planes, info.format, info.full_range, info.curve) for f in reader]
+        frames = [lift(frame, info) for frame in reader]
     return estimate.measure_region(frames, (region.x, region.y, region.width, region.height))
 
 

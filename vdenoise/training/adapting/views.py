@@ -137,7 +137,7 @@ def read(info: ClipInfo, first: int, frames: int, rng: np.random.Generator) -> P
     luma, chroma = [], []
     with Reader(info, first=first, last=first + frames - 1) as reader:
         for frame in reader:
-            y, c = lift(frame.planes, info.format, info.full_range)
+            y, c = lift(frame, info)
             assert c is not None, "clips without color were refused"
             down, across = (
                 round_up(a, b) // b for a, b in zip(y.shape[-2:], c.shape[-2:], strict=True)

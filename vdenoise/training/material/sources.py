@@ -209,7 +209,7 @@ def decoded(source: Source) -> np.ndarray:
     frames = []
     with Reader(info) as reader:
         for frame in reader:
-            luma, chroma = lift(frame.planes, info.format, info.full_range)
+            luma, chroma = lift(frame, info)
             frames.append(_eight_bit(to_rgb(luma, chroma)))
     return np.stack(frames)
 
