@@ -14,8 +14,10 @@ from torch import Tensor
 
 from vdenoise.engine.plan import Plan
 from vdenoise.masks.files import Mattes, Planes
+from vdenoise.noise.bars import Bars, without_bars
 from vdenoise.picture.color import lift
 from vdenoise.picture.frame import Signal, SourceFrame
+from vdenoise.picture.noise import NoiseProfile
 from vdenoise.picture.samples import apply_correction
 from vdenoise.stages.base import resize_to
 
@@ -76,20 +78,23 @@ def cleaned(frame: Frame, plan: Plan) -> Frame:
     return replace(frame, luma=luma, chroma=chroma, averaged=None, clean=clean)
 
 
-def finished(frame: Frame, plan: Plan) -> Done:
-    """A frame behind the last stage: the source samples plus what the chain changed."""
+def finished(frame: Frame, plan: Plan, profile: NoiseProfile) -> Done:
+    """A frame behind the last stage: the source samples plus what the chain changed, which is
+    nothing in bars."""
     with torch.inference_mode():
         maps = {**frame.maps, "confidence": 1 - frame.luma.left}
-        return frame.source, _corrected(frame, plan), maps
+        bars = Bars(*profile.at(frame.index).bars)
+        return frame.source, _corrected(frame, plan, bars), maps
 
 
-def _corrected(frame: Frame, plan: Plan) -> tuple[Tensor, ...]:
+def _corrected(frame: Frame, plan: Plan, bars: Bars) -> tuple[Tensor, ...]:
     info, chain = plan.info, plan.chain
     luma, chroma = _masked(frame)
-    d_luma = _correction(luma, frame.lifted[0])
+    before = frame.lifted[0]
+    d_luma = _correction(luma, before, before, bars)
     d_chroma = None
     if chroma is not None and frame.lifted[1] is not None:
-        d_chroma = _correction(chroma, frame.lifted[1])
+        d_chroma = _correction(chroma, frame.lifted[1], before, bars)
     planes = apply_correction(
         [plane.to(plan.device) for plane in frame.source.planes],
         d_luma,
@@ -117,6 +122,6 @@ def _masked(frame: Frame) -> tuple[Tensor, Tensor | None]:
     return luma_start + gate * (luma - luma_start), chroma
 
 
-def _correction(pixels: Tensor, before: Tensor) -> Tensor | None:
+def _correction(pixels: Tensor, before: Tensor, luma: Tensor, bars: Bars) -> Tensor | None:
     """(C, H, W), or None where nothing changes: those planes are not touched at all."""
-    return None if pixels is before else pixels[0] - before[0]
+    return None if pixels is before else without_bars(pixels[0] - before[0], luma, bars)

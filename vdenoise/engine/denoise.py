@@ -72,7 +72,7 @@ def with_maps(
             frames = _through(step, groups, plan, profile, motions, mattes, pool)
         if not removed:
             frames = (cleaned(frame, plan) for frame in frames)
-        yield from mapped(partial(finished, plan=plan), frames, pool, plan.workers)
+        yield from mapped(partial(finished, plan=plan, profile=profile), frames, pool, plan.workers)
 
 
 @contextlib.contextmanager

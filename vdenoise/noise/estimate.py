@@ -7,28 +7,28 @@ when the clip has ended each shot's samples are put together (`vdenoise.noise.le
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-import torch
 from torch import Tensor
-from torch.nn import functional
 
 from vdenoise.motion.cuts import CutFinder
+from vdenoise.noise.bars import Bars, bars_of, common_bars
 from vdenoise.noise.fit import Sample, fit_shot
-from vdenoise.noise.pairs import PlaneBlocks, compare
-from vdenoise.noise.shifts import Shift, motion_between
-from vdenoise.picture.noise import NoiseProfile, PlaneNoise, ShotNoise
-from vdenoise.settings.text import counted
+from vdenoise.noise.sampling import light, one_thread, ratios, sample
+from vdenoise.noise.shots import filled, notes_on
+from vdenoise.picture.noise import NoiseProfile, ShotNoise
 
 EARLY = (1, 2, 4, 6)  # frames after a (suspected) cut at which noise is measured ...
 EVERY = 24  # ... and then at least this many frames apart,
 GROWTH = 8  # or an eighth of the shot so far, so that long shots stay affordable
+SPARE = 24  # more of them where light or noise change:
+BRIGHTER, ROUGHER = 1.12, 1.2  # times the level or the roughness at the last one
 SUSPECT = 0.2  # thumbnail mismatch after which the early frames are sampled again
 _REPEAT_SHARE = 0.2  # of the usual change between frames: less is a repeat ...
 _REPEAT_MOST = 0.5 / 255  # ... if it is also less than this
+_CODE = 1 / 255
 _STRIDE = 4  # pixels between those that the change between frames is measured on
 
 
@@ -60,6 +60,9 @@ class Analyzer:
     _last: int = field(default=-1, init=False)
     _since: int = field(default=0, init=False)  # frame of the last suspected cut
     _next: int = field(default=0, init=False)  # where to sample when the early frames are done
+    _light: tuple[float, float] = field(default=(0.0, 0.0), init=False)  # at the last sample
+    _spare: int = field(default=0, init=False)  # samples left for light that changes
+    _bars: dict[int, Bars | None] = field(default_factory=dict, init=False)
     _changes: dict[int, float] = field(default_factory=dict, init=False)
     _samples: list[Sample] = field(default_factory=list, init=False)
     _stills: list[Sample] = field(default_factory=list, init=False)
@@ -72,29 +75,42 @@ class Analyzer:
             luma: (1, H, W) in the working representation, any device.
             chroma: (2, h, w) or None.
         """
-        with _one_thread():
+        with one_thread():
             self._push(index, luma.float().cpu(), chroma)
 
     def _push(self, index: int, luma: Tensor, chroma: Tensor | None) -> None:
         jump = self._finder.push(index, luma)
+        bars = self._bars[index] = bars_of(luma[0])
         if self._previous is None:
-            self._first = self._since = self._next = index
-            self._still(index, luma, chroma)
+            self._first = index
+            self._begin(index, luma, chroma)
         else:
             assert index == self._previous[0] + 1, "frames arrive in order"
             self._changes[index] = _change(luma, self._previous[1])
             fresh = index - self._since > EARLY[-1]  # a picture of noise alone always jumps
-            if (jump >= SUSPECT and fresh) or (self.cuts is not None and index in self.cuts):
-                self._since = self._next = index
-                self._still(index, luma, chroma)
-            if self._wanted(index):
-                self._pair(index, luma, chroma)
+            appears = bars is not None and self._bars[index - 1] is None
+            cut = self.cuts is not None and index in self.cuts
+            if (jump >= SUSPECT and fresh) or appears or cut:
+                self._begin(index, luma, chroma)
+            now = light(luma)
+            if bars is not None and self._wanted(index, now):
+                self._pair(index, luma, chroma, bars)
+                self._light = now
         self._previous = (index, luma, chroma)
         self._last = index
 
+    def _begin(self, index: int, luma: Tensor, chroma: Tensor | None) -> None:
+        """Here a shot may begin: measure this frame alone, and often behind it."""
+        self._since = self._next = index
+        self._spare = SPARE
+        self._light = light(luma)
+        bars = self._bars[index]
+        if bars is not None:
+            self._stills.append(sample(index, luma, chroma, None, None, bars))
+
     def finish(self) -> Analysis:
         """Put together what was seen; at least one frame must have been pushed."""
-        with _one_thread():
+        with one_thread():
             return self._finish()
 
     def _finish(self) -> Analysis:
@@ -111,27 +127,30 @@ class Analyzer:
             repeats += again
             pairs = [s for s in self._samples if first < s.index <= last and s.index not in again]
             stills = [s for s in self._stills if first <= s.index <= last]
-            shots.append(fit_shot(first, last, pairs, stills, len(again)))
-        profile = NoiseProfile(source=self.source, shots=_fill(shots, starts, ends))
-        notes = _notes(profile, repeats)
+            bars = common_bars(self._bars[i] for i in range(first, last + 1))
+            shots.append(fit_shot(first, last, pairs, stills, len(again), bars))
+        profile = NoiseProfile(source=self.source, shots=filled(shots, starts, ends))
+        notes = notes_on(profile, repeats)
         frames = self._last - self._first + 1
         return Analysis(profile, cuts, tuple(repeats), frames, notes)
 
-    def _wanted(self, index: int) -> bool:
+    def _wanted(self, index: int, now: tuple[float, float]) -> bool:
         """Whether to measure here; a function of the frames so far, never of time or memory."""
         age = index - self._since
+        if age in EARLY:
+            return True
         if age > EARLY[-1] and index >= self._next:
             self._next = index + max(EVERY, age // GROWTH)
             return True
-        return age in EARLY
+        if self._spare and _differs(now, self._light):
+            self._spare -= 1
+            return True
+        return False
 
-    def _pair(self, index: int, luma: Tensor, chroma: Tensor | None) -> None:
+    def _pair(self, index: int, luma: Tensor, chroma: Tensor | None, bars: Bars) -> None:
         assert self._previous is not None
         _, before, chroma_before = self._previous
-        self._samples.append(sample(index, luma, chroma, before, chroma_before))
-
-    def _still(self, index: int, luma: Tensor, chroma: Tensor | None) -> None:
-        self._stills.append(sample(index, luma, chroma, None, None))
+        self._samples.append(sample(index, luma, chroma, before, chroma_before, bars))
 
     def _repeats(self, first: int, last: int) -> list[int]:
         """Frames of a shot that hardly differ from the one before, against the shot's usual."""
@@ -139,43 +158,6 @@ class Analyzer:
         moving = [c for c in changes.values() if c > 0]
         limit = min(_REPEAT_SHARE * median(moving), _REPEAT_MOST) if moving else 0.0
         return [i for i, c in changes.items() if c <= limit]
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep torch on one thread: small matrices gain nothing from more, and lose on a busy machine.
-
-    Sums are then taken in one order, so that a profile does not depend on the number of cores.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def sample(
-    index: int,
-    luma: Tensor,
-    chroma: Tensor | None,
-    luma_before: Tensor | None,
-    chroma_before: Tensor | None,
-) -> Sample:
-    """Measure a frame against the one before, or alone where that is None."""
-    shift = Shift(torch.zeros(2, 1, 1))
-    if luma_before is not None:
-        shift = motion_between(luma, luma_before)
-    before = None if luma_before is None else luma_before[0]
-    planes: list[PlaneBlocks | None] = [compare(luma[0], before, luma[0], shift, (1, 1))]
-    if chroma is not None:
-        chroma = chroma.float().cpu()
-        ratio = _ratios(luma, chroma)
-        levels = functional.avg_pool2d(luma[None], ratio, ceil_mode=True)[0, 0]
-        for c in range(2):
-            other = None if chroma_before is None else chroma_before[c].float().cpu()
-            planes.append(compare(chroma[c], other, levels, shift, ratio))
-    return Sample(index, tuple(planes))
 
 
 def measure_region(
@@ -194,7 +176,7 @@ def measure_region(
         part = luma[:, y : y + height, x : x + width]
         part_chroma = None
         if chroma is not None:
-            ry, rx = _ratios(luma, chroma)
+            ry, rx = ratios(luma, chroma)
             rows = slice(y // ry, -(-(y + height) // ry))
             columns = slice(x // rx, -(-(x + width) // rx))
             part_chroma = chroma[:, rows, columns]
@@ -205,62 +187,14 @@ def measure_region(
     )
 
 
-def _ratios(luma: Tensor, chroma: Tensor) -> tuple[int, int]:
-    """Luma pixels per chroma pixel, down and across; odd sizes are rounded up in chroma."""
-    down, across = (
-        1 << (-(-a // b) - 1).bit_length()
-        for a, b in zip(luma.shape[-2:], chroma.shape[-2:], strict=True)
-    )
-    return down, across
+def _differs(now: tuple[float, float], then: tuple[float, float]) -> bool:
+    """Whether light or roughness are not what they were."""
+    more, less = (max(now[0], then[0]), min(now[0], then[0]))
+    if more > BRIGHTER * less + _CODE:
+        return True
+    return max(now[1], then[1]) > ROUGHER * min(now[1], then[1]) + _CODE / 4
 
 
 def _change(a: Tensor, b: Tensor) -> float:
     """Mean absolute difference of two frames on a coarse grid of pixels."""
     return (a[0, ::_STRIDE, ::_STRIDE] - b[0, ::_STRIDE, ::_STRIDE]).abs().mean().item()
-
-
-def _fill(
-    shots: Sequence[ShotNoise | None], starts: Sequence[int], ends: Sequence[int]
-) -> tuple[ShotNoise, ...]:
-    """Give shots that nothing could be measured in the noise of the nearest one that could."""
-    known = [i for i, s in enumerate(shots) if s is not None]
-    filled = []
-    for i, shot in enumerate(shots):
-        if shot is None and known:
-            near = shots[min(known, key=lambda k: abs(k - i))]
-            assert near is not None
-            update = {
-                "first": starts[i],
-                "last": ends[i],
-                "confidence": 0.3 * near.confidence,
-                "reasons": ("too little to measure in this shot: taken from a shot nearby",),
-            }
-            shot = near.model_copy(update=update)
-        filled.append(shot or _nothing(starts[i], ends[i]))
-    return tuple(filled)
-
-
-def _nothing(first: int, last: int) -> ShotNoise:
-    zero = PlaneNoise.white(0.0)
-    reasons = ("the picture is smaller than 16x16 pixels: nothing could be measured",)
-    return ShotNoise(
-        first=first, last=last, y=zero, cb=zero, cr=zero, confidence=0.0, reasons=reasons
-    )
-
-
-def _notes(profile: NoiseProfile, repeats: Sequence[int]) -> tuple[str, ...]:
-    notes = []
-    if repeats:
-        same = "repeats" if len(repeats) == 1 else "repeat"
-        notes.append(f"{counted(len(repeats), 'frame')} {same} the frame before")
-    if any(s.temporal_correlation > 0.3 for s in profile.shots):
-        notes.append(
-            "some of the noise stands still between frames: temporal filters see it as picture"
-        )
-    impulses = max((s.impulse_rate for s in profile.shots), default=0.0)
-    if impulses > 1e-3:
-        notes.append(
-            f"{100 * impulses:.1f} % of the pixels stand out as dust, drop-outs and dead pixels "
-            "do; if that is what they are, --spatial median takes them out"
-        )
-    return tuple(notes)

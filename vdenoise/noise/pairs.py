@@ -13,6 +13,7 @@ coefficient. What the motion is still off by is projected out of the difference 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -23,6 +24,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vdenoise.noise.bands import band_sizes, bands, by_band
+from vdenoise.noise.bars import Bars
+from vdenoise.noise.evidence import CLIPPED, EVEN, REPEATED, LeftOut, Marks
 from vdenoise.noise.shifts import Shift
 from vdenoise.picture.dct import dct_matrix
 from vdenoise.picture.noise import SPECTRUM as SIZE
@@ -44,6 +47,7 @@ class PlaneBlocks:
     that white noise of variance v reads v, in full-scale units squared.
     """
 
+    place: Tensor  # (n, 2) row and column of the block's middle, in luma pixels
     level: Tensor  # (n,) mean luma of the block
     even: Tensor  # (n, BANDS) energy of the sum: picture and noise
     odd: Tensor | None  # (n, BANDS) of the difference: noise and misalignment; None: one frame
@@ -54,8 +58,14 @@ class PlaneBlocks:
 
 
 def compare(
-    current: Tensor, previous: Tensor | None, levels: Tensor, shift: Shift, ratio: tuple[int, int]
-) -> PlaneBlocks | None:
+    current: Tensor,
+    previous: Tensor | None,
+    levels: Tensor,
+    shift: Shift,
+    ratio: tuple[int, int],
+    marks: Marks,
+    bars: Bars,
+) -> tuple[PlaneBlocks | None, LeftOut]:
     """Measure one plane.
 
     Args:
@@ -64,18 +74,38 @@ def compare(
         levels: (H, W) luma at the plane's resolution.
         shift: motion from current to previous.
         ratio: luma pixels per plane pixel, (y, x).
+        marks: samples of the plane that cannot tell of noise.
+        bars: in luma pixels.
 
     Returns:
-        None where the plane is smaller than a block or everything moved out of the picture.
+        The blocks, None where the plane is smaller than one, everything moved out of the picture or
+        nothing in it can tell; and how many could not.
     """
     y, x = _positions(*current.shape)
     if len(y) == 0:
-        return None
+        return None, LeftOut()
+    able, left_out = _able(y, x, current.shape, ratio, marks, bars)
+    if not able.any():
+        return None, left_out
+    return _blocks(current, previous, levels, shift, ratio, y[able], x[able]), left_out
+
+
+def _blocks(
+    current: Tensor,
+    previous: Tensor | None,
+    levels: Tensor,
+    shift: Shift,
+    ratio: tuple[int, int],
+    y: Tensor,
+    x: Tensor,
+) -> PlaneBlocks | None:
+    """`compare`, of the blocks at (y, x) of the plane; None where all moved out of the picture."""
+    place = torch.stack([(y + SIZE // 2) * ratio[0], (x + SIZE // 2) * ratio[1]], 1)
     level = _gather(levels, y, x, 0).mean((1, 2))
     if previous is None:
         squares = _dct(_gather(current, y, x, 0)).square()
-        return _pack(level, squares, None, torch.zeros_like(level), None)
-    move = shift.at((y + SIZE // 2) * ratio[0], (x + SIZE // 2) * ratio[1])
+        return _pack(place, level, squares, None, torch.zeros_like(level), None)
+    move = shift.at(place[:, 0], place[:, 1])
     steps = (move / move.new_tensor([ratio[1], ratio[0]]) * _STEPS).round().long()
     whole = (steps + _STEPS // 2).div(_STEPS, rounding_mode="floor")
     part = steps - whole * _STEPS + _STEPS // 2
@@ -86,7 +116,8 @@ def compare(
     inside |= still & (part == _STEPS // 2).all(1)
     if not inside.any():
         return None
-    level, part, y, x, ty, tx = (v[inside] for v in (level, part, y, x, ty, tx))
+    place, level, part = place[inside], level[inside], part[inside]
+    y, x, ty, tx = (v[inside] for v in (y, x, ty, tx))
     a, b = _gather(current, y, x, 2 * _REACH), _gather(previous, ty, tx, 2 * _REACH)
     a, b, impulses = _without_impulses(a, b)
     (a, gain), (b, _) = _shifted(a, _STEPS - part), _shifted(b, part)
@@ -96,7 +127,36 @@ def compare(
     difference = _dct((a - b)[:, inner, inner]) / scale
     along_x, along_y = (_dct(g) / scale for g in _gradients(total))
     energy = _without_drift(difference, along_x, along_y)
-    return _pack(level, even, difference.square(), impulses, energy)
+    return _pack(place, level, even, difference.square(), impulses, energy)
+
+
+def _able(
+    y: Tensor, x: Tensor, size: Sequence[int], ratio: tuple[int, int], marks: Marks, bars: Bars
+) -> tuple[Tensor, LeftOut]:
+    """Which of the blocks at (y, x) can tell of noise: (n,) bool, and why the others cannot."""
+    height, width = size
+    # Interpolation and gradients look a little further than the block.
+    top, bottom = -(-bars.top // ratio[0]) + _REACH, height - -(-bars.bottom // ratio[0]) - _REACH
+    left, right = -(-bars.left // ratio[1]) + _REACH, width - -(-bars.right // ratio[1]) - _REACH
+    barred = torch.zeros(len(y), dtype=torch.bool)
+    if bars.top:
+        barred |= y < top
+    if bars.bottom:
+        barred |= y + SIZE > bottom
+    if bars.left:
+        barred |= x < left
+    if bars.right:
+        barred |= x + SIZE > right
+    able, counts = ~barred, [int(barred.sum())]
+    for shares, most in (
+        (marks.clipped, CLIPPED),
+        (marks.even, EVEN),
+        (marks.repeated, REPEATED),
+    ):
+        spoiled = able & (_gather(shares, y, x, 0).mean((1, 2)) > most)
+        counts.append(int(spoiled.sum()))
+        able = able & ~spoiled
+    return able, LeftOut(len(y), *counts)
 
 
 def _gradients(blocks: Tensor) -> tuple[Tensor, Tensor]:
@@ -215,11 +275,17 @@ def _median(blocks: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _pack(
-    level: Tensor, even: Tensor, odd: Tensor | None, impulses: Tensor, odd_energy: Tensor | None
+    place: Tensor,
+    level: Tensor,
+    even: Tensor,
+    odd: Tensor | None,
+    impulses: Tensor,
+    odd_energy: Tensor | None,
 ) -> PlaneBlocks:
     energy = by_band(even)
     chosen = _flattest(level, energy @ band_sizes())
     return PlaneBlocks(
+        place=place,
         level=level,
         even=energy,
         odd=odd_energy,

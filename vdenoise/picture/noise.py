@@ -28,6 +28,7 @@ COARSE_GRAIN = 1.5
 _FINE = 64  # look-up steps between two levels: finer than 10-bit codes, and fast
 SPECTRUM = 16  # size of the DCT blocks the spectrum is given on
 
+Lines = Annotated[int, Field(ge=0)]
 Sigma = Annotated[float, Field(ge=0, le=4, allow_inf_nan=False)]
 
 
@@ -73,6 +74,14 @@ class ShotNoise(BaseModel):
     repeat_share: float = Field(default=0.0, ge=0, le=1, description="Share of repeated frames.")
     confidence: float = Field(default=1.0, ge=0, le=1)
     reasons: tuple[str, ...] = ()
+    measured_share: float = Field(
+        default=1.0, ge=0, le=1, description="Share of the picture that could tell of noise."
+    )
+    left_out: tuple[str, ...] = Field(default=(), description="What the rest is, largest first.")
+    bars: tuple[Lines, Lines, Lines, Lines] = Field(
+        default=(0, 0, 0, 0),
+        description="Lines without picture above, below, left and right, in luma pixels.",
+    )
 
     @property
     def planes(self) -> tuple[PlaneNoise, ...]:

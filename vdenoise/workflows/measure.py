@@ -19,6 +19,8 @@ from vdenoise.picture.noise import NoiseProfile, ShotNoise
 
 CLEAN_CODES = 0.7  # sigma in 8-bit codes below which a clip counts as clean
 STRONG_CODES = 10.0
+ALL = 0.98  # share of the picture that counts as all of it
+LEAST_SHARE = 0.02  # share of it below which no clip is called clean
 # On data/val the estimator reads up to 0.2 % impulses where there are none (lettering and lamps of
 # a compressed street). With less than 6 codes of other noise the median is 4 to 12 dB better than
 # the Wiener filter on salt and pepper of 0.2 to 10 %; with more, what it leaves would weigh more.
@@ -160,6 +162,8 @@ class Overall:
     temporal_correlation: float
     impulse_rate: float
     repeat_share: float
+    measured_share: float  # share of the picture that could tell of noise
+    left_out: tuple[str, ...]  # what the rest is
     coarseness: float  # share of the luma noise's energy in the lowest quarter band; white: 1/16
 
 
@@ -178,6 +182,8 @@ def overall(profile: NoiseProfile, frames: int) -> Overall:
         temporal_correlation=mean([s.temporal_correlation for s in shots]),
         impulse_rate=mean([s.impulse_rate for s in shots]),
         repeat_share=mean([s.repeat_share for s in shots]),
+        measured_share=mean([s.measured_share for s in shots]),
+        left_out=tuple(dict.fromkeys(word for s in shots for word in s.left_out)),
         coarseness=mean([_coarseness(s) for s in shots]),
     )
 
@@ -194,7 +200,13 @@ def propose(profile: NoiseProfile, info: ClipInfo) -> Proposal:
     if info.format.color_planes == 3:
         levels += f" and {noise.chroma_codes:.1f} in chroma"
     reasons = [f"{levels} (sigma, in 8-bit codes)"]
+    if noise.measured_share < ALL:
+        left_out = f" ({', '.join(noise.left_out)} left out)" if noise.left_out else ""
+        reasons.append(f"measured in {100 * noise.measured_share:.0f} % of the picture{left_out}")
     strongest = max(noise.luma_codes, noise.chroma_codes)
+    if strongest < CLEAN_CODES and noise.measured_share < LEAST_SHARE:
+        unknown = "too little of the picture can tell of noise: hardly anything will change"
+        return Proposal("auto", (*reasons, unknown))
     if strongest < CLEAN_CODES:
         return Proposal("auto", (*reasons, "the clip is almost clean: hardly anything will change"))
     if noise.luma_codes < CLEAN_CODES and noise.chroma_codes >= 2 * CLEAN_CODES:

@@ -1,0 +1,86 @@
+"""What of a picture can tell how noisy it is, and what cannot: bars, clipped and repeated samples.
+
+Noise that is not seen in a constant, at the end of the range or in what is the frame before once
+more is no sign of a clean picture, and must not be counted as one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+# Shares of a block's samples from which it is left out
+CLIPPED = 0.05  # at an end of the range: more takes noise away
+REPEATED = 0.9  # those of the frame before: noise leaves fewer the same
+EVEN = 0.25  # of exactly the level of all around them: drawn, or graded to nothing
+
+_HALF_CODE = 0.6 / 255  # and a little: samples that differ by less are one code of 8 bits
+_BEYOND = 0.05  # samples beyond an end, to one at it, from which it is no end
+_SAME = 1e-6  # difference of samples that are the same
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """How many blocks were looked at, and how many of them could not tell of noise, and why."""
+
+    looked_at: int = 0
+    bars: int = 0
+    clipped: int = 0
+    even: int = 0
+    repeated: int = 0
+
+    def __add__(self, other: LeftOut) -> LeftOut:
+        both = zip(astuple(self), astuple(other), strict=True)
+        return LeftOut(*(a + b for a, b in both))
+
+
+@dataclass(frozen=True, eq=False)
+class Marks:
+    """Samples of a plane that cannot tell of noise: (H, W), shares where chroma covers several."""
+
+    clipped: Tensor  # at an end of the range, in this frame or the one before
+    repeated: Tensor  # the same as in the frame before
+    even: Tensor  # exactly as bright as all eight around, in this frame or the one before
+
+    def reduced(self, ratio: tuple[int, int]) -> Marks:
+        """At the density of a plane with ``ratio`` luma pixels (down, across) to each of its."""
+        if ratio == (1, 1):
+            return self
+
+        def mean(x: Tensor) -> Tensor:
+            return functional.avg_pool2d(x[None, None], ratio, ceil_mode=True)[0, 0]
+
+        return Marks(mean(self.clipped), mean(self.repeated), mean(self.even))
+
+
+def marks(luma: Tensor, before: Tensor | None) -> Marks:
+    """What cannot tell in a frame (H, W), compared with the one before, or alone."""
+    clipped, even = at_ends(luma), _even(luma)
+    if before is None:
+        return Marks(clipped.float(), torch.zeros_like(luma), even.float())
+    repeated = (luma - before).abs() <= _SAME
+    clipped, even = clipped | at_ends(before), even | _even(before)
+    return Marks(clipped.float(), repeated.float(), even.float())
+
+
+def _even(luma: Tensor) -> Tensor:
+    """(H, W) bool: samples of the same level as their eight neighbors."""
+    around = functional.pad(luma[None, None], (1, 1, 1, 1), mode="replicate")
+    span = functional.max_pool2d(around, 3, 1) + functional.max_pool2d(-around, 3, 1)
+    return span[0, 0] <= _SAME
+
+
+def at_ends(luma: Tensor) -> Tensor:
+    """(H, W) bool: samples at the lowest or highest level there is.
+
+    Black and white of the range are such levels unless a good share of samples lies beyond them.
+    """
+    low, high = luma.min(), luma.max()
+    for end, beyond in ((0.0, luma < -_HALF_CODE), (1.0, luma > 1 + _HALF_CODE)):
+        there = ((luma - end).abs() < _HALF_CODE).sum()
+        if there > 0 and beyond.sum() <= _BEYOND * there:
+            low, high = (luma.new_tensor(end), high) if end == 0 else (low, luma.new_tensor(end))
+    return (luma < low + _HALF_CODE) | (luma > high - _HALF_CODE)

@@ -1,0 +1,66 @@
+"""Shots as a profile has them: what was not measured is taken from where it was, and said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vdenoise.picture.noise import NoiseProfile, PlaneNoise, ShotNoise
+from vdenoise.settings.text import counted
+
+
+def filled(
+    shots: Sequence[ShotNoise | None], starts: Sequence[int], ends: Sequence[int]
+) -> tuple[ShotNoise, ...]:
+    """Give shots that nothing could be measured in the noise of the nearest one that could."""
+    known = [i for i, s in enumerate(shots) if s is not None]
+    found = []
+    for i, shot in enumerate(shots):
+        if shot is None and known:
+            near = shots[min(known, key=lambda k: abs(k - i))]
+            assert near is not None
+            update = {
+                "first": starts[i],
+                "last": ends[i],
+                "bars": (0, 0, 0, 0),
+                "confidence": 0.3 * near.confidence,
+                "reasons": ("too little to measure in this shot: taken from a shot nearby",),
+            }
+            shot = near.model_copy(update=update)
+        found.append(shot or _nothing(starts[i], ends[i]))
+    return tuple(found)
+
+
+def _nothing(first: int, last: int) -> ShotNoise:
+    zero = PlaneNoise.white(0.0)
+    reasons = (
+        "nothing in the picture can tell of noise: it is drawn, clipped, still or too small",
+    )
+    return ShotNoise(
+        first=first,
+        last=last,
+        y=zero,
+        cb=zero,
+        cr=zero,
+        confidence=0.0,
+        reasons=reasons,
+        measured_share=0.0,
+    )
+
+
+def notes_on(profile: NoiseProfile, repeats: Sequence[int]) -> tuple[str, ...]:
+    """What a person should know of the measurement."""
+    notes = []
+    if repeats:
+        same = "repeats" if len(repeats) == 1 else "repeat"
+        notes.append(f"{counted(len(repeats), 'frame')} {same} the frame before")
+    if any(s.temporal_correlation > 0.3 for s in profile.shots):
+        notes.append(
+            "some of the noise stands still between frames: temporal filters see it as picture"
+        )
+    impulses = max((s.impulse_rate for s in profile.shots), default=0.0)
+    if impulses > 1e-3:
+        notes.append(
+            f"{100 * impulses:.1f} % of the pixels stand out as dust, drop-outs and dead pixels "
+            "do; if that is what they are, --spatial median takes them out"
+        )
+    return tuple(notes)
