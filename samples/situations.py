@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vdenoise.noise import synth
+from vdenoise.degrade import synth
 
 GAIN_STEP = (18 / 12, 3 / 12)  # of the usual sigma, before and behind a change of gain
 TRACE = 0.8 / 255  # sigma of the fresh noise on a frame that is shown again

@@ -66,7 +66,7 @@ def test_noisy_footage_is_never_called_clean(name):
 def test_it_is_said_what_the_measurement_could_use():
     found, _ = measured("phone clip")
     shot = found.profile.shots[0]
-    assert shot.measured_share == pytest.approx(1 / 3, abs=0.07)
+    assert shot.measured_share == pytest.approx(1 / 3, abs=0.03)
     assert shot.left_out == ("bars",)
     said = " ".join(propose(found.profile, _info(given("phone clip"))).reasons)
     assert f"measured in {100 * shot.measured_share:.0f} % of the picture (bars left out)" in said

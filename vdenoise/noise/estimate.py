@@ -61,6 +61,7 @@ class Analyzer:
     _since: int = field(default=0, init=False)  # frame of the last suspected cut
     _next: int = field(default=0, init=False)  # where to sample when the early frames are done
     _light: tuple[float, float] = field(default=(0.0, 0.0), init=False)  # at the last sample
+    _behind: int = field(default=-1, init=False)  # the frame behind a change
     _spare: int = field(default=0, init=False)  # samples left for light that changes
     _bars: dict[int, Bars | None] = field(default_factory=dict, init=False)
     _changes: dict[int, float] = field(default_factory=dict, init=False)
@@ -95,6 +96,8 @@ class Analyzer:
             now = light(luma)
             if bars is not None and self._wanted(index, now):
                 self._pair(index, luma, chroma, bars)
+                if _differs(now, self._light):  # a pair across the change knows neither side
+                    self._behind = index + 1
                 self._light = now
         self._previous = (index, luma, chroma)
         self._last = index
@@ -142,7 +145,7 @@ class Analyzer:
         if age > EARLY[-1] and index >= self._next:
             self._next = index + max(EVERY, age // GROWTH)
             return True
-        if self._spare and _differs(now, self._light):
+        if self._spare and (index == self._behind or _differs(now, self._light)):
             self._spare -= 1
             return True
         return False

@@ -6,7 +6,8 @@ more is no sign of a clean picture, and must not be counted as one.
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ CLIPPED = 0.05  # at an end of the range: more takes noise away
 REPEATED = 0.9  # those of the frame before: noise leaves fewer the same
 EVEN = 0.25  # of exactly the level of all around them: drawn, or graded to nothing
 
+_MENTIONED = 0.02  # share of the picture that is worth a word
 _HALF_CODE = 0.6 / 255  # and a little: samples that differ by less are one code of 8 bits
 _BEYOND = 0.05  # samples beyond an end, to one at it, from which it is no end
 _SAME = 1e-6  # difference of samples that are the same
@@ -26,15 +28,36 @@ _SAME = 1e-6  # difference of samples that are the same
 class LeftOut:
     """How many blocks were looked at, and how many of them could not tell of noise, and why."""
 
-    looked_at: int = 0
-    bars: int = 0
+    bars: float = 1.0  # share of the frame that they take
+    looked_at: int = 0  # blocks of the rest
     clipped: int = 0
     even: int = 0
     repeated: int = 0
 
-    def __add__(self, other: LeftOut) -> LeftOut:
-        both = zip(astuple(self), astuple(other), strict=True)
-        return LeftOut(*(a + b for a, b in both))
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What of a shot could tell of noise, and what the rest was, the largest part first."""
+
+    share: float
+    left_out: tuple[str, ...]
+
+
+def evidence(counts: Sequence[LeftOut]) -> Evidence:
+    """Of the samples of a shot, put together."""
+    inside = [1 - c.bars for c in counts]
+    whole = sum(c.looked_at for c in counts)
+    lost = {
+        "clipped levels": sum(c.clipped for c in counts),
+        "drawn or even areas": sum(c.even for c in counts),
+        "areas that stand still to the bit": sum(c.repeated for c in counts),
+    }
+    picture = sum(inside) / max(len(inside), 1)
+    shares = {word: picture * n / max(whole, 1) for word, n in lost.items()}
+    share = picture - sum(shares.values()) if whole else 0.0
+    shares["bars"] = 1 - picture
+    words = sorted(shares, key=lambda word: -shares[word])
+    return Evidence(share, tuple(word for word in words if shares[word] > _MENTIONED))
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,13 +11,12 @@ from torch import Tensor
 
 from vdenoise.noise.bands import BANDS, band_members, band_sizes
 from vdenoise.noise.bars import NO_BARS, Bars
-from vdenoise.noise.evidence import LeftOut
+from vdenoise.noise.evidence import LeftOut, evidence
 from vdenoise.noise.levels import look_up, variance_by_level
 from vdenoise.noise.pairs import PlaneBlocks
 from vdenoise.picture.noise import SPECTRUM, PlaneNoise, ShotNoise
 
 _FEW = 100  # blocks: with fewer the reading is uncertain by 5 % or more
-_MENTIONED = 0.02  # share of the picture that is worth a word
 _TINY = 1e-14
 _VISIBLE = 0.6 / 255  # standing noise below this is rounding
 _STEEPEST = 1.3  # growth of a single frame's noise from one band to the next coarser
@@ -82,7 +81,7 @@ def fit_shot(
     zero = PlaneNoise.white(0.0)
     planes = [zero if f is None else f.noise for f in fits]
     seen = [b for s in samples if (b := s.planes[0]) is not None]
-    share, left_out = _evidence(samples)
+    told = evidence([s.left_out for s in samples])
     impulses = torch.cat([b.impulses[b.chosen] for b in seen])
     reasons = list(luma.reasons)
     if not pairs:
@@ -101,24 +100,10 @@ def fit_shot(
         repeat_share=repeats / max(last - first, 1),
         confidence=round(confidence, 3),
         reasons=tuple(reasons),
-        measured_share=round(share, 3),
-        left_out=left_out,
+        measured_share=round(told.share, 3),
+        left_out=told.left_out,
         bars=bars,
     )
-
-
-def _evidence(samples: Sequence[Sample]) -> tuple[float, tuple[str, ...]]:
-    """Share of the luma blocks that could tell of noise, and what the others were."""
-    total = sum((s.left_out for s in samples), LeftOut())
-    words = (
-        (total.bars, "bars"),
-        (total.clipped, "clipped levels"),
-        (total.even, "drawn or even areas"),
-        (total.repeated, "areas that stand still to the bit"),
-    )
-    known = sorted((n, word) for n, word in words if n > _MENTIONED * total.looked_at)[::-1]
-    lost = sum(n for n, _ in words)
-    return 1 - lost / max(total.looked_at, 1), tuple(word for _, word in known)
 
 
 def _fit(blocks: Sequence[PlaneBlocks], *, single: bool) -> PlaneFit:

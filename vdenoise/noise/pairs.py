@@ -135,19 +135,13 @@ def _able(
 ) -> tuple[Tensor, LeftOut]:
     """Which of the blocks at (y, x) can tell of noise: (n,) bool, and why the others cannot."""
     height, width = size
+    above, below, left, right = (-(-n // ratio[i // 2]) for i, n in enumerate(bars))
+    inside = (height - above - below) * (width - left - right) / (height * width)
     # Interpolation and gradients look a little further than the block.
-    top, bottom = -(-bars.top // ratio[0]) + _REACH, height - -(-bars.bottom // ratio[0]) - _REACH
-    left, right = -(-bars.left // ratio[1]) + _REACH, width - -(-bars.right // ratio[1]) - _REACH
-    barred = torch.zeros(len(y), dtype=torch.bool)
-    if bars.top:
-        barred |= y < top
-    if bars.bottom:
-        barred |= y + SIZE > bottom
-    if bars.left:
-        barred |= x < left
-    if bars.right:
-        barred |= x + SIZE > right
-    able, counts = ~barred, [int(barred.sum())]
+    above, below, left, right = (n + _REACH if n else 0 for n in (above, below, left, right))
+    able = (y >= above) & (y + SIZE <= height - below)
+    able &= (x >= left) & (x + SIZE <= width - right)
+    looked_at, counts = int(able.sum()), []
     for shares, most in (
         (marks.clipped, CLIPPED),
         (marks.even, EVEN),
@@ -156,7 +150,7 @@ def _able(
         spoiled = able & (_gather(shares, y, x, 0).mean((1, 2)) > most)
         counts.append(int(spoiled.sum()))
         able = able & ~spoiled
-    return able, LeftOut(len(y), *counts)
+    return able, LeftOut(1 - inside, looked_at, *counts)
 
 
 def _gradients(blocks: Tensor) -> tuple[Tensor, Tensor]:
