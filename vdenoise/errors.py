@@ -79,6 +79,10 @@ class UsageError(VdenoiseError):
     exit_code = 2
 
 
+class FileClash(UsageError):
+    """A file would be written that is also read, or written as something else."""
+
+
 class InputError(VdenoiseError):
     """The input is missing, unreadable or of an unsupported kind."""
 

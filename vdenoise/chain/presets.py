@@ -39,6 +39,7 @@ class Preset:
     speed: str = "base"
     why: str = ""  # the reasons for its values
     gauges: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # values by film gauge
+    files: tuple[Path, ...] = ()  # what was read: its own, and those it inherits from
 
 
 def names() -> tuple[str, ...]:
@@ -90,7 +91,12 @@ def _read(name: str, children: tuple[str, ...]) -> Preset:
         raise _malformed(path, f"it cannot inherit from {parent!r}")
     base = _load(parent, (name, *children))
     preset = _parsed(path, {"speed": base.speed, **data})
-    return replace(preset, values=_over(base.values, preset.values), gauges=base.gauges)
+    return replace(
+        preset,
+        values=_over(base.values, preset.values),
+        gauges=base.gauges,
+        files=(*preset.files, *base.files),
+    )
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,6 +176,7 @@ def _parsed(path: Path, data: dict[str, Any]) -> Preset:
         speed=speed,
         why=why,
         gauges={gauge: _values(path, tables) for gauge, tables in gauges.items()},
+        files=(path,),
     )
 
 

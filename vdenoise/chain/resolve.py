@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vdenoise.chain.parameters import build, in_slot
@@ -53,6 +54,13 @@ class Chain:
     def text(self) -> str:
         """For people: ``temporal.mean > spatial.wiener``."""
         return " > ".join(stage.name for stage in self.stages) or "nothing"
+
+    @property
+    def files(self) -> dict[str, tuple[Path, ...]]:
+        """What is read beside the clip: files by what they are to people."""
+        masks = {f"the mask {m.name}": (Path(m.path),) for m in self.masks if m.path}
+        stages = {f"a file of {stage.slot}": stage.files for stage in self.stages if stage.files}
+        return masks | stages
 
     def parameters(self) -> dict[str, Any]:
         """Every value by its name, as for ``--set``."""

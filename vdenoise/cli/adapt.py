@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vdenoise.cli.chain import chain_from, chain_options
 from vdenoise.cli.clip import reading_options
+from vdenoise.cli.files import READS, WRITES, FileCommand, claims_of
 from vdenoise.cli.options import as_style, progress_option, set_threads
 
 if TYPE_CHECKING:
     from vdenoise.picture.frame import ClipInfo
     from vdenoise.ui import Reporter
 
-PATH = click.Path(path_type=Path)
 
-
-@click.command()
-@click.argument("input", type=PATH)
-@click.option("-o", "--output", type=PATH, required=True, help="The .safetensors file to write.")
+@click.command(cls=FileCommand)
+@click.argument("input", type=READS)
+@click.option("-o", "--output", type=WRITES, required=True, help="The .safetensors file to write.")
 @chain_options
-@click.option("--profile", type=PATH, metavar="FILE", help="Noise measured before.")
+@click.option("--profile", type=READS, metavar="FILE", help="Noise measured before.")
 @click.option("--steps", type=click.IntRange(min=1), default=300, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
@@ -57,6 +55,8 @@ def adapt(ctx: click.Context, /, **options: Any) -> None:
             "Say which: --model S." if not networks else "Call it NAME.safetensors.",
             number=86,
         )
+    card = output.with_suffix(".json")
+    claims_of(ctx).write(card, "its card", overwrite=options["overwrite"])
     set_threads(options["threads"])
     info = probe(options["input"])
     check_target(info, output, overwrite=options["overwrite"])

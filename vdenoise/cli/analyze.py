@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vdenoise.cli.clip import probed, reading_options
+from vdenoise.cli.files import READS, FileCommand
 from vdenoise.cli.options import progress_option, set_threads
 
 if TYPE_CHECKING:
     from vdenoise.picture.frame import ClipInfo
 
 
-@click.command()
-@click.argument("input", type=click.Path(path_type=Path, allow_dash=True))
+@click.command(cls=FileCommand)
+@click.argument("input", type=READS)
 @click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
 @reading_options
 @progress_option

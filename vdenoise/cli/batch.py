@@ -14,10 +14,11 @@ import click
 from vdenoise.cli.batch_report import check, end, ended, note, show, tell
 from vdenoise.cli.chain import chain_from, chain_options
 from vdenoise.cli.clip import clip_options, reading_options
+from vdenoise.cli.files import FOLDER, FileCommand, claim_typed, claims_of, share_claims
 from vdenoise.cli.option_text import retyped
 from vdenoise.cli.options import option, progress_option
 from vdenoise.cli.run import run
-from vdenoise.errors import InputError, Interrupted, UsageError
+from vdenoise.errors import FileClash, InputError, Interrupted, UsageError
 from vdenoise.settings.text import counted
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from vdenoise.batch.journal import Journal
     from vdenoise.batch.outcome import Outcome
     from vdenoise.batch.watch import Looks
+    from vdenoise.machine.claims import Claims
 
 WATCH_SECONDS = 5.0  # between two looks at a watched folder; a clip that changed meanwhile can wait
 NOTHING_THERE = 17  # number of the error for folders without a clip
@@ -33,15 +35,16 @@ _OWN_TOO = ("threads", "progress")
 
 
 @click.command(
+    cls=FileCommand,
     epilog="A list of jobs is a .toml file with a table [defaults] and tables [[job]]: input (a "
     "clip, a folder or a glob, from where the list lies), perhaps output, and options of run such "
-    'as preset = "film-scan" or luma = 60.'
+    'as preset = "film-scan" or luma = 60.',
 )
 @click.argument("sources", nargs=-1, required=True, metavar="FOLDER|GLOB|FILE|JOBS.toml...")
 @option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     required=True,
     metavar="DIR",
     help="Where the clean clips go; folders are mirrored.",
@@ -71,8 +74,8 @@ _OWN_TOO = ("threads", "progress")
 def batch(ctx: click.Context, /, **options: Any) -> None:
     """Remove the noise of many clips. What is done and intact is not done again."""
     from vdenoise import ui
-    from vdenoise.batch.journal import Journal
-    from vdenoise.batch.outcome import save_report
+    from vdenoise.batch.journal import JOURNAL, Journal
+    from vdenoise.batch.outcome import REPORT, save_report
     from vdenoise.batch.running import carry_out
     from vdenoise.batch.watch import Looks
     from vdenoise.media.access import make_folder
@@ -85,14 +88,16 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
     looks = Looks() if options["watch"] else None
     with ui.Reporter(options["progress"]) as reporter, _told(tried):
         if options["dry_run"]:
-            found = _outcomes(options, typed, Journal.open(folder))
+            found = _outcomes(options, typed, Journal.open(folder), claims_of(ctx))
             show(found)
             check(found, keep_going=keep_going)
             return
         make_folder(folder)
         while True:
             journal = Journal.open(folder)
-            outcomes = _outcomes(options, typed, journal, tried, looks)
+            for file in (JOURNAL, REPORT):
+                claims_of(ctx).write(folder / file, f"the batch's own {file}", overwrite=True)
+            outcomes = _outcomes(options, typed, journal, claims_of(ctx), tried, looks)
             fresh = [o for o in outcomes if o.job.output not in tried]
             check(fresh, keep_going=keep_going)
             tried |= {o.job.output: o for o in fresh}
@@ -120,6 +125,7 @@ def _outcomes(
     options: Mapping[str, Any],
     typed: Sequence[str],
     journal: Journal,
+    claims: Claims,
     tried: dict[Path, Outcome] | None = None,
     looks: Looks | None = None,
 ) -> list[Outcome]:
@@ -130,7 +136,7 @@ def _outcomes(
     """
     from vdenoise import __version__
     from vdenoise.batch.jobs import jobs_of
-    from vdenoise.batch.outcome import state_of
+    from vdenoise.batch.outcome import Outcome, state_of
 
     try:
         jobs = jobs_of(options["sources"], options["output"], options["template"], typed)
@@ -150,7 +156,11 @@ def _outcomes(
         if known is not None:
             found.append(known)
             continue
-        parameters = _parameters(job, typed)
+        try:
+            parameters = _parameters(job, typed, claims)
+        except FileClash as clash:
+            found.append(Outcome(job, "conflict", clash.what, clash.code, hint=clash.hint))
+            continue
         ours = options["overwrite"] or str(job.output) in journal.begun
         found.append(
             state_of(job, parameters, __version__, ours=ours, overwrite=options["overwrite"])
@@ -158,14 +168,20 @@ def _outcomes(
     return found
 
 
-def _parameters(job: Job, typed: Sequence[str]) -> dict[str, Any]:
-    """Of a job's chain, before anything is measured.
+def _parameters(job: Job, typed: Sequence[str], claims: Claims) -> dict[str, Any]:
+    """Of a job's chain, before anything is measured. The files it reads and writes are claimed.
 
     Raises:
+        FileClash: it would write what this or another job reads or writes.
         UsageError: it does not accept one of its options; of a list's job it says whose.
     """
     try:
-        return chain_from(run.make_context("run", list(job.arguments))).parameters()
+        ctx = run.make_context("run", list(job.arguments))
+        share_claims(ctx, claims)
+        claim_typed(ctx, claims, overwrite=True, of=f" of {job.name}")
+        return chain_from(ctx).parameters()
+    except FileClash:
+        raise
     except click.UsageError as error:
         found = UsageError(error.format_message(), "See: vdenoise run --help")
     except UsageError as error:

@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from vdenoise.chain.option_values import parse_assignments, parse_grain, parse_masks
 from vdenoise.chain.presets import load
 from vdenoise.chain.resolve import Chain, Layer, idle, resolve
+from vdenoise.cli.files import claim_clip, claims_of
 from vdenoise.cli.options import Command, option
 from vdenoise.errors import UsageError
 from vdenoise.settings.dials import DIALS
@@ -185,9 +186,16 @@ def preset_name(ctx: click.Context) -> str:
 def chain_from(ctx: click.Context, measured: Mapping[str, str] | None = None) -> Chain:
     """Resolve preset, measurement, speed, environment and command line.
 
+    What it reads is claimed.
+
     Raises:
-        UsageError: a name or value is not accepted.
+        UsageError: a name or value is not accepted, or a file it reads is to be written.
     """
     layers = [Layer("measurement", measured)] if measured else []
     layers += layers_from(ctx)
-    return resolve(load(preset_name(ctx)), layers, speed=ctx.params["speed"])
+    preset = load(preset_name(ctx))
+    chain = resolve(preset, layers, speed=ctx.params["speed"])
+    for role, files in ({"the preset": preset.files} | chain.files).items():
+        for file in files:
+            claim_clip(claims_of(ctx), file, role)
+    return chain

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vdenoise.cli.files import READS, WRITES, Reads, Writes
 from vdenoise.cli.options import Command, option
 
 if TYPE_CHECKING:
@@ -51,7 +52,6 @@ def reading_options(command: Command) -> Command:
 
 def clip_options(command: Command) -> Command:
     """Add what decides a result beside the chain: frames, measured noise, cuts, encoding."""
-    path = click.Path(path_type=Path)
     for decorate in reversed(
         (
             option(
@@ -61,7 +61,7 @@ def clip_options(command: Command) -> Command:
             ),
             option(
                 "--profile",
-                type=path,
+                type=READS,
                 metavar="FILE",
                 help="Noise measured before, instead of measuring.",
             ),
@@ -72,6 +72,7 @@ def clip_options(command: Command) -> Command:
             ),
             option(
                 "--cuts",
+                type=Reads("auto", "off"),
                 default="auto",
                 show_default=True,
                 metavar="auto|off|FILE",
@@ -105,9 +106,8 @@ def clip_options(command: Command) -> Command:
     return command
 
 
-def beside_options(command: Command) -> Command:
-    """Add what is written beside the clean clip."""
-    path = click.Path(path_type=Path)
+def beside_options(command: Command, *, path: Writes = WRITES) -> Command:
+    """Add what is written beside the clean clip: by this command, or later by another one."""
     for decorate in reversed(
         (
             option(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
+from vdenoise.cli.files import FileCommand
 
-@click.command()
+
+@click.command(cls=FileCommand)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def doctor(as_json: bool) -> None:
     """Check this installation and machine."""

@@ -5,21 +5,19 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vdenoise.cli.chain import chain_from, chain_options
 from vdenoise.cli.clip import Numbers
+from vdenoise.cli.files import READS, WRITES, FileCommand, claims_of
 from vdenoise.cli.options import set_threads
 from vdenoise.errors import UsageError
 
 if TYPE_CHECKING:
     from vdenoise.chain.resolve import Chain
     from vdenoise.evaluation.measure import Competitor, Row
-
-PATH = click.Path(path_type=Path)
 
 
 class _Told(click.ParamType[Any]):
@@ -34,12 +32,13 @@ class _Told(click.ParamType[Any]):
 
 
 @click.command(
+    cls=FileCommand,
     epilog="PSNR is of float pictures over R'G'B', of each frame, then the mean over frames, over "
     "clips and over seeds; SSIM has an 11x11 Gaussian window. Every frame counts, nothing is "
     "cropped. Forms: float is not clipped before it is denoised, 8bit is clipped and rounded, 420 "
-    "is 8-bit 4:2:0, whose reference went the same way."
+    "is 8-bit 4:2:0, whose reference went the same way.",
 )
-@click.argument("places", nargs=-1, required=True, type=PATH, metavar="FOLDER|FILE...")
+@click.argument("places", nargs=-1, required=True, type=READS, metavar="FOLDER|FILE...")
 @click.option("--stills", is_flag=True, help="Each picture for itself, not a folder as a clip.")
 @click.option(
     "--noise",
@@ -81,12 +80,13 @@ class _Told(click.ParamType[Any]):
 @click.option(
     "--lpips",
     multiple=True,
-    type=PATH,
+    type=READS,
     metavar="FILE",
     help="Weights of LPIPS (AlexNet), which do not come with vdenoise.",
 )
-@click.option("--csv", "csv_path", type=PATH, metavar="FILE", help="Every row, as CSV.")
-@click.option("--json", "json_path", type=PATH, metavar="FILE", help="Rows and summary, as JSON.")
+@click.option("--csv", "csv_path", type=WRITES, metavar="FILE", help="Every row, as CSV.")
+@click.option("--json", "json_path", type=WRITES, metavar="FILE", help="Rows and summary, as JSON.")
+@click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @chain_options
 @click.option(
     "--device",
@@ -107,10 +107,15 @@ def evaluate(ctx: click.Context, /, **options: Any) -> None:
     from vdenoise.evaluation.lpips import Lpips
     from vdenoise.evaluation.material import find
     from vdenoise.evaluation.measure import evaluate as measured
+    from vdenoise.media.access import check_folder
 
+    for target in filter(None, (options["csv_path"], options["json_path"])):
+        check_folder(target)  # now, not after hours
     set_threads(options["threads"])
     noises = [noise for text in options["noise_texts"] for noise in protocol.noises(text)]
     material = find(options["places"], stills=options["stills"])
+    for path in (path for each in material for path in each.paths):
+        claims_of(ctx).read(path, "the input")
     competitors = _competitors(ctx, options["against"])
     perceptual = Lpips.load(options["lpips"]) if options["lpips"] else None
     rows: list[Row] = []

@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vdenoise.cli.files import FOLDER, WRITES, FileGroup, claims_of
 from vdenoise.cli.options import option, progress_option, set_threads
-from vdenoise.cli.segments import job_options, open_from, plan_option
+from vdenoise.cli.segments import (
+    claim_joined,
+    claim_sources,
+    job_options,
+    open_from,
+    plan_option,
+)
 from vdenoise.errors import DeviceError, OutputError, TryAgain, UsageError
 from vdenoise.settings.text import counted
 
@@ -17,11 +24,10 @@ if TYPE_CHECKING:
     from vdenoise.farm.assemble import Assembled
     from vdenoise.farm.job import Job
 
-PATH = click.Path(path_type=Path)
 ENGINES = ("openjd", "slurm", "opencue", "deadline10", "flamenco", "cmdlist")
 
 
-@click.group()
+@click.group(cls=FileGroup)
 def farm() -> None:
     """Carry a plan out on many machines. See docs/farm.md."""
 
@@ -34,7 +40,8 @@ def _plan_option(command: Any) -> Any:
 @_plan_option
 @option("--threads", type=click.IntRange(min=1), help="Threads.  [default: one per core granted]")
 @progress_option
-def analyze(threads: int | None, progress: Any, **options: Any) -> None:
+@click.pass_context
+def analyze(ctx: click.Context, /, threads: int | None, progress: Any, **options: Any) -> None:
     """Measure the clip of a plan that was made with --analyze later."""
     from vdenoise import ui
     from vdenoise.farm.job import ANALYSIS
@@ -43,6 +50,7 @@ def analyze(threads: int | None, progress: Any, **options: Any) -> None:
     with ui.Reporter(progress) as reporter:
         threads = set_threads(threads)
         job = open_from(options)
+        claim_sources(claims_of(ctx), job)
         found, kept = analyze_job(job, reporter, threads)
         for note in found.notes:
             reporter.note(note)
@@ -81,7 +89,7 @@ def status(as_json: bool, **options: Any) -> None:
 
 @farm.command()
 @_plan_option
-@click.option("-o", "--output", type=PATH, help="The clean clip.  [default: as the plan says]")
+@click.option("-o", "--output", type=WRITES, help="The clean clip.  [default: as the plan says]")
 @click.option("--verify", is_flag=True, help="Decode the joined clip and compare every frame.")
 @click.option(
     "--wait",
@@ -95,7 +103,8 @@ def status(as_json: bool, **options: Any) -> None:
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 @option("--threads", type=click.IntRange(min=1), help="Threads.  [default: one per core granted]")
 @progress_option
-def assemble(progress: Any, **options: Any) -> None:
+@click.pass_context
+def assemble(ctx: click.Context, /, progress: Any, **options: Any) -> None:
     """Join the segments of a plan to the clean clip, and check it."""
     from vdenoise import ui
     from vdenoise.farm import assemble as joining
@@ -108,6 +117,8 @@ def assemble(progress: Any, **options: Any) -> None:
         if options["resume"] and is_done(job):
             reporter.finish(f"{output}: already there", output=str(output))
             return
+        overwrite = options["overwrite"] or (options["resume"] and joining.was_begun(job))
+        claim_joined(claims_of(ctx), job, overwrite=overwrite)
         reports = joining.collect(job, options["wait"])
         for text in joining.check_engines(reports, allow_mixed=options["allow_mixed"]):
             reporter.warn(f"mixed: {text}")
@@ -116,7 +127,7 @@ def assemble(progress: Any, **options: Any) -> None:
             reports,
             reporter,
             verify=options["verify"],
-            overwrite=options["overwrite"] or (options["resume"] and joining.was_begun(job)),
+            overwrite=overwrite,
             threads=threads,
         )
         save(job, made, ["vdenoise", *sys.argv[1:]])
@@ -140,7 +151,7 @@ def _finish(reporter: Any, job: Job, made: Assembled) -> None:
 @farm.command()
 @_plan_option
 @click.option("--engine", type=click.Choice(ENGINES), required=True, help="Which farm.")
-@click.option("-o", "--output", type=PATH, required=True, metavar="FOLDER", help="For its files.")
+@click.option("-o", "--output", type=FOLDER, required=True, metavar="FOLDER", help="For its files.")
 @click.option("--name", help="Of the job.  [default: the clip's]")
 @click.option(
     "--executable", default="vdenoise", show_default=True, help="The program on the farm's nodes."
@@ -150,9 +161,18 @@ def _finish(reporter: Any, job: Job, made: Assembled) -> None:
 @click.option("--memory", type=click.IntRange(min=1), help="MiB per task.  [default: the plan's]")
 @click.option("--at-once", type=click.IntRange(min=1), help="Most tasks at once, where it has one.")
 @click.option("--per-task", type=click.IntRange(min=1), default=1, help="Segments of one task.")
+@click.option("--overwrite", is_flag=True, help="Replace files of the folder that exist.")
 @click.option("--submit", is_flag=True, help="Run submit.sh of the folder.")
+@click.pass_context
 def export(
-    engine: str, output: Path, submit: bool, name: str | None, memory: int | None, **options: Any
+    ctx: click.Context,
+    /,
+    engine: str,
+    output: Path,
+    submit: bool,
+    name: str | None,
+    memory: int | None,
+    **options: Any,
 ) -> None:
     """Write the job of a plan for a farm: texts to read, and submit.sh."""
     from vdenoise import ui
@@ -167,6 +187,7 @@ def export(
             number=99,
         )
     job = open_from(options)
+    claim_sources(claims_of(ctx), job)
     made = files_of(
         engine,
         Export.of(
@@ -180,6 +201,9 @@ def export(
             per_task=options["per_task"],
         ),
     )
+    for file, text in made.items():
+        same = _holds(output / file, text)
+        claims_of(ctx).write(output / file, file, overwrite=options["overwrite"] or same)
     try:
         output.mkdir(parents=True, exist_ok=True)
         for file, text in made.items():
@@ -194,6 +218,14 @@ def export(
         _submit(output)
     else:
         ui.Reporter("plain").note(f"to start it: sh {output / 'submit.sh'}")
+
+
+def _holds(path: Path, text: str) -> bool:
+    """Whether a file holds this text already."""
+    try:
+        return path.read_text(encoding="utf-8") == text
+    except (OSError, ValueError):
+        return False
 
 
 def _submit(folder: Path) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vdenoise.cli.files import claim_clip, claims_of
+
 if TYPE_CHECKING:
     from vdenoise.ui import Reporter
 
@@ -30,13 +32,19 @@ def grain_to_match(ctx: click.Context, output: Path, reporter: Reporter) -> Iter
         return
     from vdenoise.media.inputs import is_pipe
     from vdenoise.media.probe import probe
+    from vdenoise.picture.noise import is_profile
     from vdenoise.workflows import measure
 
-    found = measure.measure(probe(Path(name)), reporter)
+    claims = claims_of(ctx)
+    claim_clip(claims, Path(name), "the clip of --grain")
     with tempfile.TemporaryDirectory(prefix="vdenoise-") as passing:
         kept = output.with_name(f"{output.name}.grain.json")
         if ctx.params.get("dry_run") or is_pipe(output):
             kept = Path(passing) / "grain.json"
+        else:
+            may = ctx.params["overwrite"] or is_profile(kept)
+            claims.write(kept, "a file of grain", overwrite=may)
+        found = measure.measure(probe(Path(name)), reporter)
         found.profile.save(kept)
         codes = found.profile.shots[0].y.codes
         reporter.note(f"grain of {name}: {codes:.1f} in luma (sigma, in 8-bit codes), {kept}")

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vdenoise.cli.files import FileGroup
+
 if TYPE_CHECKING:
     from vdenoise.nets.models import Model
 
 
-@click.group()
+@click.group(cls=FileGroup)
 def models() -> None:
     """List the networks, show one, or check them."""
 

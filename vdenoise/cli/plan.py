@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from vdenoise.cli.chain import (
     warn_of_idle,
 )
 from vdenoise.cli.clip import beside_options, clip_options, reading_options
+from vdenoise.cli.files import READS, WRITES, WRITES_LATER, FileCommand, claims_of
 from vdenoise.cli.grain import grain_to_match
 from vdenoise.cli.options import option, progress_option, set_threads
 from vdenoise.errors import UsageError
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from vdenoise.engine.plan import Plan
     from vdenoise.farm.planfile import PlanFile
 
-PATH = click.Path(path_type=Path)
 _JOINED = {
     "files": "nothing: each frame is a file of its own",
     "copy": "copying their packets",
@@ -34,21 +35,24 @@ _JOINED = {
 
 
 @click.command(
+    cls=FileCommand,
     epilog="Then: vdenoise run --plan plan.json, on one machine or, with --segments, on many; and "
-    "vdenoise farm assemble --plan plan.json. vdenoise farm export writes the jobs of a farm."
+    "vdenoise farm assemble --plan plan.json. vdenoise farm export writes the jobs of a farm.",
 )
-@click.argument("input", type=PATH)
-@option("-o", "--output", type=PATH, required=True, metavar="PLAN", help="The plan, a .json file.")
+@click.argument("input", type=READS)
+@option(
+    "-o", "--output", type=WRITES, required=True, metavar="PLAN", help="The plan, a .json file."
+)
 @option(
     "--to",
-    type=PATH,
+    type=WRITES_LATER,
     metavar="CLIP",
     help="Where the clean clip will go: a movie, or a pattern of images such as "
     "clean.####.exr.  [default: beside the plan, INPUT's name with _dn]",
 )
 @chain_options
 @clip_options
-@beside_options
+@partial(beside_options, path=WRITES_LATER)
 @option(
     "--segment-frames",
     type=click.IntRange(min=1),
@@ -75,7 +79,6 @@ def plan(ctx: click.Context, /, **options: Any) -> None:
     from vdenoise.farm.measure import measure
     from vdenoise.farm.planfile import Request
     from vdenoise.farm.record import write_record
-    from vdenoise.media.access import check_free
     from vdenoise.media.writer import check_target
 
     if options["on_bad_frame"] != "fail":
@@ -98,9 +101,9 @@ def plan(ctx: click.Context, /, **options: Any) -> None:
         made = plan_clip(
             chain_from(ctx),
             {**options, "output": clip, "overwrite": _may_exist(clip, options), "device": "cpu"},
+            claims_of(ctx),
             reporter,
         )
-        check_free(target, None, overwrite=options["overwrite"])
         check_target(made.info, target, overwrite=True)
         for warning in made.warnings:
             reporter.warn(warning)

@@ -11,29 +11,26 @@ from vdenoise.settings.text import counted
 if TYPE_CHECKING:
     from vdenoise.chain.resolve import Chain
     from vdenoise.engine.plan import Plan
+    from vdenoise.machine.claims import Claims
     from vdenoise.picture.frame import ClipInfo
     from vdenoise.picture.noise import NoiseProfile
     from vdenoise.ui import Reporter
 
 
-def plan_clip(chain: Chain, options: dict[str, Any], reporter: Reporter) -> Plan:
+def plan_clip(chain: Chain, options: dict[str, Any], claims: Claims, reporter: Reporter) -> Plan:
     """Everything that can be checked before the first frame."""
     from vdenoise.engine import plan
     from vdenoise.errors import OutputError, UsageError
-    from vdenoise.media.access import check_free
     from vdenoise.media.images.sequence import selected
     from vdenoise.media.movie.settings import choose
     from vdenoise.media.side_outputs import noise_settings, view_settings
-    from vdenoise.media.writer import check_target
+    from vdenoise.media.writer import check_target, files_written
 
     info = probed(options["input"], options["on_missing"], options["fps"], reporter)
     chosen = None if options["frames"] is None else selected(info, options["frames"])
     output, noise_out = options["output"], options["noise_out"]
     plan.check_interlaced(info, options["interlaced"])
     source = info if options["interlaced"] != "deinterlace" else plan.progressive(info)
-    table = options["grain_table"]
-    if table is not None:
-        check_free(table, None, overwrite=options["overwrite"])
     matte = options["matte"]
     if matte != "confidence" and options["matte_out"] is None:
         raise UsageError(
@@ -44,19 +41,13 @@ def plan_clip(chain: Chain, options: dict[str, Any], reporter: Reporter) -> Plan
     views = {"mask": options["mask_out"], matte: options["matte_out"]}
     targets = {"--noise-out": noise_out, "--mask-out": views["mask"]}
     targets["--matte-out"] = views[matte]
-    taken = {output.absolute()}
-    check_target(info, output, overwrite=options["overwrite"], positions=chosen)
+    targets["--to" if "to" in options else "--output"] = output
     for name, target in targets.items():
-        if target is None:
-            continue
-        check_target(info, target, overwrite=options["overwrite"], positions=chosen)
-        if target.absolute() in taken:
-            raise UsageError(
-                f"{name} names the output itself or another file that is written.",
-                "Give it another name.",
-                number=52,
-            )
-        taken.add(target.absolute())
+        if target is not None:
+            check_target(info, target, overwrite=options["overwrite"], positions=chosen)
+            for file in files_written(info, target, chosen):
+                claims.write(file, name, overwrite=True)  # seen just now
+    claim_recipe(claims, output, overwrite=options["overwrite"])
     encode = choose(
         source,
         output,
@@ -76,7 +67,7 @@ def plan_clip(chain: Chain, options: dict[str, Any], reporter: Reporter) -> Plan
         noise_out=noise_out,
         noise_encode=None if noise_out is None else noise_settings(source, encode, noise_out),
         dither=options["dither"],
-        grain_table=table,
+        grain_table=options["grain_table"],
         views=tuple(
             plan.View(kind, path, view_settings(source, path))
             for kind, path in views.items()
@@ -91,6 +82,21 @@ def plan_clip(chain: Chain, options: dict[str, Any], reporter: Reporter) -> Plan
             number=10,
         )
     return made
+
+
+def claim_recipe(claims: Claims, output: Path, *, overwrite: bool) -> None:
+    """Claim the recipe beside an output, which may replace an older one and nothing else.
+
+    Raises:
+        UsageError: it is read, or written as something else.
+        OutputError: its name is taken by another file.
+    """
+    from vdenoise.media.inputs import is_pipe
+    from vdenoise.workflows.recipe import load_recipe, recipe_path
+
+    if not is_pipe(output):
+        known = load_recipe(output) is not None
+        claims.write(recipe_path(output), "the recipe", overwrite=overwrite or known)
 
 
 def given_cuts(info: ClipInfo, options: dict[str, Any]) -> tuple[int, ...] | None:

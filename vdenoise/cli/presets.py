@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vdenoise.cli.chain import chain_options, layers_from, preset_name
+from vdenoise.cli.files import FileGroup, claims_of
 
 if TYPE_CHECKING:
     from vdenoise.chain.resolve import Chain
 
 
-class _Presets(click.Group):
+class _Presets(FileGroup):
     """``presets NAME`` is short for ``presets show NAME``."""
 
     def resolve_command(
@@ -130,18 +131,18 @@ def save(ctx: click.Context, /, name: str, about: str | None, overwrite: bool, *
     resolve(base, layers, speed=speed)  # what is not accepted is said now
     target = preset_files.new_path(name)
     values = {key: value for layer in layers for key, value in layer.values.items()}
-    _write(target, as_toml(about or base.about, parent, speed, values), overwrite=overwrite)
+    claims = claims_of(ctx)
+    for path in base.files:
+        claims.read(path, "a preset it inherits from")
+    claims.write(target, "the preset", overwrite=overwrite)
+    _write(target, as_toml(about or base.about, parent, speed, values))
     ui.result(f"{target}\nuse it: vdenoise run INPUT -o OUTPUT --preset {name}")
 
 
-def _write(target: Path, text: str, *, overwrite: bool) -> None:
+def _write(target: Path, text: str) -> None:
     from vdenoise.errors import OutputError
     from vdenoise.machine.files import write_text
 
-    if target.exists() and not overwrite:
-        raise OutputError(
-            f"There is a preset {target} already.", "Take another name, or say --overwrite."
-        )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_text(target, text)

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vdenoise.cli.clip import probed, reading_options
+from vdenoise.cli.files import READS, WRITES, FileGroup
 from vdenoise.cli.options import progress_option, set_threads
 
 if TYPE_CHECKING:
     from vdenoise.workflows.measure import Region
 
 
-@click.group()
+@click.group(cls=FileGroup)
 def profile() -> None:
     """Measure noise once, use it with run --profile FILE."""
 
@@ -37,10 +38,8 @@ class _Region(click.ParamType["Region"]):
 
 
 @profile.command()
-@click.argument("input", type=click.Path(path_type=Path, allow_dash=True))
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help="A .json file."
-)
+@click.argument("input", type=READS)
+@click.option("-o", "--output", type=WRITES, required=True, help="A .json file.")
 @click.option("--region", type=_Region(), help="An even area that shows nothing but noise.")
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
 @reading_options
@@ -90,7 +89,7 @@ def build(
 
 
 @profile.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=READS)
 def show(file: Path) -> None:
     """Show a profile in 8-bit codes."""
     from vdenoise.picture.noise import NoiseProfile

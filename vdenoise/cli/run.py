@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vdenoise.cli.chain import chain_from, chain_options, warn_of_idle
 from vdenoise.cli.clip import beside_options, clip_options, reading_options
+from vdenoise.cli.files import READS, WRITES, FileCommand, claims_of
 from vdenoise.cli.grain import grain_to_match
 from vdenoise.cli.options import option, progress_option, set_threads
 from vdenoise.cli.planned import frame_number, given_cuts, given_profile, plan_clip, show_plan
@@ -23,20 +23,19 @@ if TYPE_CHECKING:
     from vdenoise.picture.noise import NoiseProfile
     from vdenoise.ui import Reporter
 
-PATH = click.Path(path_type=Path, allow_dash=True)
-
 
 @click.command(
+    cls=FileCommand,
     epilog="Every option is also a variable: --temporal-radius is VDENOISE_TEMPORAL_RADIUS. "
     "The command line wins. '-' reads standard input (kept in a temporary file, because "
-    "measuring and denoising each read it) and writes standard output."
+    "measuring and denoising each read it) and writes standard output.",
 )
-@click.argument("input", type=PATH, required=False)
-@option("-o", "--output", type=PATH, help="Where the clean clip goes.")
+@click.argument("input", type=READS, required=False)
+@option("-o", "--output", type=WRITES, help="Where the clean clip goes.")
 @chain_options
 @clip_options
 @beside_options
-@option("--write-cuts", type=PATH, metavar="FILE", help="Keep the cuts found, for --cuts FILE.")
+@option("--write-cuts", type=WRITES, metavar="FILE", help="Keep the cuts found, for --cuts FILE.")
 @option(
     "--device",
     default="auto",
@@ -66,7 +65,7 @@ def run(ctx: click.Context, /, **options: Any) -> None:
         grain_to_match(ctx, options["output"], reporter),
     ):
         options["threads"] = set_threads(options["threads"])
-        plan = plan_clip(chain_from(ctx), options, reporter)
+        plan = plan_clip(chain_from(ctx), options, claims_of(ctx), reporter)
         for warning in plan.warnings:
             reporter.warn(warning)
         warn_of_idle(ctx, plan.chain, reporter)

@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from vdenoise.cli.files import FOLDER, READS, claim_clip, claims_of
 from vdenoise.cli.options import set_threads
+from vdenoise.cli.planned import claim_recipe
 from vdenoise.errors import Interrupted, UsageError
 from vdenoise.settings.text import counted
 
 if TYPE_CHECKING:
     from vdenoise.farm.job import Job
+    from vdenoise.farm.planfile import Part
+    from vdenoise.machine.claims import Claims
     from vdenoise.ui import Reporter
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-PATH = click.Path(path_type=Path)
 PLAN_LINES = 10_000  # of progress, over all tasks of a plan
 
 # With a plan nothing else is read: all that could change a pixel is in it.
@@ -44,7 +47,7 @@ def _of_plan(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
 def plan_option(*, required: bool, text: str) -> Callable[[Command], Command]:
     """``--plan``, read before the options that go with it."""
     return click.option(
-        "--plan", type=PATH, metavar="FILE", required=required, is_eager=True, help=text
+        "--plan", type=READS, metavar="FILE", required=required, is_eager=True, help=text
     )
 
 
@@ -54,14 +57,14 @@ def job_options(command: Command) -> Command:
         (
             click.option(
                 "--source",
-                type=PATH,
+                type=READS,
                 metavar="FILE",
                 callback=_of_plan,
                 help="The clip, where it was moved.",
             ),
             click.option(
                 "--work",
-                type=PATH,
+                type=FOLDER,
                 metavar="FOLDER",
                 callback=_of_plan,
                 help="Where segments go.  [default: the plan's name with .work]",
@@ -115,6 +118,65 @@ def open_from(options: dict[str, Any], output: Path | None = None) -> Job:
     )
 
 
+def claim_sources(claims: Claims, job: Job) -> None:
+    """Claim what every task of a job reads.
+
+    Raises:
+        UsageError: it is to be written.
+    """
+    from vdenoise.farm.job import ANALYSIS
+
+    claims.read(job.plan_path, "--plan")
+    claim_clip(claims, job.source, "the input")
+    claims.read(job.work / ANALYSIS, "the analysis")
+
+
+def claim_segments(claims: Claims, job: Job, numbers: tuple[int, ...]) -> None:
+    """Claim what some segments write; whether they may replace anything is seen to elsewhere.
+
+    Raises:
+        UsageError: it is read, or two are written to the same file.
+    """
+    from vdenoise.farm.job import analysis_of
+    from vdenoise.farm.segments import files_of, report_path
+
+    for role, read in analysis_of(job).chain.chain().files.items():
+        for file in read:
+            claim_clip(claims, file, role)
+    for number in numbers:
+        claims.write(report_path(job, number), f"the report of segment {number}", overwrite=True)
+        for part in job.file.parts:
+            for file in files_of(job, number, part):
+                claims.write(file, _role(part), overwrite=True)
+
+
+def claim_joined(claims: Claims, job: Job, *, overwrite: bool) -> None:
+    """Claim what is joined, and what the joining reads.
+
+    Raises:
+        UsageError: it is read, or two are written to the same file.
+        OutputError: something exists and may not be replaced.
+    """
+    from vdenoise.farm.segments import clip_path, report_path
+
+    claim_sources(claims, job)
+    for number in range(len(job.file.segments)):
+        claims.read(report_path(job, number), f"the report of segment {number}")
+    for part in job.file.parts:
+        if part.join != "files":
+            claims.write(job.output(part), _role(part), overwrite=overwrite)
+            for number in range(len(job.file.segments)):
+                claims.read(clip_path(job, number, part), f"segment {number}")
+    if job.file.grain_table is not None:
+        claims.write(Path(job.file.grain_table), "the grain table", overwrite=overwrite)
+    claim_recipe(claims, job.output(job.file.clean), overwrite=overwrite)
+
+
+def _role(part: Part) -> str:
+    """What writes a part: the clean clip is what ``--output`` may name."""
+    return "--output" if part.name == "clean" else f"the {part.name} clip"
+
+
 def run_segments(ctx: click.Context, options: dict[str, Any]) -> None:
     """Do the segments named, or all."""
     from vdenoise import ui
@@ -137,10 +199,12 @@ def run_segments(ctx: click.Context, options: dict[str, Any]) -> None:
                 "Say -o to vdenoise farm assemble instead.",
                 number=80,
             )
+        claim_sources(claims_of(ctx), job)
         count = len(job.file.segments)
         numbers = tuple(range(count))
         if options["segments"] is not None:
             numbers = parse_numbers(options["segments"], count)
+        claim_segments(claims_of(ctx), job, numbers)
         if options["devices"] is not None:
             _on_devices(job, numbers, options, reporter)
         else:

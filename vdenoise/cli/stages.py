@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
+from vdenoise.cli.files import FileCommand
 
-@click.command()
+
+@click.command(cls=FileCommand)
 @click.argument("name", required=False, metavar="[NAME]")
 @click.option("--json", "as_json", is_flag=True, help="Everything about every stage, as JSON.")
 def stages(name: str | None, as_json: bool) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vdenoise.cli.files import FOLDER, READS, WRITES, FileGroup, claims_of
 from vdenoise.cli.options import as_style, progress_option
 
 if TYPE_CHECKING:
@@ -19,10 +20,8 @@ if TYPE_CHECKING:
     from vdenoise.training.validation import Score
     from vdenoise.ui import Reporter
 
-PATH = click.Path(path_type=Path)
 
-
-class _Group(click.Group):
+class _Group(FileGroup):
     """A group whose first command may go unnamed: ``train CONFIG`` is ``train run CONFIG``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -42,7 +41,7 @@ def train() -> None:
 
 @train.command()
 @click.argument("config", metavar="CONFIG")
-@click.option("-o", "--output", type=PATH, required=True, help="Folder of the run; it goes on.")
+@click.option("-o", "--output", type=FOLDER, required=True, help="Folder of the run; it goes on.")
 @click.option(
     "--override",
     "overrides",
@@ -53,7 +52,7 @@ def train() -> None:
 @click.option("--steps", type=click.IntRange(min=1), help="Steps in all, instead of CONFIG's.")
 @click.option("--max-minutes", type=float, metavar="M", help="Stop then, to go on another time.")
 @click.option(
-    "--ablate", type=PATH, metavar="FILE", help="Train every variant this file lists; one table."
+    "--ablate", type=READS, metavar="FILE", help="Train every variant this file lists; one table."
 )
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda:N")
 @progress_option
@@ -119,17 +118,22 @@ def run(
 
 
 @train.command()
-@click.argument("run", type=PATH)
-@click.option("-o", "--output", type=PATH, required=True, help="The .safetensors file to write.")
+@click.argument("run", type=READS)
+@click.option("-o", "--output", type=WRITES, required=True, help="The .safetensors file to write.")
 @click.option("--config", metavar="CONFIG", help="[default: what RUN was trained with]")
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
-def export(run: Path, output: Path, config: str | None, overwrite: bool) -> None:
+@click.pass_context
+def export(
+    ctx: click.Context, /, run: Path, output: Path, config: str | None, overwrite: bool
+) -> None:
     """Write the best weights of RUN with their card: in float16 where that costs no quality."""
     from vdenoise import ui
-    from vdenoise.media.access import check_free
+    from vdenoise.training.checkpoint import CHECKPOINT, CONFIG, WEIGHTS
     from vdenoise.training.export import export_weights
 
-    check_free(output, None, overwrite=overwrite)
+    for name in (WEIGHTS, CHECKPOINT, CONFIG):
+        claims_of(ctx).read(run / name, "a file of the run")
+    claims_of(ctx).write(output.with_suffix(".json"), "its card", overwrite=overwrite)
     card = export_weights(run, output, config)
     validation = card["validation"]
     ui.facts(
@@ -144,8 +148,8 @@ def export(run: Path, output: Path, config: str | None, overwrite: bool) -> None
 
 
 @train.command()
-@click.argument("folder", type=PATH)
-@click.option("-o", "--output", type=PATH, required=True, help="A new folder for the pack.")
+@click.argument("folder", type=READS)
+@click.option("-o", "--output", type=FOLDER, required=True, help="A new folder for the pack.")
 @click.option(
     "--mib", type=click.IntRange(min=1), default=60, show_default=True, help="Most it may take."
 )

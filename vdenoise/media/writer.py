@@ -9,7 +9,7 @@ from typing import Protocol, Self
 from torch import Tensor
 
 from vdenoise.media.av1.grain import GrainBits
-from vdenoise.media.images.sequence import is_image
+from vdenoise.media.images.sequence import is_image, target_of
 from vdenoise.media.images.writer import ImageWriter, check_images
 from vdenoise.media.inputs import is_pipe
 from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
@@ -45,6 +45,22 @@ def check_target(
         check_images(info, target, positions, overwrite=overwrite)
     else:
         check_movie(info, target, overwrite=overwrite)
+
+
+def files_written(
+    info: ClipInfo, target: Path, positions: Sequence[int] | None = None
+) -> tuple[Path, ...]:
+    """The files that a target comes to: one, or an image for each frame.
+
+    Args:
+        info: the source.
+        target: file, ``-``, or a pattern of images.
+        positions: absolute numbers of the frames that will be written; None for all.
+    """
+    if not is_image(target):
+        return (target,)
+    files = target_of(info, target)
+    return tuple(files.path(files.numbers[n]) for n in positions or range(info.frames or 0))
 
 
 class ClipWriter(Protocol):

@@ -184,3 +184,14 @@ class NoiseTable:
         place = (luma[:, 0].clamp(0, 1) * steps + 0.5).to(torch.int32)
         found = [row.index_select(0, place.flatten()).view(place.shape) for row in fine]
         return torch.stack(found, dim=1)
+
+
+def is_profile(path: Path) -> bool:
+    """Whether a file is a noise profile, by what it says of itself."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return (
+        isinstance(found, dict) and found.get("kind") == NoiseProfile.model_fields["kind"].default
+    )

@@ -6,6 +6,7 @@ A stage never chooses device, precision, tile or block length: it follows the te
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -103,6 +104,11 @@ class Stage(BaseModel):
         """SHA-256 of what it computes with beside its parameters, such as a model file; None for
         nothing. A farm plan records it, and a task with another one refuses to start."""
         return None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What it reads beside the clip, such as a model file."""
+        return ()
 
     @property
     def half_inside(self) -> bool:

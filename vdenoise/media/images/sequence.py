@@ -110,6 +110,16 @@ def find(path: Path, on_missing: OnMissing = "refuse") -> ImageSequence:
     return ImageSequence(path.parent, before, after, padding, every, tuple(missing))
 
 
+def files_of(path: Path) -> tuple[Path, ...]:
+    """The files that a path names: all that fit a pattern of images, whatever their padding, else
+    the path itself, whether it is there or not."""
+    if not is_pattern(path) or not path.parent.is_dir() or len(HOLE.findall(path.name)) != 1:
+        return (path,)
+    before, _, after = split(path)
+    form = re.compile(rf"{re.escape(before)}\d+{re.escape(after)}")
+    return tuple(sorted(each for each in path.parent.iterdir() if form.fullmatch(each.name)))
+
+
 def notes(sequence: ImageSequence) -> tuple[str, ...]:
     """What is unusual about the numbers, for people and for the recipe."""
     if sequence.held:

@@ -48,6 +48,11 @@ class MatchedGrain(DrawnGrain):
             return None
         return sha256(_target(self.file).model_dump_json().encode()).hexdigest()
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The profile."""
+        return (Path(self.file),) if self.file else ()
+
     def color(self, plane: int) -> Color:
         """As measured."""
         planes = _target(self.file).planes

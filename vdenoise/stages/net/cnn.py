@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -116,6 +117,11 @@ class Cnn(Stage):
     def fingerprint(self) -> str | None:
         """Hash of the weights."""
         return find(self.model).sha256
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The weights."""
+        return (find(self.model).path,)
 
     @property
     def half_inside(self) -> bool:

@@ -1,0 +1,128 @@
+"""Files that commands are given: each option says whether it reads or writes, and no command
+starts that would write over what it reads, over another of its outputs or, without
+``--overwrite``, over a file that is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vdenoise.machine.claims import Claims
+
+_CLAIMS = "vdenoise.claims"
+
+
+class Reads(click.Path):
+    """A file, a folder or a pattern of images to read, or one of some words.
+
+    Args:
+        words: what means something other than a file, such as ``auto``.
+    """
+
+    def __init__(self, *words: str) -> None:
+        super().__init__(path_type=Path, allow_dash=True)
+        self.words = words
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """To a path; a word stays a text."""
+        return value if value in self.words else super().convert(value, param, ctx)
+
+
+class Writes(click.Path):
+    """A file or a pattern of images to write.
+
+    Args:
+        later: another command writes it, and sees then whether it may replace what is there.
+    """
+
+    def __init__(self, *, later: bool = False) -> None:
+        super().__init__(path_type=Path, allow_dash=True)
+        self.later = later
+
+
+class Folder(click.Path):
+    """A folder for what a command writes: it claims the files in it itself."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, file_okay=False)
+
+
+READS, WRITES, WRITES_LATER, FOLDER = Reads(), Writes(), Writes(later=True), Folder()
+
+
+class FileCommand(click.Command):
+    """A command that claims every file it was given before it does anything."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Claim what was typed or set in the environment, then run."""
+        may = bool(ctx.params.get("overwrite") or ctx.params.get("resume"))
+        claim_typed(ctx, claims_of(ctx), overwrite=may)
+        return super().invoke(ctx)
+
+
+class FileGroup(click.Group):
+    """A group of such commands."""
+
+    command_class = FileCommand
+
+
+def claims_of(ctx: click.Context) -> Claims:
+    """The claims of the command that is run."""
+    found: Claims = ctx.meta.setdefault(_CLAIMS, Claims())
+    return found
+
+
+def share_claims(ctx: click.Context, claims: Claims) -> None:
+    """Let a command have these claims: it is one of several that run beside each other."""
+    ctx.meta[_CLAIMS] = claims
+
+
+def claim_typed(ctx: click.Context, claims: Claims, *, overwrite: bool, of: str = "") -> None:
+    """Claim the files that the options and arguments of a command name.
+
+    Args:
+        ctx: of the command.
+        claims: what to add them to.
+        overwrite: what exists may be replaced.
+        of: what tells one of many commands with the same claims from the others, to people.
+
+    Raises:
+        UsageError: one would be written that is read or written as something else.
+        OutputError: one exists and may not be replaced.
+    """
+    for parameter in ctx.command.params:
+        kind, value = parameter.type, ctx.params.get(parameter.name or "")
+        role = f"{_called(parameter)}{of}"
+        for path in (path for path in _paths(value) if isinstance(kind, Reads | Writes)):
+            if isinstance(kind, Writes):
+                claims.write(path, role, overwrite=overwrite or kind.later)
+            else:
+                claim_clip(claims, path, role)
+
+
+def claim_clip(claims: Claims, path: Path, role: str) -> None:
+    """Claim what is read: a file, or every image of a pattern.
+
+    Raises:
+        UsageError: one of them is written.
+    """
+    from vdenoise.media.images.sequence import files_of
+
+    for file in files_of(path):
+        claims.read(file, role)
+
+
+def _called(parameter: click.Parameter) -> str:
+    """``the input``, ``--profile``."""
+    argument = isinstance(parameter, click.Argument)
+    return f"the {parameter.name}" if argument else max(parameter.opts, key=len)
+
+
+def _paths(value: Any) -> Iterator[Path]:
+    for each in value if isinstance(value, Sequence) and not isinstance(value, str) else (value,):
+        if isinstance(each, Path):
+            yield each

@@ -1,0 +1,109 @@
+"""What a command reads and what it writes: no file that it needs is written over.
+
+A file counts by what it is, not by what it is called: links, hard links, relative names and, where
+a folder does not tell them apart, upper and lower case name the same one.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Hashable
+from pathlib import Path
+
+from vdenoise.errors import FileClash, OutputError
+
+
+class Claims:
+    """The files of one command, each claimed before anything is written."""
+
+    def __init__(self) -> None:
+        self._read: dict[Hashable, str] = {}
+        self._written: dict[Hashable, tuple[Path, str]] = {}
+
+    def read(self, path: Path, role: str) -> None:
+        """Claim a file to read; the same one may be read as many things. What was claimed to be
+        written in the same role is made first and read then.
+
+        Args:
+            path: the file, or what will never be one (``-``, a device): that is passed over.
+            role: what it is to people: ``the input``, ``--profile``, ``the mask sky``.
+
+        Raises:
+            FileClash: it is to be written, too.
+        """
+        own = identity(path)
+        if own is None:
+            return
+        if own in self._written and self._written[own][1] != role:
+            raise _both(self._written[own][0], role)
+        self._read.setdefault(own, role)
+
+    def write(self, path: Path, role: str, *, overwrite: bool) -> None:
+        """Claim a file to write.
+
+        Args:
+            path: the file; a pipe or a device is passed over: nothing there can be lost.
+            role: what writes it, to people: ``--output``, ``the recipe``. Claimed again for the
+                same role it is the same claim.
+            overwrite: a file of this name may be replaced.
+
+        Raises:
+            FileClash: it is read, too, or written as something else.
+            OutputError: it exists and may not be replaced.
+        """
+        own = identity(path)
+        if own is None:
+            return
+        if self._read.get(own, role) != role:
+            raise _both(path, self._read[own])
+        other = self._written.setdefault(own, (path, role))[1]
+        if other != role:
+            raise FileClash(
+                f"{role} and {other} would both be written to {path}.",
+                "Give each a name of its own.",
+                number=52,
+            )
+        if not overwrite and path.is_file():
+            raise OutputError(
+                f"{path} exists already.", "Choose another name or add --overwrite.", number=1
+            )
+
+
+def identity(path: Path) -> Hashable | None:
+    """What a path is, however it is named; None of what is no file: ``-``, pipes, devices.
+
+    A file that exists is its device and inode; one that does not is the nearest folder that does,
+    and the names below it.
+    """
+    if str(path) == "-":
+        return None
+    real = Path(os.path.realpath(path))
+    below: tuple[str, ...] = ()
+    while True:
+        try:
+            found = real.stat()
+        except OSError:
+            if real.parent == real:
+                return (str(path),)
+            below, real = (real.name, *below), real.parent
+            continue
+        if not below and not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+            return None
+        if below and _folds_case(real):
+            below = tuple(name.casefold() for name in below)
+        return (found.st_dev, found.st_ino, *below)
+
+
+def _folds_case(folder: Path) -> bool:
+    """Whether the file system of a folder takes ``A`` and ``a`` for the same name."""
+    other = folder.with_name(folder.name.swapcase())
+    try:
+        return other.name != folder.name and other.samefile(folder)
+    except OSError:
+        return False
+
+
+def _both(target: Path, role: str) -> FileClash:
+    what = "the input itself" if role == "the input" else f"also {role}, which is read"
+    return FileClash(f"{target} is {what}.", "Give the output another name.", number=25)
