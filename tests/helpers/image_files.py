@@ -5,9 +5,11 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 
 from tests.helpers import images
@@ -177,4 +179,43 @@ def animated_webp(path: Path) -> Path:
     body = b"WEBPVP8X" + struct.pack("<I", 10) + bytes((2, 0, 0, 0)) + size
     body += b"ANIM" + struct.pack("<I", 6) + bytes(6) + frames
     path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+    return path
+
+
+def tiff_tags(path: Path) -> dict[int, tuple[int, bytes]]:
+    """Type and bytes of each tag of a TIFF's first directory, in the file's own order."""
+    data = path.read_bytes()
+    order = "<" if data[:2] == b"II" else ">"
+    at = struct.unpack_from(f"{order}I", data, 4)[0]
+    found = {}
+    for n in range(struct.unpack_from(f"{order}H", data, at)[0]):
+        entry = at + 2 + 12 * n
+        tag, kind, count = struct.unpack_from(f"{order}HHI", data, entry)
+        size = count * struct.calcsize(_FORMS[kind]) * (2 if kind in (5, 10) else 1)
+        place = entry + 8 if size <= 4 else struct.unpack_from(f"{order}I", data, entry + 8)[0]
+        found[tag] = (kind, data[place : place + size])
+    return found
+
+
+def tiff_strips(path: Path) -> bytes:
+    """The pixels of an uncompressed TIFF as they are stored."""
+    data, tags = path.read_bytes(), tiff_tags(path)
+    order = "<" if data[:2] == b"II" else ">"
+    places, sizes = (
+        struct.unpack(f"{order}{len(raw) // struct.calcsize(_FORMS[kind])}{_FORMS[kind]}", raw)
+        for kind, raw in (tags[273], tags[279])
+    )
+    return b"".join(data[p : p + s] for p, s in zip(places, sizes, strict=True))
+
+
+def dpx(path: Path, pix_fmt: str, number: int = 0) -> Path:
+    """A DPX as FFmpeg writes it: without headers for film and television, 1664 bytes in all."""
+    kind = "uint16" if "10" in pix_fmt or "12" in pix_fmt or "16" in pix_fmt else "uint8"
+    pixels = codes(kind, number=number)
+    frame = av.VideoFrame.from_ndarray(pixels, format="rgb24" if kind == "uint8" else "rgb48le")
+    context = av.CodecContext.create("dpx", "w")
+    context.width, context.height, context.pix_fmt = 64, 48, pix_fmt
+    context.time_base = Fraction(1, 24)
+    packets = [*context.encode(frame.reformat(format=pix_fmt)), *context.encode(None)]
+    path.write_bytes(b"".join(map(bytes, packets)))
     return path

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import image_files as files
+from tests.helpers import images
 from vdenoise import cli
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
@@ -145,3 +148,267 @@ def test_inks_in_a_jpeg_are_refused(tmp_path: Path, capsys: pytest.CaptureFixtur
     source = files.cmyk_jpeg(tmp_path / "a.jpg")
     assert call("run", source, "-o", tmp_path / "b.png", *GIVEN) == 3
     assert "CMYK" in capsys.readouterr().err.splitlines()[-1]
+
+
+# -- what a copy keeps beside the samples ----------------------------------------------------
+
+EXIF = b"II*\0\x08\0\0\0" + files.directory({274: (3, (6,)), 315: (2, b"me\0")}, "<", 8)
+ICC = zlib.compress(b"not read by anyone here")
+CHUNKS = {
+    "nothing": (),
+    "P3": (
+        (b"gAMA", struct.pack(">I", 45455)),
+        (b"cHRM", struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)),
+    ),
+    "sRGB": ((b"sRGB", b"\1"),),
+    "PQ": ((b"cICP", bytes((9, 16, 0, 1))), (b"cLLI", struct.pack(">II", 10**7, 4 * 10**6))),
+    "profile": ((b"iCCP", b"mine\0\0" + ICC),),
+    "unequal pixels": ((b"pHYs", struct.pack(">IIB", 3000, 2000, 1)),),
+    "ratio": ((b"pHYs", struct.pack(">IIB", 3, 2, 0)),),
+    "Exif": ((b"eXIf", EXIF),),
+    "text": (
+        (b"tEXt", b"Comment\0one"),
+        (b"tEXt", b"Comment\0two"),
+        (b"zTXt", b"Title\0\0" + zlib.compress(b"three")),
+        (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0<x/>"),
+    ),
+    "others": (
+        (b"sBIT", b"\5\6\5"),
+        (b"bKGD", bytes((0, 1, 0, 2, 0, 3))),
+        (b"tIME", struct.pack(">HBBBBB", 2020, 1, 2, 3, 4, 5)),
+        (b"sTER", b"\0"),
+        (b"prVt", b"of a program"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHUNKS)
+@pytest.mark.parametrize("strength", [GIVEN, ZERO], ids=["denoised", "zero"])
+def test_a_png_keeps_its_chunks_and_gains_none(
+    name: str, strength: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = files.png(tmp_path / "a.png", *CHUNKS[name])
+    assert call("run", source, "-o", tmp_path / "b.png", "--strict", *strength) == 0
+    assert files.png_chunks(tmp_path / "b.png") == list(CHUNKS[name])
+    a, b = (images.read(path)[1] for path in (source, tmp_path / "b.png"))
+    assert np.array_equal(a, b) == (strength is ZERO)
+
+
+def test_chunks_that_hold_for_the_old_pixels_are_left_behind_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = files.png(tmp_path / "a.png", (b"caBX", b"a signature of the pixels"))
+    assert call("run", source, "-o", tmp_path / "b.png", *GIVEN) == 0
+    assert "caBX stays behind" in capsys.readouterr().err
+    assert files.png_chunks(tmp_path / "b.png") == []
+    assert call("run", source, "-o", tmp_path / "c.png", "--strict", *GIVEN) == 4
+
+
+def test_what_a_png_says_of_its_samples_is_said_in_the_depth_they_are_written_with(
+    tmp_path: Path,
+) -> None:
+    """A palette becomes RGB, a transparent color alpha, 4 bits become 8."""
+    head = struct.pack(">IIBBBBB", 64, 48, 8, 3, 0, 0, 0)
+    rows = zlib.compress(b"".join(b"\0" + bytes(n % 3 for n in range(64)) for _ in range(48)))
+    colors = bytes((255, 0, 0, 0, 255, 0, 1, 2, 3))
+    paletted = (b"IHDR", head), (b"sBIT", b"\5\6\5"), (b"PLTE", colors), (b"bKGD", b"\2")
+    end = ((b"IDAT", rows), (b"IEND", b""))
+    for extra, bits in (((), b"\5\6\5"), (((b"tRNS", b"\0"),), b"\5\6\5\x08")):
+        chunks = (*paletted, *extra, *end)
+        data = b"".join(files.chunk(*part) for part in chunks)
+        (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + data)
+        out = tmp_path / f"b{len(extra)}.png"
+        assert call("run", tmp_path / "a.png", "-o", out, "--strict", *ZERO) == 0
+        assert files.png_chunks(out) == [(b"sBIT", bits), (b"bKGD", bytes((0, 1, 0, 2, 0, 3)))]
+        assert np.array_equal(images.read(out)[1][0, :3, :3].ravel(), list(colors))
+    gray = struct.pack(">IIBBBBB", 64, 48, 4, 0, 0, 0, 0)
+    rows = zlib.compress((b"\0" + bytes(range(32))) * 48)
+    parts = ((b"IHDR", gray), (b"bKGD", b"\0\x0f"), (b"IDAT", rows), (b"IEND", b""))
+    data = b"".join(files.chunk(*part) for part in parts)
+    (tmp_path / "g.png").write_bytes(b"\x89PNG\r\n\x1a\n" + data)
+    assert call("run", tmp_path / "g.png", "-o", tmp_path / "h.png", *ZERO) == 0
+    assert files.png_chunks(tmp_path / "h.png") == [(b"bKGD", b"\0\xff")]
+
+
+TAGS: files.Tags = {
+    274: (3, (6,)),
+    270: (2, b"what it shows\0"),
+    282: (5, (300, 1)),
+    283: (5, (200, 1)),
+    296: (3, (2,)),
+    318: (5, (3127, 10000, 3290, 10000)),
+    34675: (7, b"an ICC profile of its own"),
+    700: (1, b"<x:xmpmeta/>"),
+    33723: (7, b"\x1c\x02\x05\0\2hi"),
+    42112: (2, b"<GDALMetadata/>\0"),
+    33550: (12, (0.1, 0.2, 0.0)),
+    65000: (4, (1, 2, 3)),
+}
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    ("dtype", "channels", "photometric", "more"),
+    [
+        ("uint8", 3, 2, {}),
+        ("uint16", 3, 2, {}),
+        ("float16", 3, 2, {}),
+        ("float32", 3, 2, {}),
+        ("uint8", 4, 2, {338: (3, (2,))}),
+        ("uint16", 4, 2, {338: (3, (1,))}),
+        ("uint16", 5, 2, {338: (3, (0, 0))}),
+        ("uint8", 1, 1, {}),
+        ("uint16", 1, 0, {}),
+        ("uint8", 1, 0, {}),
+        ("float16", 1, 1, {}),
+    ],
+)
+def test_a_tiff_keeps_its_order_its_samples_and_its_tags(
+    order: str,
+    dtype: str,
+    channels: int,
+    photometric: int,
+    more: files.Tags,
+    tmp_path: Path,
+) -> None:
+    pixels = files.codes(dtype, channels)
+    source = files.tiff(tmp_path / "a.tif", pixels, photometric, order=order, tags={**TAGS, **more})
+    assert call("run", source, "-o", tmp_path / "b.tif", "--strict", *ZERO) == 0
+    before, after = (files.tiff_tags(path) for path in (source, tmp_path / "b.tif"))
+    assert (tmp_path / "b.tif").read_bytes()[:2] == source.read_bytes()[:2]
+    assert files.tiff_strips(tmp_path / "b.tif") == files.tiff_strips(source)
+    layout = {273, 278, 279, 284, 317}
+    assert {t: v for t, v in after.items() if t not in layout} == {
+        t: v for t, v in before.items() if t not in layout
+    }
+    assert call("run", source, "-o", tmp_path / "c.tif", *GIVEN) == 0
+    other = images.read(tmp_path / "c.tif")[1]
+    assert not np.array_equal(other, images.read(source)[1])
+    assert np.abs(other.astype(float) - images.read(source)[1]).mean() < 0.05 * (
+        1 if pixels.dtype.kind == "f" else np.iinfo(pixels.dtype).max
+    )
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_exif_and_places_inside_a_tiff_are_kept(order: str, tmp_path: Path) -> None:
+    """Their directories lie elsewhere in the file: places are written anew."""
+    source = tmp_path / "a.tif"
+    inside: files.Tags = {
+        33434: (5, (1, 250)),
+        36867: (2, b"2026:01:02 03:04:05\0"),
+        37500: (7, b"ab"),
+    }
+    place: files.Tags = {2: (5, (48, 1, 12, 1, 0, 1))}
+    pointers = {34665: (4, (0,)), 34853: (4, (0,))}
+    grown = files.tiff(source, files.codes(), order=order, tags=pointers).read_bytes()
+    at = len(grown) + len(grown) % 2
+    inner = files.directory(inside, order, at)
+    tags: files.Tags = {34665: (4, (at,)), 34853: (4, (at + len(inner),))}
+    whole = inner + files.directory(place, order, at + len(inner))
+    files.tiff(source, files.codes(), order=order, tags=tags)
+    source.write_bytes(source.read_bytes().ljust(at, b"\0") + whole)
+    assert call("run", source, "-o", tmp_path / "b.tif", "--strict", *ZERO) == 0
+    before, after = (images.read(path)[0] for path in (source, tmp_path / "b.tif"))
+    for spec in (before, after):
+        assert spec.getattribute("ExposureTime") == pytest.approx(1 / 250)
+        assert spec.getattribute("Exif:DateTimeOriginal") == "2026:01:02 03:04:05"
+        assert tuple(spec.getattribute("GPS:Latitude")) == (48, 12, 0)
+    assert after.getattribute("DateTime") is None and after.getattribute("Orientation") is None
+
+
+def test_layers_of_a_program_inside_a_tiff_are_left_behind_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = files.tiff(tmp_path / "a.tif", files.codes(), tags={37724: (7, b"noisy layers")})
+    assert call("run", source, "-o", tmp_path / "b.tif", *GIVEN) == 0
+    assert "Photoshop's layers stays behind" in capsys.readouterr().err
+    assert 37724 not in files.tiff_tags(tmp_path / "b.tif")
+    assert call("run", source, "-o", tmp_path / "c.tif", "--strict", *GIVEN) == 4
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "ccittfax4", "lzw", "packbits", "zip"])
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_any_compression_of_a_tiff_is_read_and_what_is_lossy_becomes_zip(
+    compression: str, planar: str, tmp_path: Path
+) -> None:
+    bits = 1 if compression.startswith("ccitt") else 0
+    pixels = files.codes(channels=1 if bits else 3)
+    pixels = (pixels > 100).astype(np.uint8) * 255 if bits else pixels
+    options = {"compression": compression, "planarconfig": planar}
+    images.write(tmp_path / "a.tif", pixels, "uint8", bits=bits, **options)
+    assert call("run", tmp_path / "a.tif", "-o", tmp_path / "b.tif", *ZERO) == 0
+    spec, found = images.read(tmp_path / "b.tif")
+    assert np.array_equal(found, images.read(tmp_path / "a.tif")[1])
+    kept = "zip" if compression in ("jpeg", "ccittfax4") else compression
+    assert spec.getattribute("compression") == kept
+
+
+def test_a_palette_in_a_tiff_becomes_rgb(tmp_path: Path) -> None:
+    colors = np.zeros((3, 256), np.uint16)
+    colors[:, :3] = [[65535, 0, 257], [0, 65535, 514], [0, 0, 771]]
+    pixels = (np.arange(48 * 64).reshape(48, 64, 1) % 3).astype(np.uint8)
+    tags: files.Tags = {320: (3, tuple(colors.ravel().tolist()))}
+    source = files.tiff(tmp_path / "a.tif", pixels, 3, tags=tags)
+    assert call("run", source, "-o", tmp_path / "b.tif", *ZERO) == 0
+    found = images.read(tmp_path / "b.tif")[1]
+    assert found[0, :3].tolist() == [[255, 0, 0], [0, 255, 0], [1, 2, 3]]
+    assert 320 not in files.tiff_tags(tmp_path / "b.tif")
+
+
+DPX = ("rgb24", "rgb48be", "rgb48le", "gbrp10be", "gbrp10le", "gbrp12be", "gbrp12le")
+
+
+@pytest.mark.parametrize("pix_fmt", (*DPX, "rgba", "gray", "gray16be"))
+def test_a_dpx_of_ffmpeg_keeps_its_header_and_byte_order(pix_fmt: str, tmp_path: Path) -> None:
+    """It has no headers of film and television: where they would be are pixels."""
+    source = files.dpx(tmp_path / "a.dpx", pix_fmt)
+    info = probe(source)
+    assert (info.timecode, info.rate) == (None, 24)
+    assert call("run", source, "-o", tmp_path / "b.dpx", "--strict", *ZERO) == 0
+    before, after = (path.read_bytes() for path in (source, tmp_path / "b.dpx"))
+    # The file's size and name, and how an element is stored.
+    for start, end in ((0, 16), (20, 36), (136, 804), (808, 1664)):
+        assert after[start:end] == before[start:end]
+    assert b"b.dpx\0" in after[36:136]
+    frames = [_decoded(path) for path in (before, after)]
+    assert np.array_equal(*frames)
+    assert call("run", source, "-o", tmp_path / "c.dpx", *GIVEN) == 0
+    assert call("run", source, "-o", tmp_path / "c.exr", *GIVEN) == 0
+    assert images.read(tmp_path / "c.exr")[0].getattribute("smpte:TimeCode") is None
+
+
+def _decoded(data: bytes) -> images.Array:
+    frame = av.CodecContext.create("dpx", "r").decode(av.Packet(data))[0]
+    return frame.to_ndarray()
+
+
+@pytest.mark.parametrize("order", ["big", "little"])
+def test_a_whole_dpx_header_with_data_of_users_is_kept(order: str, tmp_path: Path) -> None:
+    images.write(
+        tmp_path / "a.dpx",
+        files.codes("uint16") // 64 * 64,
+        "uint16",
+        bits=10,
+        oiio__Endian=order,
+        dpx__FilmEdgeCode="12345",
+        dpx__SlateInfo="scene 4",
+        dpx__UserBits=7,
+    )
+    data = bytearray((tmp_path / "a.dpx").read_bytes())
+    data[8:16] = b"V9.9\0\0\0\0"  # a version of its own
+    data[1664:1680] = b"K\x80\xffstrange bytes!"  # no text in any encoding
+    data[664:700] = b"reserved for what nobody knows yet.."
+    size = 2048 + 100  # 100 bytes of user data before the pixels
+    form = ">I" if order == "big" else "<I"
+    for place in (4, 780 + 28):
+        struct.pack_into(form, data, place, size)
+    struct.pack_into(form, data, 32, 100)
+    source = tmp_path / "a.dpx"
+    source.write_bytes(bytes(data[:2048]) + b"user data".ljust(100, b".") + bytes(data[2048:]))
+    assert call("run", source, "-o", tmp_path / "b.dpx", "--strict", *ZERO) == 0
+    before, after = (path.read_bytes() for path in (source, tmp_path / "b.dpx"))
+    for start, end in ((0, 16), (20, 36), (136, 804), (808, size)):
+        assert after[start:end] == before[start:end]
+    count = 64 * 48
+    words = [np.frombuffer(data, form[0] + "u4", count, size) >> 2 for data in (before, after)]
+    assert np.array_equal(*words)  # the two bits below the samples mean nothing

@@ -20,6 +20,7 @@ import OpenImageIO as oiio  # noqa: N813 (its own documentation calls it so)
 import torch
 from torch import Tensor
 
+from vdenoise.media.images import carry, dpx
 from vdenoise.media.images.layout import (
     NATIVE,
     Layout,
@@ -42,7 +43,7 @@ _WRITERS = {"exr": "openexr", "dpx": "dpx", "tiff": "tiff", "png": "png"}
 # Attributes that belong to a kind of file or to how it is stored, not to the picture.
 _STORAGE = re.compile(
     r"(?i)^(oiio:(?!colorspace|unassociatedalpha)|tiff:|dpx:|exr:|openexr:|png:|jpeg:|jfif:|"
-    r"compression$|planarconfig$|orientation$|datetime$|software$|resolution|"
+    r"pixelaspectratio$|compression$|planarconfig$|orientation$|datetime$|software$|resolution|"
     r"(x|y)resolution$|iccprofile|chunk)"
 )
 
@@ -71,6 +72,8 @@ def read_planes(path: Path, expected: Layout | None = None) -> tuple[Layout, tup
             raise damaged(path, file.geterror())
     finally:
         file.close()
+    if layout.inverted:
+        pixels = np.iinfo(pixels.dtype).max - pixels
     return layout, tuple(_plane(pixels[..., c - low], layout) for c in layout.channels)
 
 
@@ -109,13 +112,17 @@ def write_copy(
             parts.append(pixels)
     finally:
         file.close()
+    kind = layout.kind
+    parts[layout.part] = _as_stored(parts[layout.part], source, kind)
+    carry.prepare(specs[layout.part], source, kind)
     if compression:
         specs[layout.part].attribute("compression", compression)
     for spec in specs:
         if not spec.getattribute("DateTime"):  # or the time of writing: no two files alike
             changed = datetime.fromtimestamp(source.stat().st_mtime, UTC)
             spec.attribute("DateTime", changed.strftime("%Y:%m:%d %H:%M:%S"))
-    _write(target, layout.kind, specs, parts)
+    _write(target, kind, specs, parts)
+    carry.carry(target, source, kind)
 
 
 def write_new(
@@ -166,8 +173,9 @@ def write_new(
     spec.attribute("DateTime", "1970:01:01 00:00:00")  # or no two files would be alike
     if like is not None:
         file = opened(like)
+        pixels = _read_from_pixels(like, file.format_name())
         for found in file.spec().extra_attribs:
-            if not _STORAGE.search(found.name):
+            if not _STORAGE.search(found.name) and not pixels.match(found.name):
                 spec.attribute(found.name, found.type, found.value)
         file.close()
     order = (0,) if fmt.family == "gray" else (1, 2, 0, 3)[:count]  # from R, G, B, A
@@ -175,17 +183,6 @@ def write_new(
     spec.channelnames = names
     layout = Layout(kind, width, height, (0, 0), fmt, 0, order, (names,), kept_apart=False)
     _write(target, kind, [spec], [_interleaved(planes, layout)])
-
-
-def set_name(path: Path, name: str) -> None:
-    """Put another name into the header of a DPX file, which holds the one it was written under.
-
-    SMPTE ST 268: the image file name, 100 characters from byte 36 on, the rest filled with 0.
-    """
-    field = name.encode("ascii", "replace")[:99]
-    with path.open("r+b") as file:
-        file.seek(36)
-        file.write(field.ljust(100, b"\0"))
 
 
 def see_room(path: Path, size: int) -> None:
@@ -198,8 +195,16 @@ def see_room(path: Path, size: int) -> None:
     path.write_bytes(bytes(size))
 
 
-def attributes(path: Path) -> dict[str, Any]:
-    """The attributes of every part by ``part:name``, without those every writer makes anew."""
+def attributes(path: Path, kind: str, like: Path) -> dict[str, Any]:
+    """What belongs to the picture beside its samples, by name: it is in a copy as in the original.
+
+    Args:
+        path: the image.
+        kind: of it.
+        like: the copy, or the image itself: says how samples are stored there.
+    """
+    if kind in carry.CARRIED:
+        return carry.kept(path, like, kind)
     file = opened(path)
     found = {}
     for number, spec in enumerate(specs_of(file)):
@@ -253,6 +258,19 @@ def _interleaved(planes: Sequence[Tensor], layout: Layout) -> np.ndarray:
     return pixels
 
 
+def _read_from_pixels(path: Path, reader: str) -> re.Pattern[str]:
+    """Names of attributes that OpenImageIO reads where a DPX has pixels, and no header."""
+    short = reader == "dpx" and not dpx.has_television_header(path)
+    return re.compile("smpte:" if short else "(?!)")
+
+
+def _as_stored(pixels: np.ndarray, source: Path, kind: str) -> np.ndarray:
+    """Samples for a copy of a file that stores them in another way than OpenImageIO writes."""
+    if pixels.dtype.kind == "u" and carry.stored_inverted(source, kind):
+        pixels = np.iinfo(pixels.dtype).max - pixels
+    return pixels.byteswap() if carry.stored_swapped(source, kind) else pixels
+
+
 def _write(target: Path, kind: str, specs: Sequence[Any], parts: Sequence[np.ndarray]) -> None:
     file = oiio.ImageOutput.create(_WRITERS[kind])
     assert file is not None, f"OpenImageIO writes {kind}"
@@ -265,4 +283,4 @@ def _write(target: Path, kind: str, specs: Sequence[Any], parts: Sequence[np.nda
     reason = file.geterror()
     if not file.close() or not sound:
         see_room(target, sum(pixels.nbytes for pixels in parts))
-        raise OSError(errno.EIO, " ".join((reason or file.geterror()).split()))
+        raise OSError(errno.EINVAL, " ".join((reason or file.geterror()).split()))

@@ -13,7 +13,8 @@ import OpenImageIO as oiio  # noqa: N813 (its own documentation calls it so)
 
 from vdenoise.errors import InputError
 from vdenoise.media.access import reading
-from vdenoise.media.images.pictures import jpeg_pictures, png_frames
+from vdenoise.media.images.dpx import has_television_header
+from vdenoise.media.images.supported import check_supported, unsupported, white_is_zero
 from vdenoise.media.movie.clock import timecode_of
 from vdenoise.media.movie.pixels import planar_format
 from vdenoise.picture.frame import PixelFormat
@@ -21,19 +22,6 @@ from vdenoise.picture.frame import PixelFormat
 LARGEST = 65535  # pixels each way; more is taken for damage
 # How OpenImageIO says that a file is whole and of a kind that it does not read.
 _UNKNOWN = re.compile(r"(?i)no support|unsupported|not supported|can ?not handle")
-# Photometric interpretations of TIFF that are no RGB and no gray; as RGB they would be converted
-# by a formula that knows nothing of inks, whites or profiles, and could not be brought back.
-_OTHER_COLOR = {
-    4: "a transparency mask",
-    5: "CMYK or other inks",
-    8: "CIE L*a*b* samples",
-    9: "ICC L*a*b* samples",
-    10: "ITU L*a*b* samples",
-    32803: "a camera's raw samples",
-    32844: "LogL samples",
-    32845: "LogLuv samples",
-    34892: "a camera's linear raw samples",
-}
 # Kinds of samples that are read, by OpenImageIO's name for them.
 NATIVE = {"uint8": np.uint8, "uint16": np.uint16, "half": np.float16, "float": np.float32}
 
@@ -51,6 +39,7 @@ class Layout:
     channels: tuple[int, ...]  # of the part, in the order of the format's planes
     names: tuple[tuple[str, ...], ...]  # of the channels of every part
     kept_apart: bool  # whether there are channels or parts beyond ``channels``
+    inverted: bool = False  # whether 0 is white, and OpenImageIO leaves it so
 
 
 @dataclass(frozen=True)
@@ -76,12 +65,13 @@ def read_header(path: Path) -> Header:
         specs = specs_of(file)
         layout = layout_of(path, file.format_name(), specs)
         spec = specs[layout.part]
+        timed = layout.kind != "dpx" or has_television_header(path)
         return Header(
             layout=layout,
             compression=str(spec.getattribute("compression") or ""),
-            rate=_rate(spec),
-            timecode=_timecode(spec),
-            aspect=float(spec.getattribute("PixelAspectRatio") or 1.0),
+            rate=_rate(spec) if timed else None,
+            timecode=_timecode(spec) if timed else None,
+            aspect=_aspect(spec),
             color_space=str(spec.getattribute("oiio:ColorSpace") or ""),
         )
     finally:
@@ -108,7 +98,7 @@ def opened(path: Path) -> Any:
         if size is not None:
             raise _too_large(path, size[1])
         if _UNKNOWN.search(reason):
-            raise _unsupported(path, f"is of a kind that is not read ({_words(path, reason)})")
+            raise unsupported(path, f"is of a kind that is not read ({_words(path, reason)})")
         raise damaged(path, reason)
     return image
 
@@ -174,31 +164,22 @@ def layout_of(path: Path, reader: str, specs: Sequence[Any]) -> Layout:
         InputError: it is of a kind that cannot be denoised.
     """
     kind = {"openexr": "exr", "OpenEXR": "exr"}.get(reader, reader)
-    if kind not in ("exr", "dpx", "tiff", "png", "jpeg"):
-        raise _unsupported(path, f"is of the kind {reader}")
-    _check_one_picture(path, kind, specs)
-    _check_color_model(path, kind, specs[0])
     for spec in specs:
         if max(spec.width, spec.height) > LARGEST:
             raise _too_large(path, f"{spec.width}x{spec.height}")
-        if spec.deep:
-            raise _unsupported(path, "holds deep samples")
-        if spec.depth > 1:
-            raise _unsupported(path, "is a volume")
-        if kind == "exr" and any(str(f) == "uint" for f in spec.channelformats or (spec.format,)):
-            raise _unsupported(path, "holds integer channels, which cannot be copied exactly yet")
-        descriptor = str(spec.getattribute("dpx:ImageDescriptor") or "RGB")
-        if not descriptor.upper().startswith(("RGB", "LUMA", "ABGR")):
-            raise _unsupported(path, f"holds {descriptor} samples")
+    check_supported(path, kind, specs)
     part, channels = _colors(path, specs)
     spec = specs[part]
     formats = spec.channelformats or (spec.format,) * spec.nchannels
     kinds = {str(formats[c]) for c in channels}
     if len(kinds) > 1 or not kinds <= set(NATIVE):
-        raise _unsupported(path, f"holds {' and '.join(sorted(kinds))} samples")
+        raise unsupported(path, f"holds {' and '.join(sorted(kinds))} samples")
+    integers = kinds <= {"uint8", "uint16"}
+    if not integers and (kind == "dpx" or white_is_zero(spec, kind)):
+        raise unsupported(path, f"holds {kinds.pop()} samples")
     fmt = _format(kinds.pop(), spec, channels)
     if fmt is None:
-        raise _unsupported(path, "holds samples of a depth that is not known")
+        raise unsupported(path, "holds samples of a depth that is not known")
     return Layout(
         kind=kind,
         width=spec.width,
@@ -209,48 +190,7 @@ def layout_of(path: Path, reader: str, specs: Sequence[Any]) -> Layout:
         channels=channels,
         names=tuple(tuple(s.channelnames) for s in specs),
         kept_apart=len(channels) < spec.nchannels or len(specs) > 1,
-    )
-
-
-def _check_one_picture(path: Path, kind: str, specs: Sequence[Any]) -> None:
-    """See that a file holds one picture: of several the first would be denoised, others lost.
-
-    Raises:
-        InputError: it holds more.
-    """
-    found = 1
-    if kind in ("png", "jpeg"):
-        with reading(str(path)), path.open("rb") as file:
-            data = file.read(1 << 16 if kind == "png" else -1)
-        found = png_frames(data) if kind == "png" else jpeg_pictures(data)[0]
-    elif kind == "tiff":
-        found = len(specs)
-    if found > 1:
-        raise InputError(
-            f"{path} holds {found} pictures, and an image is denoised as one.",
-            "Bring each into a file of its own, numbered as a sequence, or make a movie of them.",
-            number=40,
-        )
-
-
-def _check_color_model(path: Path, kind: str, spec: Any) -> None:
-    """See that the samples are RGB or gray: OpenImageIO turns others into RGB by itself.
-
-    Raises:
-        InputError: they are not.
-    """
-    other = None
-    if kind == "tiff":
-        other = _OTHER_COLOR.get(int(spec.getattribute("tiff:PhotometricInterpretation") or 0))
-    elif kind == "jpeg" and str(spec.getattribute("jpeg:ColorSpace") or "") in ("CMYK", "YCCK"):
-        other = "CMYK or other inks"
-    if other is not None:
-        raise _unsupported(path, f"holds {other}")
-
-
-def _unsupported(path: Path, why: str) -> InputError:
-    return InputError(
-        f"{path} {why}: it cannot be denoised.", "Convert it to RGB or gray images first.", number=6
+        inverted=white_is_zero(spec, kind) and fmt.bits > 8,
     )
 
 
@@ -275,7 +215,7 @@ def _colors(path: Path, specs: Sequence[Any]) -> tuple[int, tuple[int, ...]]:
         if gray or spec.nchannels == 1:
             return part, (gray[0] if gray else 0,)
     listed = "; ".join(",".join(spec.channelnames) for spec in specs)
-    raise _unsupported(path, f"holds neither RGB nor gray ({listed})")
+    raise unsupported(path, f"holds neither RGB nor gray ({listed})")
 
 
 def _format(native: str, spec: Any, channels: tuple[int, ...]) -> PixelFormat | None:
@@ -295,6 +235,12 @@ def stored_type(fmt: PixelFormat) -> str:
     if fmt.floating:
         return "half" if fmt.bits == 16 else "float"
     return "uint8" if fmt.bits == 8 else "uint16"
+
+
+def _aspect(spec: Any) -> float:
+    """Width of a pixel by its height; 1 where the file says what cannot be."""
+    told = float(spec.getattribute("PixelAspectRatio") or 1.0)
+    return told if 0.01 <= told <= 100 else 1.0
 
 
 def _rate(spec: Any) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vdenoise.errors import UsageError
-from vdenoise.media.images import files, sequence
+from vdenoise.media.images import carry, files, sequence
 from vdenoise.media.images.layout import read_header
 from vdenoise.media.images.sequence import KINDS
 from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
@@ -49,7 +49,8 @@ def choose_images(info: ClipInfo, target: Path, *, bit_depth: int | None = None)
         )
     floating = fmt.floating or kind == "exr" or (kind == "tiff" and bit_depth == 32)
     if floating and kind == "tiff":
-        bits = 32  # OpenImageIO writes no half there
+        half = info.codec == "tiff" and fmt.bits == 16 and bit_depth in (None, 16)
+        bits = 16 if half else 32  # hardly anything else reads half there
     elif floating:
         bits = bit_depth or (fmt.bits if fmt.floating else 16 if fmt.bits <= 10 else 32)
     else:
@@ -69,6 +70,9 @@ def choose_images(info: ClipInfo, target: Path, *, bit_depth: int | None = None)
     elif given == coded and pixel_format.bits < fmt.bits:
         how = "rounded" if fmt.floating else "dithered"
         notes += (f"{fmt.label} is written with {bits} bits, {how}",)
+    if info.codec == kind and info.sequence is not None:
+        left = carry.lost(info.sequence.source(0), kind)
+        notes += tuple(f"{what} stays behind: it belongs to the noisy picture" for what in left)
     if info.codec != kind and info.sequence is not None and not _only_color(info):
         notes += (f"only color is written as {kind}: other layers stay behind",)
     return EncodeSettings(
@@ -98,7 +102,7 @@ def _compression(info: ClipInfo, kind: str, bits: int) -> tuple[str, tuple[str, 
     name = own.partition(":")[0]
     if name in files.LOSSLESS[kind] and not (name == "pxr24" and bits == 32):
         return own, ()
-    return "zip", (f"the lossy compression {own} is written as zip",) if own else ()
+    return "zip", (f"the compression {own} is written as zip",) if own else ()
 
 
 def _only_color(info: ClipInfo) -> bool:

@@ -17,7 +17,9 @@ from torch import Tensor
 from vdenoise.errors import InputError, UsageError, VerifyError
 from vdenoise.machine.files import partial_path, sync
 from vdenoise.media.access import check_folder, check_free, writing
+from vdenoise.media.images import dpx
 from vdenoise.media.images import files as image_files
+from vdenoise.media.images.carry import CARRIED
 from vdenoise.media.images.reader import Picture
 from vdenoise.media.images.sequence import target_of
 from vdenoise.media.movie.clock import advanced_timecode
@@ -145,7 +147,7 @@ class ImageWriter:
                     aspect=float(self.info.sample_aspect_ratio or 1),
                 )
             if self.settings.codec == "dpx":
-                image_files.set_name(self.temporary, path.name)
+                dpx.set_name(self.temporary, path.name)
         self._check(path, made, source if copied else None)
         with writing(path):
             sync(self.temporary)
@@ -202,13 +204,13 @@ class ImageWriter:
             elif not all(_same(a, b) for a, b in zip(planes, made, strict=True)):
                 trouble = "would not hold the samples it was given"
             elif like is not None:
-                before, after = (
-                    image_files.attributes(like.path),
-                    image_files.attributes(self.temporary),
-                )
-                lost = [name for name, value in before.items() if after.get(name) != value]
+                kind = self.settings.codec
+                before = image_files.attributes(like.path, kind, self.temporary)
+                after = image_files.attributes(self.temporary, kind, self.temporary)
+                names = before | after if kind in CARRIED else before
+                lost = [name for name in names if after.get(name) != before.get(name)]
                 if lost:
-                    trouble = f"would not keep the attribute {lost[0].partition(':')[2]}"
+                    trouble = f"would not keep the attribute {lost[0].partition(':')[2] or lost[0]}"
         if trouble:
             self.abort()
             raise VerifyError(

@@ -1,0 +1,107 @@
+"""The header of DPX files (SMPTE ST 268-1), which goes from one file into another as it is.
+
+OpenImageIO reads and writes the pixels. It takes films' and television's headers for given, which
+FFmpeg leaves out, and writes numbers, texts and a version of its own.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Literal
+
+ByteOrder = Literal["little", "big"]
+
+_FILE_SIZE, _NAME, _ELEMENTS, _ELEMENT = 16, slice(36, 136), 780, 72
+# Of an image element, how its pixels are stored: packing and run lengths; where; padding.
+_STORED = ((24, 4), (28, 4), (32, 8))
+_PLACE = 28
+_FILM, _TELEVISION = 1664, 1920  # where these headers begin
+_UNDEFINED = 0xFFFFFFFF
+_LARGEST = 1 << 24  # bytes of a header with user data; more is taken for damage
+
+
+def byte_order(path: Path) -> ByteOrder:
+    """In which order the bytes of numbers are stored.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        return "little" if file.read(4) == b"XPDS" else "big"
+
+
+def has_television_header(path: Path) -> bool:
+    """Whether there is a header for timecode and frame rate, and not pixels in its place.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    return len(_header(path)[0]) >= _TELEVISION + 128
+
+
+def carry_header(target: Path, source: Path) -> None:
+    """Give a file the header of another one, but for how and where its pixels are stored.
+
+    Args:
+        target: as OpenImageIO wrote it, in the byte order of ``source``.
+        source: whose header it is to have, user data included.
+
+    Raises:
+        OSError: one of them cannot be read or written.
+    """
+    header, order = _header(source)
+    made, _ = _header(target)
+    pixels = target.read_bytes()[len(made) :]
+    new = bytearray(header)
+    for at, size in _STORED:
+        place = slice(_ELEMENTS + at, _ELEMENTS + at + size)
+        new[place] = made[place]
+    struct.pack_into(f"{order}I", new, _ELEMENTS + _PLACE, len(header))
+    if struct.unpack_from(f"{order}I", new, _FILE_SIZE)[0] != _UNDEFINED:
+        struct.pack_into(f"{order}I", new, _FILE_SIZE, len(new) + len(pixels))
+    target.write_bytes(bytes(new) + pixels)
+
+
+def kept_header(path: Path) -> dict[str, bytes]:
+    """What :func:`carry_header` carries, by the names of the header's parts.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    header = bytearray(_header(path)[0])
+    header[_FILE_SIZE : _FILE_SIZE + 4] = bytes(4)
+    header[_NAME] = bytes(100)
+    for at, size in _STORED:
+        header[_ELEMENTS + at : _ELEMENTS + at + size] = bytes(size)
+    parts = {
+        "file header": (0, 768),
+        "image header": (768, _FILM),
+        "film header": (_FILM, _TELEVISION),
+        "television header": (_TELEVISION, 2048),
+        "user data": (2048, len(header)),
+    }
+    return {name: bytes(header[first:last]) for name, (first, last) in parts.items()}
+
+
+def set_name(path: Path, name: str) -> None:
+    """Put another name into the header, which holds the one the file was written under.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    field = name.encode("ascii", "replace")[:99]
+    with path.open("r+b") as file:
+        file.seek(_NAME.start)
+        file.write(field.ljust(100, b"\0"))
+
+
+def _header(path: Path) -> tuple[bytes, str]:
+    """All before the pixels, and the byte order as `struct` writes it."""
+    order = "<" if byte_order(path) == "little" else ">"
+    with path.open("rb") as file:
+        first = file.read(8)
+        size = struct.unpack_from(f"{order}I", first, 4)[0] if len(first) == 8 else 0
+        if not _FILM <= size <= _LARGEST:
+            raise OSError(f"its header tells of {size} bytes before the pixels")
+        return first + file.read(size - 8), order
