@@ -36,6 +36,7 @@ class Clip:
     timecode: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     audio: tuple[str, ...] = ()  # languages
+    audio_begins: float = 0.0  # seconds
     subtitles: bool = False
     attachment: bool = False
     chapters: bool = False
@@ -116,7 +117,7 @@ def write(clip: Clip, folder: Path) -> Path:
         output.mux(video.encode(None))
         seconds = clip.frames / clip.rate
         for stream in others:
-            _write_audio(output, stream, seconds)
+            _write_audio(output, stream, seconds, round(48000 * clip.audio_begins))
         if text is not None:
             _write_text(output, text)
     return path
@@ -151,13 +152,13 @@ def _audio(output: Any, language: str) -> Any:
     return stream
 
 
-def _write_audio(output: Any, stream: Any, seconds: Fraction) -> None:
+def _write_audio(output: Any, stream: Any, seconds: Fraction, begins: int) -> None:
     rng = np.random.default_rng(len(stream.metadata["language"]))
     samples = int(48000 * seconds)
     for start in range(0, samples, 1024):
         block = rng.normal(0, 0.1, (2, min(1024, samples - start))).astype(np.float32)
         frame = av.AudioFrame.from_ndarray(block, format="fltp", layout="stereo")
-        frame.sample_rate, frame.pts = 48000, start
+        frame.sample_rate, frame.pts = 48000, begins + start
         output.mux(stream.encode(frame))
     output.mux(stream.encode(None))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -10,10 +9,16 @@ from typing import Any
 
 from vdenoise.media.inputs import open_input, video_of
 from vdenoise.media.movie import hdr
-from vdenoise.media.movie.clock import CONSTANT_RATE_CONTAINERS, advanced_timecode, output_clock
+from vdenoise.media.movie.clock import (
+    CONSTANT_RATE_CONTAINERS,
+    Clock,
+    advanced_timecode,
+    output_clock,
+)
 from vdenoise.media.movie.codecs import CODECS, keeps
+from vdenoise.media.movie.compare_streams import Begin, differences
 from vdenoise.media.movie.encoder import EncodeSettings
-from vdenoise.media.movie.index import index_of, scan
+from vdenoise.media.movie.index import index_of, scan, streams_beside
 from vdenoise.media.movie.metadata import language_in
 from vdenoise.media.movie.streams import plan_copies, stream_name
 from vdenoise.media.probe import probe
@@ -71,7 +76,8 @@ def verify(
     out = probe(output)
     last = (info.frames or 1) - 1 if last is None else last
     container = settings.container if settings is not None else _muxer(out)
-    _compare_timing(found, info, output, container, first, last)
+    clock = output_clock(index_of(info), container, first, last)
+    _compare_timing(found, info, output, container, clock)
     found.same("size", (info.width, info.height), (out.width, out.height))
     if settings is not None:
         _compare_format(found, settings, out)
@@ -81,9 +87,7 @@ def verify(
         expected = advanced_timecode(info.timecode, first, info.rate)
         found.same("timecode", expected, out.timecode)
     if copied:
-        _compare_streams(
-            found, info, output, container, whole=first == 0 and last + 1 == info.frames
-        )
+        _compare_streams(found, info, output, container, clock)
     return Report(tuple(found.checked), tuple(found.findings))
 
 
@@ -95,9 +99,8 @@ def _muxer(out: ClipInfo) -> str:
 
 
 def _compare_timing(
-    found: _Comparison, info: ClipInfo, output: Path, container: str, first: int, last: int
+    found: _Comparison, info: ClipInfo, output: Path, container: str, clock: Clock
 ) -> None:
-    clock = output_clock(index_of(info), container, first, last)
     index = scan(output)
     found.same("frames", len(clock.pts), len(index))
     if len(clock.pts) != len(index):
@@ -162,8 +165,10 @@ def _matrix(name: str) -> str:
 
 
 def _compare_streams(
-    found: _Comparison, info: ClipInfo, output: Path, container: str, *, whole: bool
+    found: _Comparison, info: ClipInfo, output: Path, container: str, clock: Clock
 ) -> None:
+    index = scan(output)
+    whole = len(clock.pts) == info.frames
     with open_input(info.path) as source, open_input(output) as result:
         video = video_of(source, info.path)
         plan = plan_copies(source, video, container)
@@ -181,17 +186,22 @@ def _compare_streams(
                     )
         if whole and keeps(container, None, "chapters"):
             found.same("chapters", _chapters(source), _chapters(result))
-        if not whole or len(kept) != len(others):
+        if len(kept) != len(others):
             return
-        pairs = [
-            (a, b)
-            for a, b in zip(kept, others, strict=True)
-            if a.index in plan.copied and a.type in ("audio", "subtitle")
-        ]
-        hashes = _packet_hashes(source, [a for a, _ in pairs])
-        copies = _packet_hashes(result, [b for _, b in pairs])
-        for a, b in pairs:
-            found.same(f"packets of {stream_name(a)}", hashes[a.index], copies[b.index])
+        beside, copies = streams_beside(info.path), streams_beside(output)
+        begin = Begin(index.pts[0] * index.time_base, index.time_base)
+        for a, b in zip(kept, others, strict=True):
+            if a.index in beside and b.index in copies:
+                found.checked.append(f"packets of {stream_name(a)}")
+                found.findings += differences(
+                    stream_name(a),
+                    beside[a.index],
+                    copies[b.index],
+                    clock,
+                    begin,
+                    container,
+                    rewritten=a.index in plan.rewritten,
+                )
 
 
 def _chapters(container: Any) -> list[tuple[int, str]]:
@@ -200,22 +210,3 @@ def _chapters(container: Any) -> list[tuple[int, str]]:
         (round(c["start"] * c["time_base"] * 1000), c["metadata"].get("title", ""))
         for c in container.chapters()
     ]
-
-
-def _packet_hashes(container: Any, streams: list[Any]) -> dict[int, str]:
-    """SHA-256 over each stream's packets, by stream index."""
-    digests = {stream.index: hashlib.sha256() for stream in streams}
-    if streams:
-        for packet in container.demux(streams):
-            if packet.size:
-                data = bytes(packet)
-                digests[packet.stream_index].update(data[_adts_header(packet.stream, data) :])
-    return {index: digest.hexdigest() for index, digest in digests.items()}
-
-
-def _adts_header(stream: Any, data: bytes) -> int:
-    """Length of the ADTS header that MPEG-TS puts before each AAC packet, 0 where there is none."""
-    aac = stream.type == "audio" and stream.codec_context.name == "aac"
-    if not aac or len(data) < 7 or data[0] != 0xFF or data[1] & 0xF6 != 0xF0:
-        return 0
-    return 7 if data[1] & 1 else 9

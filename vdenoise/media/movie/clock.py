@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,11 +22,16 @@ class Clock:
     pts: tuple[int, ...]
     durations: tuple[int, ...]
     shift: Fraction  # seconds taken off the source's timestamps
+    begin: Fraction = Fraction(0)  # seconds at which the first frame is to be shown
     end: Fraction | None = None  # source time of the first frame left out, None at the clip's end
 
     def at(self, number: int) -> tuple[int, int]:
         """(pts, duration) of the frame with this absolute number."""
         return self.pts[number - self.first], self.durations[number - self.first]
+
+    def holds(self, time: Fraction) -> bool:
+        """Whether what the source shows at this time belongs to the part that is written."""
+        return (self.end is None or time < self.end) and (self.first == 0 or time >= self.shift)
 
     def number(self, pts: int) -> int:
         """Absolute number of the frame that is shown at this time."""
@@ -42,20 +48,25 @@ def output_clock(index: FrameIndex, container: str, first: int, last: int) -> Cl
     base, shift = index.time_base, Fraction(0)
     if first > 0:
         shift = index.pts[first] * base
+    start = index.pts[first] * base - shift
     coarse = base == Fraction(1, 1000) and container not in _MILLISECOND_CONTAINERS
     end = index.pts[last + 1] * base if last + 1 < len(index) else None
     frames = last - first + 1
     if container in CONSTANT_RATE_CONTAINERS:
-        return Clock(1 / index.rate, first, tuple(range(frames)), (1,) * frames, shift, end)
+        counted = tuple(range(frames))
+        return Clock(1 / index.rate, first, counted, (1,) * frames, shift, start, end)
     if coarse and not index.variable_rate:
-        base, step = Fraction(1, index.rate.numerator), index.rate.denominator
-        begin = round((index.pts[first] * index.time_base - shift) / base)
+        # Fine enough for the start: at 25 frames per second it may lie on any millisecond.
+        base = Fraction(1, math.lcm(index.rate.numerator, 1000))
+        step = int(1 / index.rate / base)
+        begin = round(start / base)
         return Clock(
             time_base=base,
             first=first,
             pts=tuple(begin + n * step for n in range(frames)),
             durations=(step,) * frames,
             shift=shift,
+            begin=start,
             end=end,
         )
     offset = index.pts[first] if first > 0 else 0
@@ -65,6 +76,7 @@ def output_clock(index: FrameIndex, container: str, first: int, last: int) -> Cl
         pts=tuple(pts - offset for pts in index.pts[first : last + 1]),
         durations=index.durations[first : last + 1],
         shift=shift,
+        begin=start,
         end=end,
     )
 

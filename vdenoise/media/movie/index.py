@@ -8,8 +8,7 @@ checksum of each packet a reader notices a file that is no longer the one that w
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
@@ -21,6 +20,7 @@ import numpy as np
 from av.video.stream import VideoStream
 
 from vdenoise.media.inputs import local, open_input, prepare_decoder, video_of
+from vdenoise.media.movie.packets import Heard, PicturePackets, StreamPackets, read_packets
 from vdenoise.picture.frame import ClipInfo
 
 COMMON_RATES = tuple(
@@ -28,7 +28,6 @@ COMMON_RATES = tuple(
     for rate in (24, 25, 30, 48, 50, 60, 100, 120)
     for unit in (1001, 1000)
 )
-Heard = Callable[[int, int], None]  # is told how many bytes of how many have been read
 _PEEK = 4  # frames decoded to see that packets and frames are one to one
 
 
@@ -82,7 +81,17 @@ def scan(path: Path, heard: Heard | None = None) -> FrameIndex:
         InputError: the clip cannot be opened.
     """
     file = _file(path, heard)
-    return _adopted[file] if file in _adopted else _scan(file)
+    return _adopted[file] if file in _adopted else _scan(file).index
+
+
+def streams_beside(path: Path) -> dict[int, StreamPackets]:
+    """Every packet of the streams beside the picture, by stream number. All of the clip is read,
+    if it was not yet.
+
+    Raises:
+        InputError: the clip cannot be opened.
+    """
+    return _scan(_file(path)).others
 
 
 def adopt(path: Path, index: FrameIndex) -> None:
@@ -111,23 +120,20 @@ def _file(path: Path, heard: Heard | None = None) -> _File:
 _adopted: dict[_File, FrameIndex] = {}
 
 
-@dataclass
-class _Packets:
-    pts: list[int | None]
-    durations: list[int]
-    keys: list[bool]
-    checks: list[int]
-    hidden: int = 0
-    broken: int = 0
-    end: float = 0.0  # seconds, over all streams
+@dataclass(frozen=True)
+class Scan:
+    """What one pass over the packets of a clip tells."""
+
+    index: FrameIndex
+    others: dict[int, StreamPackets]  # streams beside the picture, by their number in the file
 
 
 @lru_cache(maxsize=16)
-def _scan(file: _File) -> FrameIndex:
+def _scan(file: _File) -> Scan:
     path = file.path
     with open_input(path) as container:
         stream = video_of(container, path)
-        found = _read_packets(container, stream, file)
+        found, others = read_packets(container, stream, file.size, file.heard)
         if file.heard is not None:
             file.heard(file.size, file.size)
         truncated = _missing(path, container, stream, found, file.size)
@@ -153,7 +159,7 @@ def _scan(file: _File) -> FrameIndex:
             known = decoded
     if counted:
         rate = rates[0]
-        return FrameIndex(
+        index = FrameIndex(
             pts=tuple(range(len(found.pts))),
             durations=(1,) * len(found.pts),
             keys=(0,),
@@ -164,6 +170,7 @@ def _scan(file: _File) -> FrameIndex:
             truncated=truncated,
             checks=tuple(found.checks),
         )
+        return Scan(index, others)
     order = sorted(range(len(known)), key=known.__getitem__)
     pts = [known[i] for i in order]
     rate, variable = _clock(pts, base, rates)
@@ -173,7 +180,7 @@ def _scan(file: _File) -> FrameIndex:
         final = nominal
     # A packet's own duration is the step to the next packet, not to the next frame shown.
     durations = [b - a for a, b in pairwise(pts)] + [final]
-    return FrameIndex(
+    index = FrameIndex(
         pts=tuple(pts),
         durations=tuple(durations),
         keys=tuple(n for n, i in enumerate(order) if found.keys[i]),
@@ -184,52 +191,23 @@ def _scan(file: _File) -> FrameIndex:
         truncated=truncated,
         checks=tuple(found.checks[i] for i in order),
     )
-
-
-def _read_packets(
-    container: av.container.InputContainer, stream: VideoStream, file: _File
-) -> _Packets:
-    found = _Packets([], [], [], [])
-    packets = container.demux()
-    while True:
-        try:
-            packet = next(packets)
-        except StopIteration:
-            return found
-        except av.FFmpegError:  # damage between packets: what can be read is what there is
-            found.broken += 1
-            return found
-        if not packet.size:
-            continue
-        if file.heard is not None and packet.pos is not None:
-            file.heard(packet.pos, file.size)
-        if packet.pts is not None and packet.time_base:
-            end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
-            found.end = max(found.end, end)
-        if packet.stream_index != stream.index:
-            continue
-        if packet.is_discard:
-            found.hidden += 1
-            continue
-        found.broken += packet.is_corrupt
-        found.pts.append(packet.pts)
-        found.durations.append(packet.duration or 0)
-        found.keys.append(packet.is_keyframe)
-        found.checks.append(zlib.crc32(packet))
+    return Scan(index, others)
 
 
 def _missing(
     path: Path,
     container: av.container.InputContainer,
     stream: VideoStream,
-    found: _Packets,
+    found: PicturePackets,
     size: int,
 ) -> str:
     """What a file that was cut short lacks; the demuxers themselves say nothing."""
     frames = len(found.pts)
     kinds = container.format.name.split(",")
-    if stream.frames > frames + found.hidden and "mov" in kinds:
-        return f"{frames} of its {stream.frames - found.hidden} frames are there"
+    # The demuxer's index, not the header's count: frames that an edit list leaves out are in none.
+    listed = len(stream.index_entries)
+    if listed > frames + found.hidden and "mov" in kinds:
+        return f"{frames} of its {listed - found.hidden} frames are there"
     if "avi" in kinds and 8 + int.from_bytes(_head(path)[4:8], "little") > size:
         return "it is shorter than its header says"
     if "matroska" in kinds and container.duration:

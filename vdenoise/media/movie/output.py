@@ -15,7 +15,9 @@ from av.video.stream import VideoStream
 from vdenoise.media.av1.grain import GrainAdder, announced
 from vdenoise.media.inputs import open_input, video_of
 from vdenoise.media.movie import hdr
+from vdenoise.media.movie.avi_starts import set_starts
 from vdenoise.media.movie.clock import Clock, advanced_timecode
+from vdenoise.media.movie.copier import Copier
 from vdenoise.media.movie.encoder import (
     EncodeSettings,
     add_video,
@@ -26,7 +28,7 @@ from vdenoise.media.movie.encoder import (
 )
 from vdenoise.media.movie.first_frames import display_matrix, side_data_of
 from vdenoise.media.movie.metadata import container_metadata, stream_metadata
-from vdenoise.media.movie.streams import Copier, add_copy, add_text, plan_copies
+from vdenoise.media.movie.streams import add_copy, add_text, plan_copies
 from vdenoise.picture.frame import ClipInfo
 
 # Keys that QuickTime's own metadata has a place for; any other needs the key-value kind.
@@ -70,6 +72,8 @@ class Output:
                 stack.callback(grain.close)
             self._source: InputContainer | None = None
             self._copier: Copier | None = None
+            self._places: dict[int, int] = {}  # number in the output of each source stream
+            self._file = place if isinstance(place, Path) else None
             target = str(place) if isinstance(place, Path) else place
             if info.sequence is not None:  # images: there is nothing beside the picture
                 self._output = open_output(target, settings, **self._muxer_options(False))
@@ -99,7 +103,10 @@ class Output:
                 if chapters:
                     self._output.set_chapters(chapters)  # type: ignore[arg-type]
             self._output.start_encoding()
-            self._copier = Copier(self._source, self._output, streams, plan.rewritten, clock)
+            self._copier = Copier(
+                self._source, self._output, streams, plan.rewritten, clock, settings.container
+            )
+            self._places = {n: target.index for n, target in streams.items()}
             stack.pop_all()  # from here on close() is in charge
 
     def encode(self, frame: av.VideoFrame | None) -> None:
@@ -151,6 +158,9 @@ class Output:
         if self._grain is not None:
             self._grain.close()
         self._output.close()
+        if self._copier is not None and self._file is not None and self._copier.firsts:
+            firsts = {self._places[n]: first for n, first in self._copier.firsts.items()}
+            set_starts(self._file, self._video.index, firsts)
 
     def _muxer_options(self, metadata: bool) -> dict[str, str]:
         # Segments: no random identifiers, so that one done twice has the same bytes.

@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from fractions import Fraction
+from itertools import islice
 from typing import Any
 
 import av
 from av.container import InputContainer, OutputContainer
-from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from vdenoise.media.movie.clock import Clock
 from vdenoise.media.movie.metadata import stream_metadata
 
 _TEXT_SUBTITLES = {"mov": "mov_text", "mp4": "mov_text", "matroska": "srt", "webm": "webvtt"}
@@ -129,6 +126,28 @@ def _accepts(container: str, stream: Any) -> bool:
     return True
 
 
+def _template(output: OutputContainer, stream: Any) -> Any:
+    """What the header of a copy is made from: the stream itself, but for AVI to AVI.
+
+    There a block size that AVI's demuxer reports for AC-3, AAC or MP3 makes the muxer count their
+    packets as if they were all as long as that; Matroska takes such sound without one.
+    """
+    source = stream.container
+    if output.format.name != "avi" or source.format.name != "avi" or stream.type != "audio":
+        return stream
+    memory = io.BytesIO()
+    memory.close = lambda: None  # type: ignore[method-assign]  # PyAV closes what it wrote
+    with contextlib.suppress(av.FFmpegError, ValueError), av.open(source.name) as again:
+        with av.open(memory, "w", format="matroska") as made:
+            copy = made.add_stream_from_template(stream, opaque=True)
+            for packet in islice(again.demux(again.streams[stream.index]), 4):
+                packet.stream = copy
+                made.mux(packet)
+        memory.seek(0)
+        return av.open(memory).streams.audio[0]
+    return stream
+
+
 def add_copy(output: OutputContainer, stream: Any) -> Any:
     """Add a stream like ``stream``, with its metadata and disposition."""
     if stream.type == "attachment":
@@ -138,7 +157,7 @@ def add_copy(output: OutputContainer, stream: Any) -> Any:
             stream.data,
         )
     else:
-        copy = output.add_stream_from_template(stream, opaque=True)
+        copy = output.add_stream_from_template(_template(output, stream), opaque=True)
     copy.metadata.update(stream_metadata(stream, output.format.name))
     copy.disposition = stream.disposition
     return copy
@@ -163,86 +182,3 @@ def add_text(output: OutputContainer, stream: Any, encoder: str) -> Any:
     text.metadata.update(stream_metadata(stream, output.format.name))
     text.disposition = stream.disposition
     return text
-
-
-class Copier:
-    """Hands the other streams' packets to the output, in step with the picture."""
-
-    def __init__(
-        self,
-        source: InputContainer,
-        output: OutputContainer,
-        streams: dict[int, Any],
-        rewritten: Collection[int],
-        clock: Clock,
-    ) -> None:
-        """Prepare to copy.
-
-        Args:
-            source: opened for us alone.
-            output: the container, its header not yet written.
-            streams: output stream by source stream index.
-            rewritten: indices of subtitles that are encoded anew.
-            clock: the range of the source that is written, and where it is moved to.
-        """
-        self._output = output
-        self._streams = streams
-        self._rewritten = rewritten
-        self._begin, self._end = clock.shift, clock.end
-        for stream in source.streams:
-            if stream.index not in streams:
-                stream.discard = av.stream.Discard.all
-        wanted = [s for s in source.streams if s.index in streams and s.type != "attachment"]
-        self._source = self._packets(source, wanted)
-        self._next = next(self._source, None)
-
-    def advance(self, until: Fraction | None) -> None:
-        """Write every packet up to ``until`` seconds of output time; None writes the rest."""
-        while self._next is not None:
-            time, packet = self._next
-            if until is not None and time > until:
-                return
-            self._write(packet)
-            self._next = next(self._source, None)
-
-    def _packets(self, source: InputContainer, wanted: list[Any]) -> Iterator[tuple[Fraction, Any]]:
-        """(time in the output, packet) of every packet inside the range."""
-        if not wanted:
-            return
-        for packet in source.demux(wanted):
-            if not packet.size:
-                continue
-            ticks = packet.dts if packet.dts is not None else packet.pts
-            base = packet.time_base
-            cover = packet.stream.disposition & Disposition.attached_pic
-            if ticks is None or cover:
-                yield Fraction(0), packet
-                continue
-            if self._end is not None and ticks * base >= self._end:
-                continue
-            if self._begin:
-                if ticks * base < self._begin:
-                    continue
-                shift = round(self._begin / base)
-                packet.dts = None if packet.dts is None else packet.dts - shift
-                packet.pts = None if packet.pts is None else packet.pts - shift
-                ticks -= shift
-            yield ticks * base, packet
-
-    def _write(self, packet: Any) -> None:
-        target = self._streams[packet.stream_index]
-        if packet.stream_index in self._rewritten:
-            self._rewrite(packet, target)
-            return
-        packet.stream = target
-        self._output.mux(packet)
-
-    def _rewrite(self, packet: Any, target: Any) -> None:
-        subtitle = packet.stream.codec_context.decode2(packet)
-        if subtitle is None:
-            return
-        coded = target.codec_context.encode_subtitle(subtitle)
-        coded.stream = target
-        coded.pts, coded.dts, coded.duration = packet.pts, packet.dts, packet.duration
-        coded.time_base = packet.time_base
-        self._output.mux(coded)

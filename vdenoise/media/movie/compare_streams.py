@@ -1,0 +1,78 @@
+"""Whether the streams beside the picture are in an output as they were in its source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from vdenoise.media.movie.clock import CONSTANT_RATE_CONTAINERS, Clock
+from vdenoise.media.movie.copier import HIDES
+from vdenoise.media.movie.packets import StreamPackets
+
+
+@dataclass(frozen=True)
+class Begin:
+    """When a file shows its first frame, and how finely it tells the time of frames."""
+
+    seconds: Fraction
+    tick: Fraction
+
+
+def differences(
+    name: str,
+    source: StreamPackets,
+    output: StreamPackets,
+    clock: Clock,
+    shown: Begin,
+    container: str,
+    *,
+    rewritten: bool,
+) -> Iterator[str]:
+    """What differs between a stream and its copy, each a clause without a full stop.
+
+    Times are compared with the picture's: a container may move a whole file.
+
+    Args:
+        name: of the stream, for people.
+        source: its packets.
+        output: those of its copy.
+        clock: the part that was written, and its times.
+        shown: when the output's picture begins.
+        container: FFmpeg muxer.
+        rewritten: the packets are coded anew; only their times are compared.
+    """
+    base = source.time_base
+    part = [n for n in range(len(source.times)) if clock.holds(source.times[n] * base)]
+    whole = len(part) == len(source.times)
+    if container in HIDES and output.hidden > source.hidden:
+        # What is to be heard before time 0 is what a decoder needs to get going: an edit list
+        # hides it there.
+        ready = [n for n in part if source.times[n] + source.durations[n] > 0]
+        if len(part) - len(ready) == output.hidden - source.hidden:
+            part, whole = ready, False
+    if not part or not output.times:
+        if bool(part) != bool(output.times):
+            yield f"{name}: {len(part)} packets became {len(output.times)}"
+        return
+    same_cuts = len(part) == len(output.times)
+    if not rewritten:
+        if same_cuts:
+            wrong = sum(source.checks[n] != output.checks[k] for k, n in enumerate(part))
+            if wrong and not (whole and source.whole == output.whole):
+                yield f"{name}: {wrong} of its {len(part)} packets changed"
+        elif not source.codec.startswith("pcm_"):
+            yield f"{name}: {len(part)} packets became {len(output.times)}"
+        elif whole and source.whole != output.whole:
+            yield f"{name}: its samples changed"
+    elif not same_cuts:
+        yield f"{name}: {len(part)} packets became {len(output.times)}"
+        return
+    allowed = float(base + output.time_base)
+    if container not in CONSTANT_RATE_CONTAINERS:
+        allowed += float(shown.tick + clock.time_base)
+    zero = float(clock.begin + clock.shift), float(shown.seconds)
+    pairs = enumerate(part) if same_cuts else [(0, part[0])]
+    off = max(abs((output.seconds(k) - zero[1]) - (source.seconds(n) - zero[0])) for k, n in pairs)
+    if off > allowed:
+        yield f"{name}: its times are off by up to {off * 1000:.1f} ms"

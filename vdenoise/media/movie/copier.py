@@ -1,0 +1,106 @@
+"""Copying packets beside the picture: where they stand in time is kept, in every container."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.container import InputContainer, OutputContainer
+from av.stream import Disposition
+
+from vdenoise.media.movie.clock import CONSTANT_RATE_CONTAINERS, Clock
+
+HIDES = ("mov", "mp4")  # they have edit lists: what is hidden there stays hidden
+
+
+class Copier:
+    """Hands the other streams' packets to the output, in step with the picture.
+
+    Args:
+        source: opened for us alone.
+        output: the container, its header written.
+        streams: output stream by source stream index.
+        rewritten: indices of subtitles that are encoded anew.
+        clock: the range of the source that is written, and where it is moved to.
+        container: FFmpeg muxer.
+    """
+
+    def __init__(
+        self,
+        source: InputContainer,
+        output: OutputContainer,
+        streams: dict[int, Any],
+        rewritten: Collection[int],
+        clock: Clock,
+        container: str,
+    ) -> None:
+        self._output = output
+        self._streams = streams
+        self._rewritten = rewritten
+        self._clock = clock
+        self._container = container
+        self.firsts: dict[int, Fraction] = {}  # AVI: when each stream begins, the picture at 0
+        for stream in source.streams:
+            if stream.index not in streams:
+                stream.discard = av.stream.Discard.all
+        wanted = [s for s in source.streams if s.index in streams and s.type != "attachment"]
+        self._source = self._packets(source, wanted)
+        self._next = next(self._source, None)
+
+    def advance(self, until: Fraction | None) -> None:
+        """Write every packet up to ``until`` seconds of output time; None writes the rest."""
+        while self._next is not None:
+            time, packet = self._next
+            if until is not None and time > until:
+                return
+            self._write(packet)
+            self._next = next(self._source, None)
+
+    def _packets(self, source: InputContainer, wanted: list[Any]) -> Iterator[tuple[Fraction, Any]]:
+        """(time in the output, packet) of every packet inside the range."""
+        if not wanted:
+            return
+        # Where only a rate is stored the picture begins at 0, and everything else goes with it.
+        shift = self._clock.shift
+        if self._container in CONSTANT_RATE_CONTAINERS:
+            shift += self._clock.begin
+        for packet in source.demux(wanted):
+            if not packet.size or (packet.is_discard and self._container not in HIDES):
+                continue
+            ticks = packet.dts if packet.dts is not None else packet.pts
+            base = packet.time_base
+            if ticks is None or packet.stream.disposition & Disposition.attached_pic:
+                yield Fraction(0), packet
+                continue
+            if not self._clock.holds(ticks * base):
+                continue
+            index = packet.stream_index
+            if self._container == "avi":
+                # Its muxer knows no start: each stream begins at 0, the header is told afterwards.
+                self.firsts.setdefault(index, ticks * base - shift)
+                moved = round((shift + self.firsts[index]) / base)
+            else:
+                moved = round(shift / base)
+            packet.dts = None if packet.dts is None else packet.dts - moved
+            packet.pts = None if packet.pts is None else packet.pts - moved
+            yield (ticks - moved) * base, packet
+
+    def _write(self, packet: Any) -> None:
+        target = self._streams[packet.stream_index]
+        if packet.stream_index in self._rewritten:
+            self._rewrite(packet, target)
+            return
+        packet.stream = target
+        self._output.mux(packet)
+
+    def _rewrite(self, packet: Any, target: Any) -> None:
+        subtitle = packet.stream.codec_context.decode2(packet)
+        if subtitle is None:
+            return
+        coded = target.codec_context.encode_subtitle(subtitle)
+        coded.stream = target
+        coded.pts, coded.dts, coded.duration = packet.pts, packet.dts, packet.duration
+        coded.time_base = packet.time_base
+        self._output.mux(coded)

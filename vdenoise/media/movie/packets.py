@@ -1,0 +1,138 @@
+"""One pass over every packet of a movie: what the picture's index and the ledger are made of."""
+
+from __future__ import annotations
+
+import zlib
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+Heard = Callable[[int, int], None]  # is told how many bytes of how many have been read
+
+
+@dataclass
+class PicturePackets:
+    """The packets of the picture in the order of the file, those left out that are hidden."""
+
+    pts: list[int | None] = field(default_factory=list)
+    durations: list[int] = field(default_factory=list)
+    keys: list[bool] = field(default_factory=list)
+    checks: list[int] = field(default_factory=list)  # CRC-32
+    hidden: int = 0
+    broken: int = 0
+    end: float = 0.0  # seconds, over all streams
+
+
+@dataclass
+class StreamPackets:
+    """The packets of a stream beside the picture; those that an edit list hides do not count."""
+
+    index: int
+    kind: str  # "audio", "video", "subtitle" or "data"
+    codec: str  # FFmpeg's name of the coded format, not of a decoder
+    time_base: Fraction
+    times: array[int] = field(default_factory=lambda: array("q"))  # ticks, in the file's order
+    durations: array[int] = field(default_factory=lambda: array("q"))
+    checks: array[int] = field(default_factory=lambda: array("L"))  # CRC-32 of what is coded
+    hidden: int = 0
+    whole: int = 0  # CRC-32 over all of it: PCM may be cut into other packets
+
+    def seconds(self, number: int) -> float:
+        """When packet ``number`` is shown or heard."""
+        return float(self.times[number] * self.time_base)
+
+    @property
+    def end(self) -> float:
+        """When the last packet ends."""
+        return float((self.times[-1] + self.durations[-1]) * self.time_base)
+
+
+def codec_of(stream: Any) -> str:
+    """FFmpeg's name of what a stream holds; empty where it knows none."""
+    if stream.type == "attachment":
+        return ""
+    context = stream.codec_context
+    return (stream.name or "") if context is None else str(context.codec.canonical_name)
+
+
+def read_packets(
+    container: InputContainer, picture: VideoStream, size: int, heard: Heard | None
+) -> tuple[PicturePackets, dict[int, StreamPackets]]:
+    """Every packet of a movie.
+
+    Args:
+        container: opened for this alone.
+        picture: the stream that is denoised.
+        size: bytes of the file.
+        heard: is told how much has been read.
+    """
+    found = PicturePackets()
+    others = {
+        stream.index: StreamPackets(
+            stream.index, stream.type, codec_of(stream), stream.time_base or Fraction(1, 1000)
+        )
+        for stream in container.streams
+        if stream.index != picture.index
+        and stream.type != "attachment"
+        and not stream.disposition & Disposition.attached_pic
+    }
+    packets = container.demux()
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return found, others
+        except av.FFmpegError:  # damage between packets: what can be read is what there is
+            found.broken += 1
+            return found, others
+        if not packet.size:
+            continue
+        if heard is not None and packet.pos is not None:
+            heard(packet.pos, size)
+        if packet.pts is not None and packet.time_base:
+            end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+            found.end = max(found.end, end)
+        if packet.stream_index == picture.index:
+            _note_picture(found, packet)
+        elif packet.stream_index in others:
+            _note_other(others[packet.stream_index], packet)
+
+
+def _note_picture(found: PicturePackets, packet: Any) -> None:
+    if packet.is_discard:
+        found.hidden += 1
+        return
+    found.broken += packet.is_corrupt
+    found.pts.append(packet.pts)
+    found.durations.append(packet.duration or 0)
+    found.keys.append(packet.is_keyframe)
+    found.checks.append(zlib.crc32(packet))
+
+
+def _note_other(found: StreamPackets, packet: Any) -> None:
+    time = packet.pts if packet.pts is not None else packet.dts
+    if packet.is_discard:
+        found.hidden += 1
+        return
+    data = bytes(packet)
+    data = data[adts_header(found.codec, data) :]
+    if found.codec == "mov_text" and data == b"\0\0":
+        return  # QuickTime fills the time between two subtitles with an empty one
+    found.times.append(time if time is not None else 0)
+    found.durations.append(packet.duration or 0)
+    found.checks.append(zlib.crc32(data))
+    found.whole = zlib.crc32(data, found.whole)
+
+
+def adts_header(codec: str, data: bytes) -> int:
+    """Length of the ADTS header that MPEG-TS puts before each AAC packet, 0 where there is none."""
+    if codec != "aac" or len(data) < 7 or data[0] != 0xFF or data[1] & 0xF6 != 0xF0:
+        return 0
+    return 7 if data[1] & 1 else 9
