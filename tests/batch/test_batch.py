@@ -2,24 +2,35 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks import kills
 from tests.helpers import images
 from tests.helpers.clips import Clip, write
 from tests.helpers.rights import permissions_count
-from vdenoise import __version__, cli
+from vdenoise import cli
 from vdenoise.batch.jobs import Job, jobs_of
 from vdenoise.batch.journal import Journal, tidy
-from vdenoise.batch.outcome import REPORT, state_of
+from vdenoise.batch.lists import OUTPUTS
+from vdenoise.batch.outcome import REPORT, Wanted, state_of
+from vdenoise.batch.watch import Looks
+from vdenoise.cli import decides
+from vdenoise.cli.chain import CHAIN_OPTIONS, chain_from
+from vdenoise.cli.decides import wanted_of
+from vdenoise.cli.run import run
 from vdenoise.errors import ConflictError, InputError, UsageError
+from vdenoise.nets.models import find
+from vdenoise.picture.noise import NoiseProfile
 from vdenoise.ui import Reporter
+from vdenoise.workflows.contents import content, fingerprint, is_same
 
 FAST = ("--speed", "veryfast", "--temporal-radius", "1", "--spatial", "gaussian")
 GIVEN = (*FAST, "--sigma", "5", "--cuts", "off")  # nothing is measured
@@ -152,9 +163,9 @@ def test_a_list_of_jobs(tmp_path: Path) -> None:
         [str(tmp_path / "jobs.toml")], tmp_path / "o", "{stem}_dn.{ext}", ("--crf", "9")
     )
     assert named(found, tmp_path) == {"a.mov": "o/a_dn.mov", "b.mov": "o/x/b.mkv"}
-    assert found[0].options == ("--crf", "9", "--preset", "high-iso", "--luma", "60")
+    assert found[0].options == ("--preset", "high-iso", "--luma", "60", "--crf", "9")
     assert found[1].options == (
-        *("--crf", "9", "--preset", "chroma", "--strict", "--set", "temporal.radius=2"),
+        *("--preset", "chroma", "--strict", "--set", "temporal.radius=2", "--crf", "9"),
     )
     for text in ("[[job]]\nname = 1\n", "job = 3\n", "[[jobs]]\n", "[[job\n"):
         (tmp_path / "jobs.toml").write_text(text)
@@ -195,75 +206,296 @@ def test_a_clip_that_is_not_there_stops_before_any_work(
     assert {job.get("error") for job in report["jobs"]} == {None, "E0301"}
 
 
+@pytest.mark.parametrize("output", ["../x.mov", "a/../../x.mov", "/tmp/x.mov", "a/../x.mov"])
+def test_a_list_writes_below_the_output_folder(
+    tmp_path: Path, output: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    touch(tmp_path, "a.mov")
+    jobs, out = tmp_path / "jobs.toml", tmp_path / "out"
+    for text in (f"output = {output!r}", f"noise-out = {output!r}", f"write_cuts = {output!r}"):
+        jobs.write_text(f'[[job]]\ninput = "a.mov"\n{text}\n')
+        assert call("batch", jobs, "-o", out, "--dry-run") == 2
+        assert "E0293" in capsys.readouterr().err
+        found = jobs_of([str(jobs)], out, "{stem}.{ext}", (), trust_paths=True)
+        assert str(Path(out, output)) in " ".join((str(found[0].output), *found[0].options))
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{stem}/../../x.{ext}", "/tmp/{stem}.{ext}", "{stem.real}.{ext}", "{stem:>99}"],
+)
+def test_a_template_stays_below_the_output_folder(tmp_path: Path, template: str) -> None:
+    touch(tmp_path, "a.mov")
+    with pytest.raises(UsageError):
+        jobs_of([str(tmp_path / "a.mov")], tmp_path / "out", template, ())
+
+
+def test_what_a_list_writes_beside_its_clips_goes_there_too(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mov")
+    jobs, out = tmp_path / "jobs.toml", tmp_path / "out"
+    jobs.write_text('[[job]]\ninput = "a.mov"\nnoise-out = "n.mkv"\n')
+    (job,) = jobs_of([str(jobs)], out, "{stem}.{ext}", ())
+    assert job.options == ("--noise-out", str(out / "n.mkv"))
+
+
+def test_a_name_that_no_file_can_have_fails_one_job(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    touch(tmp_path, "a.mov")
+    jobs = tmp_path / "jobs.toml"
+    jobs.write_text(
+        '[[job]]\ninput = "x\\u0000.mov"\n[[job]]\ninput = "a.mov"\noutput = "y\\u0000.mov"\n'
+        '[[job]]\ninput = "a.mov"\nprofile = "z\\u0000"\n[[job]]\ninput = "a.mov"\n'
+    )
+    command = ("batch", jobs, "-o", tmp_path / "out", "--dry-run")
+    assert call(*command, "--keep-going") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in said] == ["failed", "failed", "failed", "to"]
+    assert call(*command) == 3
+
+
+@pytest.mark.parametrize("name", ["-x.mov", "--noise-out=i.mkv", "--help.mov", "--", "-o.mov"])
+def test_a_clip_is_no_option_whatever_it_is_called(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).touch()
+    job = Job(Path(name), Path(f"{name}_dn.mov"), ("--luma", "5"))
+    words = run.make_context("run", list(job.arguments("--overwrite"))).params
+    assert (words["input"], words["output"]) == (job.source, job.output)
+    assert words["luma"] == "5" and words["overwrite"] and words["noise_out"] is None
+
+
+def test_what_cannot_be_read_does_not_keep_others_from_being_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "in"
+    touch(folder, "-x.mov", "good.mov", "a#b.0001.exr", "a#b.0002.exr", "locked.mov")
+    (folder / "locked.mov").chmod(0)
+    with permissions_count():
+        assert call("batch", folder, "-o", tmp_path / "o", "--dry-run", "--keep-going") == 0
+    said = capsys.readouterr().out
+    assert said.count("to do") == 2 and said.count("failed") == 2
+    assert "a#b" in said and "-x_dn.mov" in said
+
+
+def test_what_is_typed_wins_over_a_list(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mov")
+    jobs = tmp_path / "jobs.toml"
+    jobs.write_text(
+        "[defaults]\nluma = 20\nchroma = 30\nset = {'temporal.radius' = 2, 'output.blend' = 5}\n"
+        '[[job]]\ninput = "a.mov"\nchroma = 40\nmask = ["sky=luma:70-100", "x=luma:0-9"]\n'
+    )
+    for typed, luma in ((("--luma", "10"), 10), (("--set", "output.luma=10"), 10), ((), 20)):
+        more = ("--set", "temporal.radius=1", "--blend", "7", "--mask", "sky=luma:5-50")
+        (job,) = jobs_of([str(jobs)], tmp_path, "{stem}_o.{ext}", (*typed, *more),
+                         parameters=CHAIN_OPTIONS)  # fmt: skip
+        chain = chain_from(run.make_context("run", list(job.arguments())))
+        values = chain.parameters()
+        assert (values["output.luma"], values["output.chroma"]) == (luma, 40)
+        assert (values["temporal.radius"], values["output.blend"]) == (1, 7)
+        assert values["mask.sky"]["source"] == "luma:5-50" and "mask.x" in values
+
+
+@pytest.mark.parametrize("key", ["help", "dry-run", "plan", "segments", "Luma --overwrite", "-o"])
+def test_a_list_says_nothing_that_makes_no_clip(tmp_path: Path, key: str) -> None:
+    touch(tmp_path, "a.mov")
+    jobs = tmp_path / "jobs.toml"
+    jobs.write_text(f'[[job]]\ninput = "a.mov"\n{json.dumps(key)} = true\n')
+    assert call("batch", jobs, "-o", tmp_path / "o") == 2
+
+
+def test_a_clip_that_comes_slowly_is_waited_for(tmp_path: Path) -> None:
+    looks = Looks(movie=1, images=3)
+    images.sequence(tmp_path, "png-8", frames=3)
+    plate, movie = tmp_path / "plate.####.png", tmp_path / "a.mov"
+    movie.touch()
+    assert not looks.settled(movie) and looks.settled(movie)
+    assert [looks.settled(plate) for _ in range(3)] == [False] * 3
+    images.sequence(tmp_path, "png-8", frames=4)
+    assert [looks.settled(plate) for _ in range(4)] == [False, False, False, True]
+    assert not looks.changed(plate)
+    images.sequence(tmp_path, "png-8", frames=5)  # it goes on, after all
+    assert looks.changed(plate) and not looks.settled(plate)
+
+
 # -- what is done ----------------------------------------------------------------------------
 
 
 @pytest.fixture
-def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Job, dict[str, Any]]:
-    """A job that was done, as a batch does it, and the parameters it was done with."""
+def made(tmp_path: Path) -> Job:
+    """A job that was done, as a batch does it."""
     source = write(Clip("in.mkv", codec="ffv1", frames=3), tmp_path)
     job = Job(source, tmp_path / "out.mkv", GIVEN)
-    monkeypatch.setattr("sys.argv", ["vdenoise", "run", *job.arguments, "--threads", "1"])
-    assert call("run", *job.arguments, "--threads", "1") == 0
-    recipe = json.loads((tmp_path / "out.mkv.vdenoise.json").read_text())
-    return job, recipe["asked"]
+    assert call("run", *job.arguments("--threads", "1")) == 0
+    return job
 
 
-def state(job: Job, asked: dict[str, Any], **given: bool) -> str:
-    flags = {"ours": False, "overwrite": False, **given}
-    return state_of(job, asked, __version__, **flags).state
+def wanted(job: Job) -> Wanted:
+    ctx = run.make_context("run", list(job.arguments()))
+    return wanted_of(ctx, chain_from(ctx))
 
 
-def test_what_is_done_stays_done(made: tuple[Job, dict[str, Any]]) -> None:
-    job, asked = made
-    assert state(job, asked) == "done"
-    moved = Job(job.source, job.output, ("--threads", "2", "--progress", "none", *job.options))
-    assert state(moved, asked) == "done"
+def state(job: Job, *, ours: bool = False, overwrite: bool = False) -> str:
+    return state_of(job, wanted(job), ours=ours, overwrite=overwrite).state
 
 
-def test_another_request_is_a_conflict(made: tuple[Job, dict[str, Any]]) -> None:
-    job, asked = made
-    other = Job(job.source, job.output, (*job.options, "--crf", "3"))
-    assert state(other, asked) == "conflict"
-    assert state(other, asked, overwrite=True) == "to do"
-    assert state(job, {**asked, "output.luma": 50.0}) == "conflict"
-    assert state_of(job, asked, "0.0", ours=False, overwrite=False).state == "conflict"
+def test_what_is_done_stays_done(made: Job) -> None:
+    assert state(made) == "done"
+    moved = Job(made.source, made.output, ("--threads", "2", "--progress", "none", *made.options))
+    assert state(moved) == "done"
+    reordered = Job(made.source, made.output, (*GIVEN[2:], *GIVEN[:2]))
+    assert state(reordered) == "done"
+    os.utime(made.source)
+    os.utime(made.output)
+    assert state(made) == "done"  # touched, not changed
 
 
-def test_another_source_is_a_conflict(made: tuple[Job, dict[str, Any]]) -> None:
-    job, asked = made
-    data = bytearray(job.source.read_bytes())
+def test_another_request_is_a_conflict(made: Job) -> None:
+    for more in (("--crf", "3"), ("--luma", "50"), ("--seed", "2"), ("--noise-out", "n.mkv")):
+        other = Job(made.source, made.output, (*made.options, *more))
+        assert state(other) == "conflict", more
+        assert state(other, overwrite=True) == "to do"
+    asked = replace(wanted(made), version="0.0")
+    assert state_of(made, asked, ours=False, overwrite=False).state == "conflict"
+
+
+def test_another_source_is_a_conflict(made: Job) -> None:
+    data = bytearray(made.source.read_bytes())
     data[-100] ^= 1
-    job.source.write_bytes(data)
-    assert state(job, asked) == "conflict"
+    made.source.write_bytes(data)
+    assert state(made) == "conflict"
 
 
-def test_a_broken_output_is_made_again(made: tuple[Job, dict[str, Any]]) -> None:
-    job, asked = made
-    job.output.write_bytes(job.output.read_bytes()[:-10])
-    assert state(job, asked) == "to do"
-    job.output.unlink()
-    assert state(job, asked) == "to do"
+def test_a_byte_between_the_samples_is_another_source(tmp_path: Path) -> None:
+    clip = tmp_path / "large.mov"
+    clip.write_bytes(bytes(8 << 20))
+    told = content(clip, None)
+    assert is_same(clip, None, told)
+    with clip.open("r+b") as file:
+        file.seek((1 << 20) + (1 << 16))
+        file.write(b"x")
+    assert fingerprint(clip)["sha256_samples"] == told["sha256_samples"]
+    assert not is_same(clip, None, told)
 
 
-def test_an_output_without_a_recipe_is_not_lost(made: tuple[Job, dict[str, Any]]) -> None:
-    job, asked = made
-    (job.output.parent / "out.mkv.vdenoise.json").unlink()
-    assert state(job, asked) == "conflict"
-    assert state(job, asked, ours=True) == "to do"
+def test_what_was_changed_is_not_lost_and_what_is_missing_is_made_again(made: Job) -> None:
+    data = made.output.read_bytes()
+    for edited in (data[:-10], data + b"tags", data[:-10] + b"0123456789"):
+        made.output.write_bytes(edited)
+        assert state(made) == "conflict"
+        assert state(made, ours=True) == state(made, overwrite=True) == "to do"
+    made.output.unlink()
+    assert state(made) == "to do"
 
 
-def test_the_output_of_a_sequence_is_checked_frame_by_frame(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("what", ["--profile", "--cuts", "--mask", "--grain", "--model"])
+def test_a_file_that_decides_the_result_is_part_of_it(tmp_path: Path, what: str) -> None:
+    source = write(Clip("in.mkv", codec="ffv1", frames=3), tmp_path)
+    file, options = tmp_path / "file", list(FAST)
+    if what in ("--profile", "--grain"):
+        file = tmp_path / "p.json"
+        NoiseProfile.white(0.02, 0.02, 0.02).save(file)
+        options += ["--sigma", "5", "--grain", f"match:{file}"] if what == "--grain" else []
+        options += ["--profile", str(file)] if what == "--profile" else []
+    elif what == "--cuts":
+        file.write_text("1\n")
+        options += ["--sigma", "5", "--cuts", str(file)]
+    elif what == "--mask":
+        file = images.write(tmp_path / "m.png", np.full((96, 128, 1), 99, np.uint8), "uint8")
+        options += ["--sigma", "5", "--mask", f"m=file:{file},luma=50", "--mask-fit", "scale"]
+    else:
+        file = tmp_path / "w.safetensors"
+        shutil.copyfile(find("S").path, file)
+        options += ["--sigma", "5", "--model", str(file)]
+    job = Job(source, tmp_path / "out.mkv", tuple(options))
+    assert call("run", *job.arguments()) == 0
+    assert state(job) == "done"
+    if what in ("--profile", "--grain"):
+        NoiseProfile.white(0.03, 0.02, 0.02).save(file)
+    elif what == "--cuts":
+        file.write_text("2\n")
+    elif what == "--mask":
+        images.write(file, np.full((96, 128, 1), 98, np.uint8), "uint8")
+    else:
+        data = bytearray(file.read_bytes())
+        data[-3] ^= 1  # the size and all names stay
+        file.write_bytes(data)
+    assert state(job) == "conflict"
+    file.unlink()
+    assert call("batch", source, "-o", tmp_path / "o", *options) in (2, 3, 5)  # said, no bug
+
+
+def test_what_is_beside_the_clip_is_part_of_it(tmp_path: Path) -> None:
+    source = write(Clip("in.mkv", codec="ffv1", frames=3), tmp_path)
+    noise, cuts = tmp_path / "n.mkv", tmp_path / "cuts.txt"
+    beside = ("--noise-out", str(noise), "--write-cuts", str(cuts))
+    job = Job(source, tmp_path / "out.mkv", (*GIVEN, *beside))
+    cuts.write_text("mine")
+    assert state(job) == "conflict" and state(job, ours=True) == "to do"
+    cuts.unlink()
+    assert call("run", *job.arguments()) == 0
+    assert state(job) == "done"
+    noise.write_bytes(noise.read_bytes()[:-1])
+    assert state(job) == "conflict"
+    noise.unlink()
+    assert state(job) == "to do"
+
+
+def test_an_output_without_a_recipe_is_not_lost(made: Job) -> None:
+    recipe = made.output.with_name("out.mkv.vdenoise.json")
+    whole = json.loads(recipe.read_text())
+    for text in ("[" * 100_000, "{}", '{"kind": "vdenoise-recipe"}', "\0", '"x"', "[1]"):
+        recipe.write_text(text)
+        assert state(made) == "conflict", text[:30]
+    for key in ("versions", "input", "output", "result", "asked", "options", "files", "beside"):
+        for wrong in (None, 3, [], "x", {"a": []}):
+            recipe.write_text(json.dumps({**whole, key: wrong}))
+            assert state(made) in ("conflict", "to do"), (key, wrong)
+    recipe.unlink()
+    assert state(made) == "conflict"
+    assert state(made, ours=True) == "to do"
+
+
+def test_the_output_of_a_sequence_is_checked_frame_by_frame(tmp_path: Path) -> None:
     pattern = images.sequence(tmp_path / "in", "png-8", frames=3)
     job = Job(pattern, tmp_path / "q.####.png", GIVEN)
-    monkeypatch.setattr("sys.argv", ["vdenoise", "run", *job.arguments])
-    assert call("run", *job.arguments) == 0
-    asked = json.loads((tmp_path / "q.####.png.vdenoise.json").read_text())["asked"]
-    assert state(job, asked) == "done"
-    (tmp_path / "q.1002.png").unlink()
-    assert state(job, asked) == "to do"
+    assert call("run", *job.arguments()) == 0
+    assert state(job) == "done"
+    frame = tmp_path / "q.1002.png"
+    data = frame.read_bytes()
+    frame.unlink()
+    assert state(job) == "to do"
+    frame.write_bytes(data[:-1])
+    assert state(job) == "conflict"
+    frame.write_bytes(data)
+    assert state(job) == "done"
+    (tmp_path / "q.####.png.vdenoise.json").unlink()
+    assert state(job) == "conflict"
+
+
+def test_only_what_was_begun_and_not_done_may_be_replaced(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path)
+    one, other = (Job(tmp_path / "a.mov", tmp_path / name) for name in ("b.mov", "c.mov"))
+    journal.write("start", one, pid=7)
+    journal.write("done", one)
+    journal.write("start", other, pid=8)
+    journal.write("failed", other)
+    assert Journal.open(tmp_path).unfinished == {str(other.output)}
+
+
+def test_every_option_of_a_run_decides_its_result_or_does_not() -> None:
+    """A new one has to be put into one of these: else a batch takes another result for its own."""
+    chain = {name.lstrip("-").replace("-", "_") for name in CHAIN_OPTIONS}
+    chain |= {"preset", "gauge", "speed", "assignments", "masks", "grain"}
+    places = {"input", "output", "profile", *decides.BESIDE}
+    of_plans = {"plan", "segments", "resume", "devices", "source", "work", "allow_version_skew"}
+    harmless = {"threads", "progress", "overwrite", "dry_run", "strict"}
+    known = chain | places | of_plans | harmless | set(decides.OPTIONS)
+    assert {parameter.name for parameter in run.params} == known
+    writes = {flag.replace("_", "-") for flag in decides.BESIDE}
+    assert writes == set(OUTPUTS)
 
 
 def test_the_journal_survives_a_line_cut_short(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from vdenoise.farm.planfile import PlanFile
 from vdenoise.farm.record import write_record
 from vdenoise.farm.segments import frame_hashes, run_segment
 from vdenoise.media.probe import probe
-from vdenoise.workflows.recipe import EDGE_BYTES, fingerprint
+from vdenoise.workflows.contents import EDGE_BYTES, fingerprint
 
 FAST = ("--speed", "veryfast", "--temporal-radius", 2, "--spatial", "gaussian")
 NET = ("--speed", "veryfast", "--temporal-radius", 1, "--model", "S")

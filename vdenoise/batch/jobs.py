@@ -5,13 +5,14 @@ from __future__ import annotations
 import glob
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NoReturn
+from string import Formatter
+from typing import NoReturn
 
+from vdenoise.batch.lists import OUTPUTS, as_typed, tables
 from vdenoise.errors import ConflictError, InputError, UsageError
 from vdenoise.media.access import absent, reading
 from vdenoise.media.images.sequence import KINDS, WRITTEN, in_folder, is_image, is_pattern, split
@@ -19,7 +20,6 @@ from vdenoise.media.movie.codecs import CONTAINERS
 from vdenoise.media.output_names import called
 
 TEMPLATE = "{stem}_dn.{ext}"
-_OF_ONE_RUN = ("dry-run", "plan", "segments")  # options of ``run`` that make no clip of the input
 # Movies that are read but not written in their own container.
 READ_ONLY = (".mpg", ".mpeg", ".m2v", ".vob", ".3gp", ".wmv", ".flv", ".ogv", ".dv", ".asf")
 
@@ -31,20 +31,28 @@ class Job:
     source: Path
     output: Path
     options: tuple[str, ...] = ()  # of ``vdenoise run``, as typed
+    listed: bool = False  # by a file, which may come from anybody
+    fault: str = ""  # what makes it impossible
 
     @property
     def name(self) -> str:
         """For people."""
         return str(self.source)
 
-    @property
-    def arguments(self) -> tuple[str, ...]:
-        """Everything after ``vdenoise run``."""
-        return (str(self.source), "-o", str(self.output), *self.options)
+    def arguments(self, *more: str) -> tuple[str, ...]:
+        """Everything after ``vdenoise run``; ``more`` options win. Whatever the clip is called, it
+        is no option."""
+        return (*self.options, *more, f"--output={self.output}", "--", str(self.source))
 
 
 def jobs_of(
-    sources: Sequence[str], folder: Path, template: str, options: Sequence[str]
+    sources: Sequence[str],
+    folder: Path,
+    template: str,
+    options: Sequence[str],
+    *,
+    parameters: Mapping[str, str] | None = None,
+    trust_paths: bool = False,
 ) -> list[Job]:
     """The jobs of folders, globs, files and ``.toml`` lists, in a stable order.
 
@@ -54,18 +62,21 @@ def jobs_of(
         sources: as typed. A folder is searched to any depth; its folders are mirrored.
         folder: where outputs go.
         template: name of an output, with {stem}, {ext} and {preset} of its source.
-        options: of every run.
+        options: of every run; they win over those of a list.
+        parameters: which parameter of the chain an option stands for, by option.
+        trust_paths: lists may name outputs anywhere.
 
     Raises:
         InputError: nothing is there to do.
-        UsageError: the template or a list cannot be understood, or an output is its own source.
+        UsageError: the template or a list cannot be understood, an output is its own source or
+            would lie outside of ``folder``.
         ConflictError: two jobs would write the same output.
     """
     found: list[Job] = []
     for text in sources:
         path = Path(text)
         if path.suffix.lower() == ".toml" and path.is_file():
-            found += _listed(path, folder, template, options)
+            found += _listed(path, folder, template, options, parameters or {}, trust_paths)
             continue
         for base, clip in _clips(text, folder):
             place = folder / clip.parent.relative_to(base)
@@ -167,8 +178,8 @@ def _named(clip: Path, folder: Path, template: str, options: Sequence[str]) -> P
     stem, hole, ext = called(clip)
     preset = given(options, "--preset") or "auto"
     try:
-        name = template.format(stem=stem, ext=ext, preset=Path(preset).stem)
-    except (KeyError, IndexError, ValueError) as error:
+        name = _filled(template, {"stem": stem, "ext": ext, "preset": Path(preset).stem})
+    except ValueError as error:
         raise UsageError(
             f"The template {template!r} cannot be understood: {error}.",
             f"Use {{stem}}, {{ext}} and {{preset}}, as in {TEMPLATE}.",
@@ -184,7 +195,37 @@ def _named(clip: Path, folder: Path, template: str, options: Sequence[str]) -> P
         )
     if hole and is_image(made) and not is_pattern(made):
         made = made.with_name(f"{made.stem}.{hole}{made.suffix}")
-    return folder / made
+    return folder / _below(made, template)
+
+
+def _filled(template: str, values: Mapping[str, str]) -> str:
+    """A template with its places filled, and nothing else that Python's formatting can do.
+
+    Raises:
+        ValueError: it has another place, or what is no place.
+    """
+    text = ""
+    for literal, name, form, conversion in Formatter().parse(template):
+        if name is not None and (name not in values or form or conversion):
+            raise ValueError(f"there is no place {{{name}}}")
+        text += literal + ("" if name is None else values[name])
+    return text
+
+
+def _below(name: Path, text: str) -> Path:
+    """See that a name stays in the folder it is put into.
+
+    Raises:
+        UsageError: it does not.
+    """
+    if name.is_absolute() or ".." in name.parts:
+        raise UsageError(
+            f"{text} leads out of the output folder.",
+            "Name outputs below -o. A list of jobs that you trust may name any place with "
+            "--trust-paths.",
+            number=93,
+        )
+    return name
 
 
 def given(options: Sequence[str], name: str) -> str:
@@ -192,35 +233,29 @@ def given(options: Sequence[str], name: str) -> str:
     return next((b for a, b in reversed([*pairwise(options)]) if a == name), "")
 
 
-def _listed(file: Path, folder: Path, template: str, options: Sequence[str]) -> Iterator[Job]:
+def _listed(
+    file: Path,
+    folder: Path,
+    template: str,
+    options: Sequence[str],
+    parameters: Mapping[str, str],
+    trust_paths: bool,
+) -> Iterator[Job]:
     """The jobs of a list: ``[defaults]`` and ``[[job]]`` tables of options of ``run``.
 
     An input may be a folder or a glob. Whether a clip is there is left to `state_of`.
     """
-    try:
-        data = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} cannot be read: {error}.", "Correct it.", number=91) from error
-    tables, defaults = data.pop("job", []), data.pop("defaults", {})
-    sound = isinstance(tables, list) and all(isinstance(t, dict) for t in tables)
-    if data or not sound or not isinstance(defaults, dict):
-        raise UsageError(
-            f"{file} holds {', '.join(data) or 'no list of jobs'}.",
-            "It has a table [defaults] and tables [[job]] with input and options of run.",
-            number=91,
-        )
-    for table in tables:
-        values = {**defaults, **table}
-        if not isinstance(values.get("input"), str):
-            raise UsageError(f"A job of {file} has no input.", 'Add input = "CLIP".', number=91)
+    for number, values in enumerate(tables(file, options, parameters), 1):
         text, output = str(file.parent / values.pop("input")), values.pop("output", None)
-        if wrong := [name for name in values if name.replace("_", "-") in _OF_ONE_RUN]:
-            raise UsageError(
-                f"The job of {text} says {wrong[0]}: that is for a run on its own.",
-                f"Take it out of {file}.",
-                number=91,
-            )
-        typed = (*options, *_typed(values))
+        for name in (name for name in values if name.replace("_", "-") in OUTPUTS):
+            place = Path(str(values[name]))
+            values[name] = str(folder / (place if trust_paths else _below(place, str(place))))
+        typed = (*as_typed(values), *options)
+        if "\0" in "".join((text, str(output), *typed)):
+            shown = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+            why = f"The job of {shown} names what no file or option can be called"
+            yield Job(Path(shown), folder / f"job {number}", listed=True, fault=why)
+            continue
         path = Path(text)
         many = path.is_dir() or (glob.has_magic(text) and not path.exists())
         clips = list(_clips(text, folder)) if many else [(path.parent, path)]
@@ -232,23 +267,8 @@ def _listed(file: Path, folder: Path, template: str, options: Sequence[str]) -> 
             )
         for base, clip in clips:
             place = folder / clip.parent.relative_to(base)
-            yield Job(
-                clip, folder / output if output else _named(clip, place, template, typed), typed
-            )
-
-
-def _typed(values: Mapping[str, Any]) -> Iterator[str]:
-    """Options as they would be typed: ``luma = 50`` is ``--luma 50``."""
-    for name, value in values.items():
-        option = f"--{name.replace('_', '-')}"
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                yield from (option, f"{key}={inner}")
-        elif isinstance(value, bool):
-            if value:
-                yield option
-        elif isinstance(value, list):
-            for inner in value:
-                yield from (option, str(inner))
-        else:
-            yield from (option, str(value))
+            if output is None:
+                target = _named(clip, place, template, typed)
+            else:
+                target = folder / (Path(output) if trust_paths else _below(Path(output), output))
+            yield Job(clip, target, typed, listed=True)

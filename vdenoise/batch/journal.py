@@ -23,6 +23,7 @@ class Journal:
 
     path: Path
     begun: dict[str, int] = field(default_factory=dict)  # output: process that may have left parts
+    unfinished: set[str] = field(default_factory=set)  # outputs whose job was begun and not done
 
     @classmethod
     def open(cls, folder: Path) -> Journal:
@@ -32,8 +33,12 @@ class Journal:
             for line in found.path.read_text(encoding="utf-8", errors="replace").splitlines():
                 try:
                     entry = json.loads(line)
-                    if entry["event"] == "start":
-                        found.begun[entry["output"]] = entry["pid"]
+                    event, output = entry["event"], str(entry["output"])
+                    if event == "start":
+                        found.begun[output] = int(entry["pid"])
+                        found.unfinished.add(output)
+                    elif event == "done":
+                        found.unfinished.discard(output)
                 except (ValueError, KeyError, TypeError):
                     continue
         return found

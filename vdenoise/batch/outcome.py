@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from vdenoise.batch.jobs import Job, given
-from vdenoise.errors import InputError
+from vdenoise.batch.jobs import Job
+from vdenoise.errors import InputError, UsageError
 from vdenoise.machine.files import write_text
-from vdenoise.media.access import absent, writing
-from vdenoise.media.images.sequence import find, is_image, is_pattern
-from vdenoise.workflows.recipe import fingerprint_of, is_intact, load_recipe
+from vdenoise.media.access import reading, writing
+from vdenoise.media.images.sequence import files_of, find, is_image
+from vdenoise.workflows.contents import is_same
+from vdenoise.workflows.recipe import is_intact, is_whole, load_recipe
 
 State = Literal["to do", "done", "conflict", "failed", "waiting"]
 
 REPORT = "vdenoise-batch.json"
-_HARMLESS = {"--threads": 1, "--progress": 1, "--overwrite": 0}  # options that change no result
+FROM_ANOTHER_INPUT = "from another input"
 
 
 @dataclass
@@ -47,79 +48,91 @@ class Outcome:
         return found | {name: text for name, text in told.items() if text}
 
 
-def state_of(
-    job: Job, parameters: Mapping[str, Any], version: str, *, ours: bool, overwrite: bool
-) -> Outcome:
+@dataclass(frozen=True)
+class Wanted:
+    """What a job is to make: all that decides its result, beside its clip."""
+
+    version: str  # of vdenoise
+    asked: Mapping[str, Any]  # parameters of its chain, before anything is measured
+    options: Mapping[str, Any]  # beside those of the chain
+    files: Mapping[str, str]  # hashes of what is read beside the clip, by what it is
+    beside: Mapping[str, Path]  # what is written beside the clean clip, by what it is
+
+
+def state_of(job: Job, wanted: Wanted, *, ours: bool, overwrite: bool) -> Outcome:
     """Whether a job is to do, done, or in conflict with what is there.
 
-    It is done where the recipe beside the output tells of the same input, options and resolved
-    parameters, and the output is as it was written. It has failed where its clip is not there.
+    It is done where the recipe beside the output tells of the same input, options, parameters and
+    files, and all that was written is as it was written. It has failed where its clip cannot be
+    read. What was changed after it was made is a conflict: somebody's work may be in it.
 
     Args:
         job: the job.
-        parameters: of its chain before anything is measured.
-        version: of vdenoise.
-        ours: whether this batch has begun the job before: what it left may be replaced.
+        wanted: what it is to make.
+        ours: whether a batch has begun the job and not finished it: what it left may be replaced.
         overwrite: whether anything may be replaced.
     """
+    recipe = load_recipe(job.output)
     try:
         _see(job.source)
-    except InputError as error:
+        why = "" if recipe is None else _differs(recipe, job, wanted)
+    except (InputError, UsageError) as error:
         return Outcome(job, "failed", error.what, error.code, hint=error.hint)
-    recipe = load_recipe(job.output)
+    outputs = {"output": job.output, **wanted.beside}
     if recipe is None:
-        there = job.output.exists()
+        there = [file for path in outputs.values() for file in files_of(path) if file.exists()]
         if there and not ours and not overwrite:
-            return Outcome(job, "conflict", f"{job.output} exists, and nothing tells what it is")
+            return Outcome(job, "conflict", f"{there[0]} exists, and nothing tells what it is")
         return Outcome(job, "to do")
-    why = _differs(recipe, job, parameters, version)
-    if not why and is_intact(recipe, job.output):
-        return Outcome(job, "done", frames=int(recipe["result"]["frames"]))
-    if why and not overwrite:
-        return Outcome(job, "conflict", f"{job.output} was made {why}")
-    return Outcome(job, "to do")
+    if why:
+        why = f"{job.output} was made {why}"
+    else:
+        told = {"output": recipe["output"], **recipe["beside"]}
+        lost = [name for name, path in outputs.items() if not is_whole(told.get(name, {}), path)]
+        changed = [n for n, path in outputs.items() if not is_intact(told.get(n, {}), path)]
+        if not changed:
+            return Outcome(job, "done", frames=int(recipe["result"]["frames"]))
+        edited = [name for name in changed if name not in lost]
+        if not edited or ours:
+            return Outcome(job, "to do")
+        why = f"{outputs[edited[0]]} was changed after it was made"
+    return Outcome(job, "to do" if overwrite else "conflict", "" if overwrite else why)
 
 
 def _see(source: Path) -> None:
-    """See that a clip is there.
+    """See that a clip is there and may be read.
 
     Raises:
         InputError: it is not.
+        UsageError: its name is no pattern.
     """
+    files = [source]
     if is_image(source):
-        find(source, "skip")
-    if not is_pattern(source) and not source.exists():
-        raise absent(str(source))
+        found = find(source, "skip")
+        files = [found.path(number) for number in found.numbers]
+    for file in files:
+        with reading(str(file)):
+            file.open("rb").close()
 
 
-def _differs(
-    recipe: Mapping[str, Any], job: Job, parameters: Mapping[str, Any], version: str
-) -> str:
-    """What an output was made with that is not so now; empty for nothing."""
-    if recipe["versions"]["vdenoise"] != version:
+def _differs(recipe: Mapping[str, Any], job: Job, wanted: Wanted) -> str:
+    """What an output was made with that is not so now; empty for nothing.
+
+    Raises:
+        InputError: the clip cannot be read.
+    """
+    if recipe["versions"]["vdenoise"] != wanted.version:
         return f"by vdenoise {recipe['versions']['vdenoise']}"
-    if _meaning(recipe["command"]) != _meaning(["vdenoise", "run", *job.arguments]):
+    if (recipe["options"], recipe["asked"]) != (wanted.options, wanted.asked):
         return "with other options"
-    if recipe.get("asked") != parameters:
-        return "with other parameters"
-    told = {k: v for k, v in recipe["input"].items() if k != "path"}
-    hold = given(job.options, "--on-missing") == "hold"
+    for role in sorted(recipe["files"].keys() | wanted.files.keys()):
+        if recipe["files"].get(role) != wanted.files.get(role):
+            return f"with another content of {role}"
+    hold = wanted.options["on_missing"] == "hold"
     sequence = find(job.source, "hold" if hold else "skip") if is_image(job.source) else None
-    return "from another input" if fingerprint_of(job.source, sequence) != told else ""
-
-
-def _meaning(command: Sequence[str]) -> list[str]:
-    """A command line without what changes no result, and without where things are."""
-    rest, words = [], iter(command[3:])
-    for word in words:
-        if word in _HARMLESS:
-            for _ in range(_HARMLESS[word]):
-                next(words, None)
-        elif word in ("-o", "--output"):
-            next(words, None)
-        else:
-            rest.append(word)
-    return rest
+    with reading(str(job.source)):
+        same = is_same(job.source, sequence, recipe["input"])
+    return "" if same else FROM_ANOTHER_INPUT
 
 
 def save_report(folder: Path, outcomes: Sequence[Outcome], seconds: float) -> Path:

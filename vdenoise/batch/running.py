@@ -92,9 +92,9 @@ def _start(outcome: Outcome, journal: Journal, threads: int) -> _Running:
     left = journal.begun.get(str(job.output))
     if left is not None:
         tidy(job, left)
-    command = [sys.executable, "-m", "vdenoise", "run", *job.arguments]
     # Whether this output may be replaced was decided before.
-    command += ["--overwrite", "--progress", "json", "--threads", str(threads)]
+    ours = ("--overwrite", "--progress", "json", "--threads", str(threads))
+    command = [sys.executable, "-m", "vdenoise", "run", *job.arguments(*ours)]
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,

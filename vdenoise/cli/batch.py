@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vdenoise.cli.batch_report import check, end, ended, note, show, tell
-from vdenoise.cli.chain import chain_from, chain_options
+from vdenoise.cli.chain import CHAIN_OPTIONS, chain_from, chain_options
 from vdenoise.cli.clip import clip_options, reading_options
+from vdenoise.cli.decides import wanted_of
 from vdenoise.cli.files import FOLDER, FileCommand, claim_typed, claims_of, share_claims
 from vdenoise.cli.option_text import retyped
 from vdenoise.cli.options import option, progress_option
@@ -24,14 +26,14 @@ from vdenoise.settings.text import counted
 if TYPE_CHECKING:
     from vdenoise.batch.jobs import Job
     from vdenoise.batch.journal import Journal
-    from vdenoise.batch.outcome import Outcome
+    from vdenoise.batch.outcome import Outcome, Wanted
     from vdenoise.batch.watch import Looks
     from vdenoise.machine.claims import Claims
 
 WATCH_SECONDS = 5.0  # between two looks at a watched folder; a clip that changed meanwhile can wait
 NOTHING_THERE = 17  # number of the error for folders without a clip
 _OWN = ("sources", "output", "template", "jobs", "keep_going", "dry_run", "watch", "overwrite")
-_OWN_TOO = ("threads", "progress")
+_OWN_TOO = ("threads", "progress", "settle", "trust_paths")
 
 
 @click.command(
@@ -67,7 +69,19 @@ _OWN_TOO = ("threads", "progress")
 @reading_options
 @option("--keep-going", is_flag=True, help="Go on with the other clips when one fails.")
 @option("--watch", is_flag=True, help="Wait for more clips until interrupted.")
+@option(
+    "--settle",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="With --watch: take a clip that has not changed for so long.  [default: 5; images, which "
+    "come one by one, 20]",
+)
 @option("--overwrite", is_flag=True, help="Replace outputs that were made in another way.")
+@option(
+    "--trust-paths",
+    is_flag=True,
+    help="Let a list of jobs write outside of the output folder.",
+)
 @option("--dry-run", is_flag=True, help="Say what would be done, and stop.")
 @progress_option
 @click.pass_context
@@ -85,7 +99,7 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
     keep_going = options["keep_going"] or options["watch"]
     started = time.monotonic()
     tried: dict[Path, Outcome] = {}  # by output: a watched folder shows them again
-    looks = Looks() if options["watch"] else None
+    looks = Looks(*_looks(options["settle"])) if options["watch"] else None
     with ui.Reporter(options["progress"]) as reporter, _told(tried):
         if options["dry_run"]:
             found = _outcomes(options, typed, Journal.open(folder), claims_of(ctx))
@@ -134,12 +148,17 @@ def _outcomes(
     Of a watched folder (``looks`` at it) those whose clip is complete; one that failed is forgotten
     when its clip changes. Options that a job does not accept are found here, before any work.
     """
-    from vdenoise import __version__
     from vdenoise.batch.jobs import jobs_of
-    from vdenoise.batch.outcome import Outcome, state_of
 
     try:
-        jobs = jobs_of(options["sources"], options["output"], options["template"], typed)
+        jobs = jobs_of(
+            options["sources"],
+            options["output"],
+            options["template"],
+            typed,
+            parameters=CHAIN_OPTIONS,
+            trust_paths=options["trust_paths"],
+        )
     except InputError as error:
         if looks is None or error.number != NOTHING_THERE:
             raise
@@ -147,46 +166,71 @@ def _outcomes(
     tried = {} if tried is None else tried
     found = []
     for job in jobs:
-        known = tried.get(job.output)
-        if looks is not None and (known is None or known.state == "failed"):
-            settled = looks.settled(job.source)
-            if not settled:
-                tried.pop(job.output, None)
-                continue
-        if known is not None:
-            found.append(known)
-            continue
-        try:
-            parameters = _parameters(job, typed, claims)
-        except FileClash as clash:
-            found.append(Outcome(job, "conflict", clash.what, clash.code, hint=clash.hint))
-            continue
-        ours = options["overwrite"] or str(job.output) in journal.begun
-        found.append(
-            state_of(job, parameters, __version__, ours=ours, overwrite=options["overwrite"])
-        )
+        if looks is not None and job.output in tried and looks.changed(job.source):
+            looks.forget(tried.pop(job.output))
+        if job.output in tried:
+            found.append(tried[job.output])
+        elif looks is None or looks.settled(job.source):
+            again = looks is not None and job.output in looks.again
+            found.append(
+                _outcome(
+                    job,
+                    typed,
+                    claims,
+                    ours=str(job.output) in journal.unfinished,
+                    overwrite=options["overwrite"] or again,
+                )
+            )
     return found
 
 
-def _parameters(job: Job, typed: Sequence[str], claims: Claims) -> dict[str, Any]:
-    """Of a job's chain, before anything is measured. The files it reads and writes are claimed.
+def _outcome(
+    job: Job, typed: Sequence[str], claims: Claims, *, ours: bool, overwrite: bool
+) -> Outcome:
+    """How a job stands.
+
+    Raises:
+        UsageError: it does not accept one of its options.
+    """
+    from vdenoise.batch.outcome import Outcome, state_of
+
+    if job.fault:
+        return Outcome(job, "failed", job.fault, "E0384", hint="Correct the list of jobs.")
+    try:
+        return state_of(job, _wanted(job, typed, claims), ours=ours, overwrite=overwrite)
+    except FileClash as clash:
+        return Outcome(job, "conflict", clash.what, clash.code, hint=clash.hint)
+    except InputError as error:
+        return Outcome(job, "failed", error.what, error.code, hint=error.hint)
+
+
+def _looks(settle: float | None) -> tuple[int, int]:
+    """Looks in a row at which a movie, and images, must be the same."""
+    seconds = (5.0, 20.0) if settle is None else (settle, settle)
+    movie, images = (max(1, math.ceil(each / WATCH_SECONDS)) for each in seconds)
+    return movie, images
+
+
+def _wanted(job: Job, typed: Sequence[str], claims: Claims) -> Wanted:
+    """What a job is to make. The files it reads and writes are claimed.
 
     Raises:
         FileClash: it would write what this or another job reads or writes.
+        InputError: a file that it reads beside its clip cannot be read.
         UsageError: it does not accept one of its options; of a list's job it says whose.
     """
     try:
-        ctx = run.make_context("run", list(job.arguments))
+        ctx = run.make_context("run", list(job.arguments()))
         share_claims(ctx, claims)
         claim_typed(ctx, claims, overwrite=True, of=f" of {job.name}")
-        return chain_from(ctx).parameters()
+        return wanted_of(ctx, chain_from(ctx))
     except FileClash:
         raise
     except click.UsageError as error:
         found = UsageError(error.format_message(), "See: vdenoise run --help")
     except UsageError as error:
         found = error
-    if job.options != tuple(typed):
+    if job.listed:
         found = UsageError(f"The job of {job.name}: {found.what}", found.hint, number=found.number)
     raise found
 

@@ -10,6 +10,7 @@ import click
 
 from vdenoise.cli.chain import chain_from, chain_options, warn_of_idle
 from vdenoise.cli.clip import beside_options, clip_options, reading_options
+from vdenoise.cli.decides import deciding_files, deciding_options, written_beside
 from vdenoise.cli.files import READS, WRITES, FileCommand, claims_of
 from vdenoise.cli.grain import grain_to_match
 from vdenoise.cli.options import option, progress_option, set_threads
@@ -80,9 +81,11 @@ def _carry_out(ctx: click.Context, plan: Plan, options: dict[str, Any], reporter
     from vdenoise.engine.plan import with_chain
     from vdenoise.media.inputs import is_pipe
     from vdenoise.workflows import recipe
+    from vdenoise.workflows.contents import hashes
 
-    profile, cuts, values = _measure(plan, options, reporter)
     asked = plan.chain
+    files = hashes(deciding_files(ctx, asked))  # as they are before the work
+    profile, cuts, values = _measure(plan, options, reporter)
     if values:
         plan = with_chain(plan, chain_from(ctx, values))
     reporter.note(f"denoise: {plan.chain.text}, {plan.bit_path}, {plan.encode.label}")
@@ -121,7 +124,17 @@ def _carry_out(ctx: click.Context, plan: Plan, options: dict[str, Any], reporter
     for name in (name for name, share in result.masks.items() if share == 0):
         reporter.warn(f"the mask {name} covers nothing of these frames")
     if not is_pipe(plan.output):
-        made = recipe.make_recipe(plan, profile, cuts, result, ["vdenoise", *sys.argv[1:]], asked)
+        made = recipe.make_recipe(
+            plan,
+            profile,
+            cuts,
+            result,
+            ["vdenoise", *sys.argv[1:]],
+            asked,
+            options=deciding_options(ctx),
+            files=files,
+            beside=written_beside(ctx),
+        )
         recipe.save_recipe(made, plan.output)
     fps = result.frames / max(result.seconds, 1e-6)
     reporter.finish(

@@ -56,4 +56,6 @@ def is_done(job: Job) -> bool:
     told = {} if recipe is None else recipe.get("farm") or {}
     if recipe is None or told.get("plan_id") != job.file.plan_id:
         return False
-    return told.get("work_id") == work_id(job, analysis_of(job)) and is_intact(recipe, output)
+    return told.get("work_id") == work_id(job, analysis_of(job)) and is_intact(
+        recipe["output"], output
+    )

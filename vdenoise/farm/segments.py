@@ -20,10 +20,10 @@ from torch import Tensor
 
 from vdenoise.engine import run
 from vdenoise.errors import ConflictError, OutputError, VerifyError
-from vdenoise.farm.engine import fingerprint
 from vdenoise.farm.job import Job, analysis_of, run_plan, work_id
 from vdenoise.farm.planfile import Analysis, Part
 from vdenoise.farm.record import Record, read_record, write_record
+from vdenoise.machine.engine import fingerprint
 from vdenoise.media.access import make_folder
 from vdenoise.media.images.sequence import target_of
 from vdenoise.media.movie.codecs import CONTAINERS

@@ -27,7 +27,7 @@ from vdenoise.media.inputs import open_input
 from vdenoise.media.movie.index import FrameIndex, adopt, scan
 from vdenoise.media.probe import probe
 from vdenoise.picture.frame import ClipInfo, Curve, ImageSequence
-from vdenoise.workflows.recipe import fingerprint
+from vdenoise.workflows.contents import fingerprint
 
 Runs = tuple[tuple[int, int], ...]  # (value, how often in a row)
 

@@ -5,19 +5,22 @@ Enough to do the same again, and to see whether the input is still the same.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel
 
 from vdenoise import __version__
 from vdenoise.chain.resolve import Chain
 from vdenoise.engine.plan import Plan
 from vdenoise.engine.run import Result
-from vdenoise.errors import OutputError
+from vdenoise.errors import OutputError, UsageError
+from vdenoise.machine import engine
 from vdenoise.machine.files import write_text
 from vdenoise.masks.spec import MaskSpec
 from vdenoise.media.images.sequence import is_image, split, target_of
@@ -25,12 +28,10 @@ from vdenoise.media.inputs import is_pipe
 from vdenoise.media.probe import probe
 from vdenoise.picture.frame import ImageSequence
 from vdenoise.picture.noise import NoiseProfile
+from vdenoise.workflows.contents import content, files_of, fingerprint_of, is_same
 
 KIND, SCHEMA = "vdenoise-recipe", 1
 _LIBRARIES = ("torch", "av", "OpenImageIO", "opencv-python-headless", "numpy")
-EDGE_BYTES = 1 << 20  # hashed at each end of a file, and as much in between
-IMAGE_EDGE_BYTES = 1 << 16  # the same for each image of a sequence
-BETWEEN = 32  # places between the ends that are hashed
 
 
 def recipe_path(output: Path) -> Path:
@@ -38,77 +39,90 @@ def recipe_path(output: Path) -> Path:
     return output.with_name(f"{output.name}.vdenoise.json")
 
 
-def fingerprint(path: Path, edge: int = EDGE_BYTES) -> dict[str, Any]:
-    """Size, and SHA-256 of the first and last MiB and of one MiB in places between them.
-
-    All of a file of 3 MiB; beyond that quick on any size, and any re-encode shows.
-    """
-    size = path.stat().st_size
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for start, length in _sampled(size, edge):
-            file.seek(start)
-            digest.update(file.read(length))
-    return {"bytes": size, "sha256_samples": digest.hexdigest()}
-
-
-def _sampled(size: int, edge: int) -> list[tuple[int, int]]:
-    """Offsets and lengths of what is hashed of a file."""
-    if size <= 3 * edge:
-        return [(0, size)]
-    length = edge // BETWEEN
-    room = (size - 2 * edge - length) / (BETWEEN - 1)
-    between = [(edge + round(n * room), length) for n in range(BETWEEN)]
-    return [(0, edge), *between, (size - edge, edge)]
-
-
-def fingerprint_of(path: Path, sequence: ImageSequence | None) -> dict[str, Any]:
-    """Fingerprint of a clip's file, or of all files of a sequence: name, size and edges of each."""
-    if sequence is None:
-        return fingerprint(path)
-    return _of_images([sequence.source(n) for n in range(len(sequence.numbers))])
-
-
-def _of_images(files: Sequence[Path]) -> dict[str, Any]:
-    digest, size = hashlib.sha256(), 0
-    for path in files:
-        found = fingerprint(path, IMAGE_EDGE_BYTES)
-        digest.update(f"{path.name} {found['bytes']} {found['sha256_samples']}\n".encode())
-        size += found["bytes"]
-    return {"files": len(files), "bytes": size, "sha256_samples": digest.hexdigest()}
-
-
-def _output(plan: Plan) -> dict[str, Any]:
+def _output(plan: Plan, output: Path) -> dict[str, Any]:
     """Fingerprint of what was written; of images also their numbers."""
-    if not is_image(plan.output):
-        return fingerprint(plan.output)
-    files = target_of(plan.info, plan.output)
-    numbers = [files.numbers[position] for position in plan.positions]
-    found = _of_images([files.path(n) for n in numbers])
-    return {**found, "numbers": numbers, "padding": files.padding}
+    if not is_image(output):
+        return content(output, None)
+    files = target_of(plan.info, output)
+    numbers = tuple(files.numbers[position] for position in plan.positions)
+    found = content(output, replace(files, numbers=numbers, held=()))
+    return {**found, "numbers": list(numbers), "padding": files.padding}
 
 
-def is_intact(recipe: Mapping[str, Any], output: Path) -> bool:
-    """Whether an output is there as its recipe says."""
-    told = dict(recipe.get("output", {}))
-    numbers, padding = told.pop("numbers", None), told.pop("padding", None)
+def is_intact(told: Mapping[str, Any], output: Path) -> bool:
+    """Whether an output holds what its recipe told of it."""
     try:
-        if numbers is None:
-            return bool(told) and fingerprint(output) == told
-        before, _, after = (output.name, None, "") if padding is None else split(output)
-        files = ImageSequence(output.parent, before, after, padding, tuple(numbers))
-        return bool(_of_images([files.path(n) for n in numbers]) == told)
-    except OSError:
+        return is_same(output, _images_of(told, output), told)
+    except (OSError, UsageError):
         return False
 
 
+def is_whole(told: Mapping[str, Any], output: Path) -> bool:
+    """Whether every file of an output is there, whatever it holds."""
+    try:
+        return all(file.exists() for file in files_of(output, _images_of(told, output)))
+    except UsageError:
+        return False
+
+
+def _images_of(told: Mapping[str, Any], output: Path) -> ImageSequence | None:
+    """The files of an output of images; None of a movie.
+
+    Raises:
+        UsageError: it is called as no such images.
+    """
+    numbers, padding = told.get("numbers"), told.get("padding")
+    if numbers is None:
+        return None
+    before, _, after = (output.name, None, "") if padding is None else split(output)
+    return ImageSequence(output.parent, before, after, padding, tuple(numbers))
+
+
 def load_recipe(output: Path) -> dict[str, Any] | None:
-    """The recipe beside an output; None where there is none that can be read."""
+    """The recipe beside an output; None where there is none that can be read and is whole."""
     try:
         found = json.loads(recipe_path(output).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        _Told.model_validate(found)
+    except (OSError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) and found.get("kind") == KIND else None
+    return dict(found)
+
+
+class _Told(BaseModel):
+    """What is read of a recipe again: one where any of it is missing tells nothing."""
+
+    class Versions(BaseModel):
+        """Only ours decides."""
+
+        vdenoise: str
+
+    class Input(BaseModel):
+        """As `content` says it, if there was a file."""
+
+        sha256: str = ""
+
+    class Output(BaseModel):
+        """As `content` says it."""
+
+        sha256: str
+        numbers: list[int] | None = None
+        padding: int | None = None
+
+    class Outcome(BaseModel):
+        """What was done."""
+
+        frames: int
+
+    kind: Literal["vdenoise-recipe"]
+    versions: Versions
+    input: Input
+    output: Output
+    result: Outcome
+    asked: dict[str, Any]
+    options: dict[str, Any]
+    files: dict[str, str]
+    beside: dict[str, Output]
+    farm: dict[str, Any] | None = None
 
 
 def mask_fingerprint(mask: MaskSpec) -> str | None:
@@ -127,12 +141,27 @@ def make_recipe(
     result: Result,
     command: Sequence[str],
     asked: Chain | None = None,
+    *,
+    options: Mapping[str, Any] | None = None,
+    files: Mapping[str, str] | None = None,
+    beside: Mapping[str, Path] | None = None,
 ) -> dict[str, Any]:
-    """Everything worth knowing of a finished run; ``asked`` is its chain before the measurement
-    decided anything, where it did."""
+    """Everything worth knowing of a finished run.
+
+    Args:
+        plan: what was done.
+        profile: of the noise that was removed.
+        cuts: that were found or given.
+        result: what it did.
+        command: as typed.
+        asked: the chain before the measurement decided anything, where it did.
+        options: beside the chain's that decide a result.
+        beside: what was written beside the clip, by what it is.
+        files: `hashes` of the files that decide a result beside the clip, from before the work.
+    """
     source = {"path": str(plan.info.path)}
     if not is_pipe(plan.info.path):
-        source |= fingerprint_of(plan.info.path, plan.info.sequence)
+        source |= content(plan.info.path, plan.info.sequence)
     return {
         "kind": KIND,
         "schema": SCHEMA,
@@ -143,7 +172,11 @@ def make_recipe(
         },
         "command": list(command),
         "input": source,
-        "output": _output(plan),
+        "output": _output(plan, plan.output),
+        "beside": {name: _output(plan, path) for name, path in (beside or {}).items()},
+        "options": dict(options or {}),
+        "files": dict(files or {}),
+        "engine": engine.fingerprint(plan.device),
         "masks": {
             mask.name: found
             for mask in plan.chain.masks
