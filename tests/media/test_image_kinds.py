@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -412,3 +413,201 @@ def test_a_whole_dpx_header_with_data_of_users_is_kept(order: str, tmp_path: Pat
     count = 64 * 48
     words = [np.frombuffer(data, form[0] + "u4", count, size) >> 2 for data in (before, after)]
     assert np.array_equal(*words)  # the two bits below the samples mean nothing
+
+
+# -- another kind of image, or a movie ---------------------------------------------------------
+
+
+def icc_profile(colors: tuple[tuple[float, ...], ...], name: str) -> bytes:
+    """A small RGB profile with sRGB's curve: header, tag table, tags."""
+    curve = struct.pack(">4s4xHxx5i", b"para", 3, 157286, 62119, 3417, 5072, 2651)
+    texts = b"desc" + bytes(4) + struct.pack(">I", len(name) + 1) + name.encode() + b"\0"
+    tags = [(b"desc", texts + bytes(-len(texts) % 4))]
+    for letter, color in zip("rgb", colors, strict=True):
+        values = struct.pack(">3i", *(round(v * 65536) for v in color))
+        tags += [(f"{letter}XYZ".encode(), b"XYZ \0\0\0\0" + values)]
+        tags += [(f"{letter}TRC".encode(), curve)]
+    table, body = struct.pack(">I", len(tags)), b""
+    for tag, data in tags:
+        place = 132 + 12 * len(tags) + len(body)
+        table += struct.pack(">4sII", tag, place, len(data))
+        body += data
+    head = struct.pack(
+        ">I4sI4s4s4s", 132 + 12 * len(tags) + len(body), b"", 0x04000000, b"mntr", b"RGB ", b"XYZ "
+    )
+    return (head + bytes(12) + b"acsp").ljust(128, b"\0") + table + body
+
+
+SRGB = icc_profile(
+    ((0.436, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7141)), "s"
+)
+ADOBE = icc_profile(
+    ((0.6097, 0.3111, 0.0195), (0.2053, 0.6257, 0.0609), (0.1492, 0.0632, 0.7446)), "Adobe RGB"
+)
+P3 = icc_profile(
+    ((0.5151, 0.2412, -0.0011), (0.2920, 0.6922, 0.0419), (0.1571, 0.0666, 0.7841)), "P"
+)
+XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
+
+
+def with_everything(path: Path, orientation: int = 6, profile: bytes = ADOBE) -> Path:
+    """An image of a kind with orientation, author, resolution, Exif, profile and XMP."""
+    inner: files.Tags = {33434: (5, (1, 250))}
+    tags: dict[int, Any] = {274: (3, (orientation,)), 315: (2, b"me\0"), 282: (5, (300, 1))}
+    tags |= {283: (5, (300, 1)), 296: (3, (2,)), 34665: (4, (0,))}
+    if path.suffix == ".tif":
+        tags |= {34675: (7, profile), 700: (1, XMP)}
+        data = files.tiff(path, files.codes(), tags=tags).read_bytes()
+        at = len(data) + len(data) % 2
+        files.tiff(path, files.codes(), tags=tags | {34665: (4, (at,))})
+        path.write_bytes(path.read_bytes().ljust(at, b"\0") + files.directory(inner, "<", at))
+        return path
+    at = 8 + len(files.directory(tags, "<", 8))
+    tags[34665] = (4, (at,))
+    exif = b"II*\0\x08\0\0\0" + files.directory(tags, "<", 8) + files.directory(inner, "<", at)
+    if path.suffix == ".png":
+        chunks = ((b"iCCP", b"x\0\0" + zlib.compress(profile)), (b"eXIf", exif))
+        return files.png(path, *chunks, (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP))
+    return files.jpeg(
+        path,
+        (0xE1, b"Exif\0\0" + exif),
+        (0xE2, b"ICC_PROFILE\0\1\2" + profile[:100]),
+        (0xE2, b"ICC_PROFILE\0\2\2" + profile[100:]),
+        (0xE1, b"http://ns.adobe.com/xap/1.0/\0" + XMP),
+    )
+
+
+@pytest.mark.parametrize("ext", ["jpg", "tif", "png"])
+@pytest.mark.parametrize("to", ["tif", "png"])
+def test_what_belongs_to_a_picture_goes_into_another_kind(
+    ext: str, to: str, tmp_path: Path
+) -> None:
+    """Also with other bits: an image of the same kind is then made anew."""
+    source = with_everything(tmp_path / f"a.{ext}")
+    target = tmp_path / f"b.{to}"
+    assert call("run", source, "-o", target, "--strict", "--bit-depth", "16", *ZERO) == 0
+    spec, pixels = images.read(target)
+    assert np.array_equal(pixels, images.read(source)[1].astype(np.uint16) * 257)
+    assert spec.getattribute("Orientation") == 6 and spec.getattribute("Artist") == "me"
+    assert spec.getattribute("XResolution") == pytest.approx(300, abs=0.01)
+    assert spec.getattribute("ExposureTime") == pytest.approx(1 / 250)
+    assert bytes(spec.getattribute("ICCProfile")) == ADOBE
+    assert XMP in target.read_bytes()
+    if to == "png":
+        kinds = sorted(kind for kind, _ in files.png_chunks(target))
+        assert kinds in ([b"eXIf", b"iCCP", b"iTXt", b"pHYs"], [b"eXIf", b"iCCP", b"iTXt"])
+    else:
+        assert 306 not in files.tiff_tags(target)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_kind_that_cannot_say_how_it_is_turned_is_written_turned(
+    orientation: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = with_everything(tmp_path / "a.tif", orientation)
+    assert call("run", source, "-o", tmp_path / "b.exr", *ZERO) == 0
+    said = capsys.readouterr().err
+    assert ("as it is to be seen" in said) == (orientation > 1)
+    assert "ICC profile (Adobe RGB) cannot be kept in exr" in said
+    # As Exif 2.3 says where row 0 and column 0 of the stored picture are seen.
+    seen = {
+        1: lambda a: a,
+        2: lambda a: a[:, ::-1],
+        3: lambda a: a[::-1, ::-1],
+        4: lambda a: a[::-1],
+        5: lambda a: a.transpose(1, 0, 2),
+        6: lambda a: np.rot90(a, -1),
+        7: lambda a: np.rot90(a, 2).transpose(1, 0, 2),
+        8: lambda a: np.rot90(a, 1),
+    }
+    wanted = seen[orientation](images.read(source)[1]) / np.float32(255)
+    spec, found = images.read(tmp_path / "b.exr")
+    assert np.abs(found.astype(float) - wanted).max() < 1e-3
+    assert spec.getattribute("oiio:ColorSpace") not in ("srgb_rec709_scene", "sRGB")
+    assert call("run", source, "-o", tmp_path / "c.exr", "--strict", *ZERO) == 4
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 5, 6, 8])
+def test_a_movie_of_a_turned_image_is_shown_turned(orientation: int, tmp_path: Path) -> None:
+    source = with_everything(tmp_path / "a.jpg", orientation, SRGB)
+    assert call("run", source, "-o", tmp_path / "b.mov", "--codec", "prores", *ZERO) == 0
+    info = probe(tmp_path / "b.mov")
+    assert info.rotation == {2: 180, 3: 180, 5: 270, 6: 270, 8: 90}[orientation]
+    assert call("run", tmp_path / "b.mov", "-o", tmp_path / "c.tif", *ZERO) == 0
+
+
+@pytest.mark.parametrize(
+    ("chunks", "primaries", "transfer"),
+    [
+        ((), "bt709", "iec61966-2-1"),
+        ("sRGB", "bt709", "iec61966-2-1"),
+        ("P3", "smpte432", "gamma22"),
+        ("PQ", "bt2020", "smpte2084"),
+        (((b"iCCP", b"x\0\0" + zlib.compress(SRGB)),), "bt709", "iec61966-2-1"),
+        (((b"iCCP", b"x\0\0" + zlib.compress(P3)),), "smpte432", "iec61966-2-1"),
+        (((b"iCCP", b"x\0\0" + zlib.compress(ADOBE)),), "unknown", "unknown"),
+        (((b"gAMA", struct.pack(">I", 55556)),), "unknown", "unknown"),
+    ],
+)
+def test_a_movie_is_told_the_color_of_its_images_and_no_other(
+    chunks: Any, primaries: str, transfer: str, tmp_path: Path
+) -> None:
+    chunks = CHUNKS[chunks] if isinstance(chunks, str) else chunks
+    source = files.png(tmp_path / "a.png", *chunks)
+    assert call("run", source, "-o", tmp_path / "b.mov", "--codec", "prores", *ZERO) == 0
+    info = probe(tmp_path / "b.mov")
+    assert (info.primaries, info.transfer) == (primaries, transfer)
+
+
+def test_a_jpeg_that_says_it_is_no_srgb_is_not_called_so(tmp_path: Path) -> None:
+    inner: files.Tags = {40961: (3, (65535,))}
+    at = 8 + len(files.directory({34665: (4, (0,))}, "<", 8))
+    exif = b"II*\0\x08\0\0\0" + files.directory({34665: (4, (at,))}, "<", 8)
+    exif += files.directory(inner, "<", at)
+    source = files.jpeg(tmp_path / "a.jpg", (0xE1, b"Exif\0\0" + exif))
+    assert call("run", source, "-o", tmp_path / "b.mov", "--codec", "prores", *ZERO) == 0
+    assert probe(tmp_path / "b.mov").primaries == "unknown"
+    assert call("run", source, "-o", tmp_path / "b.exr", *ZERO) == 0
+    assert images.read(tmp_path / "b.exr")[0].getattribute("oiio:ColorSpace") == "unknown"
+
+
+@pytest.mark.parametrize("to", ["tif", "exr", "dpx", "png"])
+def test_color_tags_of_a_png_are_kept_or_named(
+    to: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = files.png(tmp_path / "a.png", *CHUNKS["P3"])
+    target = tmp_path / f"b.{to}"
+    assert call("run", source, "-o", target, "--bit-depth", "16", *ZERO) == 0
+    said = capsys.readouterr().err
+    lost = {"tif": "gAMA", "exr": "gAMA", "dpx": "cHRM, gAMA", "png": ""}[to]
+    assert (f"the color tags {lost} cannot be kept" in said) == (to != "png")
+    if to == "png":
+        assert dict(files.png_chunks(target)) == dict(CHUNKS["P3"])
+    if to == "exr":
+        wanted = (0.68, 0.32, 0.265, 0.69, 0.15, 0.06, 0.3127, 0.329)
+        found = images.read(target)[0].getattribute("chromaticities")
+        assert tuple(found) == pytest.approx(wanted, abs=1e-6)
+    if to == "tif":
+        values = struct.unpack("<12I", files.tiff_tags(target)[319][1])
+        assert values[::2] == (68000, 32000, 26500, 69000, 15000, 6000)
+
+
+@pytest.mark.parametrize("to", ["png", "tif", "exr", "dpx"])
+def test_an_untagged_image_stays_untagged_in_another_kind(to: str, tmp_path: Path) -> None:
+    source = files.tiff(tmp_path / "a.tif", files.codes())
+    target = tmp_path / f"b.{to}"
+    assert call("run", source, "-o", target, "--bit-depth", "16", "--strict", *ZERO) == 0
+    if to == "png":
+        assert files.png_chunks(target) == []
+    elif to == "tif":
+        assert not set(files.tiff_tags(target)) & {274, 305, 306, 700, 34665}
+    else:
+        assert images.read(target)[0].getattribute("ICCProfile") is None
+
+
+def test_a_movies_color_goes_into_png(tmp_path: Path) -> None:
+    movie = tmp_path / "a.mov"
+    source = files.png(tmp_path / "a.png", *CHUNKS["PQ"])
+    assert call("run", source, "-o", movie, "--codec", "prores", *ZERO) == 0
+    assert call("run", movie, "-o", tmp_path / "b.png", *ZERO) == 0
+    assert files.png_chunks(tmp_path / "b.png") == [(b"cICP", bytes((9, 16, 0, 1)))]

@@ -51,8 +51,14 @@ def stored_inverted(source: Path, kind: str) -> bool:
     return kind == "tiff" and _tags(source).number(tiff.PHOTOMETRIC) == 0
 
 
-def carry(target: Path, source: Path, kind: str) -> None:
+def carry(target: Path, source: Path, kind: str, *, copied: bool = True) -> None:
     """Give a file what belongs to the picture in another of its kind, in the place of its own.
+
+    Args:
+        target: as OpenImageIO wrote it.
+        source: whose belongings it gets.
+        kind: of both.
+        copied: the samples are stored as in ``source``: in its byte order, 0 as white if so there.
 
     Raises:
         OSError: one of them cannot be read or written.
@@ -62,9 +68,10 @@ def carry(target: Path, source: Path, kind: str) -> None:
     elif kind == "png":
         png.set_chunks(target, *png.kept_chunks(source, target))
     elif kind == "tiff":
-        inverted = {tiff.PHOTOMETRIC: 0} if stored_inverted(source, kind) else {}
+        inverted = {tiff.PHOTOMETRIC: 0} if copied and stored_inverted(source, kind) else {}
+        order = tiff.byte_order(source) if copied else "little"
         tags = tiff.kept_tags(_tags(source), _tags(target))
-        tiff.set_tags(target, tags, order=tiff.byte_order(source), storage=inverted)
+        tiff.set_tags(target, tags, order=order, storage=inverted)
 
 
 def kept(source: Path, target: Path, kind: str) -> dict[str, Any]:

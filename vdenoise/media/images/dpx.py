@@ -15,7 +15,8 @@ ByteOrder = Literal["little", "big"]
 _FILE_SIZE, _NAME, _ELEMENTS, _ELEMENT = 16, slice(36, 136), 780, 72
 # Of an image element, how its pixels are stored: packing and run lengths; where; padding.
 _STORED = ((24, 4), (28, 4), (32, 8))
-_PLACE = 28
+_PLACE, _DEPTH = 28, 23
+_OF_DEPTH = ((4, 16), (_DEPTH, 1))  # the ends of the codes, and the bits of a sample
 _FILM, _TELEVISION = 1664, 1920  # where these headers begin
 _UNDEFINED = 0xFFFFFFFF
 _LARGEST = 1 << 24  # bytes of a header with user data; more is taken for damage
@@ -54,7 +55,8 @@ def carry_header(target: Path, source: Path) -> None:
     made, _ = _header(target)
     pixels = target.read_bytes()[len(made) :]
     new = bytearray(header)
-    for at, size in _STORED:
+    depth = _ELEMENTS + _DEPTH
+    for at, size in _STORED if header[depth] == made[depth] else (*_STORED, *_OF_DEPTH):
         place = slice(_ELEMENTS + at, _ELEMENTS + at + size)
         new[place] = made[place]
     struct.pack_into(f"{order}I", new, _ELEMENTS + _PLACE, len(header))

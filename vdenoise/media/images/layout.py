@@ -52,6 +52,7 @@ class Header:
     timecode: str | None
     aspect: float
     color_space: str
+    orientation: int  # how the picture is to be turned to be seen, as Exif counts; 1 is not at all
 
 
 def read_header(path: Path) -> Header:
@@ -72,6 +73,7 @@ def read_header(path: Path) -> Header:
             rate=_rate(spec) if timed else None,
             timecode=_timecode(spec) if timed else None,
             aspect=_aspect(spec),
+            orientation=_orientation(spec, layout.kind),
             color_space=str(spec.getattribute("oiio:ColorSpace") or ""),
         )
     finally:
@@ -152,6 +154,11 @@ def specs_of(file: Any) -> list[Any]:
     return specs
 
 
+def kind_of(reader: str) -> str:
+    """The kind of an image by OpenImageIO's name for it."""
+    return {"openexr": "exr", "OpenEXR": "exr"}.get(reader, reader)
+
+
 def layout_of(path: Path, reader: str, specs: Sequence[Any]) -> Layout:
     """What is to be denoised in an image, and where it is.
 
@@ -163,7 +170,7 @@ def layout_of(path: Path, reader: str, specs: Sequence[Any]) -> Layout:
     Raises:
         InputError: it is of a kind that cannot be denoised.
     """
-    kind = {"openexr": "exr", "OpenEXR": "exr"}.get(reader, reader)
+    kind = kind_of(reader)
     for spec in specs:
         if max(spec.width, spec.height) > LARGEST:
             raise _too_large(path, f"{spec.width}x{spec.height}")
@@ -241,6 +248,11 @@ def _aspect(spec: Any) -> float:
     """Width of a pixel by its height; 1 where the file says what cannot be."""
     told = float(spec.getattribute("PixelAspectRatio") or 1.0)
     return told if 0.01 <= told <= 100 else 1.0
+
+
+def _orientation(spec: Any, kind: str) -> int:
+    told = int(spec.getattribute("Orientation") or 1) if kind != "exr" else 1
+    return told if 1 <= told <= 8 else 1
 
 
 def _rate(spec: Any) -> float | None:

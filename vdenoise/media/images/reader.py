@@ -12,9 +12,11 @@ import torch
 
 from vdenoise.errors import ConflictError, InputError
 from vdenoise.media.access import reading
-from vdenoise.media.images import sequence
+from vdenoise.media.h273 import UNKNOWN
+from vdenoise.media.images import sequence, turn
+from vdenoise.media.images.belongings import Belongings, belongings
 from vdenoise.media.images.files import read_planes
-from vdenoise.media.images.layout import Layout, read_header
+from vdenoise.media.images.layout import Header, Layout, read_header
 from vdenoise.media.images.linear import fit_curve
 from vdenoise.media.images.sequence import OnMissing
 from vdenoise.media.movie.encoder import IMAGES
@@ -23,7 +25,13 @@ from vdenoise.picture.frame import ClipInfo, Curve, ImageSequence, SourceFrame
 
 DEFAULT_RATE = Fraction(24)
 FIT_FRAMES = 3  # that the curve of scene-linear samples is fitted to
-_DISPLAY = ("srgb", "rec709", "rec1886", "gamma")  # in the names of spaces that are not linear
+_DISPLAY = (
+    "srgb",
+    "rec709",
+    "rec1886",
+    "gamma",
+    "unknown",
+)  # in the names of spaces that are not linear
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,7 @@ def probe_images(
     """
     found = sequence.find(path, on_missing)
     info = describe(path, found, rate=rate)
-    return replace(info, curve=_curve(found)) if info.transfer == "linear" else info
+    return replace(info, curve=_curve(found)) if _is_linear(info) else info
 
 
 def describe(path: Path, found: ImageSequence, *, rate: Fraction | None = None) -> ClipInfo:
@@ -64,6 +72,9 @@ def describe(path: Path, found: ImageSequence, *, rate: Fraction | None = None) 
     )
     if "lin" in header.color_space.lower():
         linear = layout.format.floating
+    with reading(str(found.source(0))):
+        own = belongings(found.source(0), layout.kind)
+    primaries, transfer = own.primaries_and_transfer(display=False)
     told = rate or _common(header.rate)
     count = len(found.numbers)
     return ClipInfo(
@@ -83,17 +94,32 @@ def describe(path: Path, found: ImageSequence, *, rate: Fraction | None = None) 
         full_range=True,
         matrix="rgb" if layout.format.family == "rgb" else "bt709",
         matrix_guessed=layout.format.family != "rgb",
-        primaries="unknown",
-        transfer="linear" if linear else "unknown",
+        primaries=primaries,
+        transfer="linear" if linear else transfer,
         chroma_location="unspecified",
         field_order="progressive",
         sample_aspect_ratio=Fraction(header.aspect).limit_denominator(1000) or Fraction(1),
+        rotation=turn.rotation(header.orientation),
         timecode=header.timecode,
         streams=(_streams(layout),),
-        metadata={"compression": header.compression} if header.compression else {},
+        metadata=_told(header, own),
         warnings=sequence.notes(found),
         sequence=found,
     )
+
+
+def _is_linear(info: ClipInfo) -> bool:
+    return info.transfer == "linear" and info.format.floating
+
+
+def _told(header: Header, own: Belongings) -> dict[str, str]:
+    """What else is said of the clip: compression, how it is turned, that it is no sRGB."""
+    told = {"compression": header.compression} if header.compression else {}
+    if header.orientation != 1:
+        told["orientation"] = str(header.orientation)
+    if own.primaries_and_transfer(display=True) == (UNKNOWN, UNKNOWN):
+        told["color"] = "its own"
+    return told
 
 
 def pictures(

@@ -112,12 +112,17 @@ def find(path: Path, on_missing: OnMissing = "refuse") -> ImageSequence:
 
 def files_of(path: Path) -> tuple[Path, ...]:
     """The files that a path names: all that fit a pattern of images, whatever their padding, else
-    the path itself, whether it is there or not."""
+    the path itself, whether it is there or not.
+
+    Raises:
+        InputError: the folder cannot be read.
+    """
     if not is_pattern(path) or not path.parent.is_dir() or len(HOLE.findall(path.name)) != 1:
         return (path,)
     before, _, after = split(path)
     form = re.compile(rf"{re.escape(before)}\d+{re.escape(after)}")
-    return tuple(sorted(each for each in path.parent.iterdir() if form.fullmatch(each.name)))
+    with reading(f"The folder {path.parent}"):
+        return tuple(sorted(each for each in path.parent.iterdir() if form.fullmatch(each.name)))
 
 
 def notes(sequence: ImageSequence) -> tuple[str, ...]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from vdenoise.errors import UsageError
+from vdenoise.media.access import reading
 from vdenoise.media.images import carry, files, sequence
+from vdenoise.media.images.belongings import belongings, lost
 from vdenoise.media.images.layout import read_header
 from vdenoise.media.images.sequence import KINDS
 from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
@@ -70,6 +72,10 @@ def choose_images(info: ClipInfo, target: Path, *, bit_depth: int | None = None)
     elif given == coded and pixel_format.bits < fmt.bits:
         how = "rounded" if fmt.floating else "dithered"
         notes += (f"{fmt.label} is written with {bits} bits, {how}",)
+    if info.sequence is not None and info.codec != kind:
+        notes += named_losses(info, kind)
+    elif info.sequence is None and info.transfer != "unknown" and kind != "png":
+        notes += (f"the transfer {info.transfer} cannot be told in {kind}",)
     if info.codec == kind and info.sequence is not None:
         left = carry.lost(info.sequence.source(0), kind)
         notes += tuple(f"{what} stays behind: it belongs to the noisy picture" for what in left)
@@ -85,6 +91,23 @@ def choose_images(info: ClipInfo, target: Path, *, bit_depth: int | None = None)
         options={"compression": compression} if compression else {},
         notes=notes,
     )
+
+
+def named_losses(info: ClipInfo, kind: str) -> tuple[str, ...]:
+    """What belongs to the pictures of a sequence and stays behind in another kind of file.
+
+    Args:
+        info: the sequence.
+        kind: of image, or "movie".
+
+    Raises:
+        InputError: its first image cannot be read.
+    """
+    assert info.sequence is not None
+    first = info.sequence.source(0)
+    with reading(str(first)):
+        left = lost(belongings(first, info.codec), kind)
+    return tuple(f"{what} cannot be kept in {kind}" for what in left)
 
 
 def _named(*, gray: bool, alpha: bool, floating: bool, bits: int) -> str:

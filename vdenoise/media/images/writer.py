@@ -17,8 +17,9 @@ from torch import Tensor
 from vdenoise.errors import InputError, UsageError, VerifyError
 from vdenoise.machine.files import partial_path, sync
 from vdenoise.media.access import check_folder, check_free, writing
-from vdenoise.media.images import dpx
+from vdenoise.media.images import dpx, turn, write
 from vdenoise.media.images import files as image_files
+from vdenoise.media.images.belongings import Belongings, belongings, of_movie
 from vdenoise.media.images.carry import CARRIED
 from vdenoise.media.images.reader import Picture
 from vdenoise.media.images.sequence import target_of
@@ -123,7 +124,7 @@ class ImageWriter:
         number = self._files.numbers[frame.index]
         path = self._files.path(number)
         self.temporary = partial_path(path)
-        made = self._converted(planes)
+        made = self._turned(self._converted(planes), frame)
         if self._coded.floating and not all(bool(p.isfinite().all()) for p in made):
             self._strange.append(number)
         with writing(path):
@@ -131,11 +132,9 @@ class ImageWriter:
             source, compression = frame.handle, self.settings.options.get("compression", "")
             copied = isinstance(source, Picture) and self._fits(source)
             if copied:
-                image_files.write_copy(
-                    self.temporary, source.path, source.layout, made, compression
-                )
+                write.write_copy(self.temporary, source.path, source.layout, made, compression)
             else:
-                image_files.write_new(
+                write.write_new(
                     self.temporary,
                     self.settings.codec,
                     self._coded,
@@ -144,7 +143,8 @@ class ImageWriter:
                     like=source.path if isinstance(source, Picture) else None,
                     rate=self.info.rate,
                     timecode=self._timecode(frame),
-                    aspect=float(self.info.sample_aspect_ratio or 1),
+                    aspect=self._aspect(),
+                    own=self._own(source),
                 )
             if self.settings.codec == "dpx":
                 dpx.set_name(self.temporary, path.name)
@@ -166,9 +166,12 @@ class ImageWriter:
         with writing(self.target):
             sync(self.target.parent)
         notes: tuple[str, ...] = ()
+        orientation, kind = turn.orientation_of(self.info), self.settings.codec
+        if orientation != 1 and self.info.codec != kind and not turn.is_held(kind):
+            notes = (f"the picture is written {turn.WORDS[orientation]}, as it is to be seen",)
         if self._strange:
             shown = ", ".join(map(str, self._strange[:5]))
-            notes = (
+            notes += (
                 f"NaN or infinity was kept in {counted(len(self._strange), 'frame')}: {shown}",
             )
         return Report(checked=_CHECKED, findings=(), notes=notes)
@@ -176,6 +179,27 @@ class ImageWriter:
     def _fits(self, source: Picture) -> bool:
         """Whether the file is like the source's but for the samples."""
         return source.layout.kind == self.settings.codec and source.layout.format == self._coded
+
+    def _turned(self, planes: Sequence[Tensor], frame: SourceFrame) -> tuple[Tensor, ...]:
+        """The picture as it is to be seen, where the file cannot say how to turn it."""
+        source = frame.handle
+        if turn.is_held(self.settings.codec) or (
+            isinstance(source, Picture) and source.layout.kind == self.settings.codec
+        ):
+            return tuple(planes)
+        return tuple(turn.turned(plane, turn.orientation_of(self.info)) for plane in planes)
+
+    def _aspect(self) -> float:
+        """Width of a pixel by its height, after turning."""
+        aspect = float(self.info.sample_aspect_ratio or 1)
+        sideways = turn.orientation_of(self.info) > 4 and not turn.is_held(self.settings.codec)
+        return 1 / aspect if sideways else aspect
+
+    def _own(self, source: object) -> Belongings:
+        if isinstance(source, Picture):
+            return belongings(source.path, source.layout.kind)
+        info = self.info
+        return of_movie(info.primaries, info.transfer, turn.orientation_of(info))
 
     def _timecode(self, frame: SourceFrame) -> str | None:
         if self.info.timecode is None:
@@ -196,7 +220,7 @@ class ImageWriter:
             found, planes = image_files.read_planes(self.temporary)
         except InputError as error:
             with writing(path):
-                image_files.see_room(self.temporary, sum(plane.nbytes for plane in made))
+                write.see_room(self.temporary, sum(plane.nbytes for plane in made))
             trouble = f"cannot be read: {error.what.removesuffix('.')}"
         else:
             if like is not None and found != like.layout:

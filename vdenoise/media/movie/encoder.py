@@ -64,11 +64,12 @@ class EncodeSettings(BaseModel):
     def shown(self, info: ClipInfo) -> ClipInfo:
         """The clip as it is written: RGB becomes YUV with the matrix of BT.709, in limited range.
 
-        PNG and JPEG hold sRGB; of other images nobody can know the primaries and the transfer.
+        PNG and JPEG that say nothing hold sRGB; of other images nobody can know it.
         """
         if not self.becomes_yuv:
             return info
-        display = info.codec in ("png", "jpeg")
+        silent = (info.primaries, info.transfer) == ("unknown", "unknown")
+        display = silent and info.codec in ("png", "jpeg") and "color" not in info.metadata
         return replace(
             info,
             format=self.written,

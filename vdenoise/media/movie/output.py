@@ -13,6 +13,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from vdenoise.media.av1.grain import GrainAdder, announced
+from vdenoise.media.images import turn
 from vdenoise.media.inputs import open_input, video_of
 from vdenoise.media.movie import hdr
 from vdenoise.media.movie.avi_starts import set_starts
@@ -194,6 +195,9 @@ class Output:
             stream.codec_context.extradata = announced(encoder.extradata)
         stream.time_base = self._clock.time_base
         matrix = display_matrix(side_data_of(like))
+        orientation = turn.orientation_of(info) if info.sequence is not None else 1
+        if orientation != 1:
+            matrix = turn.display_matrix(orientation, info.width, info.height)
         if matrix is not None:
             stream.set_display_matrix(matrix)
         if video is not None:

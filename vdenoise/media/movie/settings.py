@@ -14,7 +14,7 @@ import av
 
 from vdenoise.errors import UsageError
 from vdenoise.media.images.sequence import KINDS, is_image
-from vdenoise.media.images.settings import choose_images
+from vdenoise.media.images.settings import choose_images, named_losses
 from vdenoise.media.inputs import is_pipe, open_input, video_of
 from vdenoise.media.movie import hdr
 from vdenoise.media.movie.clock import CONSTANT_RATE_CONTAINERS
@@ -135,7 +135,7 @@ def choose(
 def _source_facts(info: ClipInfo, kind: str) -> tuple[str | None, bool, tuple[str, ...]]:
     """The source's codec profile, whether it has chapters, which streams cannot be kept."""
     if info.sequence is not None:
-        return None, False, ()
+        return None, False, named_losses(info, "movie")
     with open_input(info.path) as container:
         stream = video_of(container, info.path)
         notes = plan_copies(container, stream, kind).notes
