@@ -307,7 +307,7 @@ def test_jobs_of_a_batch_do_not_write_each_others_files(
     other = write(Clip("other.mkv", codec="ffv1", frames=3), tmp_path)
     out, jobs = tmp_path / "out", tmp_path / "jobs.toml"
     for text in (
-        f'[defaults]\nnoise-out = "{tmp_path}/n.mkv"\n',
+        '[defaults]\nnoise-out = "n.mkv"\n',
         f'[defaults]\nprofile = "{out}/other_dn.mkv"\n',
     ):
         jobs.write_text(text + '[[job]]\ninput = "in.mkv"\n[[job]]\ninput = "other.mkv"\n')

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from vdenoise.cli.files import FOLDER, WRITES, FileGroup, claims_of
 from vdenoise.cli.options import option, progress_option, set_threads
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from vdenoise.farm.assemble import Assembled
     from vdenoise.farm.job import Job
 
+WITHOUT_AMOUNTS = ("deadline10", "flamenco")  # jobs that ask for no cores or memory
 ENGINES = ("openjd", "slurm", "opencue", "deadline10", "flamenco", "cmdlist")
 
 
@@ -161,6 +163,14 @@ def _finish(reporter: Any, job: Job, made: Assembled) -> None:
 @click.option("--memory", type=click.IntRange(min=1), help="MiB per task.  [default: the plan's]")
 @click.option("--at-once", type=click.IntRange(min=1), help="Most tasks at once, where it has one.")
 @click.option("--per-task", type=click.IntRange(min=1), default=1, help="Segments of one task.")
+@click.option(
+    "--farm-option",
+    "farm_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A line of the farm's own in its job: partition=gpu, account=post, time=2:00:00 (slurm); "
+    "Pool=gpu, Priority=60 (deadline10); may be repeated.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace files of the folder that exist.")
 @click.option("--submit", is_flag=True, help="Run submit.sh of the folder.")
 @click.pass_context
@@ -176,7 +186,7 @@ def export(
 ) -> None:
     """Write the job of a plan for a farm: texts to read, and submit.sh."""
     from vdenoise import ui
-    from vdenoise.farm.export import Export, files_of
+    from vdenoise.farm.export import Export, files_of, parse_options
     from vdenoise.machine.files import write_text
 
     program = options["executable"]
@@ -186,6 +196,7 @@ def export(
             f'Write a script that ends in: exec {program} "$@"  - and name that.',
             number=99,
         )
+    _check_amounts(ctx, engine)
     job = open_from(options)
     claim_sources(claims_of(ctx), job)
     made = files_of(
@@ -199,6 +210,7 @@ def export(
             memory_mib=memory,
             at_once=options["at_once"],
             per_task=options["per_task"],
+            options=parse_options(engine, options["farm_options"]),
         ),
     )
     for file, text in made.items():
@@ -218,6 +230,22 @@ def export(
         _submit(output)
     else:
         ui.Reporter("plain").note(f"to start it: sh {output / 'submit.sh'}")
+
+
+def _check_amounts(ctx: click.Context, engine: str) -> None:
+    """See that what was typed reaches the farm.
+
+    Raises:
+        UsageError: its jobs have no place for it.
+    """
+    typed = ("cpus", "gpus", "memory")
+    found = [n for n in typed if ctx.get_parameter_source(n) is ParameterSource.COMMANDLINE]
+    if engine in WITHOUT_AMOUNTS and found:
+        raise UsageError(
+            f"A job of {engine} cannot say --{found[0]}: the farm has its own settings for that.",
+            f"Leave --{found[0]} away, and choose machines in {engine}.",
+            number=38,
+        )
 
 
 def _holds(path: Path, text: str) -> bool:

@@ -6,8 +6,10 @@ is a `vdenoise` process without a shell between it and the farm, so that signals
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +22,15 @@ from vdenoise.settings.text import is_text
 
 MEMORY_STEP = 1024  # MiB: asked for in whole GiB
 WAIT_SECONDS = 60  # for the last segments to show in a shared folder
+HERE = "\0"  # stands for a task's segments where a shell works them out: in no name there is one
+_WITH_OPTIONS = ("slurm", "deadline10")
+# What a farm takes for its own syntax in a name, where it knows no way to write it as it is.
+_SYNTAX = {
+    "deadline10": re.compile(r'[<>"\\]'),  # <STARTFRAME>, and the quotes around arguments
+    "openjd": re.compile(r"\{\{|\}\}"),  # {{Param.Plan}}
+    "opencue": re.compile(r"#[A-Za-z_]+#"),  # #FRAME_START#
+    "flamenco": re.compile(r"\{[A-Za-z_]\w*\}"),  # {variable} of its Manager
+}
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,7 @@ class Export:
     memory_mib: int
     at_once: int | None
     per_task: int
+    options: tuple[tuple[str, str], ...] = ()  # the farm's own, as it spells them
 
     @classmethod
     def of(
@@ -53,6 +65,7 @@ class Export:
         memory_mib: int | None = None,
         at_once: int | None = None,
         per_task: int = 1,
+        options: tuple[tuple[str, str], ...] = (),
     ) -> Self:
         """Of a job; the memory is the plan's estimate in whole GiB."""
         memory = memory_mib or -(-job.file.memory_mib // MEMORY_STEP) * MEMORY_STEP
@@ -71,6 +84,7 @@ class Export:
             memory_mib=memory,
             at_once=at_once,
             per_task=per_task,
+            options=options,
         )
 
     @property
@@ -102,9 +116,41 @@ class Export:
     def _places(self) -> list[str]:
         return [f"--plan={self.plan}", f"--source={self.source}", f"--work={self.work}"]
 
-    def shell(self, arguments: list[str]) -> str:
-        """A command line for a shell."""
-        return shlex.join([self.executable, *arguments])
+    def shell(self, arguments: list[str], segments: str = "") -> str:
+        """A command line for a shell.
+
+        Args:
+            arguments: taken as they are, whatever they hold.
+            segments: what the shell is to make of the argument that is `HERE`.
+        """
+        words = [self.executable, *arguments]
+        here = f"--segments={HERE}"
+        return " ".join(f"--segments={segments}" if w == here else shlex.quote(w) for w in words)
+
+
+def parse_options(engine: str, texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """``KEY=VALUE`` of ``--farm-option``, taken apart.
+
+    Raises:
+        UsageError: one has another form, or the farm's job has no place for it.
+    """
+    found = []
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", key) or not value.isprintable():
+            raise UsageError(
+                f"--farm-option {text!r} is not of the form KEY=VALUE.",
+                "For example: --farm-option partition=gpu",
+                number=39,
+            )
+        found.append((key, value))
+    if found and engine not in _WITH_OPTIONS:
+        raise UsageError(
+            f"A job of {engine} has no place for --farm-option {found[0][0]}.",
+            f"It is for {' and '.join(_WITH_OPTIONS)}; else change the texts that are written.",
+            number=39,
+        )
+    return tuple(found)
 
 
 def plain(name: str) -> str:
@@ -118,7 +164,8 @@ def files_of(engine: str, job: Export) -> dict[str, str]:
     Raises:
         UsageError: a name cannot be written in them.
     """
-    for path in (job.plan, job.source, job.work, job.output):
+    for path in (job.plan, job.source, job.work, job.output, job.executable):
+        _check_name(engine, path)
         if not is_text(path):
             raise UsageError(
                 f"The name of {path} is not UTF-8, and a farm hands names on as text.",
@@ -127,6 +174,29 @@ def files_of(engine: str, job: Export) -> dict[str, str]:
             )
     exporter: Callable[[Export], dict[str, str]] = import_module(f"{__name__}.{engine}").files
     return exporter(job)
+
+
+def _check_name(engine: str, name: str) -> None:
+    """See that a farm hands a name on as it is.
+
+    Raises:
+        UsageError: it would be cut, or taken for something else.
+    """
+    if any(unicodedata.category(letter) in ("Cc", "Zl", "Zp") for letter in name):
+        raise UsageError(
+            f"The name {name!r} holds a line break or another control character: farms read their "
+            "jobs line by line.",
+            "Rename it, and make the plan again.",
+            number=35,
+        )
+    if engine in _SYNTAX and (found := _SYNTAX[engine].search(name)):
+        raise UsageError(
+            f"The name {name} holds {found[0]}, which {engine} takes for its own.",
+            "Rename it, and make the plan again.",
+            number=36,
+        )
+    if name.startswith("-"):
+        raise UsageError(f"{name} is no program.", "Name it by its folder: ./NAME.", number=37)
 
 
 def folder_of(path: str) -> str:

@@ -38,11 +38,13 @@ def _job(job: Export, step: str, frames: str) -> str:
     }
     if step == "segments" and job.at_once:
         values["MachineLimit"] = job.at_once
+    values |= job.options
     return "".join(f"{key}={value}\n" for key, value in values.items())
 
 
 def _plugin(job: Export, arguments: list[str]) -> str:
-    words = " ".join(f"<QUOTE>{word}<QUOTE>" if " " in word else word for word in arguments)
+    # What quotes stand around is one argument, whatever it holds: quotes themselves are refused.
+    words = " ".join(f"<QUOTE>{word}<QUOTE>" for word in arguments)
     return f"Executable={job.executable}\nArguments={words}\nShellExecute=False\n"
 
 

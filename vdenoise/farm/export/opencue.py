@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from vdenoise.farm.export import Export
 
 _SCRIPT = '''\
@@ -51,5 +53,6 @@ def files(job: Export) -> dict[str, str]:
 
 def _layer(name: str, kind: str, command: list[str], options: dict[str, object]) -> str:
     rest = "".join(f",\n    {key}={value!r}" for key, value in options.items())
-    listed = "".join(f"\n        {word!r}," for word in command)
+    # A farm's node runs the words, joined by blanks, in a shell.
+    listed = "".join(f"\n        {shlex.quote(word)!r}," for word in command)
     return f"{name} = {kind}(\n    {name!r},\n    command=[{listed}\n    ]{rest},\n)"

@@ -4,9 +4,31 @@ from __future__ import annotations
 
 import shlex
 
-from vdenoise.farm.export import Export
+from vdenoise.farm.export import HERE, Export
 
-_HERE = "SEGMENTS-OF-THIS-TASK"
+# The program works in the background, so that the script hears of a stop and passes it on. What was
+# stopped, or is to be tried again later, goes back into the queue: Slurm does that by itself only
+# where a node fails. A job that somebody cancelled is no longer running, and stays cancelled.
+_TASK = """\
+#!/bin/bash
+# Does what it is given; what was stopped (143) or is to be tried again (75) is queued again.
+stopped=''
+trap 'stopped=1; [ -z "$task" ] || kill -TERM "$task" 2>/dev/null' TERM
+"$@" &
+task=$!
+[ -z "$stopped" ] || kill -TERM "$task"
+wait "$task"; code=$?
+[ -z "$stopped" ] || { wait "$task"; code=$?; }
+case $code in
+75|143)
+    if [ "${SLURM_RESTART_COUNT:-0}" -lt 5 ] &&
+        [ "$(squeue -h -j "$SLURM_JOB_ID" -o %T)" = RUNNING ]; then
+        scontrol requeue "$SLURM_JOB_ID" && sleep 60
+    fi ;;
+esac
+exit "$code"
+"""
+
 LARGEST_ARRAY = 1000  # tasks: sites allow 1001 or more (MaxArraySize)
 
 
@@ -19,19 +41,19 @@ def files(job: Export) -> dict[str, str]:
     }
     if job.analyze:
         made["analyze.sbatch"] = _script(job, "analyze", job.shell(job.analyze_arguments()))
-    return made | {"submit.sh": _submit(job)}
+    return made | {"task.sh": _TASK, "submit.sh": _submit(job)}
 
 
 def _segments(job: Export, grouped: int) -> str:
     """The command, with the shell's arithmetic where a task does several segments."""
-    command = job.shell(job.segment_arguments(_HERE))
+    arguments = job.segment_arguments(HERE)
     if grouped == 1:
-        return command.replace(_HERE, '"$SLURM_ARRAY_TASK_ID"')
+        return job.shell(arguments, '"$SLURM_ARRAY_TASK_ID"')
     return (
         f"first=$((SLURM_ARRAY_TASK_ID * {grouped}))\n"
         f"last=$((first + {grouped - 1}))\n"
         f'[ "$last" -lt {job.segments} ] || last={job.segments - 1}\n'
-        + command.replace(_HERE, '"$first-$last"')
+        + job.shell(arguments, '"$first-$last"')
     )
 
 
@@ -50,12 +72,13 @@ def _script(job: Export, step: str, command: str, grouped: int = 0) -> str:
         options.append(f"--array=0-{-(-job.segments // grouped) - 1}{limit}")
         if job.gpus:
             options.append(f"--gpus={job.gpus}")
+    options += [f"--{key}={shlex.quote(value)}" for key, value in job.options]
     head, _, last = command.rpartition("\n")
     lines = [
         "#!/bin/bash",
         *(f"#SBATCH {option}" for option in options),
         *([head] if head else []),
-        f"exec {last}",
+        f"exec bash ./task.sh {last}",
     ]
     return "\n".join(lines) + "\n"
 
