@@ -10,6 +10,7 @@ from typing import Any
 
 import av
 import numpy as np
+import OpenImageIO as oiio  # noqa: N813
 import pytest
 
 from tests.helpers import image_files as files
@@ -611,3 +612,142 @@ def test_a_movies_color_goes_into_png(tmp_path: Path) -> None:
     assert call("run", source, "-o", movie, "--codec", "prores", *ZERO) == 0
     assert call("run", movie, "-o", tmp_path / "b.png", *ZERO) == 0
     assert files.png_chunks(tmp_path / "b.png") == [(b"cICP", bytes((9, 16, 0, 1)))]
+
+
+# -- OpenEXR -----------------------------------------------------------------------------------
+
+
+def exr_attributes(path: Path) -> dict[bytes, tuple[bytes, bytes]]:
+    """Type and value of each attribute of the first part."""
+    data, at, found = path.read_bytes(), 8, {}
+    while data[at]:
+        name, kind, rest = data[at:].split(b"\0", 2)
+        at += len(name) + len(kind) + 2
+        size = struct.unpack_from("<i", data, at)[0]
+        found[name] = (kind, rest[4 : 4 + size])
+        at += 4 + size
+    return found
+
+
+def insert_attributes(path: Path, *more: tuple[bytes, bytes, bytes]) -> Path:
+    """Put attributes in front of a file's, and move what the table of chunks points at."""
+    data = path.read_bytes()
+    new = b"".join(n + b"\0" + k + b"\0" + struct.pack("<i", len(v)) + v for n, k, v in more)
+    at = 8
+    for name, (kind, value) in exr_attributes(path).items():
+        at += len(name) + len(kind) + 2 + 4 + len(value)
+    at += 1
+    count = (struct.unpack_from("<Q", data, at)[0] - at) // 8
+    table = struct.unpack_from(f"<{count}Q", data, at)
+    moved = struct.pack(f"<{count}Q", *(place + len(new) for place in table))
+    path.write_bytes(data[:8] + new + data[8:at] + moved + data[at + 8 * count :])
+    return path
+
+
+@pytest.mark.parametrize("compression", ["none", "zip", "piz", "dwaa"])
+def test_an_exr_keeps_attributes_that_nobody_knows_and_gains_none(
+    compression: str, tmp_path: Path
+) -> None:
+    pixels = images.picture(0).astype(np.float16)
+    source = images.write(
+        tmp_path / "a.exr", pixels, "half", window=(-3, 2), compression=compression
+    )
+    more = (
+        (b"dwaCompressionLevel", b"float", struct.pack("<f", 45)),
+        (b"studio", b"studioType", b"\x80\xff\x01"),
+        (b"strange", b"string", b"no \xff UTF-8"),
+        (b"keyed", b"keycode", struct.pack("<7i", 1, 2, 3, 4, 5, 4, 64)),
+        (b"words", b"stringvector", struct.pack("<i", 2) + b"ab" + struct.pack("<i", 1) + b"c"),
+        (b"lens", b"rational", struct.pack("<iI", 50, 1)),
+    )
+    insert_attributes(source, *more)
+    command = ("run", source, "-o", tmp_path / "b.exr", *ZERO)
+    assert call(*command) == 0
+    before, after = (exr_attributes(path) for path in (source, tmp_path / "b.exr"))
+    if compression == "dwaa":
+        assert after.pop(b"compression")[1] == b"\3" and before.pop(b"compression")
+    assert after == before and (b"capDate" in after) == (b"capDate" in before)
+    assert np.array_equal(images.read(source)[1], images.read(tmp_path / "b.exr")[1])
+    assert call("run", source, "-o", tmp_path / "c.exr", "--bit-depth", "32", *ZERO) == 0
+    wide = exr_attributes(tmp_path / "c.exr")
+    for name in (b"dataWindow", b"displayWindow", *(name for name, _, _ in more)):
+        assert wide[name] == before[name]
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_views_and_layers_that_keep_their_noise_are_named(
+    parts: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.exr"
+    pixels = images.picture(0, channels=7).astype(np.float16)
+    if parts == 1:
+        names = ("B", "G", "R", "right.B", "right.G", "right.R", "depth.Z")
+        images.write(path, pixels, "half", names=names)
+    else:
+        specs = [oiio.ImageSpec(64, 48, 3, "half") for _ in range(2)]
+        for spec, name in zip(specs, ("left", "right"), strict=True):
+            spec.attribute("name", name)
+            spec.attribute("view", name)
+        out = oiio.ImageOutput.create(str(path))
+        assert out.open(str(path), tuple(specs)) and out.write_image(pixels[..., :3].copy())
+        assert out.open(str(path), specs[1], "AppendSubimage")
+        assert out.write_image(pixels[..., 3:6].copy()) and out.close()
+    assert call("run", path, "-o", tmp_path / "b.exr", *GIVEN) == 0
+    name = "right" if parts == 1 else "part 1"
+    assert f"other pictures in the file keep their noise: {name}" in capsys.readouterr().err
+    assert call("run", path, "-o", tmp_path / "c.exr", "--strict", *GIVEN) == 4
+
+
+def test_a_change_of_depth_says_that_layers_stay_behind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("B", "G", "R", "Z")
+    pixels = images.picture(0, channels=4).astype(np.float16)
+    images.write(tmp_path / "a.exr", pixels, "half", names=names)
+    given = ("--bit-depth", "32", *ZERO)
+    assert call("run", tmp_path / "a.exr", "-o", tmp_path / "b.exr", *given) == 0
+    assert "other layers stay behind" in capsys.readouterr().err
+
+
+def test_a_new_exr_has_no_date_that_nobody_gave(tmp_path: Path) -> None:
+    source = files.png(tmp_path / "a.png")
+    assert call("run", source, "-o", tmp_path / "b.exr", *ZERO) == 0
+    assert b"capDate" not in exr_attributes(tmp_path / "b.exr")
+    dated = images.write(
+        tmp_path / "c.dpx", files.codes("uint16"), "uint16", bits=16, DateTime="2020:01:02 03:04:05"
+    )
+    assert call("run", dated, "-o", tmp_path / "d.exr", *ZERO) == 0
+    assert exr_attributes(tmp_path / "d.exr")[b"capDate"][1] == b"2020:01:02 03:04:05"
+
+
+@pytest.mark.parametrize("place", ["type", "name", "channel", "layer"])
+def test_bytes_that_are_no_text_end_in_an_error_and_not_in_a_traceback(
+    place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels = images.picture(0).astype(np.float16)
+    source = images.write(tmp_path / "a.exr", pixels, "half", compression="none")
+    data = source.read_bytes()
+    match place:
+        case "type":
+            data = data.replace(b"compression\0compression", b"compression\0\xff\xfempression")
+        case "name":
+            data = data.replace(b"dataWindow\0", b"\xff\xfeataWindo\0")
+        case "channel":
+            data = data.replace(b"chlist\0\x37\0\0\0B\0", b"chlist\0\x37\0\0\0\xff\0")
+        case "layer":
+            data = data[: len(data) // 2]
+            source = source.rename(tmp_path / "b\udcff.exr")
+    source.write_bytes(data)
+    assert call("run", source, "-o", tmp_path / "c.exr", *GIVEN) == 3
+    said = capsys.readouterr().err
+    assert "Traceback" not in said and "[exit 3]" in said.splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", [f"{'n' * 243}.png", f"{'ü' * 120}é.png"])
+def test_a_name_as_long_as_a_file_system_takes_is_written(name: str, tmp_path: Path) -> None:
+    source = files.png(tmp_path / "a.png")
+    for target in (tmp_path / name, tmp_path / f"{name[:-4]}.mkv"):
+        assert call("run", source, "-o", target, *ZERO) == 0
+        assert target.exists()
+    recipes = [path for path in tmp_path.iterdir() if path.name.endswith(".vdenoise.json")]
+    assert len(recipes) == 2 and not list(tmp_path.glob(".*"))

@@ -12,11 +12,21 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+_LONGEST_NAME = 255  # bytes
+
 
 def partial_path(target: Path) -> Path:
     """A new name for what will be ``target``: in the same folder, so that renaming is all or
     nothing, and with the process's number, so that `leftovers` can tell whose it is."""
-    return target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(3)}.partial")
+    end = f".{os.getpid()}.{secrets.token_hex(3)}.partial"
+    return target.with_name(f".{fitting(target.name, len(end) + 1)}{end}")
+
+
+def fitting(name: str, more: int) -> str:
+    """A name, cut so that ``more`` bytes fit beside it: file systems hold 255 in a name."""
+    while len(os.fsencode(name)) + more > _LONGEST_NAME:
+        name = name[:-1]
+    return name
 
 
 def leftovers(folder: Path, pid: int | None = None) -> Iterator[Path]:

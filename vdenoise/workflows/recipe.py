@@ -6,7 +6,9 @@ Enough to do the same again, and to see whether the input is still the same.
 from __future__ import annotations
 
 import json
+import os
 import platform
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
@@ -21,7 +23,7 @@ from vdenoise.engine.plan import Plan
 from vdenoise.engine.run import Result
 from vdenoise.errors import OutputError, UsageError
 from vdenoise.machine import engine
-from vdenoise.machine.files import write_text
+from vdenoise.machine.files import fitting, write_text
 from vdenoise.masks.spec import MaskSpec
 from vdenoise.media.images.sequence import is_image, split, target_of
 from vdenoise.media.inputs import is_pipe
@@ -35,8 +37,11 @@ _LIBRARIES = ("torch", "av", "OpenImageIO", "opencv-python-headless", "numpy")
 
 
 def recipe_path(output: Path) -> Path:
-    """Where the recipe of an output goes."""
-    return output.with_name(f"{output.name}.vdenoise.json")
+    """Where the recipe of an output goes: beside it, with its name, cut where that is too long."""
+    end = ".vdenoise.json"
+    if fitting(output.name, len(end)) != output.name:
+        end = f".{zlib.crc32(os.fsencode(output.name)):08x}{end}"
+    return output.with_name(fitting(output.name, len(end)) + end)
 
 
 def _output(plan: Plan, output: Path) -> dict[str, Any]:

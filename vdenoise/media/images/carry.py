@@ -9,9 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from vdenoise.media.images import dpx, png, tiff
-
-CARRIED = ("dpx", "tiff", "png")  # kinds whose own bytes are carried
+from vdenoise.media.images import dpx, exr, png, tiff
 
 
 def prepare(spec: Any, source: Path, kind: str) -> None:
@@ -65,6 +63,8 @@ def carry(target: Path, source: Path, kind: str, *, copied: bool = True) -> None
     """
     if kind == "dpx":
         dpx.carry_header(target, source)
+    elif kind == "exr":
+        exr.carry_attributes(target, source)
     elif kind == "png":
         png.set_chunks(target, *png.kept_chunks(source, target))
     elif kind == "tiff":
@@ -82,6 +82,8 @@ def kept(source: Path, target: Path, kind: str) -> dict[str, Any]:
     """
     if kind == "dpx":
         return {**dpx.kept_header(source), "byte order": dpx.byte_order(source)}
+    if kind == "exr":
+        return {**exr.kept_attributes(source)}
     if kind == "png":
         before, after = png.kept_chunks(source, target)
         return {f"{n} {c.decode('latin-1')}": data for n, (c, data) in enumerate((*before, *after))}

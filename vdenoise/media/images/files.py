@@ -8,23 +8,14 @@ read as such, 10- and 12-bit DPX codes are taken out of the 16 bits that it give
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import OpenImageIO as oiio  # noqa: N813 (its own documentation calls it so)
 import torch
 from torch import Tensor
 
-from vdenoise.media.images import carry
-from vdenoise.media.images.layout import (
-    Layout,
-    changed,
-    damaged,
-    layout_of,
-    opened,
-    specs_of,
-    stored_type,
-)
+from vdenoise.media.images.inputs import damaged, opened, reason_of, specs_of
+from vdenoise.media.images.layout import Layout, changed, layout_of, stored_type
 
 # Compressions that give every sample back; pxr24 does for half only.
 LOSSLESS = {
@@ -54,7 +45,7 @@ def read_planes(path: Path, expected: Layout | None = None) -> tuple[Layout, tup
         low, high = min(layout.channels), max(layout.channels) + 1
         pixels = file.read_image(layout.part, 0, low, high, stored_type(layout.format))
         if pixels is None or file.has_error:
-            raise damaged(path, file.geterror())
+            raise damaged(path, reason_of(file))
     finally:
         file.close()
     if layout.inverted:
@@ -62,34 +53,10 @@ def read_planes(path: Path, expected: Layout | None = None) -> tuple[Layout, tup
     return layout, tuple(_plane(pixels[..., c - low], layout) for c in layout.channels)
 
 
-def attributes(path: Path, kind: str, like: Path) -> dict[str, Any]:
-    """What belongs to the picture beside its samples, by name: it is in a copy as in the original.
-
-    Args:
-        path: the image.
-        kind: of it.
-        like: the copy, or the image itself: says how samples are stored there.
-    """
-    if kind in carry.CARRIED:
-        return carry.kept(path, like, kind)
-    file = opened(path)
-    found = {}
-    for number, spec in enumerate(specs_of(file)):
-        for each in spec.extra_attribs:
-            if each.name not in ("compression", "DateTime", "Software", "oiio:RowsPerChunk"):
-                found[f"{number}:{each.name}"] = _comparable(each.value)
-    file.close()
-    return found
-
-
 def set_threads(threads: int | None) -> None:
     """Threads that OpenImageIO decodes and encodes with; None for one per core."""
     oiio.attribute("threads", threads or 0)
     oiio.attribute("exr_threads", -1 if threads == 1 else threads or 0)
-
-
-def _comparable(value: Any) -> Any:
-    return value.tobytes() if isinstance(value, np.ndarray) else value
 
 
 def _plane(samples: np.ndarray, layout: Layout) -> Tensor:

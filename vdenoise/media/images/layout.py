@@ -9,19 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import OpenImageIO as oiio  # noqa: N813 (its own documentation calls it so)
 
 from vdenoise.errors import InputError
-from vdenoise.media.access import reading
 from vdenoise.media.images.dpx import has_television_header
+from vdenoise.media.images.inputs import LARGEST, opened, specs_of, too_large
 from vdenoise.media.images.supported import check_supported, unsupported, white_is_zero
 from vdenoise.media.movie.clock import timecode_of
 from vdenoise.media.movie.pixels import planar_format
 from vdenoise.picture.frame import PixelFormat
 
-LARGEST = 65535  # pixels each way; more is taken for damage
-# How OpenImageIO says that a file is whole and of a kind that it does not read.
-_UNKNOWN = re.compile(r"(?i)no support|unsupported|not supported|can ?not handle")
 # Kinds of samples that are read, by OpenImageIO's name for them.
 NATIVE = {"uint8": np.uint8, "uint16": np.uint16, "half": np.float16, "float": np.float32}
 
@@ -80,54 +76,6 @@ def read_header(path: Path) -> Header:
         file.close()
 
 
-def opened(path: Path) -> Any:
-    """OpenImageIO's input of an image, which gives samples as they are stored; to be closed.
-
-    Raises:
-        InputError: it is missing, unreadable, empty, damaged or too large.
-    """
-    with reading(str(path)), path.open("rb") as file:
-        empty = not file.read(1)
-    if empty:
-        raise InputError(f"{path} is empty.", "Copy or render it again.", number=3)
-    config = oiio.ImageSpec()
-    config.attribute("oiio:UnassociatedAlpha", 1)  # alpha and color as stored
-    config.attribute("oiio:reorient", 0)
-    image = oiio.ImageInput.open(str(path), config)
-    if image is None:
-        reason = oiio.geterror()
-        size = re.search(r"claimed to be (\d+x\d+)", reason)
-        if size is not None:
-            raise _too_large(path, size[1])
-        if _UNKNOWN.search(reason):
-            raise unsupported(path, f"is of a kind that is not read ({_words(path, reason)})")
-        raise damaged(path, reason)
-    return image
-
-
-def damaged(path: Path, reason: str) -> InputError:
-    """The error for an image that cannot be decoded to its end."""
-    words = _words(path, reason)
-    return InputError(
-        f"{path} is damaged or cut short{f': {words}' if words else ''}.",
-        "Copy or render it again, or put the frame before in its place with --on-bad-frame repeat.",
-        number=8,
-    )
-
-
-def _words(path: Path, reason: str) -> str:
-    """What OpenImageIO says, on one line and without the path."""
-    return " ".join(reason.replace(f"({path}):", "").replace(str(path), "").split())
-
-
-def _too_large(path: Path, size: str) -> InputError:
-    return InputError(
-        f"{path} says that it is {size}: that is damage, or more than can be held at once.",
-        f"Render it again, or cut it into parts (of at most {LARGEST} pixels each way) first.",
-        number=16,
-    )
-
-
 def changed(path: Path, found: Layout, first: Layout) -> InputError:
     """The error for a frame that is not laid out like the first of its sequence."""
 
@@ -143,15 +91,6 @@ def changed(path: Path, found: Layout, first: Layout) -> InputError:
         "copy, or bring all frames to one size first.",
         number=12,
     )
-
-
-def specs_of(file: Any) -> list[Any]:
-    """The headers of all parts."""
-    specs: list[Any] = []
-    while file.seek_subimage(len(specs), 0):
-        specs.append(file.spec(len(specs), 0))
-    file.geterror()  # that there is no further part
-    return specs
 
 
 def kind_of(reader: str) -> str:
@@ -173,7 +112,7 @@ def layout_of(path: Path, reader: str, specs: Sequence[Any]) -> Layout:
     kind = kind_of(reader)
     for spec in specs:
         if max(spec.width, spec.height) > LARGEST:
-            raise _too_large(path, f"{spec.width}x{spec.height}")
+            raise too_large(path, f"{spec.width}x{spec.height}")
     check_supported(path, kind, specs)
     part, channels = _colors(path, specs)
     spec = specs[part]
@@ -223,6 +162,24 @@ def _colors(path: Path, specs: Sequence[Any]) -> tuple[int, tuple[int, ...]]:
             return part, (gray[0] if gray else 0,)
     listed = "; ".join(",".join(spec.channelnames) for spec in specs)
     raise unsupported(path, f"holds neither RGB nor gray ({listed})")
+
+
+def other_pictures(layout: Layout) -> tuple[str, ...]:
+    """Names of the layers and views that are pictures in RGB and are not the one denoised."""
+    own = {layout.names[layout.part][c] for c in layout.channels}
+    found = []
+    for part, names in enumerate(layout.names):
+        known = {name.casefold() for name in names}
+        for name in names:
+            before = re.fullmatch(r"(.*\.)?r(ed)?", name, re.IGNORECASE)
+            if before is None or (part == layout.part and name in own):
+                continue
+            layer = before[1] or ""
+            long = "red" if before[2] else "r"
+            others = ("green", "blue") if long == "red" else ("g", "b")
+            if all(f"{layer}{other}".casefold() in known for other in others):
+                found.append(layer.removesuffix(".") or f"part {part}")
+    return tuple(found)
 
 
 def _format(native: str, spec: Any, channels: tuple[int, ...]) -> PixelFormat | None:

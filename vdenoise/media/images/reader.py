@@ -16,7 +16,7 @@ from vdenoise.media.h273 import UNKNOWN
 from vdenoise.media.images import sequence, turn
 from vdenoise.media.images.belongings import Belongings, belongings
 from vdenoise.media.images.files import read_planes
-from vdenoise.media.images.layout import Header, Layout, read_header
+from vdenoise.media.images.layout import Header, Layout, other_pictures, read_header
 from vdenoise.media.images.linear import fit_curve
 from vdenoise.media.images.sequence import OnMissing
 from vdenoise.media.movie.encoder import IMAGES
@@ -103,9 +103,16 @@ def describe(path: Path, found: ImageSequence, *, rate: Fraction | None = None) 
         timecode=header.timecode,
         streams=(_streams(layout),),
         metadata=_told(header, own),
-        warnings=sequence.notes(found),
+        warnings=(*sequence.notes(found), *_left_as_they_are(layout)),
         sequence=found,
     )
+
+
+def _left_as_they_are(layout: Layout) -> tuple[str, ...]:
+    """A warning about pictures in other layers or views, which keep their noise."""
+    others = other_pictures(layout)
+    shown = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
+    return (f"other pictures in the file keep their noise: {shown}",) if others else ()
 
 
 def _is_linear(info: ClipInfo) -> bool:

@@ -76,10 +76,11 @@ def choose_images(info: ClipInfo, target: Path, *, bit_depth: int | None = None)
         notes += named_losses(info, kind)
     elif info.sequence is None and info.transfer != "unknown" and kind != "png":
         notes += (f"the transfer {info.transfer} cannot be told in {kind}",)
-    if info.codec == kind and info.sequence is not None:
+    if info.codec == kind and kind != "exr" and info.sequence is not None:
         left = carry.lost(info.sequence.source(0), kind)
         notes += tuple(f"{what} stays behind: it belongs to the noisy picture" for what in left)
-    if info.codec != kind and info.sequence is not None and not _only_color(info):
+    anew = info.codec != kind or coded != fmt.name
+    if anew and info.sequence is not None and not _only_color(info):
         notes += (f"only color is written as {kind}: other layers stay behind",)
     return EncodeSettings(
         container=IMAGES,

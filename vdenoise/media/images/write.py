@@ -5,6 +5,7 @@ What is not denoised - other channels and parts, attributes, data window - is co
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import re
 from collections.abc import Sequence
@@ -18,17 +19,10 @@ import OpenImageIO as oiio  # noqa: N813 (its own documentation calls it so)
 import torch
 from torch import Tensor
 
-from vdenoise.media.images import carry, dpx
+from vdenoise.media.images import carry, dpx, exr
 from vdenoise.media.images.belongings import COLOR_SPACES, NOTHING, Belongings, put
-from vdenoise.media.images.layout import (
-    NATIVE,
-    Layout,
-    damaged,
-    kind_of,
-    opened,
-    specs_of,
-    stored_type,
-)
+from vdenoise.media.images.inputs import damaged, opened, reason_of, specs_of
+from vdenoise.media.images.layout import NATIVE, Layout, kind_of, stored_type
 from vdenoise.media.movie.clock import timecode_word
 from vdenoise.picture.frame import PixelFormat
 
@@ -68,7 +62,7 @@ def write_copy(
             kind = _common_type(spec)
             pixels = file.read_image(number, 0, 0, spec.nchannels, kind)
             if pixels is None or file.has_error:
-                raise damaged(source, file.geterror())
+                raise damaged(source, reason_of(file))
             pixels = pixels.reshape(spec.height, spec.width, spec.nchannels)
             if number == layout.part:
                 for plane, channel in zip(planes, layout.channels, strict=True):
@@ -141,14 +135,20 @@ def write_new(
         spec.attribute("tiff:half", 1)
     if own.chromaticities is not None and kind == "exr":
         spec.attribute("chromaticities", "float[8]", own.chromaticities)
-    of_kind = ""
+    of_kind, dated = "", False
     if like is not None:
         file = opened(like)
         of_kind = kind_of(file.format_name())
         pixels = _read_from_pixels(like, of_kind)
+        first, dated = file.spec(), bool(file.spec().getattribute("DateTime"))
+        if dated:
+            spec.attribute("DateTime", first.getattribute("DateTime"))
+        if of_kind == kind == "exr" and (first.width, first.height) == (width, height):
+            spec.x, spec.y, spec.full_x, spec.full_y = first.x, first.y, first.full_x, first.full_y
+            spec.full_width, spec.full_height = first.full_width, first.full_height
         for found in file.spec().extra_attribs:
             if not _STORAGE.search(found.name) and not pixels.match(found.name):
-                spec.attribute(found.name, found.type, found.value)
+                _give(spec, found)
         file.close()
     if of_kind in ("png", "jpeg", "tiff") and spec.getattribute("oiio:ColorSpace"):
         # What is read there is a guess: that of sRGB, whatever the profile.
@@ -159,11 +159,25 @@ def write_new(
     spec.channelnames = names
     layout = Layout(kind, width, height, (0, 0), fmt, 0, order, (names,), kept_apart=False)
     _write(target, kind, [spec], [_interleaved(planes, layout)])
-    if of_kind == kind:
-        assert like is not None
-        carry.carry(target, like, kind, copied=False)
-    else:
+    if of_kind != kind:
         put(target, kind, own)
+    elif like is not None and (kind != "exr" or len(exr.headers(like)) == 1):
+        carry.carry(target, like, kind, copied=False)
+    if kind == "exr" and not dated:
+        exr.set_headers(target, [_undated(header) for header in exr.headers(target)])
+
+
+def _give(spec: Any, found: Any) -> None:
+    """Set an attribute that another file has; one of bytes that are no text cannot be said."""
+    text = isinstance(found.value, str)
+    value = found.value.encode("utf-8", "surrogateescape") if text else found.value
+    with contextlib.suppress(RuntimeError):  # lists of text, which only the same kind holds
+        spec.attribute(found.name, found.type, value.decode("utf-8", "replace") if text else value)
+
+
+def _undated(header: exr.Header) -> exr.Header:
+    """Attributes without the date that OpenImageIO adds."""
+    return {name: value for name, value in header.items() if name != b"capDate"}
 
 
 def see_room(path: Path, size: int) -> None:
@@ -222,7 +236,7 @@ def _write(target: Path, kind: str, specs: Sequence[Any], parts: Sequence[np.nda
         if number and sound:
             sound = file.open(str(target), specs[number], "AppendSubimage")
         sound = sound and file.write_image(pixels)
-    reason = file.geterror()
+    reason = reason_of(file)
     if not file.close() or not sound:
         see_room(target, sum(pixels.nbytes for pixels in parts))
-        raise OSError(errno.EINVAL, " ".join((reason or file.geterror()).split()))
+        raise OSError(errno.EINVAL, " ".join((reason or reason_of(file)).split()))

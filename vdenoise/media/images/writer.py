@@ -16,11 +16,10 @@ from torch import Tensor
 
 from vdenoise.errors import InputError, UsageError, VerifyError
 from vdenoise.machine.files import partial_path, sync
-from vdenoise.media.access import check_folder, check_free, writing
-from vdenoise.media.images import dpx, turn, write
+from vdenoise.media.access import check_folder, check_free, reading, writing
+from vdenoise.media.images import carry, dpx, turn, write
 from vdenoise.media.images import files as image_files
 from vdenoise.media.images.belongings import Belongings, belongings, of_movie
-from vdenoise.media.images.carry import CARRIED
 from vdenoise.media.images.reader import Picture
 from vdenoise.media.images.sequence import target_of
 from vdenoise.media.movie.clock import advanced_timecode
@@ -229,10 +228,10 @@ class ImageWriter:
                 trouble = "would not hold the samples it was given"
             elif like is not None:
                 kind = self.settings.codec
-                before = image_files.attributes(like.path, kind, self.temporary)
-                after = image_files.attributes(self.temporary, kind, self.temporary)
-                names = before | after if kind in CARRIED else before
-                lost = [name for name in names if after.get(name) != before.get(name)]
+                with reading(str(like.path)):
+                    before = carry.kept(like.path, self.temporary, kind)
+                    after = carry.kept(self.temporary, self.temporary, kind)
+                lost = [name for name in before | after if after.get(name) != before.get(name)]
                 if lost:
                     trouble = f"would not keep the attribute {lost[0].partition(':')[2] or lost[0]}"
         if trouble:
