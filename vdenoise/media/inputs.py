@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 from vdenoise.errors import InputError
 from vdenoise.media.access import reading
 from vdenoise.media.images.sequence import in_folder
+from vdenoise.media.movie.demuxers import open_demuxer, text_kind
 
 PIPE = Path("-")
 
@@ -80,7 +81,7 @@ def open_input(path: Path) -> InputContainer:
             raise InputError(f"{name} is empty.", "Copy or record it again.", number=3)
         file.open("rb").close()  # what the system has against it, in its own words
     try:
-        container = av.open(str(file.absolute()), metadata_errors="surrogateescape")
+        container = open_demuxer(file)
     except av.DecoderNotFoundError as error:
         raise InputError(
             f"{name} uses a codec that this FFmpeg cannot decode.",
@@ -88,11 +89,21 @@ def open_input(path: Path) -> InputContainer:
             number=10,
         ) from error
     except (av.FFmpegError, ValueError) as error:
-        raise no_clip(path) from error
-    if container.format.name == "tty":  # FFmpeg would "play" any text file
-        container.close()
-        raise InputError(f"{name} is text, not a clip.", "Name a video file.", number=4)
+        raise _text(name, text_kind(file)) or no_clip(path) from error
     return container
+
+
+def _text(name: str, kind: str) -> InputError | None:
+    """The error for a text file; None for what is no text."""
+    if kind in ("", "text"):
+        # FFmpeg would "play" any text file.
+        what = InputError(f"{name} is text, not a clip.", "Name a video file.", number=4)
+        return what if kind else None
+    return InputError(
+        f"{name} is {kind}, not a clip: it names other files, which are not opened.",
+        "Name the files themselves, or join them first.",
+        number=18,
+    )
 
 
 def no_clip(path: Path) -> InputError:

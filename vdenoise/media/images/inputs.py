@@ -12,6 +12,7 @@ from vdenoise.errors import InputError
 from vdenoise.media.access import reading
 from vdenoise.media.images.supported import unsupported
 
+READERS = ("openexr", "dpx", "tiff", "png", "jpeg")  # of OpenImageIO, whatever a file is called
 LARGEST = 65535  # pixels each way; more is taken for damage
 # How OpenImageIO says that a file is whole and of a kind that it does not read.
 _UNKNOWN = re.compile(r"(?i)no support|unsupported|not supported|can ?not handle")
@@ -45,6 +46,10 @@ def opened(path: Path) -> Any:
         if _UNKNOWN.search(reason):
             raise unsupported(path, f"is of a kind that is not read ({_words(path, reason)})")
         raise damaged(path, reason)
+    if image.format_name() not in READERS:
+        kind = image.format_name()
+        image.close()
+        raise unsupported(path, f"is of a kind that is not read ({kind})")
     return image
 
 

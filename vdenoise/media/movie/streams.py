@@ -17,6 +17,7 @@ import av
 from av.container import InputContainer, OutputContainer
 from av.video.stream import VideoStream
 
+from vdenoise.media.movie.demuxers import open_demuxer
 from vdenoise.media.movie.metadata import stream_metadata
 
 _TEXT_SUBTITLES = {"mov": "mov_text", "mp4": "mov_text", "matroska": "srt", "webm": "webvtt"}
@@ -137,7 +138,7 @@ def _template(output: OutputContainer, stream: Any) -> Any:
         return stream
     memory = io.BytesIO()
     memory.close = lambda: None  # type: ignore[method-assign]  # PyAV closes what it wrote
-    with contextlib.suppress(av.FFmpegError, ValueError), av.open(source.name) as again:
+    with contextlib.suppress(av.FFmpegError, ValueError), open_demuxer(source.name) as again:
         with av.open(memory, "w", format="matroska") as made:
             copy = made.add_stream_from_template(stream, opaque=True)
             for packet in islice(again.demux(again.streams[stream.index]), 4):
