@@ -64,6 +64,7 @@ class Analyzer:
     _behind: int = field(default=-1, init=False)  # the frame behind a change
     _spare: int = field(default=0, init=False)  # samples left for light that changes
     _bars: dict[int, Bars | None] = field(default_factory=dict, init=False)
+    _rough: dict[int, float] = field(default_factory=dict, init=False)
     _changes: dict[int, float] = field(default_factory=dict, init=False)
     _samples: list[Sample] = field(default_factory=list, init=False)
     _stills: list[Sample] = field(default_factory=list, init=False)
@@ -82,6 +83,8 @@ class Analyzer:
     def _push(self, index: int, luma: Tensor, chroma: Tensor | None) -> None:
         jump = self._finder.push(index, luma)
         bars = self._bars[index] = bars_of(luma[0])
+        now = light(luma)
+        self._rough[index] = now[1]
         if self._previous is None:
             self._first = index
             self._begin(index, luma, chroma)
@@ -93,7 +96,6 @@ class Analyzer:
             cut = self.cuts is not None and index in self.cuts
             if (jump >= SUSPECT and fresh) or appears or cut:
                 self._begin(index, luma, chroma)
-            now = light(luma)
             if bars is not None and self._wanted(index, now):
                 self._pair(index, luma, chroma, bars)
                 if _differs(now, self._light):  # a pair across the change knows neither side
@@ -131,7 +133,8 @@ class Analyzer:
             pairs = [s for s in self._samples if first < s.index <= last and s.index not in again]
             stills = [s for s in self._stills if first <= s.index <= last]
             bars = common_bars(self._bars[i] for i in range(first, last + 1))
-            shots.append(fit_shot(first, last, pairs, stills, len(again), bars))
+            rough = {i: self._rough[i] for i in range(first, last + 1)}
+            shots.append(fit_shot(first, last, pairs, stills, len(again), bars, rough))
         profile = NoiseProfile(source=self.source, shots=filled(shots, starts, ends))
         notes = notes_on(profile, repeats)
         frames = self._last - self._first + 1

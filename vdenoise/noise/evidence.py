@@ -24,10 +24,11 @@ _BEYOND = 0.05  # samples beyond an end, to one at it, from which it is no end
 _SAME = 1e-6  # difference of samples that are the same
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LeftOut:
     """How many blocks were looked at, and how many of them could not tell of noise, and why."""
 
+    drawn: Tensor  # (k, 2) row and column of the middle of those that are even, in luma pixels
     bars: float = 1.0  # share of the frame that they take
     looked_at: int = 0  # blocks of the rest
     clipped: int = 0

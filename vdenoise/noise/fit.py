@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -10,14 +10,16 @@ import torch
 from torch import Tensor
 
 from vdenoise.noise.bands import BANDS, band_members, band_sizes
-from vdenoise.noise.bars import NO_BARS, Bars
+from vdenoise.noise.bars import Bars
 from vdenoise.noise.evidence import LeftOut, evidence
 from vdenoise.noise.levels import look_up, variance_by_level
 from vdenoise.noise.pairs import PlaneBlocks
+from vdenoise.noise.places import Seen, Strength, strength
 from vdenoise.picture.noise import SPECTRUM, PlaneNoise, ShotNoise
 
 _FEW = 100  # blocks: with fewer the reading is uncertain by 5 % or more
 _TINY = 1e-14
+_HARDLY = 0.15**2  # of the noisiest place's energy: less is no evidence of noise
 _VISIBLE = 0.6 / 255  # standing noise below this is rounding
 _STEEPEST = 1.3  # growth of a single frame's noise from one band to the next coarser
 _MANY = 300  # blocks that it takes to tell standing noise from texture
@@ -34,6 +36,7 @@ class Sample:
     index: int
     planes: tuple[PlaneBlocks | None, ...]
     left_out: LeftOut  # of luma
+    size: tuple[int, int]  # height and width of the picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +55,8 @@ def fit_shot(
     pairs: Sequence[Sample],
     stills: Sequence[Sample],
     repeats: int,
-    bars: Bars = NO_BARS,
+    bars: Bars,
+    roughness: Mapping[int, float],
 ) -> ShotNoise | None:
     """Noise of a shot from its pairs of frames, or from single frames where it has no pairs.
 
@@ -62,6 +66,7 @@ def fit_shot(
         stills: samples of single frames.
         repeats: how many of its frames show the one before again.
         bars: of the shot.
+        roughness: of each of its frames.
 
     Returns:
         None where nothing could be measured.
@@ -70,19 +75,20 @@ def fit_shot(
     samples = pairs or stills
     if not samples:
         return None
+    here = _strength(pairs, roughness) if pairs else Strength(None, None)
     fits = []
     for plane in range(len(samples[0].planes)):
-        blocks = [b for s in samples if (b := s.planes[plane]) is not None]
-        fits.append(_fit(blocks, single=not pairs) if blocks else None)
+        seen = [(b, s) for s in samples if (b := s.planes[plane]) is not None]
+        relative = [here.at(b.place, s.size, s.index) for b, s in seen]
+        fits.append(_fit([b for b, _ in seen], relative, single=not pairs) if seen else None)
     luma = fits[0]
     if luma is None:
         return None
     # A chroma plane smaller than a block: nothing is known of it, nothing is taken away.
     zero = PlaneNoise.white(0.0)
     planes = [zero if f is None else f.noise for f in fits]
-    seen = [b for s in samples if (b := s.planes[0]) is not None]
     told = evidence([s.left_out for s in samples])
-    impulses = torch.cat([b.impulses[b.chosen] for b in seen])
+    impulses = torch.cat([b.impulses[b.chosen] for s in samples if (b := s.planes[0]) is not None])
     reasons = list(luma.reasons)
     if not pairs:
         reasons.append("no two different frames to compare: read from flat areas of single frames")
@@ -103,13 +109,34 @@ def fit_shot(
         measured_share=round(told.share, 3),
         left_out=told.left_out,
         bars=bars,
+        places=() if here.cells is None else _rounded(here.cells),
+        moments=here.moments or (),
     )
 
 
-def _fit(blocks: Sequence[PlaneBlocks], *, single: bool) -> PlaneFit:
-    level = torch.cat([b.level for b in blocks])
-    even = torch.cat([b.even for b in blocks])
-    odd = even if single else torch.cat([b.odd for b in blocks if b.odd is not None])
+def _strength(pairs: Sequence[Sample], roughness: Mapping[int, float]) -> Strength:
+    seen = [
+        Seen(s.index, b, s.left_out.drawn)
+        for s in pairs
+        if (b := s.planes[0]) and b.odd is not None
+    ]
+    return strength(seen, pairs[0].size, roughness)
+
+
+def _rounded(cells: Tensor) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(round(value, 3) for value in row) for row in cells.tolist())
+
+
+def _fit(blocks: Sequence[PlaneBlocks], relative: Sequence[Tensor], *, single: bool) -> PlaneFit:
+    """A plane's noise, from blocks whose sigma is ``relative`` to that of the noisiest."""
+    share = torch.cat([r.square() for r in relative]).float()
+    noisy = share > _HARDLY
+    share = share[noisy]
+    level = torch.cat([b.level for b in blocks])[noisy]
+    even = torch.cat([b.even for b in blocks])[noisy] / share[:, None]
+    odd = even
+    if not single:
+        odd = torch.cat([b.odd for b in blocks if b.odd is not None])[noisy] / share[:, None]
     curve, bands, used = variance_by_level(level, even, odd, single=single)
     if single:
         bands = _plausible(bands)
@@ -117,7 +144,9 @@ def _fit(blocks: Sequence[PlaneBlocks], *, single: bool) -> PlaneFit:
     starts = [0, *accumulate(len(b.level) for b in blocks)]
     chosen = torch.cat([b.chosen + start for b, start in zip(blocks, starts, strict=False)])
     kept = [b.even_spectrum if single else b.odd_spectrum for b in blocks]
-    squares = torch.cat([k for k in kept if k is not None])
+    squares = torch.cat([k for k in kept if k is not None])[noisy[chosen]]
+    chosen = (noisy.cumsum(0) - 1)[chosen[noisy[chosen]]]
+    squares = squares / share[chosen][:, None, None]
     here = look_up(curve, level[chosen]).clamp(min=_TINY)
     spectrum = _spectrum(squares / here[:, None, None], odd[chosen] / here[:, None], bands)
 
@@ -129,7 +158,7 @@ def _fit(blocks: Sequence[PlaneBlocks], *, single: bool) -> PlaneFit:
         reasons.append("part of the noise stands still from frame to frame")
     noise = PlaneNoise(
         sigma=tuple(variance.clamp(min=0).sqrt().tolist()),
-        mean_sigma=look_up(variance, level).mean().clamp(min=0).sqrt().item(),
+        mean_sigma=(look_up(variance, level) * share).mean().clamp(min=0).sqrt().item(),
         spectrum=_rows(spectrum),
     )
     return PlaneFit(noise, correlation, used.float().mean().item() * len(level), tuple(reasons))

@@ -150,7 +150,7 @@ def _factorize(reading: Tensor, weight: Tensor) -> Tensor:
     """
     bands = (reading * weight).sum(0) / weight.sum(0).clamp(min=_TINY)
     curve = torch.zeros(LEVELS, dtype=torch.float64)
-    stiff = _smoothness() / _BEND**2 + 1e-6 * torch.eye(LEVELS)  # no readings: no slope
+    stiff = smoothness() + 1e-6 * torch.eye(LEVELS)  # no readings: no slope
     for _ in range(_ROUNDS):
         off = reading - curve[:, None] - bands
         trusted = weight * torch.where(off > 0.02, _ABOVE, 1.0)
@@ -194,8 +194,8 @@ def hat_weights(level: Tensor) -> Tensor:
     return (1 - (x - torch.arange(LEVELS)).abs()).clamp(min=0)
 
 
-def _smoothness() -> Tensor:
-    """Penalty on steps and bends of the curve."""
+def smoothness() -> Tensor:
+    """(17, 17) penalty on steps and bends of a curve of log variances over levels."""
     step = torch.diff(torch.eye(LEVELS).double(), dim=0)
     bend = torch.diff(step, dim=0)
-    return _SLOPE * step.T @ step + bend.T @ bend
+    return (_SLOPE * step.T @ step + bend.T @ bend) / _BEND**2

@@ -83,7 +83,7 @@ def compare(
     """
     y, x = _positions(*current.shape)
     if len(y) == 0:
-        return None, LeftOut()
+        return None, LeftOut(torch.zeros(0, 2))
     able, left_out = _able(y, x, current.shape, ratio, marks, bars)
     if not able.any():
         return None, left_out
@@ -100,7 +100,7 @@ def _blocks(
     x: Tensor,
 ) -> PlaneBlocks | None:
     """`compare`, of the blocks at (y, x) of the plane; None where all moved out of the picture."""
-    place = torch.stack([(y + SIZE // 2) * ratio[0], (x + SIZE // 2) * ratio[1]], 1)
+    place = _middles(y, x, ratio)
     level = _gather(levels, y, x, 0).mean((1, 2))
     if previous is None:
         squares = _dct(_gather(current, y, x, 0)).square()
@@ -149,8 +149,10 @@ def _able(
     ):
         spoiled = able & (_gather(shares, y, x, 0).mean((1, 2)) > most)
         counts.append(int(spoiled.sum()))
+        if shares is marks.even:
+            drawn = _middles(y[spoiled], x[spoiled], ratio)
         able = able & ~spoiled
-    return able, LeftOut(1 - inside, looked_at, *counts)
+    return able, LeftOut(drawn, 1 - inside, looked_at, *counts)
 
 
 def _gradients(blocks: Tensor) -> tuple[Tensor, Tensor]:
@@ -193,6 +195,11 @@ def _positions(height: int, width: int) -> tuple[Tensor, Tensor]:
     rows, columns = (torch.arange(0, size - SIZE + 1, step) for size in (height, width))
     y, x = torch.meshgrid(rows, columns, indexing="ij")
     return y.flatten(), x.flatten()
+
+
+def _middles(y: Tensor, x: Tensor, ratio: tuple[int, int]) -> Tensor:
+    """(n, 2) luma row and column of the middle of blocks at (y, x) of a plane."""
+    return torch.stack([(y + SIZE // 2) * ratio[0], (x + SIZE // 2) * ratio[1]], 1)
 
 
 def _gather(plane: Tensor, y: Tensor, x: Tensor, margin: int) -> Tensor:

@@ -58,7 +58,7 @@ def sample(
         for c in range(2):
             other = None if chroma_before is None else chroma_before[c].float().cpu()
             planes.append(compare(chroma[c], other, levels, shift, ratio, found, bars)[0])
-    return Sample(index, tuple(planes), left_out)
+    return Sample(index, tuple(planes), left_out, (luma.shape[-2], luma.shape[-1]))
 
 
 def ratios(luma: Tensor, chroma: Tensor) -> tuple[int, int]:

@@ -8,6 +8,7 @@ orthonormal type-II DCT coefficients on 16x16 blocks, normalised to mean 1: whit
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -30,6 +31,19 @@ SPECTRUM = 16  # size of the DCT blocks the spectrum is given on
 
 Lines = Annotated[int, Field(ge=0)]
 Sigma = Annotated[float, Field(ge=0, le=4, allow_inf_nan=False)]
+
+
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Knots = tuple[tuple[int, Share], ...]  # a factor at some frames, linear between them
+
+
+def factor_at(knots: Knots, index: int) -> float:
+    """The factor of a frame: linear between two knots, that of the nearest beyond them."""
+    behind = bisect_left(knots, index, key=lambda knot: knot[0])
+    if behind == len(knots) or behind == 0:
+        return knots[min(behind, len(knots) - 1)][1]
+    (a, low), (b, high) = knots[behind - 1 : behind + 1]
+    return low + (high - low) * (index - a) / (b - a)
 
 
 class PlaneNoise(BaseModel):
@@ -81,6 +95,16 @@ class ShotNoise(BaseModel):
     bars: tuple[Lines, Lines, Lines, Lines] = Field(
         default=(0, 0, 0, 0),
         description="Lines without picture above, below, left and right, in luma pixels.",
+    )
+    places: tuple[tuple[Share, ...], ...] = Field(
+        default=(),
+        description="Sigma on a grid of equal cells, relative to that at its level, which is that "
+        "of the noisiest place; nothing: alike everywhere.",
+    )
+    moments: Knots = Field(
+        default=(),
+        description="Frames and their sigma, relative to the noisiest moment, with even changes "
+        "between them; nothing: always alike.",
     )
 
     @property
