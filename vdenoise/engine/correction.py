@@ -32,6 +32,7 @@ class Frame:
     chroma: Signal | None
     averaged: tuple[Signal, Signal | None] | None = None  # after the temporal stage
     clean: tuple[Tensor, Tensor | None] | None = None  # once everything that removes is done
+    present: Tensor | None = None  # (1, 1, H, W) share of the profile's noise; None: all of it
     mattes: tuple[Planes, ...] = ()  # masks from files, as decoded
     maps: Mapping[str, Tensor] = field(default_factory=dict)  # what stages have to show of it
 
@@ -45,23 +46,28 @@ class Frame:
 Done = tuple[SourceFrame, tuple[Tensor, ...], Mapping[str, Tensor]]
 
 
-def lifted(source: SourceFrame, plan: Plan, mattes: Mattes) -> Frame:
+def lifted(source: SourceFrame, plan: Plan, profile: NoiseProfile, mattes: Mattes) -> Frame:
     """A decoded frame as the first stage finds it, on the plan's device."""
     with torch.inference_mode():
         luma, chroma = lift(source, plan.info, plan.device)
         luma = luma[None]
         chroma = None if chroma is None else chroma[None]
+        size = (luma.shape[-2], luma.shape[-1])
+        present = profile.at(source.index).present(source.index, size, luma.device)
         return Frame(
             source=source,
             lifted=(luma, chroma),
-            luma=_noisy(luma),
-            chroma=None if chroma is None else _noisy(chroma),
+            luma=_noisy(luma, present),
+            chroma=None if chroma is None else _noisy(chroma, present),
+            present=present,
             mattes=mattes.read(source),
         )
 
 
-def _noisy(pixels: Tensor) -> Signal:
-    """A signal with all of its noise. The map of ones takes no memory yet."""
+def _noisy(pixels: Tensor, present: Tensor | None) -> Signal:
+    """A signal with all of its noise. A map of ones takes no memory yet."""
+    if present is not None:
+        return Signal(pixels, resize_to(present, pixels))
     one = pixels.new_ones(()).expand(1, 1, *pixels.shape[-2:])
     return Signal(pixels, one)
 
@@ -70,10 +76,10 @@ def cleaned(frame: Frame, plan: Plan) -> Frame:
     """Everything that removes is done: what finishing starts from. A plane of which nothing is to
     be removed is the source's own."""
     of_luma, of_chroma = plan.touches
-    luma = frame.luma if of_luma else _noisy(frame.lifted[0])
+    luma = frame.luma if of_luma else _noisy(frame.lifted[0], frame.present)
     chroma = frame.chroma
     if not of_chroma and frame.lifted[1] is not None:
-        chroma = _noisy(frame.lifted[1])
+        chroma = _noisy(frame.lifted[1], frame.present)
     clean = luma.pixels, None if chroma is None else chroma.pixels
     return replace(frame, luma=luma, chroma=chroma, averaged=None, clean=clean)
 
@@ -82,7 +88,10 @@ def finished(frame: Frame, plan: Plan, profile: NoiseProfile) -> Done:
     """A frame behind the last stage: the source samples plus what the chain changed, which is
     nothing in bars."""
     with torch.inference_mode():
-        maps = {**frame.maps, "confidence": 1 - frame.luma.left}
+        left = frame.luma.left
+        if frame.present is not None:
+            left = torch.where(frame.present > 0, left / frame.present.clamp(min=1e-6), 0.0)
+        maps = {**frame.maps, "confidence": 1 - left}
         bars = Bars(*profile.at(frame.index).bars)
         return frame.source, _corrected(frame, plan, bars), maps
 

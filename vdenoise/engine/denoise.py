@@ -64,7 +64,7 @@ def with_maps(
         Mattes(chain.masks, plan.info, *wanted[0], chain.mask_fit) as mattes,
         _workers(plan) as pool,
     ):
-        frames: Iterator[Frame] = (lifted(source, plan, mattes) for source in sources)
+        frames: Iterator[Frame] = (lifted(source, plan, profile, mattes) for source in sources)
         for step, (first, last) in zip(plan.steps, wanted[1:], strict=True):
             if step.stage.slot in FINISHING and not removed:
                 frames, removed = (cleaned(frame, plan) for frame in frames), True
@@ -154,6 +154,7 @@ def _compute(
     now = _together(((frame.luma, frame.chroma) for frame in frames), joined)
     assert now is not None
     luma, chroma = now
+    present = _stacked([f.present for f in frames if f.present is not None])
     block = Block(
         first=frames[0].index,
         core=group.core,
@@ -162,7 +163,8 @@ def _compute(
         noise=noise,
         motion=None
         if motion is None
-        else motion.block(frames[0].index, [f.lifted[0][0] for f in frames], noise),
+        else motion.block(frames[0].index, [f.lifted[0][0] for f in frames], noise, present),
+        present=present,
         shot=group.shot,
         source=_together((f.lifted for f in frames), _stacked) if stage.needs_source else None,
         averaged=_together((f.averaged for f in frames), joined) if guides else None,

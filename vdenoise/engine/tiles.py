@@ -195,6 +195,7 @@ def _crop(block: Block, area: Area, factors: tuple[int, int]) -> Block:
         source=source,
         averaged=averaged,
         clean=clean,
+        present=None if block.present is None else fine.of(block.present),
         corner=((fine.top, fine.left), (area.top, area.left)),
     )
 

@@ -55,7 +55,9 @@ def guide_noise(noise: NoiseTable, accuracy: Accuracy) -> float:
     return float((spectrum * transfer[:, None] * transfer).sum() / spectrum.sum())
 
 
-def make_guide(luma: Tensor, noise: NoiseTable, accuracy: Accuracy) -> Tensor:
+def make_guide(
+    luma: Tensor, noise: NoiseTable, accuracy: Accuracy, present: Tensor | float = 1.0
+) -> Tensor:
     """Luma with most of its noise removed, to match and to compare: (1, H, W) -> (1, H, W)."""
     if accuracy == "fast":
         if luma.device.type == "cpu":
@@ -68,7 +70,7 @@ def make_guide(luma: Tensor, noise: NoiseTable, accuracy: Accuracy) -> Tensor:
         return blurred_cuda[0]
     block = 16 if accuracy == "best" or noise.grain_area > COARSE_GRAIN else 8
     table = noise.planes(slice(0, 1))
-    sigma = table.sigma_at(luma[None])[0]
+    sigma = table.sigma_at(luma[None])[0] * present
     spectrum = spectrum_for(table.spectrum, block).to(luma)
     return dct_denoise(luma, sigma.square(), spectrum, block=block, offsets=(4, 4))[0]
 
@@ -208,6 +210,7 @@ class BlockMotion:
     first: int
     luma: Sequence[Tensor]
     noise: NoiseTable
+    present: Tensor | None = None  # (T, 1, H, W): `picture.frame.Block.present`
 
     @property
     def guide_noise(self) -> float:
@@ -222,8 +225,10 @@ class BlockMotion:
 
     def guide(self, a: int) -> Tensor:
         """Luma of block frame ``a`` with most of its noise removed, (1, H, W)."""
+        present = 1.0 if self.present is None else self.present[a]
         return self.shared.guides.get(
-            self.first + a, lambda: make_guide(self.luma[a], self.noise, self.shared.accuracy)
+            self.first + a,
+            lambda: make_guide(self.luma[a], self.noise, self.shared.accuracy, present),
         )
 
     def flow(self, a: int, b: int) -> Tensor:
@@ -256,16 +261,23 @@ class SharedMotion:
         self.pictures: Once[int, Tensor] = Once()
         self.flows: Once[tuple[int, int], Tensor] = Once()
 
-    def block(self, first: int, luma: Sequence[Tensor] | Tensor, noise: NoiseTable) -> BlockMotion:
+    def block(
+        self,
+        first: int,
+        luma: Sequence[Tensor] | Tensor,
+        noise: NoiseTable,
+        present: Tensor | None = None,
+    ) -> BlockMotion:
         """Motion between the frames of a block.
 
         Args:
             first: absolute number of the block's first frame.
             luma: source luma of each frame, (1, H, W).
             noise: measured noise of the shot.
+            present: share of it in each frame, (T, 1, H, W); None for all of it.
         """
         oldest = first + len(luma) - 1 - self.keep
         self.guides.forget(lambda index: index < oldest)
         self.pictures.forget(lambda index: index < oldest)
         self.flows.forget(lambda pair: min(pair) < oldest)
-        return BlockMotion(self, first, list(luma), noise)
+        return BlockMotion(self, first, list(luma), noise, present)

@@ -41,6 +41,7 @@ _UNEVEN = 2 * math.log(1.3)  # log energy by which most places must differ to be
 _WEAK = 2 * math.log(3 / 255)  # noise of which no place needs to be told from another
 _CLEAN_SHARE = 0.03  # of the cells
 _UNSTEADY = 2 * math.log(1.25)  # the same of moments
+_LEAST = 0.85  # of the most, that the least moment's sigma may have to count as the same
 _STILL = 0.03  # change of roughness from frame to frame that is none
 _KNOT = 0.03  # error of a strength that another knot is worth
 
@@ -131,7 +132,8 @@ def strength(
     few = torch.bincount(cell, minlength=len(found))
     usual = hat_weights(level).double() @ solution[:LEVELS]
     cells = _placed(found, span, few, drawn, (rows, columns), float(usual.median()))
-    over_time = _moments(solution[LEVELS:], [s.index for s in seen], roughness)
+    steady = float(usual.median() + solution[LEVELS:].max()) < _WEAK
+    over_time = None if steady else _moments(solution[LEVELS:], [s.index for s in seen], roughness)
     return Strength(cells, over_time)
 
 
@@ -202,7 +204,7 @@ def _placed(
     if high - low < _UNEVEN:
         if (clean | graphics).sum() <= _CLEAN_SHARE * len(found):
             return None
-        value, high = torch.where(agreed, 0.0, value.clamp(max=0)), 0.0
+        value, high = value.masked_fill(value > -_UNEVEN, 0), 0.0
     relative = ((value.clamp(max=high) - high) / 2).exp().masked_fill(clean, 0)
     filled = (near * known) @ torch.where(known, relative, 0.0) / (near * known).sum(1)
     return torch.where(known, relative, filled).masked_fill(graphics, 0).view(shape)
@@ -246,6 +248,8 @@ def _moments(
         value[t] = (right[t] - behind) / main[t]
     sigma = [math.sqrt(max(v, 1e-4)) for v in value]
     most = max(sigma)
+    if min(sigma) > _LEAST * most:
+        return None
     return _knots([min(1.0, s / most) for s in sigma], first)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from vdenoise.picture.noise import NoiseProfile, PlaneNoise, ShotNoise
 from vdenoise.settings.text import counted
 
+NONE = 0.05  # of the strongest noise: less is none
+
 
 def filled(
     shots: Sequence[ShotNoise | None], starts: Sequence[int], ends: Sequence[int]
@@ -22,6 +24,8 @@ def filled(
                 "first": starts[i],
                 "last": ends[i],
                 "bars": (0, 0, 0, 0),
+                "places": (),
+                "moments": (),
                 "confidence": 0.3 * near.confidence,
                 "reasons": ("too little to measure in this shot: taken from a shot nearby",),
             }
@@ -57,6 +61,12 @@ def notes_on(profile: NoiseProfile, repeats: Sequence[int]) -> tuple[str, ...]:
         notes.append(
             "some of the noise stands still between frames: temporal filters see it as picture"
         )
+    if any(s.places for s in profile.shots):
+        quiet = min(min(min(row) for row in s.places) for s in profile.shots if s.places)
+        least = "none in places" if quiet < NONE else f"{100 * quiet:.0f} % of the most in places"
+        notes.append(f"noise differs over the picture ({least}): each part is cleaned as it needs")
+    if any(s.moments for s in profile.shots):
+        notes.append("noise changes inside a shot: each frame is cleaned as it needs")
     impulses = max((s.impulse_rate for s in profile.shots), default=0.0)
     if impulses > 1e-3:
         notes.append(

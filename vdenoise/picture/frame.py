@@ -156,10 +156,10 @@ class SourceFrame:
 
 @dataclass(frozen=True, eq=False)
 class Signal:
-    """Luma or chroma of T consecutive frames, with the share of the source noise left in them."""
+    """Luma or chroma of T consecutive frames, with the share of the measured noise left in them."""
 
     pixels: Tensor  # (T, C, H, W): C = 1 for luma, 2 for chroma
-    left: Tensor  # (T, 1, H, W): noise sigma now / noise sigma in the source, in [0, 1]
+    left: Tensor  # (T, 1, H, W) in [0, 1]: sigma of the noise now, relative to the profile's
 
     def __post_init__(self) -> None:
         assert self.pixels.ndim == 4 and self.left.ndim == 4, "signals are (T, C, H, W)"
@@ -234,6 +234,7 @@ class Block:
     chroma: Signal | None  # None for 4:0:0
     noise: NoiseTable  # measured noise of this shot, on the signals' device
     motion: Motion | None = None  # None where no stage asked for motion
+    present: Tensor | None = None  # (T, 1, H, W): luma's `left` before any stage; None: 1
     shot: tuple[int, int] | None = None  # absolute first and last frame; None: the block itself
     # For stages that ask: luma and chroma of the same frames before any stage, and what the
     # temporal stage made of them; None: the block's own
@@ -296,5 +297,6 @@ class Block:
             source=source and (source[0][core], None if source[1] is None else source[1][core]),
             averaged=averaged
             and (averaged[0][core], None if averaged[1] is None else averaged[1][core]),
+            present=self.present if self.present is None else self.present[core],
             maps=done.maps,
         )

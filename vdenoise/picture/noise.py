@@ -112,6 +112,22 @@ class ShotNoise(BaseModel):
         """Y, or Y, Cb and Cr."""
         return tuple(p for p in (self.y, self.cb, self.cr) if p is not None)
 
+    def present(
+        self, index: int, size: tuple[int, int], device: torch.device | str = "cpu"
+    ) -> Tensor | None:
+        """Share of the profile's sigma at each pixel of frame ``index``: (1, 1, H, W) in [0, 1].
+
+        None where noise is alike everywhere and always.
+        """
+        if not (self.places or self.moments):
+            return None
+        share = factor_at(self.moments, index) if self.moments else 1.0
+        if not self.places:
+            return torch.full((1, 1, *size), share, device=device)
+        cells = torch.tensor(self.places, dtype=torch.float32, device=device)[None, None]
+        fine = functional.interpolate(cells, size, mode="bilinear", align_corners=False)
+        return fine.mul_(share).clamp_(0, 1)
+
     def table(self, device: torch.device | str = "cpu", *, scale: float = 1.0) -> NoiseTable:
         """As tensors; ``scale`` is ``--sigma-scale``."""
         sigma = torch.tensor([p.sigma for p in self.planes], dtype=torch.float32, device=device)

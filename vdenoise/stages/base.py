@@ -201,6 +201,19 @@ def resize_to(luma: Tensor, like: Tensor) -> Tensor:
     return functional.avg_pool2d(functional.pad(luma, pad, mode="replicate"), (fy, fx))
 
 
+def noise_present(block: Block, like: Tensor) -> Tensor | float:
+    """Share of the profile's sigma that the source had at each pixel of the block's core frames.
+
+    Args:
+        block: what is computed.
+        like: pixels of luma or chroma.
+
+    Returns:
+        (T, 1, h, w) at the density of ``like``; 1 where noise is alike everywhere.
+    """
+    return 1.0 if block.present is None else resize_to(block.present[block.core], like)
+
+
 def repeat_to(chroma: Tensor, luma: Tensor) -> Tensor:
     """Repeat chroma (..., h, w) to the size of luma (..., H, W) (no-op for 4:4:4)."""
     down, across = subsampling(luma, chroma)

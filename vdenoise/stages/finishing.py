@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vdenoise.picture.frame import Block, Signal
 from vdenoise.picture.noise import NoiseTable
-from vdenoise.stages.base import Stage, param, resize_to
+from vdenoise.stages.base import Stage, noise_present, param, resize_to
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,17 +25,18 @@ class Part:
     planes: range  # 0 for luma, 1 and 2 for chroma
     corner: tuple[int, int]  # row and column of the first pixel in its plane
     seed: int
+    present: Tensor | float  # share of that noise that was there, (T, 1, H, W) in [0, 1]
     leaves: float  # times as much noise is left in pictures as the signal says
 
     @property
     def sigma(self) -> Tensor:
         """(T, C, H, W): the noise that was there, in full-scale units."""
-        return self.noise.sigma_at(self.luma)
+        return self.noise.sigma_at(self.luma) * self.present
 
     @property
     def sigma_left(self) -> Tensor:
         """(T, C, H, W): the noise that is still there."""
-        return self.sigma * self.signal.left
+        return self.noise.sigma_at(self.luma) * self.signal.left
 
 
 class Finisher(Stage):
@@ -68,6 +69,7 @@ class Finisher(Stage):
                     planes=range(1),
                     corner=block.corner[0],
                     seed=block.seed,
+                    present=noise_present(block, luma.pixels),
                     leaves=block.leaves,
                 )
             )
@@ -85,6 +87,7 @@ class Finisher(Stage):
             planes=range(1, 3),
             corner=block.corner[1],
             seed=block.seed,
+            present=noise_present(block, chroma.pixels),
             leaves=block.leaves,
         )
         return block.with_signals(done, self.finish(part))

@@ -18,7 +18,7 @@ from torch.nn import functional
 from vdenoise.motion.warp import box_mean
 from vdenoise.picture.frame import Block, Signal
 from vdenoise.picture.noise import NoiseTable
-from vdenoise.stages.base import Stage, resize_to
+from vdenoise.stages.base import Stage, noise_present, resize_to
 
 GUARDS = ("color", "structure", "ghost")
 COVER = "cover."  # begins the names of maps that say what share of a frame a mask covers
@@ -118,11 +118,11 @@ def without_drift(removed: Tensor, luma: Tensor) -> tuple[Tensor, float]:
 def sigma_of(noise: NoiseTable, block: Block) -> tuple[Tensor, Tensor | None]:
     """The measured sigma at each pixel of the core frames: (T, 1, H, W) and (T, 2, h, w)."""
     luma = block.luma.pixels[block.core]
-    of_luma = noise.planes(slice(0, 1)).sigma_at(luma)
+    of_luma = noise.planes(slice(0, 1)).sigma_at(luma) * noise_present(block, luma)
     if block.chroma is None:
         return of_luma, None
     level = resize_to(luma, block.chroma.pixels[block.core])
-    return of_luma, noise.planes(slice(1, 3)).sigma_at(level)
+    return of_luma, noise.planes(slice(1, 3)).sigma_at(level) * noise_present(block, level)
 
 
 class GhostGuard(Stage):
@@ -149,7 +149,7 @@ class GhostGuard(Stage):
             assert before is not None and expected is not None
             now = signal[block.core]
             poor = excess(now.pixels - before, expected, block.noise.grain_area)
-            all_left = torch.ones_like(poor)
+            all_left = torch.ones_like(poor) * noise_present(block, before)
             signals[n] = Signal(
                 torch.lerp(now.pixels, before, poor), torch.lerp(now.left, all_left, poor)
             )

@@ -18,7 +18,7 @@ from vdenoise.masks.coverage import layers, strengths
 from vdenoise.masks.spec import FINISHED, MaskSpec
 from vdenoise.picture.frame import Accuracy, Block, Signal
 from vdenoise.picture.windows import pad, taps_sum
-from vdenoise.stages.base import Stage, resize_to
+from vdenoise.stages.base import Stage, noise_present, resize_to
 from vdenoise.stages.control.guards import COVER, excess, sigma_of, without_drift
 
 FULL = 100.0
@@ -87,7 +87,9 @@ class Settle(Stage):
                 amount = amount * (1 - picture)
                 if n == 0:
                     found["structure"] = picture
-            done[n] = Signal(before + correction * amount, 1 - amount * (1 - signal.left))
+            start = noise_present(block, before)
+            left = start - amount * (start - signal.left)
+            done[n] = Signal(before + correction * amount, left)
         luma, chroma = done
         assert luma is not None
         return replace(block.with_signals(luma, chroma), maps={**block.maps, **self._shown(found)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,7 +14,7 @@ from vdenoise.nets.base import NetInput, Network, noise_bands
 from vdenoise.nets.ensemble import VIEWS, ensembled
 from vdenoise.nets.models import find, load
 from vdenoise.picture.frame import Block, Signal, window
-from vdenoise.stages.base import Stage, param, repeat_to, resize_to
+from vdenoise.stages.base import Stage, noise_present, param, repeat_to, resize_to
 from vdenoise.stages.net import energy_guard
 from vdenoise.stages.net.texture_guard import TextureGuard
 
@@ -134,6 +135,17 @@ class Cnn(Stage):
         return _facts(self.model).memory
 
     def denoise(self, block: Block) -> Block:
+        """A network is told of the noise that was there, and of the share of that which is left."""
+        if block.present is None:
+            return self._denoised(block)
+        done = self._denoised(_relative(block))
+        luma, chroma = done.luma, done.chroma
+        luma = Signal(luma.pixels, luma.left * noise_present(block, luma.pixels))
+        if chroma is not None:
+            chroma = Signal(chroma.pixels, chroma.left * noise_present(block, chroma.pixels))
+        return block.with_signals(luma, chroma)
+
+    def _denoised(self, block: Block) -> Block:
         """Frame by frame, or clip by fixed clip: the result cannot depend on how many come at
         once."""
         found = _facts(self.model)
@@ -184,6 +196,8 @@ class _Pictures:
         block, (luma, chroma) = self.block, self.averaged
         noise = block.noise.planes(slice(0, 1) if chroma is None else slice(0, 3))
         sigma = noise.sigma_at(luma.pixels[frames]) * self.strength
+        if block.present is not None:
+            sigma = sigma * block.present[frames]
         neighbors = None
         if "neighbors" in net.inputs:
             around = [self._around(t, net.reach) for t in frames]
@@ -212,6 +226,24 @@ class _Pictures:
             nearest = min(max(i, seen[0]), seen[-1])
             found[i] = i if i == nearest else spare.pop(0) if spare else nearest
         return [found[i] - block.first for i in sorted(found)]
+
+
+def _relative(block: Block) -> Block:
+    """The block with maps that are relative to the noise its own source had at each pixel."""
+    present = block.present
+    assert present is not None
+
+    def of(signal: Signal) -> Signal:
+        there = resize_to(present, signal.pixels)
+        left = torch.where(there > 0, signal.left / there.clamp(min=1e-6), 0.0)
+        return Signal(signal.pixels, left.clamp_(max=1))
+
+    luma, chroma = block.luma, block.chroma
+    averaged = block.averaged
+    if averaged is not None:
+        averaged = of(averaged[0]), None if averaged[1] is None else of(averaged[1])
+    chroma = None if chroma is None else of(chroma)
+    return replace(block, luma=of(luma), chroma=chroma, averaged=averaged)
 
 
 def _clips(block: Block, core: range, net: Network) -> list[tuple[range, range]]:

@@ -8,7 +8,7 @@ import torch
 
 from vdenoise.picture.dct import dct_outliers, lattice, spectrum_for
 from vdenoise.picture.frame import Block, Signal
-from vdenoise.stages.base import Stage
+from vdenoise.stages.base import Stage, noise_present
 
 _BLOCK = 16
 _OFFSETS = (2, 2)  # four of each gained 0.005 dB for twice the work
@@ -50,7 +50,7 @@ class TextureGuard(Stage):
         now = block.luma[block.core]
         if block.averaged is None:
             before = block.before[0][block.core]
-            average = Signal(before, torch.ones_like(before))
+            average = Signal(before, torch.ones_like(before) * noise_present(block, before))
         else:
             average = block.averaged[0][block.core]
         noise = block.noise.planes(slice(0, 1))

@@ -1,0 +1,126 @@
+"""Noise that differs over the picture and over the shot is read, carried and removed as it is."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+import torch
+
+from samples import situations
+from tests.noise.test_estimate import analyze, clean, working
+from vdenoise.chain.presets import load as preset
+from vdenoise.chain.resolve import Layer, resolve
+from vdenoise.evaluation.measure import run_chain
+from vdenoise.evaluation.protocol import Given, _encoded, decoded
+from vdenoise.noise.places import _knots
+from vdenoise.picture.noise import NoiseProfile, ShotNoise, factor_at
+
+SIGMA, FRAMES, SEED = 12 / 255, 12, 5
+QUICK = Layer("test", {"temporal.radius": "1", "net.model": "none", "spatial.effort": "1"})
+
+
+@cache
+def made(name: str) -> situations.Situation:
+    return situations.make(name, clean(FRAMES), SIGMA, SEED)
+
+
+@cache
+def shot_of(name: str) -> ShotNoise:
+    return analyze(working(made(name).noisy), cuts=()).profile.shots[0]
+
+
+def read(shot: ShotNoise, index: int, like: torch.Tensor) -> torch.Tensor:
+    """Sigma of luma at each pixel of a frame, codes."""
+    sigma = shot.table().planes(slice(0, 1)).sigma_at(like[None])[0, 0]
+    present = shot.present(index, (like.shape[-2], like.shape[-1]))
+    return 255 * sigma * (1 if present is None else present[0, 0])
+
+
+def true_sigma(name: str, t: int) -> torch.Tensor:
+    """The same as it was made: white in R', G' and B' comes to 0.75 of it in luma."""
+    return 255 * 0.7513 * made(name).sigma[t, 0]
+
+
+@pytest.mark.parametrize("name", ["plain", "letterbox", "flickering light"])
+def test_noise_that_is_alike_everywhere_needs_no_map(name):
+    assert shot_of(name).places == ()
+    assert shot_of(name).moments == ()
+    assert shot_of(name).present(3, (8, 8)) is None
+
+
+@pytest.mark.parametrize("name", ["split screen", "moving inset"])
+def test_places_are_told_apart(name):
+    shot = shot_of(name)
+    assert len(shot.places) >= 4
+    frame = working(made(name).clean)[5][0]
+    found, true = read(shot, 5, frame), true_sigma(name, 5)
+    columns = made(name).sigma[5, 0].std(0) == 0
+    edge = int((made(name).sigma[5, 0, 0].diff() != 0).nonzero()[0])
+    inside = columns & ((torch.arange(len(columns)) - edge).abs() > 24)
+    left, right = inside.clone(), inside.clone()
+    left[edge:], right[:edge] = False, False
+    assert found[:, right].mean() == pytest.approx(float(true[:, right].mean()), rel=0.12)
+    assert found[:, left].mean() == pytest.approx(float(true[:, left].mean()), rel=0.25, abs=1.0)
+
+
+def test_a_vignette_of_noise_is_followed():
+    shot = shot_of("vignette")
+    frame = working(made("vignette").clean)[5][0]
+    found, true = read(shot, 5, frame), true_sigma("vignette", 5)
+    middle, corner = (slice(52, 76), slice(80, 112)), (slice(0, 16), slice(0, 16))
+    assert found[corner].mean() == pytest.approx(float(true[corner].mean()), rel=0.25)
+    assert found[corner].mean() > 2 * found[middle].mean()
+
+
+@pytest.mark.parametrize("name", ["gain down", "gain up", "fade in 6"])
+def test_moments_are_told_apart(name):
+    shot = shot_of(name)
+    for t in (2, 3, 8, 11):
+        frame = working(made(name).clean)[t][0]
+        true = float(true_sigma(name, t).mean())
+        assert read(shot, t, frame).mean() == pytest.approx(true, rel=0.2)
+
+
+@pytest.mark.parametrize("name", ["split screen", "gain down"])
+def test_each_part_is_cleaned_as_its_own_noise_asks(name):
+    situation = made(name)
+    what = Given("420", tuple(_encoded(situation.noisy, "420")), situation.clean)
+    done = run_chain(what, lambda values: resolve(preset("auto"), [QUICK]), None, "cpu").rgb
+    exact = decoded(_encoded(situation.clean, "420"), "420")
+    noisy = what.answer(what.planes)
+    loud = (situation.sigma > 0.5 * situation.sigma.max()).expand_as(noisy)
+    before, after = (
+        [(x - exact)[part].square().mean().sqrt().item() for part in (loud, ~loud)]
+        for x in (noisy, done)
+    )
+    assert after[0] < 0.65 * before[0]
+    assert after[1] < 0.95 * before[1]  # quiet parts are better than they came, too
+
+
+def test_segments_of_a_clip_with_uneven_noise_equal_the_single_pass():
+    shot = shot_of("gain down")
+    profile = NoiseProfile(shots=(shot,))
+    again = NoiseProfile.model_validate_json(profile.model_dump_json())
+    assert again == profile
+    assert torch.equal(again.at(7).present(7, (16, 24)), shot.present(7, (16, 24)))
+
+
+def test_a_profile_without_places_is_read_as_alike_everywhere():
+    data = NoiseProfile.white(0.1).model_dump(mode="json")
+    for shot in data["shots"]:
+        for key in ("places", "moments", "bars", "measured_share", "left_out"):
+            del shot[key]
+    shot = NoiseProfile.model_validate(data).shots[0]
+    assert shot.present(0, (8, 8)) is None
+    assert shot.bars == (0, 0, 0, 0)
+
+
+def test_knots_tell_what_lies_between_them():
+    values = [1.0] * 5 + [1 - 0.1 * i for i in range(8)] + [0.2] * 5
+    knots = _knots(values, 100)
+    assert len(knots) <= 6
+    for i, value in enumerate(values):
+        assert factor_at(knots, 100 + i) == pytest.approx(value, rel=0.04)
+    assert factor_at(knots, 0) == 1.0
+    assert factor_at(knots, 999) == pytest.approx(0.2)
