@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -47,6 +48,20 @@ def names() -> tuple[str, ...]:
     return (*preset_files.shipped(), *preset_files.own())
 
 
+def usable() -> tuple[dict[str, Preset], dict[str, str]]:
+    """All presets by name, and why others cannot be used: one of a person's own that is broken does
+    not take the rest along."""
+    found, broken = {}, {}
+    for name in names():
+        try:
+            found[name] = load(name)
+        except UsageError as error:
+            if name in preset_files.shipped():
+                raise
+            broken[name] = error.what
+    return found, broken
+
+
 def load(name: str) -> Preset:
     """Read a preset by name, or by the path of a ``.toml`` file.
 
@@ -82,14 +97,17 @@ def _read(name: str, children: tuple[str, ...]) -> Preset:
             "List presets with: vdenoise presets",
             number=11,
         ) from error
-    except ValueError as error:  # TOML and UTF-8 errors
+    except (ValueError, RecursionError) as error:  # TOML and UTF-8 errors
         raise _malformed(path, f"it is not TOML: {error}") from error
     parent = data.pop("inherit", None)
     if parent is None:
         return _parsed(path, data)
-    if not isinstance(parent, str) or parent.partition("+")[0] in (name, *children):
+    own = os.path.realpath(name) if name.endswith(".toml") else name
+    if isinstance(parent, str) and parent.endswith(".toml"):
+        parent = os.path.realpath(path.parent / parent)  # beside the preset, not where one works
+    if not isinstance(parent, str) or parent.partition("+")[0] in (own, *children):
         raise _malformed(path, f"it cannot inherit from {parent!r}")
-    base = _load(parent, (name, *children))
+    base = _load(parent, (own, *children))
     preset = _parsed(path, {"speed": base.speed, **data})
     return replace(
         preset,

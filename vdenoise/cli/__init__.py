@@ -108,7 +108,9 @@ def status(args: Sequence[str]) -> int:
     """Run a command line; every way it can end gets its exit status and its last line."""
     from vdenoise import ui
 
-    before = {number: signal.signal(number, _interrupt) for number in _SIGNALS}
+    # Under nohup the terminal's end is to be passed over: what is ignored stays so.
+    heard = [n for n in _SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, _interrupt) for number in heard}
     try:
         return _status(args)
     except BrokenPipeError:
@@ -170,7 +172,7 @@ def _status(args: Sequence[str]) -> int:
 
 _ONE_CLIP = (" run", " analyze", " plan", " build")  # commands that take one
 _SIGNALLED = 128  # exit statuses above it are those of signals
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
@@ -179,7 +181,8 @@ def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
     A second signal while that happens ends the program on the spot.
     """
     for each in _SIGNALS:
-        signal.signal(each, signal.SIG_DFL)
+        if signal.getsignal(each) is not signal.SIG_IGN:
+            signal.signal(each, signal.SIG_DFL)
     word = "Interrupted" if number == signal.SIGINT else "Terminated"
     raise Interrupted(
         f"{word}: nothing was written under the final name.",

@@ -20,15 +20,25 @@ def doctor(as_json: bool) -> None:
     import torch
 
     from vdenoise import __version__, ui
-    from vdenoise.chain.presets import load, names
+    from vdenoise.chain import preset_files
+    from vdenoise.chain.presets import usable
     from vdenoise.chain.resolve import resolve
-    from vdenoise.errors import DeviceError
+    from vdenoise.errors import DeviceError, UsageError
     from vdenoise.machine.devices import free_bytes
     from vdenoise.media.libraries import encoders, libraries
     from vdenoise.nets.models import shipped
 
     cards = range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
     found = encoders()
+    found_presets, broken = usable()
+    for name, preset in list(found_presets.items()):
+        try:
+            resolve(preset)
+        except UsageError as error:
+            if name in preset_files.shipped():
+                raise
+            broken[name] = error.what
+            del found_presets[name]
     room = shutil.disk_usage(tempfile.gettempdir()).free
     facts = {
         "vdenoise": __version__,
@@ -45,14 +55,14 @@ def doctor(as_json: bool) -> None:
         "cuda": ", ".join(f"cuda:{n} {torch.cuda.get_device_name(n)}" for n in cards) or "none",
         "encoders": ", ".join(name for name, there in found.items() if there),
         "models": ", ".join(shipped()) or "none",
-        "presets": ", ".join(name for name in names() if resolve(load(name))),
+        "presets": ", ".join(found_presets) + "".join(f"; {why}" for why in broken.values()),
     }
     if as_json:
         ui.result_json(facts)
     else:
         ui.facts("", facts)
     missing = [name for name, there in found.items() if not there]
-    if missing or not names():
+    if missing or not found_presets:
         what = f"the encoders {', '.join(missing)}" if missing else "the presets"
         raise DeviceError(
             f"This installation lacks {what}.", "Install vdenoise again from its wheel.", number=3

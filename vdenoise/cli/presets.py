@@ -34,9 +34,11 @@ def presets(ctx: click.Context, as_json: bool) -> None:
         return
     from vdenoise import ui
     from vdenoise.chain import preset_files
-    from vdenoise.chain.presets import load, names
+    from vdenoise.chain.presets import usable
 
-    found = {each: load(each) for each in names()}
+    found, broken = usable()
+    for why in broken.values():
+        ui.Reporter("plain").warn(f"{why} It is left out.")
     if as_json:
         ui.result_json({name: preset.about for name, preset in found.items()})
         return

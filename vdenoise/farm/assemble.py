@@ -19,7 +19,7 @@ from vdenoise.engine.run import Progress
 from vdenoise.errors import ConflictError, TryAgain, VerifyError
 from vdenoise.farm.grain import fit_grain
 from vdenoise.farm.job import Job, analysis_of, run_plan, shown, work_id
-from vdenoise.farm.planfile import Part
+from vdenoise.farm.planfile import Analysis, Part
 from vdenoise.farm.record import Record, read_record, write_record
 from vdenoise.farm.segments import (
     SegmentReport,
@@ -91,8 +91,8 @@ def collect(job: Job, wait_seconds: float = 0.0) -> tuple[SegmentReport, ...]:
         TryAgain: segments are missing or damaged.
         ConflictError: segments were made for another plan.
     """
-    wanted = work_id(job, analysis_of(job))
     until = time.monotonic() + wait_seconds
+    wanted = work_id(job, _awaited(job, until))
     found: dict[int, SegmentReport] = {}
     while True:
         with contextlib.suppress(FileNotFoundError):
@@ -111,6 +111,21 @@ def collect(job: Job, wait_seconds: float = 0.0) -> tuple[SegmentReport, ...]:
                 "--resume",
                 number=2,
             )
+        time.sleep(min(POLL_SECONDS, max(until - time.monotonic(), 0.01)))
+
+
+def _awaited(job: Job, until: float) -> Analysis:
+    """The analysis, which a shared folder may show late.
+
+    Raises:
+        TryAgain: it is not there in time.
+    """
+    while True:
+        try:
+            return analysis_of(job)
+        except TryAgain:
+            if time.monotonic() >= until:
+                raise
         time.sleep(min(POLL_SECONDS, max(until - time.monotonic(), 0.01)))
 
 

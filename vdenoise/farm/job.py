@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import get_args
 
 from vdenoise import __version__
 from vdenoise.engine.plan import Plan, View, ViewKind, make
-from vdenoise.errors import ConflictError, UsageError
+from vdenoise.errors import ConflictError, TryAgain, UsageError
 from vdenoise.farm.planfile import Analysis, Part, PartName, PlanFile
 from vdenoise.farm.record import digest, read_record
 from vdenoise.farm.source import open_source
@@ -101,14 +102,18 @@ def analysis_of(job: Job) -> Analysis:
     """The plan's analysis, or the one in the work folder.
 
     Raises:
-        ConflictError: there is none yet, or it belongs to another plan.
+        TryAgain: there is none yet: a shared folder may show it later.
+        ConflictError: it belongs to another plan.
     """
     if job.file.analysis is not None:
         return job.file.analysis
     path = job.work / ANALYSIS
     hint = f"Make it with: vdenoise farm analyze --plan {job.plan_path} --work {job.work}"
     if not path.exists():
-        raise ConflictError(f"The clip has not been measured yet: no {path}.", hint, number=5)
+        with contextlib.suppress(FileNotFoundError):
+            list(job.work.iterdir())  # on NFS this, and not a look at one file, asks the server
+    if not path.exists():
+        raise TryAgain(f"The clip has not been measured yet: no {path}.", hint, number=5)
     found = read_record(Analysis, path, "analysis", hint)
     if found.request_id != job.file.request_id:
         raise ConflictError(
