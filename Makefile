@@ -35,6 +35,7 @@ lint: install
 
 docs: install
 	$(BIN)/python -m vdenoise.chain.docs
+	$(BIN)/python -m vdenoise.media.page
 	$(BIN)/python -m benchmarks.results
 
 # The whole comparison, hours on two cores: make benchmark DATA=FOLDER (see benchmarks/README.md).

@@ -9,6 +9,7 @@ from benchmarks.finishing import order_table
 from benchmarks.grain import PARTS, grain_table
 from vdenoise.chain.docs import stages_page
 from vdenoise.chain.parameters import parameters
+from vdenoise.media.page import media_page
 from vdenoise.stages import STAGES
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "stages.md"
@@ -16,6 +17,11 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "stages.md"
 
 def test_stages_page_is_current() -> None:
     assert PAGE.read_text(encoding="utf-8") == stages_page(), "run: python -m vdenoise.chain.docs"
+
+
+def test_media_page_is_current() -> None:
+    page = PAGE.with_name("media.md").read_text(encoding="utf-8")
+    assert page == media_page(), "run: python -m vdenoise.media.page"
 
 
 def test_stages_page_names_every_stage_and_parameter() -> None:

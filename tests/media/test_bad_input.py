@@ -126,6 +126,35 @@ def truncated_mkv(path: Path) -> Path:
     return target
 
 
+def mkv_without_its_last_frames(path: Path) -> Path:
+    """Less than a quarter of a second is missing: durations alone do not tell."""
+    whole = write(LONG, path)
+    target = path / "cut.mkv"
+    with av.open(str(whole)) as container:
+        places = [p.pos for p in container.demux(video=0) if p.size and p.pos]
+    target.write_bytes(whole.read_bytes()[: places[-3]])
+    return target
+
+
+def mkv_damaged_inside(path: Path) -> Path:
+    """FFmpeg passes over the damage to the next cluster, and says nothing."""
+    whole = write(LONG, path)
+    target = path / "cut.mkv"
+    data = bytearray(whole.read_bytes())
+    block = data.index(b"\xa3", data.index(b"\x1f\x43\xb6\x75") + 12)
+    data[block : block + 2] = bytes(2)
+    target.write_bytes(data)
+    return target
+
+
+def fragmented_mp4(path: Path) -> Path:
+    clip = replace(MATRIX["plain.mp4"], container_options={"movflags": "frag_keyframe+empty_moov"})
+    whole = write(clip, path)
+    target = path / "cut.mp4"
+    target.write_bytes(whole.read_bytes()[:-200])
+    return target
+
+
 def truncated_mp4(path: Path) -> Path:
     clip = replace(MATRIX["plain.mp4"], container_options={"movflags": "faststart"})
     whole = write(clip, path)
@@ -150,7 +179,18 @@ def truncated_avi(path: Path) -> Path:
     return target
 
 
-@pytest.mark.parametrize("make", [truncated_mkv, truncated_mp4, truncated_ts, truncated_avi])
+@pytest.mark.parametrize(
+    "make",
+    [
+        truncated_mkv,
+        mkv_without_its_last_frames,
+        mkv_damaged_inside,
+        truncated_mp4,
+        fragmented_mp4,
+        truncated_ts,
+        truncated_avi,
+    ],
+)
 def test_truncated_files_are_noticed(make: Callable[[Path], Path], tmp_path: Path) -> None:
     path = make(tmp_path)
     info = probe(path)

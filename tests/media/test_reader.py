@@ -6,7 +6,9 @@ import io
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
 import pytest
 import torch
 
@@ -77,6 +79,25 @@ def test_timestamps_that_are_missing_are_counted(tmp_path: Path) -> None:
     assert [frame.pts * frame.time_base * info.rate for frame in frames] == list(range(10))
 
 
+def test_an_avi_whose_frames_depend_on_later_ones(tmp_path: Path) -> None:
+    """It tells no times; those that FFmpeg makes up are those of decoding, and out of order."""
+    path = tmp_path / "b.avi"
+    with av.open(str(path), "w") as output:
+        stream: Any = output.add_stream("libx264", rate=25, options={"bf": "2", "qp": "0"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(12):
+            frame = av.VideoFrame(64, 48, "yuv420p")
+            for plane in frame.planes:
+                plane.update(bytes([40 + 10 * number]) * plane.buffer_size)
+            frame.pts = number
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    frames = read(path)
+    assert [int(frame.planes[0][0, 0]) for frame in frames] == [40 + 10 * n for n in range(12)]
+    assert [frame.pts for frame in frames] == list(range(12))
+    assert probe(path).warnings == ()
+
+
 def test_hidden_frames_of_an_edit_list_do_not_count(tmp_path: Path) -> None:
     """Frames before the first one shown are decoded, not delivered and not numbered."""
     clip = Clip("trimmed.mp4", frames=24, options=GOP, pts=lambda n: 512 * (n - 5))
@@ -132,14 +153,14 @@ def test_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         buffer = io.BytesIO(y4m)
 
     monkeypatch.setattr(source_module.sys, "stdin", Stdin())
-    source_module._spooled_stdin.cache_clear()
+    source_module._spooled.cache_clear()
     info = probe(Path("-"))
     assert (info.container, info.width, info.height, info.frames) == ("yuv4mpegpipe", 64, 48, 5)
     frames = read(Path("-"))
     for frame in frames:
         for plane, wanted in zip(frame.planes, picture(clip, frame.index), strict=True):
             assert torch.equal(plane, torch.from_numpy(wanted))
-    source_module._spooled_stdin.cache_clear()
+    source_module._spooled.cache_clear()
 
 
 def test_who_waits_for_an_index_hears_how_far_it_is(tmp_path: Path) -> None:

@@ -103,6 +103,8 @@ def _carry_out(ctx: click.Context, plan: Plan, options: dict[str, Any], reporter
             f"{counted(len(result.bad_frames), 'damaged frame')} replaced by what came before: "
             f"{', '.join(map(str, result.bad_frames[:10]))}"
         )
+    if result.report.compared:
+        reporter.note(f"compared with the source: {result.report.compared}")
     for note in result.report.notes:
         reporter.note(note)
     if result.guards:

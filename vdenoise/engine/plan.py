@@ -14,7 +14,7 @@ from typing import Any, Literal
 from vdenoise.chain.resolve import Chain
 from vdenoise.engine.steps import Step, fitted, ranges, stages_of
 from vdenoise.engine.streams import Shots
-from vdenoise.errors import UsageError
+from vdenoise.errors import InputError, UsageError
 from vdenoise.machine.devices import find_device
 from vdenoise.masks import files
 from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
@@ -179,7 +179,7 @@ def make(
     Raises:
         UsageError: the frames do not exist, the clip is interlaced and nothing was said, or a mask
             does not fit the clip.
-        InputError: a mask cannot be read.
+        InputError: the size changes among the frames, or a mask cannot be read.
         DeviceError: there is no such device.
         MemoryShort: not even the smallest tile fits.
     """
@@ -200,6 +200,13 @@ def make(
             f"The clip has the frames 0-{count - 1}, not {first}-{last}.",
             f"Say --frames A-B with numbers between 0 and {count - 1}.",
             number=20,
+        )
+    if last >= info.readable:
+        raise InputError(
+            f"The clip changes in the middle: {info.holds['changes in mid-clip']}.",
+            f"Denoise the part before with --frames 0-{info.readable - 1}; cut the file there for "
+            "the rest.",
+            number=12,
         )
     where = find_device(device)
     warnings = list(info.warnings) + list(encode.notes)

@@ -111,7 +111,7 @@ def run(
     started = time.perf_counter()
     if not segment:
         check_film_grain(plan)
-    shots = Shots(plan.info.frames or 0, cuts)
+    shots = Shots(plan.info.readable, tuple(c for c in cuts if c < plan.info.readable))
     first, last = plan.source_range(shots)
     clock, tally = Clock(), Tally()
     with contextlib.ExitStack() as stack:

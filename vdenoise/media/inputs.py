@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import shutil
 import sys
 import tempfile
@@ -10,8 +11,10 @@ from functools import cache
 from pathlib import Path
 
 import av
+from av.codec.context import ThreadType
 from av.container import InputContainer
 from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from vdenoise.errors import InputError
@@ -31,26 +34,32 @@ def is_pipe(path: Path) -> bool:
 
 
 @cache
-def _spooled_stdin() -> Path:
-    """Standard input as a file: measuring the noise and denoising each read the whole clip."""
+def _spooled(path: Path) -> Path:
+    """A pipe as a file: measuring the noise and denoising each read the whole clip."""
+    name = "Standard input" if is_pipe(path) else str(path)
+    if is_pipe(path) and sys.stdin is None:  # closed by who started us
+        raise InputError("Standard input is closed.", "Name a file, or pipe one in.", number=35)
     folder = Path(tempfile.mkdtemp(prefix="vdenoise-stdin-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     target = folder / "stdin"
-    try:
-        with target.open("wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
-    except OSError as error:
-        raise InputError(
-            f"Standard input cannot be kept in {folder.parent}: {error.strerror}.",
-            "Point TMPDIR to a folder with more room.",
-            number=13,
-        ) from error
+    with contextlib.ExitStack() as stack:
+        source = sys.stdin.buffer if is_pipe(path) else stack.enter_context(path.open("rb"))
+        try:
+            with target.open("wb") as file:
+                shutil.copyfileobj(source, file, 1 << 20)
+        except OSError as error:
+            raise InputError(
+                f"{name} cannot be kept in {folder.parent}: {error.strerror}.",
+                "Point TMPDIR to a folder with more room.",
+                number=13,
+            ) from error
     return target
 
 
 def local(path: Path) -> Path:
-    """The file that holds ``path``: itself, or a temporary copy of standard input."""
-    return _spooled_stdin() if is_pipe(path) else path
+    """The file that holds ``path``: itself, or a temporary copy of a pipe, such as standard input
+    or what a shell makes of ``<(command)``."""
+    return _spooled(path) if is_pipe(path) or path.is_fifo() else path
 
 
 def display(path: Path) -> str:
@@ -141,22 +150,34 @@ def video_of(container: InputContainer, path: Path) -> VideoStream:
     )
 
 
-def prepare_decoder(stream: VideoStream, threads: int | None = None) -> None:
-    """Set a stream up for decoding exactly what was coded."""
+# Decoders that know VP8's and VP9's alpha, which lies beside the packets; FFmpeg's own do not.
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+
+
+def prepare_decoder(stream: VideoStream, threads: int | None = None) -> VideoCodecContext:
+    """What decodes exactly what was coded in a stream: its own context, or another for alpha."""
     context = stream.codec_context
-    stream.thread_type = "AUTO"
+    with_alpha = _ALPHA_DECODERS.get(context.codec.canonical_name)
+    told = {key.lower(): value for key, value in stream.metadata.items()}
+    if with_alpha is not None and told.get("alpha_mode") == "1":
+        made = av.CodecContext.create(with_alpha, "r")
+        assert isinstance(made, VideoCodecContext)
+        context = made
+        context.width, context.height = stream.codec_context.width, stream.codec_context.height
+    context.thread_type = ThreadType.AUTO
     if threads is not None:
-        stream.thread_count = threads
+        context.thread_count = threads
     if context.name in ("av1", "libdav1d"):
         # The decoder would add synthetic grain to the picture, and we would measure it as noise.
         context.options = {"export_side_data": "film_grain"}
+    return context
 
 
-def release(container: InputContainer, stream: VideoStream) -> None:
+def release(container: InputContainer, decoder: VideoCodecContext) -> None:
     """Close a container whose stream was not decoded to its end.
 
     The decoder's threads work ahead; they must be at rest before anything else turns logging on.
     """
-    if stream.codec_context.is_open:
-        stream.codec_context.flush_buffers()
+    if decoder.is_open:
+        decoder.flush_buffers()
     container.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,18 +19,11 @@ from vdenoise.media.images.sequence import OnMissing, is_image
 from vdenoise.media.inputs import display, local, open_input, video_of
 from vdenoise.media.movie import hdr
 from vdenoise.media.movie.first_frames import Peek, display_matrix, no_frames, peek_at
+from vdenoise.media.movie.holdings import held
 from vdenoise.media.movie.index import FrameIndex, scan
 from vdenoise.media.movie.packets import Heard
 from vdenoise.media.movie.pixels import planar_format
 from vdenoise.picture.frame import ClipInfo, PixelFormat
-
-# What re-encoding loses whatever we do: side data names, and the words for people.
-_LOST = {
-    "DOVI_RPU_BUFFER": "Dolby Vision metadata",
-    "DOVI_METADATA": "Dolby Vision metadata",
-    "DYNAMIC_HDR_PLUS": "HDR10+ dynamic metadata",
-    "DYNAMIC_HDR_VIVID": "HDR Vivid dynamic metadata",
-}
 
 
 def probe(
@@ -75,7 +69,9 @@ def probe(
                 "Convert it to a YUV, RGB or gray format of 8 to 16 bits first.",
                 number=6,
             )
-        return _info(path, container, stream, index, peek, fmt)
+        info = _info(path, container, stream, index, peek, fmt)
+        holds, boxes, alike = held(container, stream, path, index, peek)
+        return replace(info, holds=holds, boxes=boxes, alike=alike)
 
 
 def _check_whole(path: Path, container: str, frames: int) -> None:
@@ -109,7 +105,7 @@ def _info(
     fmt: PixelFormat,
 ) -> ClipInfo:
     matrix, guessed = _matrix(peek, fmt)
-    warnings = _warnings(container, stream, index, peek)
+    warnings = _warnings(container, stream, index)
     span = index.end - index.pts[0]
     return ClipInfo(
         path=path,
@@ -199,14 +195,11 @@ def _line(stream: Any) -> str:
     return ", ".join(parts)
 
 
-def _warnings(
-    container: InputContainer, stream: VideoStream, index: FrameIndex, peek: Peek
-) -> list[str]:
-    found = sorted({words for name, words in _LOST.items() if name in peek.side_data})
-    warnings = [f"{words} cannot be kept" for words in found]
+def _warnings(container: InputContainer, stream: VideoStream, index: FrameIndex) -> list[str]:
+    warnings = []
     if index.truncated:
         warnings.append(f"the file was cut short: {index.truncated}")
-    if index.counted:
+    if index.counted and container.format.name != "avi":  # an AVI has no times but its rate
         warnings.append(
             f"timestamps are missing or out of order; frames are shown at {float(index.rate):g} fps"
         )

@@ -15,6 +15,7 @@ from typing import Literal, Self
 
 import av
 from av.container import InputContainer
+from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
@@ -25,7 +26,7 @@ from vdenoise.media.inputs import display, open_input, prepare_decoder, release,
 from vdenoise.media.movie.deinterlace import deinterlaced
 from vdenoise.media.movie.ffv1 import Checksums, present
 from vdenoise.media.movie.index import FrameIndex, index_of
-from vdenoise.media.movie.pixels import normalized, planes_of
+from vdenoise.media.movie.pixels import normalized, planes_of, tag
 from vdenoise.picture.frame import ClipInfo, SourceFrame
 
 OnBadFrame = Literal["fail", "repeat"]
@@ -79,7 +80,7 @@ class Reader:
         self._deinterlace = deinterlace
         self._damaged: set[int] = set()  # frames whose packets fail their checksum
         self._trouble = ""  # the decoder's last complaint
-        self._opened: tuple[InputContainer, VideoStream] | None = None
+        self._opened: tuple[InputContainer, VideoCodecContext] | None = None
 
     @property
     def frames(self) -> int:
@@ -155,6 +156,7 @@ class Reader:
         planar = normalized(frame, self.info.format, reformatter)
         planar.pts, planar.time_base = self.index.pts[number], self.index.time_base
         planar.duration = self.index.durations[number]
+        tag(planar, self._source_info)
         return SourceFrame(
             index=number,
             pts=self.index.pts[number],
@@ -193,7 +195,8 @@ class Reader:
             raise InputError(
                 f"Frame {number} of {display(info.path)} is {found[0]}x{found[1]} {found[2]}, the "
                 f"first one {info.width}x{info.height} {info.source_format}.",
-                "Split the clip where it changes and denoise the parts.",
+                f"Denoise the part before with --frames 0-{number - 1}; cut the file there for the "
+                "rest.",
                 number=12,
             )
 
@@ -203,11 +206,11 @@ class Reader:
             self._close()
             container = open_input(self.info.path)
             stream = video_of(container, self.info.path)
-            self._opened = (container, stream)
-            prepare_decoder(stream, self._threads)
+            decoder = prepare_decoder(stream, self._threads)
+            self._opened = (container, decoder)
             if start is not None:
                 container.seek(self.index.pts[start], stream=stream, backward=True)
-            frames = self._numbered(container, stream, sought=start is not None)
+            frames = self._numbered(container, stream, decoder, sought=start is not None)
             head = next(frames, None)
             if start is not None and (head is None or head[0] > start):
                 continue  # landed behind the keyframe asked for: start earlier
@@ -230,7 +233,12 @@ class Reader:
         yield None
 
     def _numbered(
-        self, container: InputContainer, stream: VideoStream, *, sought: bool
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        decoder: VideoCodecContext,
+        *,
+        sought: bool,
     ) -> Iterator[tuple[int, av.VideoFrame]]:
         """Every decoded frame with its number; frames outside of the index are left out."""
         numbers: dict[int | None, int] = {pts: n for n, pts in enumerate(self.index.pts)}
@@ -249,7 +257,7 @@ class Reader:
                     place += 1
                 if checksums is not None and packet is not None and not ended:
                     self._note_damage(checksums, packet, numbers)
-                frames = stream.codec_context.decode(None if ended else packet)
+                frames = decoder.decode(None if ended else packet)
             except av.FFmpegError as error:
                 self._trouble = error.strerror or str(error)
                 if self.index.counted:  # without timestamps a hole can only be seen here

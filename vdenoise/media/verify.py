@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,14 +16,16 @@ from vdenoise.media.movie.clock import (
     advanced_timecode,
     output_clock,
 )
-from vdenoise.media.movie.codecs import CODECS, keeps
+from vdenoise.media.movie.codecs import CODECS
 from vdenoise.media.movie.compare_streams import Begin, differences
 from vdenoise.media.movie.encoder import EncodeSettings
 from vdenoise.media.movie.index import index_of, scan, streams_beside
+from vdenoise.media.movie.ledger import contents, keeps
 from vdenoise.media.movie.metadata import language_in
-from vdenoise.media.movie.streams import plan_copies, stream_name
+from vdenoise.media.movie.streams import made_by_muxers, plan_copies, stream_name
 from vdenoise.media.probe import probe
 from vdenoise.picture.frame import ClipInfo
+from vdenoise.settings.text import counted
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Report:
     checked: tuple[str, ...]
     findings: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    compared: str = ""  # of a movie: "240 frames, 2 sound tracks, 14 tags"
 
     @property
     def ok(self) -> bool:
@@ -43,6 +47,7 @@ class _Comparison:
     def __init__(self) -> None:
         self.checked: list[str] = []
         self.findings: list[str] = []
+        self.tracks: Counter[str] = Counter()  # compared packet by packet, by kind
 
     def same(self, what: str, source: Any, output: Any) -> None:
         self.checked.append(what)
@@ -88,7 +93,25 @@ def verify(
         found.same("timecode", expected, out.timecode)
     if copied:
         _compare_streams(found, info, output, container, clock)
-    return Report(tuple(found.checked), tuple(found.findings))
+    return Report(
+        tuple(found.checked), tuple(found.findings), compared=_compared(found, len(clock.pts))
+    )
+
+
+_TRACKS = {
+    "audio": "sound track",
+    "subtitle": "subtitle track",
+    "video": "further picture",
+    "data": "data track",
+}
+
+
+def _compared(found: _Comparison, frames: int) -> str:
+    """What was compared, for people: tracks packet by packet, everything else as one tag each."""
+    tags = len(found.checked) - sum(found.tracks.values())
+    parts = [counted(frames, "frame")]
+    parts += [counted(n, _TRACKS[kind]) for kind, n in sorted(found.tracks.items())]
+    return ", ".join([*parts, counted(tags, "tag")])
 
 
 def _muxer(out: ClipInfo) -> str:
@@ -118,8 +141,10 @@ def _compare_timing(
         found.findings.append(f"timestamps: off by up to {float(worst) * 1000:.3f} ms")
     end = (index.end - index.pts[0]) * tick
     wanted = (clock.pts[-1] + clock.durations[-1] - clock.pts[0]) * clock.time_base
-    # At a variable rate containers give the last frame's duration in decoding order.
-    if abs(end - wanted) > (1 / info.rate if info.variable_rate else max(allowed, tick)):
+    # At a variable rate containers give the last frame's duration in decoding order; MPEG-TS has
+    # no place for it.
+    guessed = info.variable_rate or container == "mpegts"
+    if abs(end - wanted) > (1 / info.rate + tick if guessed else max(allowed, tick)):
         found.findings.append(f"duration: {float(wanted):.3f} s became {float(end):.3f} s")
     movable = container in ("matroska", "webm", "mpegts", "nut", *CONSTANT_RATE_CONTAINERS)
     if abs(offset) > tick and not movable:
@@ -157,6 +182,10 @@ def _compare_tags(
         found.same("interlacing", info.interlaced, out.interlaced)
     if codec is not None and hdr.kept(container, CODECS[codec].encoder, info.hdr):
         found.same("HDR10 metadata", hdr.comparable(info.hdr), hdr.comparable(out.hdr))
+    there = contents(out)
+    for item in info.holds:
+        if item not in ("chapters",) and codec is not None and keeps(container, codec, item):
+            found.same(item, info.holds[item], there.get(item, "nothing"))
 
 
 def _matrix(name: str) -> str:
@@ -174,7 +203,9 @@ def _compare_streams(
         plan = plan_copies(source, video, container)
         kept = [s for s in source.streams if s.index in (*plan.copied, *plan.rewritten)]
         mine = video_of(result, output)
-        others = [s for s in result.streams if s.index != mine.index and s.type != "data"]
+        others = [
+            s for s in result.streams if s.index != mine.index and not made_by_muxers(s, result)
+        ]
         found.same("streams", [s.type for s in kept], [s.type for s in others])
         if len(kept) == len(others) and keeps(container, None, "languages"):
             for a, b in zip(kept, others, strict=True):
@@ -193,6 +224,7 @@ def _compare_streams(
         for a, b in zip(kept, others, strict=True):
             if a.index in beside and b.index in copies:
                 found.checked.append(f"packets of {stream_name(a)}")
+                found.tracks[a.type] += 1
                 found.findings += differences(
                     stream_name(a),
                     beside[a.index],

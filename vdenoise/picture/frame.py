@@ -125,11 +125,19 @@ class ClipInfo:
     rotation: float = 0.0
     timecode: str | None = None
     hdr: dict[str, Any] = field(default_factory=dict)  # mastering display and content light
+    holds: Mapping[str, str] = field(default_factory=dict)  # items of the ledger: what they are
+    boxes: Mapping[str, bytes] = field(default_factory=dict)  # QuickTime's, that tell such items
+    alike: int | None = None  # frames before the first of another size or format; None: all
     streams: tuple[str, ...] = ()  # one line for each stream, for people
     metadata: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     sequence: ImageSequence | None = None  # for a clip of images; None for a movie
     curve: Curve | None = None  # that scene-linear samples are denoised behind
+
+    @property
+    def readable(self) -> int:
+        """How many frames from the first on have its size and format."""
+        return (self.frames or 0) if self.alike is None else self.alike
 
     @property
     def interlaced(self) -> bool:

@@ -68,7 +68,10 @@ def measure(
     """
     clock = Clock()
     analyzer = Analyzer(cuts, str(info.path))
-    reader = Reader(info, threads=threads, on_bad_frame=on_bad_frame, deinterlace=deinterlace)
+    last = None if info.alike is None else info.alike - 1  # what is denoised is of one size
+    reader = Reader(
+        info, last=last, threads=threads, on_bad_frame=on_bad_frame, deinterlace=deinterlace
+    )
     with reader, Ahead(clock.reading(reader, "decode"), READ_AHEAD, "decode") as ahead:
         progress.start("measure", reader.frames)
         for source in ahead:

@@ -118,19 +118,6 @@ FALLBACK: dict[str, tuple[str, ...]] = {
     "yuv4mpegpipe": ("y4m",),
 }
 
-# What a container has a place for, besides streams that it refuses by itself.
-KEEPS: dict[str, frozenset[str]] = {
-    "mov": frozenset({"color tags", "chapters", "timecode", "languages", "rotation"}),
-    "mp4": frozenset({"color tags", "chapters", "timecode", "languages", "rotation"}),
-    "matroska": frozenset({"color tags", "chapters", "timecode", "languages", "rotation"}),
-    "webm": frozenset({"color tags", "chapters", "timecode", "languages", "rotation"}),
-    "mxf": frozenset({"color tags", "timecode"}),
-    "avi": frozenset(),
-    "mpegts": frozenset({"languages"}),
-    "nut": frozenset({"chapters", "languages"}),
-    "yuv4mpegpipe": frozenset(),
-}
-
 # Uncompressed layouts that come back as they were: others get a tag that means something else.
 RAW_FORMATS: dict[str, tuple[str, ...]] = {
     "mov": (
@@ -159,14 +146,6 @@ CONTAINERS: dict[str, str] = {
 }
 
 
-def keeps(container: str, codec: str | None, what: str) -> bool:
-    """Whether an output can tell ``what``: "color tags", "chapters", "timecode", "languages" or
-    "rotation"."""
-    if what == "color tags" and codec is not None and CODECS[codec].carries_tags:
-        return True
-    return what in KEEPS[container]
-
-
 _PRORES_PROFILES = {
     "Proxy": "proxy",
     "LT": "lt",
@@ -189,6 +168,8 @@ def profile_options(codec: Codec, fmt: PixelFormat, source_profile: str | None) 
         if fmt.sub_w == 0:
             return {"profile": "dnxhr_444"}
         return {"profile": "dnxhr_hqx" if fmt.bits == 10 else "dnxhr_hq"}
+    if codec.name == "vp9" and fmt.alpha:
+        return {"auto-alt-ref": "0"}  # a frame that is not shown has no alpha
     if codec.name == "ffv1" and fmt.floating:
         return {"level": "4", "strict": "experimental"}
     return {}

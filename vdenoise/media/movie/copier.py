@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import av
+from av.audio.resampler import AudioResampler
 from av.container import InputContainer, OutputContainer
 from av.stream import Disposition
 
@@ -41,6 +42,7 @@ class Copier:
         self._rewritten = rewritten
         self._clock = clock
         self._container = container
+        self._packers: dict[int, tuple[Any, AudioResampler]] = {}  # decoders, packing
         self.firsts: dict[int, Fraction] = {}  # AVI: when each stream begins, the picture at 0
         for stream in source.streams:
             if stream.index not in streams:
@@ -57,6 +59,9 @@ class Copier:
                 return
             self._write(packet)
             self._next = next(self._source, None)
+        if until is None:
+            for number in self._packers:
+                self._decode(None, number)
 
     def _packets(self, source: InputContainer, wanted: list[Any]) -> Iterator[tuple[Fraction, Any]]:
         """(time in the output, packet) of every packet inside the range."""
@@ -90,10 +95,30 @@ class Copier:
     def _write(self, packet: Any) -> None:
         target = self._streams[packet.stream_index]
         if packet.stream_index in self._rewritten:
-            self._rewrite(packet, target)
+            if packet.stream.type == "audio":
+                self._decode(packet, packet.stream_index)
+            else:
+                self._rewrite(packet, target)
             return
         packet.stream = target
         self._output.mux(packet)
+
+    def _decode(self, packet: Any, number: int) -> None:
+        """Sound that the container does not take as it is, encoded anew; None at the end."""
+        target = self._streams[number]
+        if number not in self._packers:
+            decoder = packet.stream.codec_context
+            wanted = target.codec_context
+            self._packers[number] = (
+                decoder,
+                AudioResampler(wanted.format.name, wanted.layout.name, wanted.sample_rate),
+            )
+        decoder, packer = self._packers[number]
+        for frame in decoder.decode(packet):
+            for packed in packer.resample(frame):
+                self._output.mux(target.encode(packed))
+        if packet is None:
+            self._output.mux(target.encode(None))
 
     def _rewrite(self, packet: Any, target: Any) -> None:
         subtitle = packet.stream.codec_context.decode2(packet)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import av
@@ -18,12 +15,11 @@ from pydantic import BaseModel, ConfigDict
 
 from vdenoise.media.movie import hdr
 from vdenoise.media.movie.clock import CONSTANT_RATE_CONTAINERS
-from vdenoise.media.movie.codecs import CODECS
 from vdenoise.media.movie.hdr_template import template
+from vdenoise.media.movie.ledger import BOXED, keeps
+from vdenoise.media.movie.opening import open_encoder
 from vdenoise.media.movie.pixels import planar_format
 from vdenoise.picture.frame import ClipInfo, PixelFormat
-
-os.environ.setdefault("SVT_LOG", "1")  # errors only: SVT-AV1 has no other way to be quiet
 
 IMAGES = "images"  # the container of a clip kept as image files
 _DNXHR_COLOR = 0x2C  # byte of the frame header whose bits 1 and 2 tell the matrix
@@ -100,6 +96,8 @@ def open_output(target: Any, settings: EncodeSettings, **options: str) -> Output
     if settings.container == "avi":
         # AVI has no timestamps: moving all by the audio's priming would round each frame away.
         options["avoid_negative_ts"] = "disabled"
+    if settings.container == "mp4":
+        options["strict"] = "unofficial"  # st3d and sv3d are nobody's standard, and all write them
     return av.open(
         target,
         "w",
@@ -166,34 +164,14 @@ def configure(
         context.thread_type = ThreadType.AUTO
 
 
-def open_encoder(context: VideoCodecContext) -> None:
-    """Open an encoder, and leave every thread of this process the priority that it has.
-
-    Root's SVT-AV1 makes the thread that opens it, and all that are started afterwards, real-time
-    ones of the highest priority: nothing else on the machine is served, and threads of torch that
-    wait for each other turn in circles for ever.
-    """
-    if not hasattr(os, "sched_getscheduler"):  # SVT-AV1 does it on Linux only
-        context.open()
-        return
-    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
-    try:
-        context.open()
-    finally:
-        for thread in (int(path.name) for path in Path("/proc/self/task").iterdir()):
-            with contextlib.suppress(ProcessLookupError):  # it has ended
-                if os.sched_getscheduler(thread) in (os.SCHED_FIFO, os.SCHED_RR):
-                    os.sched_setscheduler(thread, policy, parameters)
-
-
-def add_video_with_hdr(
+def add_video_with_beside(
     output: OutputContainer,
     info: ClipInfo,
     settings: EncodeSettings,
     tags: av.VideoFrame,
     ticks: Fraction,
 ) -> tuple[VideoStream, VideoCodecContext]:
-    """Add a video stream that has the HDR10 metadata beside it, and the encoder to feed it.
+    """Add a video stream with what is told beside its codec, and the encoder to feed it.
 
     The stream is a copy of a template's, so its packets come from an encoder of our own.
     """
@@ -204,7 +182,8 @@ def add_video_with_hdr(
     encoder.options = encoder_options(info, settings)
     encoder.flags |= Flags.global_header
     open_encoder(encoder)
-    source = template(CODECS[settings.codec].source, info.hdr)
+    beside = info.hdr if hdr.beside(settings.container, settings.encoder) else {}
+    source = template(settings.encoder, (info.width, info.height), beside, _boxes(info, settings))
     stream = output.add_stream_from_template(source.streams.video[0], opaque=True)
     assert isinstance(stream, VideoStream)
     context = stream.codec_context
@@ -213,6 +192,20 @@ def add_video_with_hdr(
     context.codec_tag = encoder.codec_tag
     context.extradata = encoder.extradata
     return stream, encoder
+
+
+def told_beside(info: ClipInfo, settings: EncodeSettings) -> bool:
+    """Whether the container tells something of the picture that its codec does not."""
+    light = bool(info.hdr) and hdr.beside(settings.container, settings.encoder)
+    return light or bool(_boxes(info, settings))
+
+
+def _boxes(info: ClipInfo, settings: EncodeSettings) -> bytes:
+    """The boxes of what this output keeps."""
+    kept = (
+        box for item, box in info.boxes.items() if keeps(settings.container, settings.codec, item)
+    )
+    return b"".join(kept) if settings.container in BOXED else b""
 
 
 def time_base(info: ClipInfo, container: str) -> Fraction:
@@ -225,6 +218,10 @@ def encoder_options(info: ClipInfo, settings: EncodeSettings) -> dict[str, str]:
     options = dict(settings.options)
     if info.chroma_location != "unspecified" and info.format.sub_w:
         options["chroma_sample_location"] = info.chroma_location
+    if settings.encoder in ("libx264", "libx265") and "user data of single frames" in info.holds:
+        options["udu_sei"] = "1"
+    if settings.encoder == "libx265" and "closed captions (CEA-608/708)" in info.holds:
+        options["a53cc"] = "1"
     if info.interlaced:
         options["flags"] = "+ildct+ilme"
     extra = hdr.encoder_parameters(settings.encoder, info.hdr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import struct
 from dataclasses import dataclass
@@ -13,9 +14,58 @@ import av
 from av.filter import Graph
 
 from vdenoise.errors import InputError
+from vdenoise.media.h273 import MATRICES, PRIMARIES, TRANSFERS, UNKNOWN
 from vdenoise.media.inputs import display, open_input, prepare_decoder, video_of
 
 _PEEK = 5  # frames looked at for field order
+
+
+@dataclass(frozen=True)
+class Look:
+    """What may not change in a clip: the frame's layout, shape and color tags."""
+
+    width: int
+    height: int
+    layout: str  # FFmpeg pixel format
+    aspect: Fraction  # 0: not told
+    tags: tuple[int, int, int, int]
+
+    def layout_differs(self, first: Look) -> bool:
+        """Whether size or pixel format are others."""
+        return (self.width, self.height, self.layout) != (first.width, first.height, first.layout)
+
+    def differs(self, first: Look) -> str:
+        """What is different from the first frame, for people; nothing where nothing is."""
+        if self.layout_differs(first):
+            return f"{self.width}x{self.height} {self.layout}"
+        if self.aspect != first.aspect:
+            return f"the sample aspect ratio {self.aspect}"
+        names = zip(
+            ("primaries", "transfer", "matrix"), (PRIMARIES, TRANSFERS, MATRICES),
+            self.tags, first.tags, strict=False,
+        )  # fmt: skip
+        for what, known, now, before in names:
+            if now != before:
+                return f"the {what} {known.get(now, UNKNOWN)}"
+        return "another range" if self.tags[3] != first.tags[3] else ""
+
+
+def look_at(path: Path, pts: int) -> Look | None:
+    """The frame that is shown at a tick, or the first one after it; None where there is none."""
+    with open_input(path) as container:
+        stream = video_of(container, path)
+        context = stream.codec_context
+        told = (context.color_primaries, context.color_trc, context.colorspace, context.color_range)
+        decoder = prepare_decoder(stream, threads=1)  # as in peek_at
+        container.seek(pts, stream=stream, backward=True)
+        for packet in container.demux(stream):
+            with contextlib.suppress(av.FFmpegError):
+                for frame in decoder.decode(packet if packet.size else None):
+                    if frame.pts is not None and frame.pts >= pts:
+                        layout = frame.format.name
+                        tags, aspect = tags_of(frame, told), _shown(frame)[2]
+                        return Look(frame.width, frame.height, layout, aspect, tags)
+    return None
 
 
 @dataclass(frozen=True)
@@ -53,10 +103,12 @@ def peek_at(path: Path) -> Peek:
     frames: list[av.VideoFrame] = []
     with open_input(path) as container:
         stream = video_of(container, path)
-        prepare_decoder(stream, threads=1)  # no thread of its own may log: see _shown
+        context = stream.codec_context
+        told = (context.color_primaries, context.color_trc, context.colorspace, context.color_range)
+        decoder = prepare_decoder(stream, threads=1)  # no thread of its own may log: see _shown
         for packet in container.demux(stream):
             try:
-                frames += packet.decode()
+                frames += decoder.decode(packet if packet.size else None)
             except av.FFmpegError:
                 continue  # whether a damaged frame matters is decided by the reader
             if len(frames) >= _PEEK:
@@ -64,21 +116,34 @@ def peek_at(path: Path) -> Peek:
     if not frames:
         raise no_frames(path)
     first = frames[0]
+    primaries, transfer, matrix, span = tags_of(first, told)
     shown = [_shown(frame) for frame in frames[:_PEEK]]
     interlaced = next((order for _, order, _ in shown if order != "progressive"), None)
     return Peek(
         source_format=first.format.name,
         width=first.width,
         height=first.height,
-        primaries=int(first.color_primaries),
-        transfer=int(first.color_trc),
-        matrix=int(first.colorspace),
-        range=int(first.color_range),
+        primaries=primaries,
+        transfer=transfer,
+        matrix=matrix,
+        range=span,
         side_data=side_data_of(first),
         chroma_location=shown[0][0],
         field_order=interlaced or "progressive",
         aspect=shown[0][2],
     )
+
+
+def tags_of(frame: av.VideoFrame, told: tuple[Any, ...]) -> tuple[int, int, int, int]:
+    """Code points of primaries, transfer, matrix and range: the frame's own, and where the codec
+    says nothing those that the container ``told``."""
+    own = (frame.color_primaries, frame.color_trc, frame.colorspace, frame.color_range)
+    silent = ((0, 2), (0, 2), (2,), (0,))
+    primaries, transfer, matrix, span = (
+        int(outside) if int(inside) in nothing else int(inside)
+        for inside, outside, nothing in zip(own, told, silent, strict=True)
+    )
+    return primaries, transfer, matrix, span
 
 
 def side_data_of(frame: av.VideoFrame) -> dict[str, bytes]:

@@ -1,8 +1,8 @@
-"""HDR10 metadata for codecs whose bitstream has no place for it.
+"""What containers tell of a picture beside its codec: HDR10, stereo 3D, projection, ICC, aperture.
 
-MOV and Matroska tell it beside the codec, but PyAV cannot set that on a new stream. It can copy it
-from a stream that was read, so a one-frame QuickTime file is made in memory, the boxes ``mdcv``
-and ``clli`` (ISO/IEC 14496-12, 12.1.5 and 12.1.6) are put into it, and it is read again.
+PyAV cannot set that on a new stream. It can copy it from a stream that was read, so a one-frame
+QuickTime file is made in memory, the boxes (``mdcv`` and ``clli`` of ISO/IEC 14496-12, and those
+that a clip brought) are put into it, and it is read again.
 """
 
 from __future__ import annotations
@@ -13,34 +13,51 @@ from typing import Any
 
 import av
 from av.container import InputContainer
+from av.video.stream import VideoStream
 
+from vdenoise.media.movie.boxes import ENTRY
 from vdenoise.media.movie.hdr import scaled
+from vdenoise.media.movie.opening import open_encoder
 
-_ENTRY = 86  # bytes of a visual sample entry before its extension boxes, with the box header
-_FOURCC = {"prores": b"apch", "dnxhd": b"AVdh", "ffv1": b"FFV1"}
+# Made as ProRes and renamed; the others are made by their own encoder, because FFmpeg reads no
+# stream of theirs without its header.
+_RENAMED = {"prores_ks": b"apch", "dnxhd": b"AVdh", "ffv1": b"FFV1"}
+_SIZE = 32  # bytes of a sample entry before its width and height
 _PATH = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
 
 
-def template(codec: str, hdr: dict[str, Any]) -> InputContainer:
-    """A container with one video stream of this coded format that has the HDR10 metadata.
+def template(
+    encoder: str, size: tuple[int, int], hdr: dict[str, Any], boxes: bytes
+) -> InputContainer:
+    """A container with one video stream of a coded format that has this metadata beside it.
 
     Args:
-        codec: FFmpeg's name of the coded format: prores, dnxhd or ffv1.
-        hdr: as in ``ClipInfo.hdr``.
+        encoder: FFmpeg's name.
+        size: width and height that the boxes are for.
+        hdr: as in ``ClipInfo.hdr``; empty where the codec tells it itself.
+        boxes: as in ``ClipInfo.boxes``.
     """
-    movie = _with_boxes(_tiny_movie(), _FOURCC[codec], _boxes(hdr))
+    renamed = _RENAMED.get(encoder)
+    movie = _tiny_movie("prores_ks" if renamed else encoder)
+    movie = _with_boxes(movie, renamed, size, _boxes(hdr) + boxes)
     return av.open(io.BytesIO(movie), "r")
 
 
-def _tiny_movie() -> bytes:
-    """A QuickTime file of one gray frame; its codec is renamed afterwards."""
+def _tiny_movie(encoder: str) -> bytes:
+    """A file of one gray frame."""
     file = io.BytesIO()
-    with av.open(file, "w", format="mov") as output:
-        stream = output.add_stream("prores_ks", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv422p10le"
-        frame = av.VideoFrame(64, 64, "yuv422p10le")
+    quicktime = encoder == "prores_ks"
+    layout = "yuv422p10le" if quicktime else "yuv420p"
+    with av.open(file, "w", format="mov" if quicktime else "mp4") as output:
+        quiet = {"x265-params": "log-level=none"} if encoder == "libx265" else {}
+        stream = output.add_stream(encoder, rate=25, options=quiet)
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, layout
+        open_encoder(stream.codec_context)
+        frame = av.VideoFrame(64, 64, layout)
         for plane in frame.planes:
-            plane.update(b"\0\2" * (plane.buffer_size // 2))
+            gray = b"\0\2" if quicktime else b"\x80"
+            plane.update(gray * (plane.buffer_size // len(gray)))
         frame.pts = 0
         output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
@@ -65,7 +82,7 @@ def _boxes(hdr: dict[str, Any]) -> bytes:
     return boxes
 
 
-def _with_boxes(movie: bytes, fourcc: bytes, boxes: bytes) -> bytes:
+def _with_boxes(movie: bytes, fourcc: bytes | None, size: tuple[int, int], boxes: bytes) -> bytes:
     """The movie with boxes added to its sample entry; ``moov`` is last, so no offset changes."""
     data = bytearray(movie)
     sizes, start, end = [], 0, len(data)
@@ -75,11 +92,13 @@ def _with_boxes(movie: bytes, fourcc: bytes, boxes: bytes) -> bytes:
         end = start + int.from_bytes(data[start : start + 4], "big")
         start += 8
     entry = start + 8  # after version, flags and entry count
-    data[entry + 4 : entry + 8] = fourcc
+    data[entry + _SIZE : entry + _SIZE + 4] = struct.pack(">2H", *size)
+    if fourcc is not None:
+        data[entry + 4 : entry + 8] = fourcc
     for at in (*sizes, entry):
         grown = int.from_bytes(data[at : at + 4], "big") + len(boxes)
         data[at : at + 4] = grown.to_bytes(4, "big")
-    data[entry + _ENTRY : entry + _ENTRY] = boxes
+    data[entry + ENTRY : entry + ENTRY] = boxes
     return bytes(data)
 
 

@@ -20,7 +20,8 @@ import numpy as np
 from av.video.stream import VideoStream
 
 from vdenoise.media.inputs import local, open_input, prepare_decoder, video_of
-from vdenoise.media.movie.packets import Heard, PicturePackets, StreamPackets, read_packets
+from vdenoise.media.movie.integrity import lacks
+from vdenoise.media.movie.packets import Heard, StreamPackets, read_packets
 from vdenoise.picture.frame import ClipInfo
 
 COMMON_RATES = tuple(
@@ -84,6 +85,16 @@ def scan(path: Path, heard: Heard | None = None) -> FrameIndex:
     return _adopted[file] if file in _adopted else _scan(file).index
 
 
+def scanned(path: Path) -> Scan | None:
+    """All that the pass over the packets told; None where an index was adopted instead of it.
+
+    Raises:
+        InputError: the clip cannot be opened.
+    """
+    file = _file(path)
+    return None if file in _adopted else _scan(file)
+
+
 def streams_beside(path: Path) -> dict[int, StreamPackets]:
     """Every packet of the streams beside the picture, by stream number. All of the clip is read,
     if it was not yet.
@@ -126,6 +137,8 @@ class Scan:
 
     index: FrameIndex
     others: dict[int, StreamPackets]  # streams beside the picture, by their number in the file
+    captions: bool  # the picture's packets hold closed captions
+    turns: tuple[int, ...]  # pts of frames before which a header changed
 
 
 @lru_cache(maxsize=16)
@@ -136,7 +149,7 @@ def _scan(file: _File) -> Scan:
         found, others = read_packets(container, stream, file.size, file.heard)
         if file.heard is not None:
             file.heard(file.size, file.size)
-        truncated = _missing(path, container, stream, found, file.size)
+        truncated = lacks(path, container, stream, found, file.size)
         told = _told_end(container, stream) if not found.hidden else None
         base = stream.time_base or Fraction(1, 1000)
         rates = [
@@ -144,8 +157,12 @@ def _scan(file: _File) -> Scan:
             for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate)
             if rate
         ] or [Fraction(25)]
+        # An AVI tells no times. Where frames depend on later ones, FFmpeg gives each the time of
+        # its packet and some delay: in another order than they are shown.
+        guessed = container.format.name == "avi" and found.delayed
     known = [pts for pts in found.pts if pts is not None]
     counted = len(known) < len(found.pts) or len(set(known)) < len(known) or not known
+    counted = counted or guessed
     if not counted:
         decoded = _decoded_pts(path, known)
         if decoded is not None:
@@ -170,7 +187,7 @@ def _scan(file: _File) -> Scan:
             truncated=truncated,
             checks=tuple(found.checks),
         )
-        return Scan(index, others)
+        return Scan(index, others, found.captions, ())
     order = sorted(range(len(known)), key=known.__getitem__)
     pts = [known[i] for i in order]
     rate, variable = _clock(pts, base, rates)
@@ -191,40 +208,8 @@ def _scan(file: _File) -> Scan:
         truncated=truncated,
         checks=tuple(found.checks[i] for i in order),
     )
-    return Scan(index, others)
-
-
-def _missing(
-    path: Path,
-    container: av.container.InputContainer,
-    stream: VideoStream,
-    found: PicturePackets,
-    size: int,
-) -> str:
-    """What a file that was cut short lacks; the demuxers themselves say nothing."""
-    frames = len(found.pts)
-    kinds = container.format.name.split(",")
-    # The demuxer's index, not the header's count: frames that an edit list leaves out are in none.
-    listed = len(stream.index_entries)
-    if listed > frames + found.hidden and "mov" in kinds:
-        return f"{frames} of its {listed - found.hidden} frames are there"
-    if "avi" in kinds and 8 + int.from_bytes(_head(path)[4:8], "little") > size:
-        return "it is shorter than its header says"
-    if "matroska" in kinds and container.duration:
-        told = container.duration / av.time_base
-        if found.end < told - 0.25:
-            return f"it ends after {found.end:.2f} s of {told:.2f} s"
-    if "mpegts" in kinds and size % 188 and size % 192:
-        return "its last packet is incomplete"
-    if found.broken and "mov" in kinds:
-        return "its last packets are incomplete"
-    return ""
-
-
-def _head(path: Path) -> bytes:
-    """The first bytes of a file: of an AVI, "RIFF" and its length."""
-    with local(path).open("rb") as file:
-        return file.read(8)
+    turns = tuple(pts for pts in found.turns if pts is not None)
+    return Scan(index, others, found.captions, turns)
 
 
 def _told_end(container: av.container.InputContainer, stream: VideoStream) -> int | None:

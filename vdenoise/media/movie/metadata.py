@@ -14,6 +14,7 @@ _OWN_KEYS = {
     "encoder",
     "duration",
     "vendor_id",
+    "alpha_mode",
     "timecode",
     "bps",
     "number_of_frames",

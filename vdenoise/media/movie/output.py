@@ -15,21 +15,21 @@ from av.video.stream import VideoStream
 from vdenoise.media.av1.grain import GrainAdder, announced
 from vdenoise.media.images import turn
 from vdenoise.media.inputs import open_input, video_of
-from vdenoise.media.movie import hdr
 from vdenoise.media.movie.avi_starts import set_starts
 from vdenoise.media.movie.clock import Clock, advanced_timecode
 from vdenoise.media.movie.copier import Copier
 from vdenoise.media.movie.encoder import (
     EncodeSettings,
     add_video,
-    add_video_with_hdr,
-    open_encoder,
+    add_video_with_beside,
     open_output,
     tag_dnxhr,
+    told_beside,
 )
 from vdenoise.media.movie.first_frames import display_matrix, side_data_of
 from vdenoise.media.movie.metadata import container_metadata, stream_metadata
-from vdenoise.media.movie.streams import add_copy, add_text, plan_copies
+from vdenoise.media.movie.opening import open_encoder
+from vdenoise.media.movie.streams import add_copy, add_sound, add_text, plan_copies
 from vdenoise.picture.frame import ClipInfo
 
 # Keys that QuickTime's own metadata has a place for; any other needs the key-value kind.
@@ -97,7 +97,8 @@ class Output:
                     streams[stream.index] = add_copy(self._output, stream)
                 elif stream.index in plan.rewritten:
                     encoder = plan.rewritten[stream.index]
-                    streams[stream.index] = add_text(self._output, stream, encoder)
+                    add = add_sound if stream.type == "audio" else add_text
+                    streams[stream.index] = add(self._output, stream, encoder)
             if copy_from is not None:
                 self._output.metadata.update(container_metadata(self._source))
                 chapters = _chapters(self._source, clock)
@@ -168,22 +169,29 @@ class Output:
         plain = {} if metadata else {"fflags": "+bitexact"}
         if self._settings.container not in ("mov", "mp4"):
             return plain
+        held = self._info.holds
+        gama = held.get("gamma (QuickTime's gama)") if self._settings.container == "mov" else None
         flags = ["faststart"] if self._settings.container == "mp4" else []
         known = {} if self._source is None else container_metadata(self._source)
         if metadata and known.keys() - _QUICKTIME_KEYS:
             flags.append("use_metadata_tags")
+        if gama is not None:
+            flags.append("write_gama")
+        if "ICC profile" in held:
+            flags.append("prefer_icc")
         scale = self._clock.time_base.denominator  # or starts are rounded to milliseconds
         while scale < 1000:
             scale *= 10
         options = {"movie_timescale": str(min(scale, 2**31 - 1)), **plain}
+        options |= {"mov_gamma": gama} if gama is not None else {}
         return options | ({"movflags": "+" + "+".join(flags)} if flags else {})
 
     def _add_video(
         self, video: VideoStream | None, like: av.VideoFrame
     ) -> tuple[VideoStream, VideoCodecContext]:
         output, info, settings = self._output, self._info, self._settings
-        if info.hdr and hdr.beside(settings.container, settings.encoder):
-            stream, encoder = add_video_with_hdr(
+        if told_beside(info, settings):
+            stream, encoder = add_video_with_beside(
                 output, info, settings, like, self._clock.time_base
             )
         else:
@@ -203,6 +211,8 @@ class Output:
         if video is not None:
             stream.metadata.update(stream_metadata(video, settings.container))
             stream.disposition = video.disposition
+        if settings.codec == "vp9" and settings.written.alpha:
+            stream.metadata["alpha_mode"] = "1"
         if info.timecode is not None:
             timecode = advanced_timecode(info.timecode, self._clock.first, info.rate)
             stream.metadata["timecode"] = timecode

@@ -14,6 +14,8 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from vdenoise.media.movie.headers import HeaderWatch
+
 Heard = Callable[[int, int], None]  # is told how many bytes of how many have been read
 
 
@@ -28,6 +30,9 @@ class PicturePackets:
     hidden: int = 0
     broken: int = 0
     end: float = 0.0  # seconds, over all streams
+    delayed: bool = False  # packets are decoded at another time than they are shown
+    captions: bool = False  # CEA-608/708 in its own messages
+    turns: list[int | None] = field(default_factory=list)  # pts where a header changed
 
 
 @dataclass
@@ -83,6 +88,7 @@ def read_packets(
         and stream.type != "attachment"
         and not stream.disposition & Disposition.attached_pic
     }
+    watch = HeaderWatch(picture)
     packets = container.demux()
     while True:
         try:
@@ -100,12 +106,12 @@ def read_packets(
             end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
             found.end = max(found.end, end)
         if packet.stream_index == picture.index:
-            _note_picture(found, packet)
+            _note_picture(found, packet, watch)
         elif packet.stream_index in others:
             _note_other(others[packet.stream_index], packet)
 
 
-def _note_picture(found: PicturePackets, packet: Any) -> None:
+def _note_picture(found: PicturePackets, packet: Any, watch: HeaderWatch) -> None:
     if packet.is_discard:
         found.hidden += 1
         return
@@ -114,6 +120,11 @@ def _note_picture(found: PicturePackets, packet: Any) -> None:
     found.durations.append(packet.duration or 0)
     found.keys.append(packet.is_keyframe)
     found.checks.append(zlib.crc32(packet))
+    pts = packet.pts
+    found.delayed |= None not in (pts, packet.dts) and pts != packet.dts
+    if watch.new_header(packet):
+        found.turns.append(pts)
+    found.captions = watch.captions
 
 
 def _note_other(found: StreamPackets, packet: Any) -> None:

@@ -18,7 +18,8 @@ from av.filter import Graph
 from av.video.reformatter import VideoReformatter
 from torch import Tensor
 
-from vdenoise.picture.frame import PixelFormat
+from vdenoise.media.h273 import MATRICES, PRIMARIES, TRANSFERS, UNKNOWN, code_point
+from vdenoise.picture.frame import ClipInfo, PixelFormat
 
 _LARGEST = 2**31 - 1  # setsar rounds a ratio to numbers below 100 unless told
 
@@ -155,6 +156,18 @@ def planes_of(frame: av.VideoFrame) -> tuple[Tensor, ...]:
                 view = view.view(torch.float16)
         views.append(view)
     return tuple(views)
+
+
+def tag(frame: av.VideoFrame, info: ClipInfo) -> None:
+    """Tell a frame the color tags that only its container has."""
+    if frame.color_primaries in (0, 2) and info.primaries != UNKNOWN:
+        frame.color_primaries = code_point(PRIMARIES, info.primaries)
+    if frame.color_trc in (0, 2) and info.transfer != UNKNOWN:
+        frame.color_trc = code_point(TRANSFERS, info.transfer)
+    if frame.colorspace == 2 and info.format.family == "yuv" and not info.matrix_guessed:
+        frame.colorspace = code_point(MATRICES, info.matrix)
+    if frame.color_range == 0 and info.full_range == (info.format.family == "yuv"):
+        frame.color_range = 2 if info.full_range else 1
 
 
 class FrameMaker:

@@ -16,7 +16,6 @@ from vdenoise.errors import UsageError
 from vdenoise.media.images.sequence import KINDS, is_image
 from vdenoise.media.images.settings import choose_images, named_losses
 from vdenoise.media.inputs import is_pipe, open_input, video_of
-from vdenoise.media.movie import hdr
 from vdenoise.media.movie.clock import CONSTANT_RATE_CONTAINERS
 from vdenoise.media.movie.codecs import (
     CODECS,
@@ -24,11 +23,12 @@ from vdenoise.media.movie.codecs import (
     FALLBACK,
     NAMED,
     Codec,
-    keeps,
     profile_options,
 )
-from vdenoise.media.movie.encoder import EncodeSettings, add_video, open_encoder, open_output
+from vdenoise.media.movie.encoder import EncodeSettings, add_video, open_output
 from vdenoise.media.movie.formats import format_notes, formats_of, yuv_formats_of
+from vdenoise.media.movie.ledger import lost
+from vdenoise.media.movie.opening import open_encoder
 from vdenoise.media.movie.streams import NullFile, plan_copies
 from vdenoise.picture.frame import ClipInfo
 
@@ -110,7 +110,7 @@ def choose(
         names = list(FALLBACK[kind])  # to another program: without loss
     else:
         names = list(dict.fromkeys(([own] if own is not None else []) + list(FALLBACK[kind])))
-    profile, chapters, copy_notes = _source_facts(info, kind)
+    profile, copy_notes = _source_facts(info, kind)
     reasons = []
     for name in names:
         try:
@@ -120,7 +120,7 @@ def choose(
         except _Unfit as reason:
             reasons.append(f"{name}: {reason}")
             continue
-        notes = [*copy_notes, *_losses(info, settings, chapters)]
+        notes = [*copy_notes, *lost(info, settings.container, settings.codec)]
         if codec is None and name != own and not is_pipe(target):
             notes.append(f"{info.codec} is written as {settings.label}")
         return settings.model_copy(update={"notes": (*settings.notes, *notes)})
@@ -132,32 +132,23 @@ def choose(
     )
 
 
-def _source_facts(info: ClipInfo, kind: str) -> tuple[str | None, bool, tuple[str, ...]]:
-    """The source's codec profile, whether it has chapters, which streams cannot be kept."""
+def _source_facts(info: ClipInfo, kind: str) -> tuple[str | None, tuple[str, ...]]:
+    """The source's codec profile, and which streams cannot be kept."""
     if info.sequence is not None:
-        return None, False, named_losses(info, "movie")
+        return None, named_losses(info, "movie")
     with open_input(info.path) as container:
         stream = video_of(container, info.path)
-        notes = plan_copies(container, stream, kind).notes
-        return stream.codec_context.profile, bool(container.chapters()), notes
-
-
-def _losses(info: ClipInfo, settings: EncodeSettings, chapters: bool) -> list[str]:
-    """What the source has and this output cannot tell."""
-    has = {
-        "color tags": any(tag != "unknown" for tag in (info.primaries, info.transfer)),
-        "chapters": chapters,
-        "timecode": info.timecode is not None,
-        "rotation": info.rotation != 0,
-    }
-    lost = [
-        what
-        for what, there in has.items()
-        if there and not keeps(settings.container, settings.codec, what)
-    ]
-    if info.hdr and not hdr.kept(settings.container, settings.encoder, info.hdr):
-        lost.append("HDR10 metadata")
-    return [f"{settings.container} with {settings.codec} cannot keep the {what}" for what in lost]
+        plan = plan_copies(container, stream, kind)
+        if plan.silent:
+            others = ("matroska", "mov", "mpegts", "avi")
+            able = [c for c in others if not plan_copies(container, stream, c).silent]
+            names = [s for s, c in CONTAINERS.items() if c in able]
+            raise UsageError(
+                f"{kind} cannot hold {plan.silent}: {info.path.name} would lose its sound.",
+                f"Name an output that holds it: {', '.join(names[:4]) or 'none is known'}.",
+                number=26,
+            )
+        return stream.codec_context.profile, plan.notes
 
 
 def _what_works(info: ClipInfo, kind: str, profile: str | None) -> str:
@@ -197,7 +188,7 @@ def _settled(
         raise _Unfit(f"{kind} cannot hold a variable frame rate")
     if codec.b_frames and kind == "avi":
         raise _Unfit("avi cannot hold its frame order")
-    if codec.name == "svt-av1" and kind == "mpegts":
+    if kind == "mpegts" and codec.name not in ("x264", "x265"):
         raise _Unfit("mpegts holds it as data that nothing plays")
     square = info.sample_aspect_ratio in (0, 1)
     if not square and not codec.carries_aspect and kind not in ("mov", "mp4", "mxf"):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import islice
 from typing import Any
 
@@ -19,11 +20,12 @@ from av.video.stream import VideoStream
 
 from vdenoise.media.movie.demuxers import open_demuxer
 from vdenoise.media.movie.metadata import stream_metadata
+from vdenoise.media.movie.packets import codec_of
 
 _TEXT_SUBTITLES = {"mov": "mov_text", "mp4": "mov_text", "matroska": "srt", "webm": "webvtt"}
 _TEXT_CODECS = {"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"}
-# MPEG-TS takes anything as private data that nobody can play: only what it has a type for.
-_TS_CODECS = {"aac", "ac3", "eac3", "mp2", "mp3", "opus", "dvbsub", "dvb_subtitle", "dts"}
+_READ_BACK = ("mpegts", "mov", "mp4", "avi")  # they have places for what has no name there
+_TRIED = 8  # packets
 _PICTURE_ONLY = ("yuv4mpegpipe",)
 
 
@@ -58,38 +60,54 @@ class NullFile(io.RawIOBase):
         return self._at
 
 
+class MemoryFile(io.BytesIO):
+    """A file in memory that can be read after PyAV has closed what it wrote."""
+
+    def close(self) -> None:
+        """Stay open."""
+
+
 @dataclass(frozen=True)
 class CopyPlan:
     """Which streams go over, by source index, and what to say about the others."""
 
     copied: tuple[int, ...] = ()
-    rewritten: dict[int, str] = field(default_factory=dict)  # subtitles: index -> encoder
+    rewritten: dict[int, str] = field(default_factory=dict)  # index -> encoder; sound as PCM
     notes: tuple[str, ...] = ()
+    silent: str = ""  # what sound there is, where none of it goes over
 
 
 def plan_copies(source: InputContainer, video: VideoStream, container: str) -> CopyPlan:
     """Decide for each stream beside ``video`` whether the new container can hold it."""
     copied, rewritten, notes = [], {}, []
     for stream in source.streams:
-        if stream.index == video.index or _is_timecode(stream) or _is_chapter_text(stream, source):
+        if stream.index == video.index or made_by_muxers(stream, source):
             continue
-        if container not in _PICTURE_ONLY and _accepts(container, stream):
+        if container not in _PICTURE_ONLY and _takes(container, stream):
             copied.append(stream.index)
-        elif _codec(stream) in _TEXT_CODECS and container in _TEXT_SUBTITLES:
+        elif codec_of(stream) in _TEXT_CODECS and container in _TEXT_SUBTITLES:
             rewritten[stream.index] = _TEXT_SUBTITLES[container]
+        elif stream.type == "audio" and (encoder := sound_for(stream, container)) is not None:
+            rewritten[stream.index] = encoder
+            if encoder == OPUS:
+                notes.append(f"{container} holds {stream_name(stream)} as Opus, encoded anew")
         else:
             notes.append(f"{container} cannot hold {stream_name(stream)}, which is left out")
-    return CopyPlan(tuple(copied), rewritten, tuple(notes))
+    sound = [s for s in source.streams.audio if s.codec_context.sample_rate]  # 0: nothing is there
+    none_left = sound and not any(s.index in (*copied, *rewritten) for s in sound)
+    silent = stream_name(sound[0]) if none_left and container not in _PICTURE_ONLY else ""
+    return CopyPlan(tuple(copied), rewritten, tuple(notes), silent)
 
 
 def stream_name(stream: Any) -> str:
     """For people: ``subtitle stream 3 (hdmv_pgs_subtitle)``."""
-    codec = _codec(stream)
+    codec = codec_of(stream) if stream.type != "data" else stream.metadata.get("handler_name")
     return f"{stream.type} stream {stream.index}{f' ({codec})' if codec else ''}"
 
 
-def _codec(stream: Any) -> str:
-    return stream.codec_context.name if stream.codec_context is not None else ""
+def made_by_muxers(stream: Any, source: InputContainer) -> bool:
+    """Whether this is a track that a muxer makes anew from what else it is told."""
+    return _is_timecode(stream) or _is_chapter_text(stream, source)
 
 
 def _is_timecode(stream: Any) -> bool:
@@ -107,24 +125,64 @@ def _is_chapter_text(stream: Any, source: InputContainer) -> bool:
     )
 
 
-def _accepts(container: str, stream: Any) -> bool:
-    """Whether the muxer writes a header with this stream in it."""
-    if container == "mpegts" and _codec(stream) not in _TS_CODECS:
-        return False
-    if stream.type == "data":
-        return False  # no muxer but MPEG-TS takes them, and there they lose their meaning
+def _takes(container: str, stream: Any) -> bool:
+    """Whether the muxer takes a stream, and what it writes is that stream again.
+
+    It is tried with the first packets: some fail only there, and MPEG-TS takes anything, as data
+    that nobody can read.
+    """
+    memory = MemoryFile()
+    tried: list[Any] = []
     try:
-        output = av.open(NullFile(), "w", format=container)
+        output = av.open(memory, "w", format=container)
         if container == "mxf":  # its header needs a picture before anything else
             dummy = output.add_stream("mpeg2video", rate=25)
             dummy.width, dummy.height, dummy.pix_fmt = 64, 64, "yuv422p"
-        add_copy(output, stream)
+        copy = add_copy(output, stream)
         output.start_encoding()
+        if container != "mxf":  # it cannot end without a frame
+            tried = _first_packets(stream)
+            if container == "avi" and stream.type == "audio" and _miscounts(stream, copy, tried):
+                return False
+            for packet in tried:
+                packet.stream = copy
+                output.mux(packet)
     except (av.FFmpegError, ValueError):
         return False
     with contextlib.suppress(av.FFmpegError):
-        output.close()  # MXF cannot end without a frame
-    return True
+        output.close()
+    if container not in _READ_BACK or not tried:
+        return True
+    memory.seek(0)
+    try:
+        with av.open(memory) as again:
+            found = [codec_of(s) for s in again.streams]
+            same = [codec_of(stream)]
+            return found == same or {*found, *same} == {"mp2", "mp3"}  # one name in MPEG-TS
+    except av.FFmpegError:
+        return False
+
+
+def _miscounts(stream: Any, copy: Any, packets: list[Any]) -> bool:
+    """Whether AVI's muxer would count the packets of a sound stream in a wrong unit: in another
+    than an AVI had, or one that is longer than a packet lasts (roundings aside)."""
+    if stream.container.format.name == "avi":
+        return bool(copy.time_base != stream.time_base)
+    rounding = min(stream.time_base / 2, Fraction(1, 2000))
+    lasting = [p.duration * p.time_base for p in packets if p.duration]
+    return bool(lasting) and min(lasting) + rounding < copy.time_base
+
+
+def _first_packets(stream: Any) -> list[Any]:
+    """A few packets of a stream; none where it has none among the first of the file."""
+    if stream.type == "attachment":
+        return []
+    found = []
+    with open_demuxer(stream.container.name) as source:
+        for packet in islice(source.demux(source.streams[stream.index]), _TRIED):
+            if packet.size and packet.dts is not None:
+                found.append(packet)
+    return found
 
 
 def _template(output: OutputContainer, stream: Any) -> Any:
@@ -136,8 +194,7 @@ def _template(output: OutputContainer, stream: Any) -> Any:
     source = stream.container
     if output.format.name != "avi" or source.format.name != "avi" or stream.type != "audio":
         return stream
-    memory = io.BytesIO()
-    memory.close = lambda: None  # type: ignore[method-assign]  # PyAV closes what it wrote
+    memory = MemoryFile()
     with contextlib.suppress(av.FFmpegError, ValueError), open_demuxer(source.name) as again:
         with av.open(memory, "w", format="matroska") as made:
             copy = made.add_stream_from_template(stream, opaque=True)
@@ -175,10 +232,48 @@ _ASS_HEADER = (
 )
 
 
+# What a decoder gives, and the PCM that holds it to the bit.
+_PCM = {"u8": "pcm_s16le", "s16": "pcm_s16le", "s32": "pcm_s32le", "flt": "pcm_f32le"}
+
+
+OPUS, _OPUS_RATE = "libopus", 48000
+
+
+def sound_for(stream: Any, container: str) -> str | None:
+    """The encoder for sound that a container does not take as it is: PCM that holds what it
+    decodes to, in WebM Opus; None where neither goes."""
+    context = stream.codec_context
+    if container in ("mxf", "mpegts", *_PICTURE_ONLY) or not context.sample_rate:
+        return None
+    if container == "webm":
+        return OPUS if context.layout.nb_channels <= 2 else None
+    encoder = _PCM.get(context.format.packed.name) if context.format is not None else None
+    with av.open(NullFile(), "w", format=container) as output:
+        return encoder if encoder in output.supported_codecs else None
+
+
+def add_sound(output: OutputContainer, stream: Any, encoder: str) -> Any:
+    """Add a sound stream that is decoded and encoded anew; see `sound_for`."""
+    context = stream.codec_context
+    rate = _OPUS_RATE if encoder == OPUS else context.sample_rate
+    sound: Any = output.add_stream(encoder, rate=rate, layout=context.layout.name)
+    sound.metadata.update(stream_metadata(stream, output.format.name))
+    sound.disposition = stream.disposition
+    return sound
+
+
+def _styles(stream: Any) -> bytes:
+    """The ASS header whose styles a subtitle's events name. FFmpeg makes text of a style it does
+    not find invisible."""
+    context = stream.codec_context
+    own = context.extradata if codec_of(stream) in ("ass", "ssa") else None
+    return bytes(context.subtitle_header or own or _ASS_HEADER)
+
+
 def add_text(output: OutputContainer, stream: Any, encoder: str) -> Any:
     """Add a text subtitle stream that is encoded anew."""
     text: Any = output.add_stream(encoder)
-    text.codec_context.subtitle_header = stream.codec_context.subtitle_header or _ASS_HEADER
+    text.codec_context.subtitle_header = _styles(stream)
     text.time_base = stream.time_base
     text.metadata.update(stream_metadata(stream, output.format.name))
     text.disposition = stream.disposition

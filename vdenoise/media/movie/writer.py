@@ -100,6 +100,8 @@ class MovieWriter:
         return self._temporary
 
     def __enter__(self) -> Self:
+        if is_pipe(self.target) and sys.stdout is None:  # closed by who started us
+            raise OutputError("Standard output is closed.", "Name a file with -o.", number=35)
         if not is_pipe(self.target):
             check_movie(self.info, self.target, overwrite=self._overwrite)
             with writing(self.target):

@@ -1,0 +1,152 @@
+"""What QuickTime, MP4 and Matroska tell of a picture beside the codec, where FFmpeg says nothing.
+
+QuickTime's boxes are read from the sample entry of the picture's track (ISO/IEC 14496-12, 8.5.2);
+Matroska's from the Video element of its track entry (RFC 9559, 5.1.4.1.28).
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+ENTRY = 86  # bytes of a visual sample entry before its extension boxes, with the box header
+_LARGEST_HEADER = 1 << 28  # a larger "moov" is no header of a clip
+_TRACK_ENTRY, _NUMBER, _VIDEO = 0xAE, 0xD7, 0xE0
+_SEGMENT, _TRACKS, _CLUSTER = 0x18538067, 0x1654AE6B, 0x1F43B675
+_CROP = {0x54CC: "left", 0x54DD: "right", 0x54BB: "top", 0x54AA: "bottom"}
+
+
+def quicktime_boxes(path: Path, track: int) -> dict[bytes, bytes]:
+    """The extension boxes of a video track's first sample entry, by kind; empty where it has none.
+
+    Args:
+        path: a QuickTime or MP4 file.
+        track: the track's ID.
+    """
+    with path.open("rb") as file:
+        header = _moov(file)
+    for kind, body in _boxes(header):
+        if kind != b"trak":
+            continue
+        inside = dict(_boxes(body))
+        head = inside.get(b"tkhd", b"")
+        place = 20 if head[:1] == b"\1" else 12
+        if len(head) < place + 4 or int.from_bytes(head[place : place + 4], "big") != track:
+            continue
+        for name in (b"mdia", b"minf", b"stbl"):
+            inside = dict(_boxes(inside.get(name, b"")))
+        entries = inside.get(b"stsd", b"")[8:]
+        return dict(_boxes(entries[ENTRY : int.from_bytes(entries[:4], "big")]))
+    return {}
+
+
+def _moov(file: BinaryIO) -> bytes:
+    """The contents of the header, wherever it stands."""
+    while len(head := file.read(8)) == 8:
+        size, kind = struct.unpack(">I4s", head)
+        length = size - 8
+        if size == 1:
+            length = int.from_bytes(file.read(8), "big") - 16
+        if kind == b"moov" and 0 < length < _LARGEST_HEADER:
+            return file.read(length)
+        if size == 0 or length < 0:
+            break
+        file.seek(length, 1)
+    return b""
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(kind, contents) of the boxes that stand one after the other."""
+    at = 0
+    while at + 8 <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        begin = at + 8
+        if size == 1:
+            size = int.from_bytes(data[begin : begin + 8], "big")
+            begin += 8
+        if size == 0:
+            size = len(data) - at
+        if size < begin - at or at + size > len(data):
+            return
+        yield kind, data[begin : at + size]
+        at += size
+
+
+def clean_aperture(boxes: dict[bytes, bytes]) -> str:
+    """``60x44`` of a "clap" box; empty where there is none."""
+    box = boxes.get(b"clap", b"")
+    if len(box) < 32:
+        return ""
+    parts = struct.unpack(">8i", box[:32])
+    width, height = (parts[n] / (parts[n + 1] or 1) for n in (0, 2))
+    return f"{width:g}x{height:g}"
+
+
+def gamma(boxes: dict[bytes, bytes]) -> str:
+    """``2.2`` of QuickTime's "gama" box; empty where there is none."""
+    box = boxes.get(b"gama", b"")
+    return f"{int.from_bytes(box[:4], 'big') / 65536:.4g}" if len(box) >= 4 else ""
+
+
+def matroska_crop(path: Path, track: int) -> str:
+    """``left 2, top 2`` of a Matroska track's cropping; empty where there is none."""
+    with path.open("rb") as file:
+        tracks = _tracks(file)
+    for kind, body in _elements(tracks):
+        inside = dict(_elements(body))
+        if kind == _TRACK_ENTRY and int.from_bytes(inside.get(_NUMBER, b""), "big") == track:
+            video = dict(_elements(inside.get(_VIDEO, b"")))
+            cut = {word: int.from_bytes(video.get(n, b""), "big") for n, word in _CROP.items()}
+            return ", ".join(f"{word} {count}" for word, count in cut.items() if count)
+    return ""
+
+
+def _tracks(file: BinaryIO) -> bytes:
+    """The contents of the Tracks element, which stands before the first cluster."""
+    while (found := element(file)) is not None:
+        kind, size = found
+        if kind == _SEGMENT:
+            continue
+        if kind == _CLUSTER or size is None:
+            break
+        if kind == _TRACKS:
+            return file.read(size)
+        file.seek(size, 1)
+    return b""
+
+
+def element(file: BinaryIO) -> tuple[int, int | None] | None:
+    """(ID, bytes of its contents or None where they are not known) of the EBML element that begins
+    here; None at the end and where there is none."""
+    kind = _number(file, keep=True)
+    size = _number(file, keep=False)
+    if not kind or size is None:
+        return None
+    return kind, None if size < 0 else size
+
+
+def _number(file: BinaryIO, *, keep: bool) -> int | None:
+    """A number of variable length; -1 for "unknown". ``keep``: with its length bits, as an ID."""
+    first = file.read(1)
+    if not first or not first[0]:
+        return None
+    length = 9 - first[0].bit_length()
+    rest = file.read(length - 1)
+    if len(rest) < length - 1:
+        return None
+    value = int.from_bytes(first + rest, "big")
+    if keep:
+        return value
+    value &= (1 << 7 * length) - 1
+    return -1 if value == (1 << 7 * length) - 1 else value
+
+
+def _elements(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """(ID, contents) of the EBML elements that stand one after the other."""
+    file = io.BytesIO(data)
+    while (found := element(file)) is not None:
+        kind, size = found
+        yield kind, file.read(len(data) if size is None else size)

@@ -1,0 +1,75 @@
+"""The ledger's items that a clip holds, gathered before the start: from its first frames, from its
+container, and from one pass over its packets."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from vdenoise.media.inputs import local
+from vdenoise.media.movie.boxes import clean_aperture, gamma, matroska_crop, quicktime_boxes
+from vdenoise.media.movie.first_frames import Peek, look_at
+from vdenoise.media.movie.index import FrameIndex, scanned
+from vdenoise.media.movie.ledger import side_boxes, told_by_frames
+
+_MOST_TURNS = 16  # headers that are looked at; a clip with more changes than that is known by then
+
+
+def held(
+    container: InputContainer, stream: VideoStream, path: Path, index: FrameIndex, peek: Peek
+) -> tuple[dict[str, str], dict[str, bytes], int | None]:
+    """The items, each with a few words on it; QuickTime boxes for what holds for all frames; and
+    how many frames have the first one's size and format, None for all."""
+    found = told_by_frames(peek.side_data)
+    boxes = side_boxes(peek.side_data)
+    kinds = container.format.name.split(",")
+    if "mov" in kinds:
+        told = quicktime_boxes(local(path), stream.id)
+        found |= {
+            item: words
+            for item, words in (
+                ("clean aperture", clean_aperture(told)),
+                ("gamma (QuickTime's gama)", gamma(told)),
+            )
+            if words
+        }
+        if "clean aperture" in found:
+            head = struct.pack(">I4s", 8 + len(told[b"clap"]), b"clap")
+            boxes["clean aperture"] = head + told[b"clap"]
+    elif "matroska" in kinds:
+        cut = matroska_crop(local(path), stream.id)
+        found |= {"cropping of Matroska": cut} if cut else {}
+    alike = None
+    packets = scanned(path)
+    if packets is not None:
+        if packets.captions:
+            found["closed captions (CEA-608/708)"] = ""
+        change, alike = _change(path, index, packets.turns[:_MOST_TURNS])
+        if change:
+            found["changes in mid-clip"] = change
+    if container.chapters():
+        found["chapters"] = ""
+    return found, boxes, alike
+
+
+def _change(path: Path, index: FrameIndex, turns: tuple[int, ...]) -> tuple[str, int | None]:
+    """What changes first, and where: ``frame 25 has the sample aspect ratio 4/3``; and the first
+    frame of another size or format."""
+    if not turns:
+        return "", None
+    first = look_at(path, index.pts[0])
+    numbers = {pts: number for number, pts in enumerate(index.pts)}
+    words = ""
+    for pts in sorted(turns):
+        now = look_at(path, pts)
+        if first is None or now is None or pts not in numbers:
+            continue
+        change = now.differs(first)
+        if change:
+            words = words or f"frame {numbers[pts]} has {change}"
+        if now.layout_differs(first):
+            return words, numbers[pts]
+    return words, None

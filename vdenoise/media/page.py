@@ -1,0 +1,69 @@
+"""Write ``docs/media.md`` from the ledger's table: ``python -m vdenoise.media.page``."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import av
+
+from vdenoise.media.movie.codecs import CODECS
+from vdenoise.media.movie.ledger import RULES, WRITTEN, Rule
+from vdenoise.media.movie.streams import NullFile
+
+INTRODUCTION = """\
+# What is kept
+
+<!-- Made by `python -m vdenoise.media.page`. Change the ledger's table, not this page. -->
+
+Every frame keeps its time and every sample what was not noise. What else a movie holds is listed
+before the start: what the output cannot tell is a named warning, and an error under `--strict`.
+Afterwards the output is read again and compared with its source, and only then gets its name.
+
+## Streams beside the picture
+
+Sound, subtitles, attachments, data and further pictures are copied packet by packet. The muxer of
+the output is asked for each, with its own parameters and first packets; what it does not take, or
+what nobody could read again from it, is named. Text subtitles for which a container has another
+format are rewritten in that. The check compares the contents of every packet, and when it is shown
+or heard beside the picture: to a tick of the containers, in AVI to half a frame of sound.
+
+## The picture
+
+"kept" means with every codec that the container takes; else the codecs are named, for some tell it
+themselves. Where the codec's own color tags say nothing, those of the container count.
+"""
+
+
+def media_page() -> str:
+    """The whole page, as Markdown."""
+    head = ("", *WRITTEN)
+    rows = [head, ("---",) * len(head)]
+    rows += [(rule.item, *(_cell(rule, name) for name in WRITTEN)) for rule in RULES.values()]
+    table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    notes = "".join(f"* {rule.item}: {rule.how}.\n" for rule in RULES.values() if rule.how)
+    return f"{INTRODUCTION}\n{table}\nHow, or why not:\n\n{notes}"
+
+
+def _cell(rule: Rule, container: str) -> str:
+    taken = [name for name in CODECS if _takes(container, CODECS[name].encoder)]
+    if container == "mpegts":  # its muxer takes anything, as data that nothing plays
+        taken = [name for name in taken if name in ("x264", "x265")]
+    kept = [name for name in taken if rule.keeps(container, name)]
+    return "kept" if kept == taken else ", ".join(kept) or "lost"
+
+
+@cache
+def _takes(container: str, encoder: str) -> bool:
+    with av.open(NullFile(), "w", format=container) as output:
+        return encoder in output.supported_codecs
+
+
+def main() -> None:
+    """Write it."""
+    root = Path(__file__).parents[2]
+    (root / "docs" / "media.md").write_text(media_page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
