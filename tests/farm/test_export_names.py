@@ -14,9 +14,12 @@ from pathlib import Path
 import pytest
 
 from vdenoise import cli
+from vdenoise.chain.presets import Preset
+from vdenoise.chain.resolve import Layer
 from vdenoise.cli.farm import ENGINES
 from vdenoise.errors import UsageError
 from vdenoise.farm.export import Export, files_of
+from vdenoise.farm.planfile import Request
 
 HOSTILE = (
     "with blanks  two",
@@ -276,3 +279,21 @@ def test_slurm_queues_again_what_was_stopped(
     wanted = {"exit 75": 75, "exit 3": 3, "exit 0": 0}.get(ends, 143)
     assert done.returncode == wanted
     assert (tmp_path / "requeued").exists() == requeued
+
+
+def test_a_plan_names_the_files_of_stages_so_that_all_nodes_find_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    values = {"net.model": "w.safetensors", "grain.file": "sub/../p.json", "output.luma": "50"}
+    asked = Request.of(
+        Preset("auto", "", {"net.model": "w.pth"}), [Layer("command line", values)], None
+    )
+    assert asked.preset_values == {"net.model": str(tmp_path / "w.pth")}
+    assert asked.layers[0][1] == {
+        "net.model": str(tmp_path / "w.safetensors"),
+        "grain.file": str(tmp_path / "p.json"),
+        "output.luma": "50",
+    }
+    asked = Request.of(Preset("auto", "", {"net.model": "M"}), [], None)
+    assert asked.preset_values == {"net.model": "M"}

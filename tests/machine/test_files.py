@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vdenoise.machine.files import leftovers, partial_path, replacing, write_text
+from vdenoise.machine.files import frozen, leftovers, partial_path, replacing, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -67,3 +67,14 @@ def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     assert pipe.is_fifo()
     with pytest.raises(IsADirectoryError):
         write_text(tmp_path, "a folder is none either")
+
+
+def test_a_frozen_path_is_found_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "a" / "b")
+    monkeypatch.chdir(tmp_path / "a")
+    assert frozen(Path("b/../../x.mov")) == tmp_path / "x.mov"
+    assert frozen(Path("../link/x.mov")) == tmp_path / "link" / "x.mov"  # a mount's name
+    assert frozen(tmp_path / "link" / ".." / "x.mov") == tmp_path / "a" / "x.mov"

@@ -12,6 +12,7 @@ from vdenoise.errors import UsageError
 from vdenoise.farm.planfile import Part, PlanFile, Request
 from vdenoise.farm.source import record
 from vdenoise.farm.split import segment_length, split
+from vdenoise.machine.files import frozen
 from vdenoise.media.inputs import is_pipe
 from vdenoise.media.movie.codecs import CODECS
 from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
@@ -71,7 +72,7 @@ def make_plan(
     return PlanFile(
         source=record(info, progress),
         parts=parts,
-        grain_table=None if plan.grain_table is None else str(plan.grain_table.absolute()),
+        grain_table=None if plan.grain_table is None else str(frozen(plan.grain_table)),
         frames=(plan.first, plan.last),
         chosen=plan.chosen,
         segments=tuple((a, b) for a, b in edges if any(a <= n <= b for n in plan.positions)),
@@ -101,7 +102,7 @@ def _part(plan: Plan, name: str, output: Path, encode: EncodeSettings) -> Part:
     return Part.model_validate(
         {
             "name": name,
-            "output": str(output.absolute()),
+            "output": str(frozen(output)),
             "encode": encode,
             "segment_encode": settings.model_copy(update={"notes": ()}),
             "join": join,

@@ -19,8 +19,10 @@ from vdenoise.engine.plan import Dither, Interlaced, ViewKind
 from vdenoise.errors import ConflictError
 from vdenoise.farm.record import Record, digest, read_record
 from vdenoise.farm.source import SourceRecord
+from vdenoise.machine.files import frozen
 from vdenoise.masks.spec import make as make_mask
 from vdenoise.media.movie.encoder import EncodeSettings
+from vdenoise.nets.models import SUFFIXES
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.settings.dials import DIAL_FIELDS, DIALS
 from vdenoise.stages import stage_class
@@ -112,6 +114,17 @@ class ChainRecord(Record):
         )
 
 
+def _anywhere(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with files that stages read named so that they are found from any folder."""
+    found = dict(values)
+    if found.get("grain.file"):
+        found["grain.file"] = str(frozen(Path(str(found["grain.file"]))))
+    model = Path(str(found.get("net.model", "")))
+    if model.suffix in SUFFIXES:
+        found["net.model"] = str(frozen(model))
+    return found
+
+
 class Request(Record):
     """What was asked for, kept until the measurement has its say (`chain.resolve`)."""
 
@@ -126,9 +139,9 @@ class Request(Record):
         """Record a request."""
         return cls(
             preset=preset.name,
-            preset_values=dict(preset.values),
+            preset_values=_anywhere(preset.values),
             preset_speed=preset.speed,
-            layers=tuple((layer.origin, dict(layer.values)) for layer in layers),
+            layers=tuple((layer.origin, _anywhere(layer.values)) for layer in layers),
             speed=speed,
         )
 

@@ -21,6 +21,7 @@ from typing import Self
 from vdenoise.engine.run import Progress
 from vdenoise.errors import ConflictError, UsageError
 from vdenoise.farm.record import Record
+from vdenoise.machine.files import frozen
 from vdenoise.media.images.reader import describe, with_checks
 from vdenoise.media.images.sequence import is_image, split
 from vdenoise.media.inputs import open_input
@@ -150,7 +151,7 @@ def record(info: ClipInfo, progress: Progress) -> SourceRecord:
     Raises:
         InputError: an image cannot be read.
     """
-    path = str(info.path.absolute())
+    path = str(frozen(info.path))
     if info.sequence is None:
         index = IndexRecord.of(scan(info.path))
         return SourceRecord(path=path, index=index, images=None, **fingerprint(info.path))

@@ -68,6 +68,17 @@ def write_text(target: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
+def frozen(path: Path) -> Path:
+    """A path as another process finds it: absolute and without ``..``, but with the links of its
+    mounts, which mean the same on other machines."""
+    plain = Path(os.path.normpath(path.absolute()))
+    try:
+        same = plain.parent.samefile(path.parent)
+    except OSError:
+        same = False
+    return plain if same else Path(os.path.realpath(path.parent)) / path.name
+
+
 def sync(path: Path) -> None:
     """Wait until a file or folder is on the disk."""
     handle = os.open(path, os.O_RDONLY)
