@@ -214,6 +214,8 @@ def test_what_changes_in_mid_clip_is_named(
                 output.mux(packet)
     info = probe(path)
     assert info.holds["changes in mid-clip"] == words
+    assert info.alike == (3 if "width" in change else None)
+    assert info.readable == (3 if "width" in change else 6)
     assert f"mp4 with x264 cannot keep the changes in mid-clip ({words})" in lost(
         info, "mp4", "x264"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -136,3 +137,23 @@ def test_everything_else_is_kept(clip: Clip, tmp_path: Path) -> None:
         assert [s.data for s in b.streams.attachments] == [s.data for s in a.streams.attachments]
         for key, value in clip.metadata.items():
             assert b.metadata[key] == value
+
+
+@pytest.mark.parametrize(
+    ("clip", "target"),
+    [
+        (Clip("rotated.mp4", rotation=7, frames=2), "out.mkv"),
+        (Clip("one.mp4", frames=1), "out.ts"),
+        (
+            Clip("t600.mov", rate=Fraction(30000, 1001), time_base=Fraction(1, 600)),
+            "out.ts",
+        ),
+    ],
+    ids=["rotation", "one frame", "600 ticks"],
+)
+def test_no_container_fails_after_the_render(clip: Clip, target: str, tmp_path: Path) -> None:
+    """An angle that is no quarter turn, and clips whose end MPEG-TS has no place for."""
+    source = write(clip, tmp_path)
+    out = pass_through(source, tmp_path / target)
+    assert out.frames == clip.frames
+    assert out.rotation == probe(source).rotation or not clip.rotation

@@ -246,7 +246,7 @@ class MovieWriter:
         return report
 
     def _verified(self, written: Path) -> Report:
-        hint = "Write it in another container or codec, and report this as a bug."
+        hint = "Write it in another container (.mkv, .mov) or with another --codec."
         try:
             report = verify(
                 self.info,
