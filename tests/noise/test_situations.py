@@ -56,11 +56,24 @@ def test_noise_is_read_where_it_can_be_told(name):
 
 @pytest.mark.parametrize("name", situations.SITUATIONS)
 def test_noisy_footage_is_never_called_clean(name):
-    if name in ("held for 2", "held for 3", "moving inset"):
-        pytest.skip("not yet")
     found, _ = measured(name)
     reasons = propose(found.profile, _info(given(name))).reasons
     assert not any("clean" in reason for reason in reasons)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_pictures_that_are_held_are_found_and_measured_once(count):
+    found, true = measured(f"held for {count}")
+    assert found.repeats == tuple(i for i in range(FRAMES) if i % count)
+    assert found.profile.shots[0].y.codes == pytest.approx(true, rel=0.1)
+    assert found.profile.shots[0].temporal_correlation == 0
+
+
+def test_a_pause_of_the_motion_is_no_repeat():
+    moving = clean(FRAMES)
+    paused = torch.cat([moving[:5], moving[4:5].expand(4, -1, -1, -1), moving[5:]])
+    noisy = working(situations.make("plain", paused, SIGMA, SEED).noisy)
+    assert analyze(noisy, cuts=()).repeats == ()
 
 
 def test_it_is_said_what_the_measurement_could_use():

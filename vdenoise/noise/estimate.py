@@ -28,7 +28,11 @@ BRIGHTER, ROUGHER = 1.12, 1.2  # times the level or the roughness at the last on
 SUSPECT = 0.2  # thumbnail mismatch after which the early frames are sampled again
 _REPEAT_SHARE = 0.2  # of the usual change between frames: less is a repeat ...
 _REPEAT_MOST = 0.5 / 255  # ... if it is also less than this
+_HELD = 0.35  # of what a new picture changes: less shows the one before again ...
+_LONGEST = 4  # ... for at most so many frames on end
+_SHORT = 6  # frames: fewer tell no cadence
 _CODE = 1 / 255
+_TINY = 1e-6
 _STRIDE = 4  # pixels between those that the change between frames is measured on
 
 
@@ -65,6 +69,7 @@ class Analyzer:
     _spare: int = field(default=0, init=False)  # samples left for light that changes
     _bars: dict[int, Bars | None] = field(default_factory=dict, init=False)
     _rough: dict[int, float] = field(default_factory=dict, init=False)
+    _fresh: dict[int, float] = field(default_factory=dict, init=False)
     _changes: dict[int, float] = field(default_factory=dict, init=False)
     _samples: list[Sample] = field(default_factory=list, init=False)
     _stills: list[Sample] = field(default_factory=list, init=False)
@@ -91,6 +96,7 @@ class Analyzer:
         else:
             assert index == self._previous[0] + 1, "frames arrive in order"
             self._changes[index] = _change(luma, self._previous[1])
+            self._fresh[index] = light(luma - self._previous[1])[1] / max(now[1], _TINY)
             fresh = index - self._since > EARLY[-1]  # a picture of noise alone always jumps
             appears = bars is not None and self._bars[index - 1] is None
             cut = self.cuts is not None and index in self.cuts
@@ -159,11 +165,26 @@ class Analyzer:
         self._samples.append(sample(index, luma, chroma, before, chroma_before, bars))
 
     def _repeats(self, first: int, last: int) -> list[int]:
-        """Frames of a shot that hardly differ from the one before, against the shot's usual."""
+        """Frames of a shot that hardly differ from the one before, against the shot's usual.
+
+        Those of a picture that is held differ by a trace of fresh noise or an encoder's residue:
+        by little against the frames that bring a new one, of the picture and of its noise. A pause
+        of the motion is none, its noise is as fresh as ever; nor is all that holds for long.
+        """
         changes = {i: self._changes[i] for i in range(first + 1, last + 1)}
         moving = [c for c in changes.values() if c > 0]
         limit = min(_REPEAT_SHARE * median(moving), _REPEAT_MOST) if moving else 0.0
-        return [i for i, c in changes.items() if c <= limit]
+        again = {i for i, c in changes.items() if c <= limit}
+        if len(changes) >= _SHORT:
+            usual, new = (
+                _HELD * sorted(values)[int(0.9 * (len(values) - 1))]
+                for values in (list(changes.values()), [self._fresh[i] for i in changes])
+            )
+            held = {i for i, c in changes.items() if c <= usual and self._fresh[i] <= new}
+            runs = "".join("h" if i in held else " " for i in changes).split()
+            if runs and max(map(len, runs)) <= _LONGEST:
+                again |= held
+        return sorted(again)
 
 
 def measure_region(
