@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import threading
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -198,3 +200,15 @@ def test_a_file_that_changes_is_scanned_again(tmp_path: Path) -> None:
 )
 def test_timecode_goes_on(start: str, frames: int, rate: Fraction, wanted: str) -> None:
     assert advanced_timecode(start, frames, rate) == wanted
+
+
+def test_what_a_shell_makes_of_a_command_is_read(tmp_path: Path) -> None:
+    """``<(cat clip)`` is a pipe with a name: it is kept, because a clip is read more than once."""
+    source = write(Clip("plain.mkv", options={"preset": "ultrafast"}), tmp_path)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    feed = threading.Thread(target=lambda: pipe.write_bytes(source.read_bytes()))
+    feed.start()
+    frames = read(pipe)
+    feed.join()
+    assert len(frames) == len(read(source))

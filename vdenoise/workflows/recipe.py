@@ -165,7 +165,7 @@ def make_recipe(
         files: `hashes` of the files that decide a result beside the clip, from before the work.
     """
     source = {"path": str(plan.info.path)}
-    if not is_pipe(plan.info.path):
+    if not (is_pipe(plan.info.path) or plan.info.path.is_fifo()):
         source |= content(plan.info.path, plan.info.sequence)
     return {
         "kind": KIND,
