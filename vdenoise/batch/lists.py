@@ -31,7 +31,7 @@ def tables(
         UsageError: it is no such list.
     """
     try:
-        data = tomllib.loads(file.read_text(encoding="utf-8"))
+        data = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{file} cannot be read: {error}.", "Correct it.", number=91) from error
     listed, defaults = data.pop("job", []), data.pop("defaults", {})

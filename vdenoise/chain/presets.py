@@ -90,7 +90,7 @@ def _read(name: str, children: tuple[str, ...]) -> Preset:
             number=10,
         )
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(
             f"Cannot read the preset {path}: {error.strerror}.",

@@ -6,6 +6,7 @@ Torch, av and pydantic are imported inside commands only, so that ``--help`` ans
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -91,6 +92,7 @@ for command in (
 
 def main() -> NoReturn:
     """Entry point: runs the command and exits with its status."""
+    process.fill_closed_streams()
     process.end_with_parent()
     process.prepare()
     code = status(sys.argv[1:])
@@ -115,7 +117,7 @@ def status(args: Sequence[str]) -> int:
         return _status(args)
     except BrokenPipeError:
         # Whoever read our output has gone: nothing more can be said, and none of it is an error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 0
     except VdenoiseError as problem:
         code = problem.status if isinstance(problem, Interrupted) else problem.exit_code
@@ -134,6 +136,17 @@ def status(args: Sequence[str]) -> int:
         ui.error(short, short.exit_code)
         return short.exit_code
     except OSError as problem:
+        if problem.errno in _FULL and problem.filename is None:
+            from vdenoise.errors import OutputError
+
+            _discard_output()
+            full = OutputError(
+                "Standard output cannot be written: the disk is full.",
+                "Free some room where it goes to, and run the same command again.",
+                number=5,
+            )
+            ui.error(full, full.exit_code)
+            return full.exit_code
         if problem.errno not in TRANSIENT:
             ui.bug(problem)
             return 1
@@ -149,6 +162,11 @@ def status(args: Sequence[str]) -> int:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _discard_output() -> None:
+    """Send what is still to be written to standard output nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _misused(problem: click.ClickException) -> UsageError:
@@ -167,10 +185,12 @@ def _misused(problem: click.ClickException) -> UsageError:
 def _status(args: Sequence[str]) -> int:
     # Without standalone mode click returns the code of `ctx.exit()`, such as --help's 0.
     code = cli.main(args=list(args), prog_name="vdenoise", standalone_mode=False)
+    sys.stdout.flush()  # while it can still be said that this fails
     return code if isinstance(code, int) else 0
 
 
 _ONE_CLIP = (" run", " analyze", " plan", " build")  # commands that take one
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SIGNALLED = 128  # exit statuses above it are those of signals
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

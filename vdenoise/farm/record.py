@@ -37,7 +37,7 @@ def read_record(cls: type[Saved], path: Path, what: str, hint: str) -> Saved:
         ConflictError: it is of another schema.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
         _check_schema(cls, found, path, what, hint)
         return cls.model_validate(found)
     except OSError as error:

@@ -27,6 +27,29 @@ def granted_threads() -> int | None:
     return None
 
 
+_closed: set[int] = set()  # of 0, 1 and 2: those that whoever started us had closed
+
+
+def fill_closed_streams() -> None:
+    """Put nothing in the place of standard streams that are closed.
+
+    Else the next file that is opened would get their number, and messages would go into it.
+    """
+    _closed.clear()
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        _closed.add(number)
+    os.close(number)
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+
+
+def is_closed(stream: int) -> bool:
+    """Whether standard input (0), output (1) or error (2) was closed from the beginning."""
+    return stream in _closed
+
+
 PARENT_VARIABLE = "VDENOISE_PARENT"  # process id of a batch: its jobs end with it
 _SET_DEATH_SIGNAL = 1  # Linux, prctl.h
 

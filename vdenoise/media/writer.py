@@ -8,6 +8,8 @@ from typing import Protocol, Self
 
 from torch import Tensor
 
+from vdenoise.errors import OutputError
+from vdenoise.machine.process import is_closed
 from vdenoise.media.av1.grain import GrainBits
 from vdenoise.media.images.sequence import is_image, target_of
 from vdenoise.media.images.writer import ImageWriter, check_images
@@ -38,6 +40,10 @@ def check_target(
         OutputError: it exists, is a folder, or its folder is missing or not writable.
     """
     if is_pipe(target):
+        if is_closed(1):
+            raise OutputError(
+                "Standard output is closed.", "Send it somewhere, or name a file.", number=14
+            )
         return
     if is_image(target):
         if positions is None:

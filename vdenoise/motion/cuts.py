@@ -117,7 +117,7 @@ def read_cuts(path: Path) -> tuple[int, ...]:
         UsageError: the file is missing or a line is no frame number.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
             f"Cannot read the list of cuts {path}: {error}.",

@@ -8,13 +8,14 @@ orthonormal type-II DCT coefficients on 16x16 blocks, normalised to mean 1: whit
 from __future__ import annotations
 
 import json
+import math
 from bisect import bisect_left
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from torch import Tensor
 from torch.nn import functional
 
@@ -58,6 +59,17 @@ class PlaneNoise(BaseModel):
     spectrum: tuple[tuple[float, ...], ...] = Field(
         description="16x16 mean-square DCT coefficients, mean 1."
     )
+
+    @field_validator("spectrum")
+    @classmethod
+    def _is_a_spectrum(cls, value: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
+        if [len(row) for row in value] != [SPECTRUM] * SPECTRUM:
+            raise ValueError(f"it is to have {SPECTRUM} rows of {SPECTRUM} numbers")
+        powers = [power for row in value for power in row]
+        mean = sum(powers) / len(powers)
+        if not all(0 <= power < math.inf for power in powers) or not 0.5 < mean < 2:
+            raise ValueError("its numbers are to be 0 or more, and 1 on average")
+        return value
 
     @property
     def codes(self) -> float:
@@ -147,6 +159,20 @@ class NoiseProfile(BaseModel):
     source: str = ""
     shots: tuple[ShotNoise, ...] = Field(min_length=1)
 
+    @model_validator(mode="after")
+    def _shots_follow_each_other(self) -> Self:
+        end = -1
+        for number, shot in enumerate(self.shots):
+            if not end < shot.first <= shot.last:
+                raise ValueError(
+                    f"shot {number} goes from {shot.first} to {shot.last}, behind {end}: shots are "
+                    "to follow each other"
+                )
+            end = shot.last
+        if any((shot.cb is None) != (shot.cr is None) for shot in self.shots):
+            raise ValueError("a shot has one of cb and cr, and is to have both or none")
+        return self
+
     def at(self, index: int) -> ShotNoise:
         """Noise of the shot that frame ``index`` lies in (the last shot beyond the end)."""
         for shot in self.shots:
@@ -173,7 +199,7 @@ class NoiseProfile(BaseModel):
             UsageError: the file is missing or is no noise profile.
         """
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = json.loads(path.read_text(encoding="utf-8-sig"))
             return cls.model_validate(data)
         except OSError as error:
             raise UsageError(
@@ -229,7 +255,7 @@ class NoiseTable:
 def is_profile(path: Path) -> bool:
     """Whether a file is a noise profile, by what it says of itself."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return False
     return (

@@ -173,7 +173,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         UsageError: it is missing or no TOML.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         found: dict[str, Any] = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
         return found
     except OSError as error:
