@@ -22,14 +22,14 @@ from vdenoise.batch.journal import Journal, tidy
 from vdenoise.batch.lists import OUTPUTS
 from vdenoise.batch.outcome import REPORT, Wanted, state_of
 from vdenoise.batch.watch import Looks
-from vdenoise.cli import decides
+from vdenoise.cli.batch import wanted_of
 from vdenoise.cli.chain import CHAIN_OPTIONS, chain_from
-from vdenoise.cli.decides import wanted_of
 from vdenoise.cli.run import run
 from vdenoise.errors import ConflictError, InputError, UsageError
 from vdenoise.nets.models import find
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.ui import Reporter
+from vdenoise.workflows import decides
 from vdenoise.workflows.contents import content, fingerprint, is_same
 
 FAST = ("--speed", "veryfast", "--temporal-radius", "1", "--spatial", "gaussian")
@@ -334,7 +334,7 @@ def made(tmp_path: Path) -> Job:
 
 def wanted(job: Job) -> Wanted:
     ctx = run.make_context("run", list(job.arguments()))
-    return wanted_of(ctx, chain_from(ctx))
+    return wanted_of(ctx)
 
 
 def state(job: Job, *, ours: bool = False, overwrite: bool = False) -> str:

@@ -117,7 +117,13 @@ def test_the_command_line_loads_nothing_heavy() -> None:
     light |= {f"vdenoise.{name}" for name in ("errors", "settings", "machine", "chain", "stages")}
     light |= {
         f"vdenoise.{name}"
-        for name in ("chain.presets", "chain.resolve", "chain.option_values", "settings.dials")
+        for name in (
+            "chain.presets",
+            "chain.request",
+            "chain.resolve",
+            "chain.option_values",
+            "settings.dials",
+        )
     }
     light |= {"vdenoise.settings.text", "vdenoise.machine.claims"}
     for path in (ROOT / "cli").glob("*.py"):

@@ -19,6 +19,7 @@ import torch
 
 from tests.helpers.clips import Clip, write
 from vdenoise.chain.presets import load
+from vdenoise.chain.request import ChainRequest
 from vdenoise.chain.resolve import Layer
 from vdenoise.engine import run
 from vdenoise.engine.plan import Plan, make
@@ -134,7 +135,7 @@ def planned(
     source: Path, target: Path, codec: str, crf: int | None = None, layers: list[Layer] = LAYERS
 ) -> Plan:
     info = probe(source)
-    chain = Request.of(load("auto"), layers, "veryfast").chain()
+    chain = ChainRequest(load("auto"), tuple(layers), "veryfast").chain()
     return make(info, chain, target, choose(info, target, codec=codec, crf=crf), device="cpu")
 
 
@@ -145,7 +146,7 @@ def job_for(
     layers: list[Layer] = LAYERS,
 ) -> Job:
     plan = planned(case.source(folder), folder / case.target, case.codec, case.crf, layers)
-    request = Request.of(load("auto"), layers, "veryfast")
+    request = Request.of(ChainRequest(load("auto"), tuple(layers), "veryfast"))
     file = make_plan(plan, request, profile=None, cuts=(CUT,), segment_frames=7, progress=Quiet())
     file = file.model_copy(update={"analysis": measure(file, plan.info, Quiet(), None)})
     return saved(file, folder / "plan.json", segments)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -28,12 +29,12 @@ from vdenoise.nets.base import Network
 from vdenoise.nets.models import find
 from vdenoise.picture.color import lift
 from vdenoise.picture.noise import NoiseProfile
-from vdenoise.stages.base import Stage
 from vdenoise.training.adapting import adapt as adapting
 from vdenoise.training.adapting.noise_bank import SIDE, collect
 from vdenoise.training.adapting.views import read
 from vdenoise.training.checkpoint import save_weights
 from vdenoise.training.material.degrade import true_noise
+from vdenoise.workflows.reading import Reading
 
 WIDTH, HEIGHT, FRAMES = 160, 128, 12
 SIGMA = 10 / 255
@@ -84,9 +85,10 @@ class Silent:
         pass
 
 
-def stages() -> tuple[Stage, ...]:
+def adapt(clip: Path, net: Network, profile: NoiseProfile, **how: Any) -> adapting.Adapted:
     layer = Layer("test", {"temporal.radius": 1})
-    return resolve(load("auto"), [layer], speed="veryfast").stages
+    chain = resolve(load("auto"), [layer], speed="veryfast")
+    return adapting.adapt(probe(clip), Reading(clip), chain, net, profile, (), Silent(), **how)
 
 
 def test_noise_is_drawn_anew_as_it_was() -> None:
@@ -140,7 +142,7 @@ def test_linear_images_are_learned_from_behind_the_curve_they_are_measured_behin
         images.write(tmp_path / f"plate.{n:04}.exr", samples, "float")
     info = probe(tmp_path / "plate.####.exr")
     assert info.curve is not None
-    luma, chroma = read(info, 0, 2, np.random.default_rng(0))
+    luma, chroma = read(info, Reading(info.path), 0, 2, np.random.default_rng(0))
     with Reader(info) as reader:
         for n, frame in enumerate(reader):
             wanted = lift(frame, info)
@@ -155,7 +157,7 @@ def test_a_careless_network_learns_from_unseen_neighbors(
     profile = NoiseProfile.white(8 / 255, 5 / 255, 5 / 255)
     base = careless()
     before = {name: weight.clone() for name, weight in base.state_dict().items()}
-    found = adapting.adapt(probe(clip), stages(), base, profile, (), Silent(), steps=40, rate=3e-3)
+    found = adapt(clip, base, profile, steps=40, rate=3e-3)
     assert found.check.neighbor > 3 * found.check.neighbor_error
     assert 0 < found.share < 0.1
     after = found.net.state_dict()
@@ -167,17 +169,15 @@ def test_a_careless_network_learns_from_unseen_neighbors(
 def test_what_made_nothing_better_is_refused(clip: Path) -> None:
     profile = NoiseProfile.white(8 / 255, 5 / 255, 5 / 255)
     with pytest.raises(VerifyError, match="nothing better"):
-        adapting.adapt(
-            probe(clip), stages(), careless(), profile, (), Silent(), steps=1, rate=1e-30
-        )
+        adapt(clip, careless(), profile, steps=1, rate=1e-30)
     found = profile.model_copy(
         update={"shots": (profile.shots[0].model_copy(update={"temporal_correlation": 0.6}),)}
     )
     with pytest.raises(VerifyError, match="nothing better"):
-        adapting.adapt(probe(clip), stages(), careless(), found, (), Silent(), steps=1, rate=1e-30)
+        adapt(clip, careless(), found, steps=1, rate=1e-30)
     with pytest.raises(UsageError, match="hardly any noise"):
         quiet = NoiseProfile.white(0.1 / 255, 0.1 / 255, 0.1 / 255)
-        adapting.adapt(probe(clip), stages(), careless(), quiet, (), Silent())
+        adapt(clip, careless(), quiet)
 
 
 def test_the_command_writes_weights_that_run(

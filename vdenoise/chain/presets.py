@@ -187,8 +187,10 @@ def _parsed(path: Path, data: dict[str, Any]) -> Preset:
         raise _malformed(path, "why is a text, and gauge a table of tables")
     if speed not in SPEEDS:
         raise _malformed(path, f"speed = {speed!r}, want one of {', '.join(SPEEDS)}")
+    # A file of one's own that is called as a shipped preset is not that preset.
+    own = path.parent != preset_files.shipped_folder() and path.stem in preset_files.shipped()
     return Preset(
-        name=path.stem,
+        name=path.name if own else path.stem,
         about=about,
         values=_values(path, data),
         speed=speed,

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from vdenoise.cli.chain import chain_from, chain_options
+from vdenoise.cli.chain import chain_options, chain_request
 from vdenoise.cli.clip import reading_options
 from vdenoise.cli.files import READS, WRITES, FileCommand, claims_of
 from vdenoise.cli.options import as_style, progress_option, set_threads
-
-if TYPE_CHECKING:
-    from vdenoise.picture.frame import ClipInfo
-    from vdenoise.ui import Reporter
+from vdenoise.cli.request import knowledge_from, reading_from
 
 
 @click.command(cls=FileCommand)
@@ -37,18 +34,17 @@ def adapt(ctx: click.Context, /, **options: Any) -> None:
     import torch
 
     from vdenoise import ui
-    from vdenoise.engine.plan import check_interlaced
     from vdenoise.errors import UsageError
     from vdenoise.machine.devices import fast_bfloat16
-    from vdenoise.media.probe import probe
     from vdenoise.media.writer import check_target
     from vdenoise.nets import models
     from vdenoise.training.adapting import adapt as adapting
     from vdenoise.training.card import save_adapted
+    from vdenoise.workflows.prepare import measure_clip
 
     output = options["output"]
-    chain = chain_from(ctx)
-    networks = [n for n, stage in enumerate(chain.stages) if stage.slot == "net"]
+    asked = chain_request(ctx)
+    networks = [stage for stage in asked.chain().stages if stage.slot == "net"]
     if not networks or output.suffix != ".safetensors":
         raise UsageError(
             "There is no network to adapt." if not networks else f"{output} is no weights file.",
@@ -57,26 +53,30 @@ def adapt(ctx: click.Context, /, **options: Any) -> None:
         )
     card = output.with_suffix(".json")
     claims_of(ctx).write(card, "its card", overwrite=options["overwrite"])
-    set_threads(options["threads"])
-    info = probe(options["input"])
-    check_target(info, output, overwrite=options["overwrite"])
-    check_interlaced(info, options["interlaced"])
-    model = models.find(chain.stages[networks[0]].model_dump()["model"])
-    net = models.load(model.name, torch.device("cpu"), torch.float32)
+    reading = reading_from(ctx, set_threads(options["threads"]))
     with ui.Reporter(as_style(options["progress"])) as reporter:
-        profile, cuts = _measured(info, options, reporter)
+        info = reading.probe(reporter.read)
+        check_target(info, output, overwrite=options["overwrite"])
+        model = models.find(networks[0].model_dump()["model"])
+        net = models.load(model.name, torch.device("cpu"), torch.float32)
+        found = measure_clip(
+            info, reading, asked, reporter, profile=knowledge_from(ctx).noise(info)
+        )
+        for text in found.notes:
+            reporter.note(text)
         adapted = adapting.adapt(
             info,
-            chain.stages[: networks[0]],
+            reading,
+            found.chain,
             net,
-            profile,
-            cuts,
+            found.profile,
+            found.cuts,
             reporter,
             steps=options["steps"],
             seed=options["seed"],
             precision=torch.bfloat16 if fast_bfloat16() else torch.float32,
         )
-        save_adapted(adapted, model, chain.parameters(), info, output)
+        save_adapted(adapted, model, found.chain.parameters(), info, output)
         reporter.finish(
             f"{output}: {adapted.check.text}; {adapted.seconds:.0f} s",
             output=str(output),
@@ -84,18 +84,3 @@ def adapt(ctx: click.Context, /, **options: Any) -> None:
             neighbor=round(adapted.check.neighbor, 3),
             seconds=round(adapted.seconds, 1),
         )
-
-
-def _measured(info: ClipInfo, options: dict[str, Any], reporter: Reporter) -> Any:
-    """Noise and cuts of the clip."""
-    from vdenoise.picture.noise import NoiseProfile
-    from vdenoise.workflows import measure
-
-    found = measure.measure(
-        info, reporter, threads=options["threads"], on_bad_frame=options["on_bad_frame"]
-    )
-    if options["profile"] is None:
-        return found.profile, found.cuts
-    profile = NoiseProfile.load(options["profile"])
-    measure.check_profile(profile, info)
-    return profile, found.cuts

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vdenoise.cli.clip import probed, reading_options
+from vdenoise.cli.clip import reading_options
 from vdenoise.cli.files import READS, FileCommand
 from vdenoise.cli.options import progress_option, set_threads
+from vdenoise.cli.request import reading_from
 
 if TYPE_CHECKING:
     from vdenoise.picture.frame import ClipInfo
@@ -20,35 +20,19 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
 @reading_options
 @progress_option
-def analyze(
-    input: Path,
-    as_json: bool,
-    threads: int | None,
-    on_bad_frame: Any,
-    on_missing: Any,
-    fps: float | None,
-    interlaced: Any,
-    progress: Any,
-) -> None:
+@click.pass_context
+def analyze(ctx: click.Context, /, **options: Any) -> None:
     """Measure the noise of INPUT and propose a preset. Changes nothing."""
     from vdenoise import ui
-    from vdenoise.engine.plan import check_interlaced
     from vdenoise.workflows import measure as measuring
 
-    set_threads(threads)
-    with ui.Reporter(progress) as reporter:
-        info = probed(input, on_missing, fps, reporter)
-        check_interlaced(info, interlaced)
-        found = measuring.measure(
-            info,
-            reporter,
-            threads=threads,
-            on_bad_frame=on_bad_frame,
-            deinterlace=interlaced == "deinterlace",
-        )
+    reading = reading_from(ctx, set_threads(options["threads"]))
+    with ui.Reporter(options["progress"]) as reporter:
+        info = reading.probe(reporter.read)
+        found = measuring.measure(info, reading, reporter)
     proposal = measuring.propose(found.profile, info)
     summary = measuring.overall(found.profile, info.frames or 1)
-    if as_json:
+    if options["as_json"]:
         ui.result_json(
             {
                 "input": str(info.path),

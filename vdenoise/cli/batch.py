@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vdenoise.cli.batch_report import check, end, ended, note, show, tell
-from vdenoise.cli.chain import CHAIN_OPTIONS, chain_from, chain_options
+from vdenoise.cli.chain import CHAIN_OPTIONS, chain_options
 from vdenoise.cli.clip import clip_options, reading_options
-from vdenoise.cli.decides import wanted_of
 from vdenoise.cli.files import FOLDER, FileCommand, claim_typed, claims_of, share_claims
 from vdenoise.cli.option_text import retyped
 from vdenoise.cli.options import option, progress_option
+from vdenoise.cli.request import clip_request
 from vdenoise.cli.run import run
 from vdenoise.errors import FileClash, InputError, Interrupted, UsageError
 from vdenoise.settings.text import counted
@@ -211,6 +211,27 @@ def _looks(settle: float | None) -> tuple[int, int]:
     return movie, images
 
 
+def wanted_of(ctx: click.Context) -> Wanted:
+    """What a run with this command line would make.
+
+    Raises:
+        InputError: a file it reads cannot be read.
+    """
+    from vdenoise import __version__
+    from vdenoise.batch.outcome import Wanted
+    from vdenoise.workflows.contents import hashes
+    from vdenoise.workflows.decides import deciding_files, deciding_options, written_beside
+
+    request = clip_request(ctx, None)
+    return Wanted(
+        version=__version__,
+        asked=request.chain.chain().parameters(),
+        options=deciding_options(request),
+        files=hashes(deciding_files(request)),
+        beside=written_beside(request),
+    )
+
+
 def _wanted(job: Job, typed: Sequence[str], claims: Claims) -> Wanted:
     """What a job is to make. The files it reads and writes are claimed.
 
@@ -223,7 +244,7 @@ def _wanted(job: Job, typed: Sequence[str], claims: Claims) -> Wanted:
         ctx = run.make_context("run", list(job.arguments()))
         share_claims(ctx, claims)
         claim_typed(ctx, claims, overwrite=True, of=f" of {job.name}")
-        return wanted_of(ctx, chain_from(ctx))
+        return wanted_of(ctx)
     except FileClash:
         raise
     except click.UsageError as error:

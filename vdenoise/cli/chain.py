@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,8 @@ from click.core import ParameterSource
 
 from vdenoise.chain.option_values import parse_assignments, parse_grain, parse_masks
 from vdenoise.chain.presets import load
-from vdenoise.chain.resolve import Chain, Layer, idle, resolve
+from vdenoise.chain.request import ChainRequest
+from vdenoise.chain.resolve import Chain, Layer, idle
 from vdenoise.cli.files import claim_clip, claims_of
 from vdenoise.cli.options import Command, option
 from vdenoise.errors import UsageError
@@ -183,19 +183,17 @@ def preset_name(ctx: click.Context) -> str:
     return str(name if gauge is None else f"{name}+{gauge}")
 
 
-def chain_from(ctx: click.Context, measured: Mapping[str, str] | None = None) -> Chain:
-    """Resolve preset, measurement, speed, environment and command line.
+def chain_request(ctx: click.Context) -> ChainRequest:
+    """Preset, speed, environment and command line.
 
     What it reads is claimed.
 
     Raises:
         UsageError: a name or value is not accepted, or a file it reads is to be written.
     """
-    layers = [Layer("measurement", measured)] if measured else []
-    layers += layers_from(ctx)
     preset = load(preset_name(ctx))
-    chain = resolve(preset, layers, speed=ctx.params["speed"])
-    for role, files in ({"the preset": preset.files} | chain.files).items():
+    asked = ChainRequest(preset, tuple(layers_from(ctx)), ctx.params["speed"])
+    for role, files in ({"the preset": preset.files} | asked.chain().files).items():
         for file in files:
             claim_clip(claims_of(ctx), file, role)
-    return chain
+    return asked

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from vdenoise.cli.files import READS, WRITES, Reads, Writes
 from vdenoise.cli.options import Command, option
-
-if TYPE_CHECKING:
-    from vdenoise.picture.frame import ClipInfo
-    from vdenoise.ui import Reporter
 
 
 def reading_options(command: Command) -> Command:
@@ -192,18 +187,3 @@ class Numbers(click.ParamType[tuple[float, ...]]):
         if not numbers or not all(0 <= number <= 255 for number in numbers):
             self.fail(f"{value!r} is not of the form {self.name}, from 0 to 255.", param, ctx)
         return numbers
-
-
-def probed(path: Path, on_missing: Any, fps: float | None, reporter: Reporter) -> ClipInfo:
-    """The clip that was named, read as the options say."""
-    from fractions import Fraction
-
-    from vdenoise.media.movie.index import COMMON_RATES
-    from vdenoise.media.probe import probe
-
-    if fps is None:
-        return probe(path, on_missing=on_missing, heard=reporter.read)
-    rate = Fraction(fps).limit_denominator(1001)
-    near = min(COMMON_RATES, key=lambda common: abs(common - rate))  # 23.976 is 24000/1001
-    close = abs(near - rate) < Fraction(1, 1000)
-    return probe(path, on_missing=on_missing, rate=near if close else rate)

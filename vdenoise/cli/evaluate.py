@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vdenoise.cli.chain import chain_from, chain_options
+from vdenoise.chain.resolve import Layer
+from vdenoise.cli.chain import chain_options, chain_request
 from vdenoise.cli.clip import Numbers
 from vdenoise.cli.files import READS, WRITES, FileCommand, claims_of
 from vdenoise.cli.options import set_threads
 from vdenoise.errors import UsageError
 
 if TYPE_CHECKING:
-    from vdenoise.chain.resolve import Chain
     from vdenoise.evaluation.measure import Competitor, Row
 
 
@@ -151,12 +149,14 @@ def _competitors(ctx: click.Context, against: tuple[str, ...]) -> list[Competito
     """The chain of the command line and those it is compared with."""
     from vdenoise.evaluation.measure import Competitor
 
-    found = [Competitor("chain", _chain(ctx))]
+    asked = chain_request(ctx)
+    found = [Competitor("chain", asked.after)]
     for text in against:
         if text.startswith("-"):
-            found.append(Competitor(text, _chain(_parsed(text))))
-        else:
-            found.append(Competitor(text, partial(_with_model, ctx, text)))
+            found.append(Competitor(text, chain_request(_parsed(text)).after))
+        else:  # a model in the same chain, or in place of none
+            other = asked.with_layer(Layer("--against", {"net.model": text}))
+            found.append(Competitor(text, other.after))
     names = [competitor.name for competitor in found]
     if len(set(names)) < len(names):
         raise UsageError("--against names the same twice.", "Name each once.", number=86)
@@ -173,24 +173,6 @@ def _another(**_: Any) -> None:
 
 def _parsed(text: str) -> click.Context:
     return _another.make_context("--against", shlex.split(text))
-
-
-def _chain(ctx: click.Context) -> Callable[[Mapping[str, str]], Chain]:
-    """The chain of a command line; ``auto`` does what a measurement proposes."""
-    auto = ctx.params["preset"] == "auto"
-    return lambda proposed: chain_from(ctx, proposed if auto else {})
-
-
-def _with_model(ctx: click.Context, model: str, proposed: Mapping[str, str]) -> Chain:
-    """The same chain with another network, or with one where it has none."""
-    from dataclasses import replace
-
-    chain = chain_from(ctx, {**proposed, "net.model": model})
-    stages = (
-        stage.model_copy(update={"model": model}) if stage.slot == "net" else stage
-        for stage in chain.stages
-    )
-    return replace(chain, stages=tuple(stages))
 
 
 def _write(rows: list[Row], chains: dict[str, Any], options: dict[str, Any]) -> None:

@@ -31,12 +31,12 @@ def grain_to_match(ctx: click.Context, output: Path, reporter: Reporter) -> Iter
         yield
         return
     from vdenoise.media.inputs import is_pipe
-    from vdenoise.media.probe import probe
     from vdenoise.picture.noise import is_profile
-    from vdenoise.workflows import measure
+    from vdenoise.workflows.measure import measure
+    from vdenoise.workflows.reading import Reading
 
-    claims = claims_of(ctx)
-    claim_clip(claims, Path(name), "the clip of --grain")
+    claims, clip = claims_of(ctx), Reading(Path(name))
+    claim_clip(claims, clip.path, "the clip of --grain")
     with tempfile.TemporaryDirectory(prefix="vdenoise-") as passing:
         kept = output.with_name(f"{output.name}.grain.json")
         if ctx.params.get("dry_run") or is_pipe(output):
@@ -44,7 +44,7 @@ def grain_to_match(ctx: click.Context, output: Path, reporter: Reporter) -> Iter
         else:
             may = ctx.params["overwrite"] or is_profile(kept)
             claims.write(kept, "a file of grain", overwrite=may)
-        found = measure.measure(probe(Path(name)), reporter)
+        found = measure(clip.probe(reporter.read), clip, reporter)
         found.profile.save(kept)
         codes = found.profile.shots[0].y.codes
         reporter.note(f"grain of {name}: {codes:.1f} in luma (sigma, in 8-bit codes), {kept}")

@@ -9,13 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vdenoise.cli.chain import (
-    chain_from,
-    chain_options,
-    layers_from,
-    preset_name,
-    warn_of_idle,
-)
+from vdenoise.cli.chain import chain_options, warn_of_idle
 from vdenoise.cli.clip import beside_options, clip_options, reading_options
 from vdenoise.cli.files import READS, WRITES, WRITES_LATER, FileCommand, claims_of
 from vdenoise.cli.grain import grain_to_match
@@ -73,13 +67,13 @@ _JOINED = {
 def plan(ctx: click.Context, /, **options: Any) -> None:
     """Make the plan of INPUT: frames, noise, shots, parameters, encoding and segments."""
     from vdenoise import ui
-    from vdenoise.chain.presets import load
-    from vdenoise.cli.planned import given_cuts, given_profile, plan_clip
+    from vdenoise.cli.request import clip_request
     from vdenoise.farm.make_plan import make_plan
     from vdenoise.farm.measure import measure
     from vdenoise.farm.planfile import Request
     from vdenoise.farm.record import write_record
     from vdenoise.media.writer import check_target
+    from vdenoise.workflows.prepare import plan_clip
 
     if options["on_bad_frame"] != "fail":
         raise UsageError(
@@ -98,21 +92,23 @@ def plan(ctx: click.Context, /, **options: Any) -> None:
     clip = options["to"] or target.with_name(_named(source))
     with ui.Reporter(options["progress"]) as reporter, grain_to_match(ctx, clip, reporter):
         threads = set_threads(options["threads"])
-        made = plan_clip(
-            chain_from(ctx),
-            {**options, "output": clip, "overwrite": _may_exist(clip, options), "device": "cpu"},
-            claims_of(ctx),
-            reporter,
+        request = clip_request(
+            ctx,
+            threads,
+            output=clip,
+            overwrite=_may_exist(clip, overwrite=options["overwrite"]),
+            device="cpu",
         )
+        made = plan_clip(request, reporter.read, claims=claims_of(ctx), output_name="--to")
         check_target(made.info, target, overwrite=True)
         for warning in made.warnings:
             reporter.warn(warning)
         warn_of_idle(ctx, made.chain, reporter)
         file = make_plan(
             made,
-            Request.of(load(preset_name(ctx)), layers_from(ctx), options["speed"]),
-            profile=given_profile(made.info, options),
-            cuts=given_cuts(made.info, options),
+            Request.of(request.chain),
+            profile=request.known.noise(made.info),
+            cuts=request.known.first_frames(made.info),
             segment_frames=options["segment_frames"],
             progress=reporter,
         )
@@ -134,12 +130,12 @@ def _named(source: Path) -> str:
     return ".".join(filter(None, (f"{stem}_dn", hole, ext)))
 
 
-def _may_exist(clip: Path, options: dict[str, Any]) -> bool:
+def _may_exist(clip: Path, *, overwrite: bool) -> bool:
     """Whether what is there may stay: a movie is refused when it is joined, images are written by
     the segments, which go on where one was stopped and so replace them."""
     from vdenoise.media.images.sequence import is_image
 
-    return options["overwrite"] or not is_image(clip)
+    return overwrite or not is_image(clip)
 
 
 def _show(file: PlanFile, target: Path, made: Plan) -> None:
@@ -147,7 +143,8 @@ def _show(file: PlanFile, target: Path, made: Plan) -> None:
     from vdenoise.cli.planned import frames_text
 
     lengths = [last - first + 1 for first, last in file.segments]
-    chain = file.analysis.chain.chain() if file.analysis is not None else file.request.chain()
+    found = file.analysis
+    chain = file.request.asked().chain() if found is None else found.chain.chain()
     ui.facts(
         "",
         {

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vdenoise.cli.clip import probed, reading_options
+from vdenoise.cli.clip import reading_options
 from vdenoise.cli.files import READS, WRITES, FileGroup
 from vdenoise.cli.options import progress_option, set_threads
+from vdenoise.cli.request import reading_from
 
 if TYPE_CHECKING:
     from vdenoise.workflows.measure import Region
@@ -44,41 +45,25 @@ class _Region(click.ParamType["Region"]):
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
 @reading_options
 @progress_option
+@click.pass_context
 def build(
-    input: Path,
-    output: Path,
-    region: Region | None,
-    overwrite: bool,
-    threads: int | None,
-    on_bad_frame: Any,
-    on_missing: Any,
-    fps: float | None,
-    interlaced: Any,
-    progress: Any,
+    ctx: click.Context, /, output: Path, region: Region | None, overwrite: bool, **options: Any
 ) -> None:
     """Measure the noise of INPUT, all of it or one even area of a frame."""
     from vdenoise import ui
-    from vdenoise.engine.plan import check_interlaced
     from vdenoise.errors import OutputError
     from vdenoise.media.writer import check_target
     from vdenoise.workflows import measure
 
-    set_threads(threads)
-    with ui.Reporter(progress) as reporter:
-        info = probed(input, on_missing, fps, reporter)
+    reading = reading_from(ctx, set_threads(options["threads"]))
+    with ui.Reporter(options["progress"]) as reporter:
+        info = reading.probe(reporter.read)
         check_target(info, output, overwrite=overwrite)
-        check_interlaced(info, interlaced)
         if region is not None:
-            found = measure.measure_region(info, region)
+            found = measure.measure_region(info, reading, region)
         else:
-            found = measure.measure(
-                info,
-                reporter,
-                threads=threads,
-                on_bad_frame=on_bad_frame,
-                deinterlace=interlaced == "deinterlace",
-            ).profile
-    found = found.model_copy(update={"source": str(input)})
+            found = measure.measure(info, reading, reporter).profile
+    found = found.model_copy(update={"source": str(options["input"])})
     try:
         found.save(output)
     except OSError as error:

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vdenoise.cli.chain import chain_from, chain_options, warn_of_idle
+from vdenoise.cli.chain import chain_options, warn_of_idle
 from vdenoise.cli.clip import beside_options, clip_options, reading_options
-from vdenoise.cli.decides import deciding_files, deciding_options, written_beside
 from vdenoise.cli.files import READS, WRITES, FileCommand, claims_of
 from vdenoise.cli.grain import grain_to_match
 from vdenoise.cli.options import option, progress_option, set_threads
-from vdenoise.cli.planned import frame_number, given_cuts, given_profile, plan_clip, show_plan
+from vdenoise.cli.planned import frame_number, show_plan
+from vdenoise.cli.request import clip_request
 from vdenoise.cli.segments import run_segments, segment_options
 from vdenoise.settings.text import counted
 
 if TYPE_CHECKING:
     from vdenoise.engine.plan import Plan
+    from vdenoise.engine.run import Result
     from vdenoise.picture.frame import ClipInfo
-    from vdenoise.picture.noise import NoiseProfile
     from vdenoise.ui import Reporter
 
 
@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 def run(ctx: click.Context, /, **options: Any) -> None:
     """Remove the noise of INPUT and change nothing else."""
     from vdenoise import ui
+    from vdenoise.workflows.denoise_clip import denoise_clip
+    from vdenoise.workflows.prepare import plan_clip
 
     if options["plan"] is not None:
         run_segments(ctx, options)
@@ -65,39 +67,21 @@ def run(ctx: click.Context, /, **options: Any) -> None:
         ui.Reporter(options["progress"]) as reporter,
         grain_to_match(ctx, options["output"], reporter),
     ):
-        options["threads"] = set_threads(options["threads"])
-        plan = plan_clip(chain_from(ctx), options, claims_of(ctx), reporter)
+        request = clip_request(ctx, set_threads(options["threads"]))
+        plan = plan_clip(request, reporter.read, claims=claims_of(ctx))
         for warning in plan.warnings:
             reporter.warn(warning)
         warn_of_idle(ctx, plan.chain, reporter)
         if options["dry_run"]:
             show_plan(plan, as_json=options["progress"] == "json")
             return
-        _carry_out(ctx, plan, options, reporter)
+        command = ["vdenoise", *sys.argv[1:]]
+        prepared, result = denoise_clip(request, reporter, command=command, plan=plan)
+        _tell(prepared.plan, result, reporter)
 
 
-def _carry_out(ctx: click.Context, plan: Plan, options: dict[str, Any], reporter: Reporter) -> None:
-    from vdenoise.engine import run
-    from vdenoise.engine.plan import with_chain
-    from vdenoise.media.inputs import is_pipe
-    from vdenoise.workflows import recipe
-    from vdenoise.workflows.contents import hashes
-
-    asked = plan.chain
-    files = hashes(deciding_files(ctx, asked))  # as they are before the work
-    profile, cuts, values = _measure(plan, options, reporter)
-    if values:
-        plan = with_chain(plan, chain_from(ctx, values))
-    reporter.note(f"denoise: {plan.chain.text}, {plan.bit_path}, {plan.encode.label}")
-    result = run.run(
-        plan,
-        profile,
-        cuts,
-        reporter,
-        on_bad_frame=options["on_bad_frame"],
-        overwrite=options["overwrite"],
-        threads=options["threads"],
-    )
+def _tell(plan: Plan, result: Result, reporter: Reporter) -> None:
+    """What came of a run."""
     if result.bad_frames:
         reporter.warn(
             f"{counted(len(result.bad_frames), 'damaged frame')} replaced by what came before: "
@@ -125,19 +109,6 @@ def _carry_out(ctx: click.Context, plan: Plan, options: dict[str, Any], reporter
         )
     for name in (name for name, share in result.masks.items() if share == 0):
         reporter.warn(f"the mask {name} covers nothing of these frames")
-    if not is_pipe(plan.output):
-        made = recipe.make_recipe(
-            plan,
-            profile,
-            cuts,
-            result,
-            ["vdenoise", *sys.argv[1:]],
-            asked,
-            options=deciding_options(ctx),
-            files=files,
-            beside=written_beside(ctx),
-        )
-        recipe.save_recipe(made, plan.output)
     fps = result.frames / max(result.seconds, 1e-6)
     reporter.finish(
         f"{plan.output}: {counted(result.frames, 'frame')}, checked, "
@@ -161,40 +132,3 @@ def _guards(found: Mapping[str, float], info: ClipInfo) -> str:
         most = "" if name == "drift" else f"{found[f'{name}_most']:.2f} % "
         parts.append(f"{text.format(found[name])} (most: {most}in frame {frame})")
     return ", ".join(parts)
-
-
-def _measure(
-    plan: Plan, options: dict[str, Any], reporter: Reporter
-) -> tuple[NoiseProfile, tuple[int, ...], Mapping[str, str]]:
-    """Noise and cuts, as given, else measured in one pass over the clip; and what ``auto`` does
-    differently for that noise."""
-    from vdenoise.motion.cuts import write_cuts
-    from vdenoise.workflows import measure
-
-    info = plan.info
-    profile = given_profile(info, options)
-    values: Mapping[str, str] = {}
-    cuts = given_cuts(info, options)
-    if profile is None or cuts is None:
-        found = measure.measure(
-            info,
-            reporter,
-            cuts=cuts,
-            threads=options["threads"],
-            on_bad_frame=options["on_bad_frame"],
-            deinterlace=plan.interlaced == "deinterlace",
-        )
-        for text in found.notes:
-            reporter.note(text)
-        cuts = found.cuts
-        if profile is None:
-            profile = found.profile
-            proposal = measure.propose(profile, info)
-            reporter.note(f"measured: {'; '.join(proposal.reasons)}")
-            if options["preset"].partition("+")[0] == "auto":
-                values = proposal.values
-                if proposal.preset != "auto":
-                    reporter.note(f"another choice for such footage: --preset {proposal.preset}")
-    if options["write_cuts"] is not None:
-        write_cuts(options["write_cuts"], cuts)
-    return profile, cuts, values

@@ -11,7 +11,6 @@ from click.core import ParameterSource
 
 from vdenoise.cli.files import FOLDER, READS, claim_clip, claims_of
 from vdenoise.cli.options import set_threads
-from vdenoise.cli.planned import claim_recipe
 from vdenoise.errors import Interrupted, UsageError
 from vdenoise.settings.text import counted
 
@@ -158,6 +157,7 @@ def claim_joined(claims: Claims, job: Job, *, overwrite: bool) -> None:
         OutputError: something exists and may not be replaced.
     """
     from vdenoise.farm.segments import clip_path, report_path
+    from vdenoise.workflows.recipe import claim_recipe
 
     claim_sources(claims, job)
     for number in range(len(job.file.segments)):

@@ -29,11 +29,9 @@ from vdenoise.evaluation.protocol import Given, Noise
 from vdenoise.media.movie.encoder import EncodeSettings
 from vdenoise.nets.base import macs_per_pixel, parameters
 from vdenoise.nets.models import find
-from vdenoise.noise.estimate import Analyzer
-from vdenoise.picture.color import lift
 from vdenoise.picture.frame import ClipInfo, SourceFrame
 from vdenoise.picture.noise import NoiseProfile
-from vdenoise.workflows.measure import propose
+from vdenoise.workflows.measure import measure_frames, propose
 
 Told = Literal["measured", "known"] | tuple[float, ...]
 Perceptual = Callable[[Tensor, Tensor], float]
@@ -188,11 +186,7 @@ def run_chain(
     info = _info(given)
     sources = [_source(n, planes) for n, planes in enumerate(given.planes)]
     began = time.perf_counter()
-    analyzer = Analyzer(None, "evaluation")
-    with torch.inference_mode():
-        for source in sources:
-            analyzer.push(source.index, *lift(source, info))
-    found = analyzer.finish()
+    found = measure_frames(sources, info)
     values = propose(found.profile, info).values if profile is None else {}
     resolved = chain(values)
     measured = time.perf_counter()

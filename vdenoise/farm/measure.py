@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from vdenoise.chain.preset_files import DEFAULT
 from vdenoise.engine.run import Progress
 from vdenoise.farm.job import ANALYSIS, Job, analysis_of
 from vdenoise.farm.planfile import Analysis, ChainRecord, PlanFile
 from vdenoise.farm.record import write_record
 from vdenoise.media.access import make_folder
 from vdenoise.picture.frame import ClipInfo
-from vdenoise.workflows import measure as measuring
+from vdenoise.workflows.prepare import measure_clip
+from vdenoise.workflows.reading import Reading
 
 
 def measure(file: PlanFile, info: ClipInfo, progress: Progress, threads: int | None) -> Analysis:
@@ -23,30 +21,21 @@ def measure(file: PlanFile, info: ClipInfo, progress: Progress, threads: int | N
         progress: told of every frame.
         threads: decoder threads, None for one per core.
     """
-    profile, cuts = file.given_profile, file.given_cuts
-    values: Mapping[str, str] | None = None
-    notes: tuple[str, ...] = ()
-    if profile is None or cuts is None:
-        found = measuring.measure(
-            info,
-            progress,
-            cuts=cuts,
-            threads=threads,
-            deinterlace=file.interlaced == "deinterlace",
-        )
-        notes, cuts = tuple(found.notes), found.cuts
-        if profile is None:
-            profile = found.profile
-            proposal = measuring.propose(profile, info)
-            notes += (f"measured: {'; '.join(proposal.reasons)}",)
-            if file.request.preset.partition("+")[0] == DEFAULT:
-                values = proposal.values
+    reading = Reading(info.path, interlaced=file.interlaced, threads=threads)
+    found = measure_clip(
+        info,
+        reading,
+        file.request.asked(),
+        progress,
+        profile=file.given_profile,
+        cuts=file.given_cuts,
+    )
     return Analysis(
         request_id=file.request_id,
-        profile=profile,
-        cuts=cuts,
-        chain=ChainRecord.of(file.request.chain(values)),
-        notes=notes,
+        profile=found.profile,
+        cuts=found.cuts,
+        chain=ChainRecord.of(found.chain),
+        notes=found.notes,
     )
 
 

@@ -7,14 +7,15 @@ or a second file, ``analysis.json`` in the work folder, made by the first step o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from vdenoise import __version__
 from vdenoise.chain.parameters import build
 from vdenoise.chain.presets import Preset
-from vdenoise.chain.resolve import Chain, Layer, resolve
+from vdenoise.chain.request import ChainRequest
+from vdenoise.chain.resolve import Chain, Layer
 from vdenoise.engine.plan import Dither, Interlaced, ViewKind
 from vdenoise.errors import ConflictError
 from vdenoise.farm.record import Record, digest, read_record
@@ -135,26 +136,22 @@ class Request(Record):
     speed: str | None
 
     @classmethod
-    def of(cls, preset: Preset, layers: Sequence[Layer], speed: str | None) -> Self:
+    def of(cls, asked: ChainRequest) -> Self:
         """Record a request."""
+        preset = asked.preset
         return cls(
             preset=preset.name,
             preset_values=_anywhere(preset.values),
             preset_speed=preset.speed,
-            layers=tuple((layer.origin, _anywhere(layer.values)) for layer in layers),
-            speed=speed,
+            layers=tuple((layer.origin, _anywhere(layer.values)) for layer in asked.layers),
+            speed=asked.speed,
         )
 
-    def chain(self, measured: Mapping[str, str] | None = None) -> Chain:
-        """The chain, with what ``auto`` does differently for the noise that was measured.
-
-        Raises:
-            UsageError: a name or value is not accepted.
-        """
+    def asked(self) -> ChainRequest:
+        """The request again."""
         preset = Preset(self.preset, "", self.preset_values, self.preset_speed)
-        layers = [Layer(origin, values) for origin, values in self.layers]
-        first = [Layer("measurement", measured)] if measured else []
-        return resolve(preset, [*first, *layers], speed=self.speed)
+        layers = tuple(Layer(origin, values) for origin, values in self.layers)
+        return ChainRequest(preset, layers, self.speed)
 
 
 class Analysis(Record):

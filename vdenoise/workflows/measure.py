@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -10,12 +10,12 @@ import torch
 from vdenoise.engine.run import Clock, Progress
 from vdenoise.engine.streams import Ahead
 from vdenoise.errors import UsageError
-from vdenoise.media.reader import OnBadFrame, Reader
 from vdenoise.noise import estimate
 from vdenoise.noise.estimate import Analysis, Analyzer
 from vdenoise.picture.color import lift
-from vdenoise.picture.frame import ClipInfo
+from vdenoise.picture.frame import ClipInfo, SourceFrame
 from vdenoise.picture.noise import NoiseProfile, ShotNoise
+from vdenoise.workflows.reading import Reading
 
 CLEAN_CODES = 0.7  # sigma in 8-bit codes below which a clip counts as clean
 STRONG_CODES = 10.0
@@ -45,44 +45,46 @@ class Region:
 
 
 def measure(
-    info: ClipInfo,
-    progress: Progress,
-    *,
-    cuts: Sequence[int] | None = None,
-    threads: int | None = None,
-    on_bad_frame: OnBadFrame = "fail",
-    deinterlace: bool = False,
+    info: ClipInfo, reading: Reading, progress: Progress, *, cuts: Sequence[int] | None = None
 ) -> Analysis:
     """Measure a whole clip: any part of it is denoised by the same numbers.
 
     Args:
         info: the clip.
+        reading: how it is read, as for the run.
         progress: told of every frame.
         cuts: first frames of new shots where they are known; None finds them.
-        threads: decoder threads, None for one per core.
-        on_bad_frame: ``fail`` or ``repeat``.
-        deinterlace: as the run will.
 
     Raises:
         InputError: it cannot be read, as from the reader.
     """
     clock = Clock()
-    analyzer = Analyzer(cuts, str(info.path))
     last = None if info.alike is None else info.alike - 1  # what is denoised is of one size
-    reader = Reader(
-        info, last=last, threads=threads, on_bad_frame=on_bad_frame, deinterlace=deinterlace
-    )
+    reader = reading.reader(info, last=last)
     with reader, Ahead(clock.reading(reader, "decode"), READ_AHEAD, "decode") as ahead:
         progress.start("measure", reader.frames)
-        for source in ahead:
-            with clock.busy("measure"), torch.inference_mode():
-                luma, chroma = lift(source, info)
-                analyzer.push(source.index, luma, chroma)
-            progress.advance(dict(clock.seconds))
+
+        def told() -> Iterator[SourceFrame]:
+            for frame in ahead:
+                with clock.busy("measure"):
+                    yield frame
+                progress.advance(dict(clock.seconds))
+
+        return measure_frames(told(), info, cuts=cuts)
+
+
+def measure_frames(
+    frames: Iterable[SourceFrame], info: ClipInfo, *, cuts: Sequence[int] | None = None
+) -> Analysis:
+    """Measure all frames of a clip; arguments as for `measure`."""
+    analyzer = Analyzer(cuts, str(info.path))
+    with torch.inference_mode():
+        for frame in frames:
+            analyzer.push(frame.index, *lift(frame, info))
     return analyzer.finish()
 
 
-def measure_region(info: ClipInfo, region: Region) -> NoiseProfile:
+def measure_region(info: ClipInfo, reading: Reading, region: Region) -> NoiseProfile:
     """Noise of a rectangle that shows nothing else, from its frame and the few that follow.
 
     Raises:
@@ -98,7 +100,7 @@ def measure_region(info: ClipInfo, region: Region) -> NoiseProfile:
             number=55,
         )
     last = max(region.frame, min(region.frame + REGION_FRAMES, info.frames or 0) - 1)
-    with Reader(info, first=region.frame, last=last) as reader:
+    with reading.reader(info, region.frame, last) as reader:
         frames = [lift(frame, info) for frame in reader]
     return estimate.measure_region(frames, (region.x, region.y, region.width, region.height))
 

@@ -23,6 +23,7 @@ from vdenoise.engine.plan import Plan
 from vdenoise.engine.run import Result
 from vdenoise.errors import OutputError, UsageError
 from vdenoise.machine import engine
+from vdenoise.machine.claims import Claims
 from vdenoise.machine.files import fitting, write_text
 from vdenoise.masks.spec import MaskSpec
 from vdenoise.media.images.sequence import is_image, split, target_of
@@ -203,6 +204,18 @@ def make_recipe(
             "notes": list(result.report.notes),
         },
     }
+
+
+def claim_recipe(claims: Claims, output: Path, *, overwrite: bool) -> None:
+    """Claim the recipe beside an output, which may replace an older one and nothing else.
+
+    Raises:
+        FileClash: it is read, or written as something else.
+        OutputError: its name is taken by another file.
+    """
+    if not is_pipe(output):
+        known = load_recipe(output) is not None
+        claims.write(recipe_path(output), "the recipe", overwrite=overwrite or known)
 
 
 def save_recipe(recipe: dict[str, Any], output: Path) -> Path:

@@ -15,6 +15,7 @@ Whether that helped is judged on frames that were not learned from.
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import time
 from collections.abc import Sequence
@@ -24,12 +25,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vdenoise.chain.resolve import Chain as ResolvedChain
 from vdenoise.engine.run import Progress
 from vdenoise.errors import UsageError, VerifyError
 from vdenoise.nets.base import Network
 from vdenoise.picture.frame import ClipInfo
 from vdenoise.picture.noise import NoiseProfile, NoiseTable
-from vdenoise.stages.base import Stage
 from vdenoise.training.adapting.noise_bank import NoiseBank, Planes, collect
 from vdenoise.training.adapting.views import (
     MASK,
@@ -45,6 +46,7 @@ from vdenoise.training.material.batches import Batch, batch
 from vdenoise.training.material.examples import MARGIN
 from vdenoise.training.material.pool import Crop
 from vdenoise.workflows.measure import REPEATING
+from vdenoise.workflows.reading import Reading
 
 DRAWS = 2  # of noise, for each window that is learned from
 CROP, BATCH = 96, 8
@@ -95,7 +97,8 @@ class Adapted:
 
 def adapt(
     info: ClipInfo,
-    stages: Sequence[Stage],
+    reading: Reading,
+    asked: ResolvedChain,
     net: Network,
     profile: NoiseProfile,
     cuts: tuple[int, ...],
@@ -110,7 +113,9 @@ def adapt(
 
     Args:
         info: the clip.
-        stages: those before the network, as the run will have them.
+        reading: how it is read, as for the run.
+        asked: the chain of the run; of it count the stages before the network, and the factor on
+            the noise.
         net: in float32; it is not changed.
         profile: measured noise of the clip.
         cuts: first frames of its shots but the first.
@@ -140,14 +145,16 @@ def adapt(
         )
     began = time.perf_counter()
     rng = np.random.Generator(np.random.Philox(key=[seed, 0]))
+    stages = tuple(itertools.takewhile(lambda stage: stage.slot != "net", asked.stages))
     reach = max((stage.reach for stage in stages), default=0)
     learned, checked = windows(info, cuts, reach)
-    here = Chain(tuple(stages), precision)
+    here = Chain(stages, precision)
     base = copy.deepcopy(net).float().eval().requires_grad_(False)
     progress.start("adapt", len(learned) + len(checked) + steps, unit="steps/s")
 
     def seen(first: int, frames: int) -> tuple[Planes, Planes, NoiseTable]:
-        noisy, table = read(info, first, frames, rng), profile.at(first).table()
+        noisy = read(info, reading, first, frames, rng)
+        table = profile.at(first).table(scale=asked.sigma_scale)
         clean = here.answer(base, here.batch(noisy, noisy, table), noisy)
         progress.advance({})
         return noisy, clean, table

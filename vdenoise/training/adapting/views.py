@@ -11,7 +11,6 @@ from torch.nn import functional
 
 from vdenoise.engine.streams import Shots
 from vdenoise.errors import UsageError
-from vdenoise.media.reader import Reader
 from vdenoise.motion.flow import SharedMotion
 from vdenoise.motion.warp import resize, warp
 from vdenoise.nets.base import Network, round_up
@@ -24,6 +23,7 @@ from vdenoise.training.losses import rgb
 from vdenoise.training.material.batches import Batch, batch
 from vdenoise.training.material.examples import MARGIN, planes_of
 from vdenoise.training.material.pool import Crop
+from vdenoise.workflows.reading import Reading
 
 LEARNED, CHECKED = 8, 3  # stretches of frames
 REGION = 416  # side of what is looked at of a frame, luma pixels
@@ -123,7 +123,9 @@ def _places(shots: Shots, count: int) -> list[int]:
     return found
 
 
-def read(info: ClipInfo, first: int, frames: int, rng: np.random.Generator) -> Planes:
+def read(
+    info: ClipInfo, reading: Reading, first: int, frames: int, rng: np.random.Generator
+) -> Planes:
     """The same square of consecutive frames; sides are multiples of a piece of noise."""
     height, width = (min(REGION, side // SIDE * SIDE) for side in (info.height, info.width))
     if min(height, width) <= 2 * MARGIN + SIDE:
@@ -135,7 +137,7 @@ def read(info: ClipInfo, first: int, frames: int, rng: np.random.Generator) -> P
         for whole, part in ((info.height, height), (info.width, width))
     )
     luma, chroma = [], []
-    with Reader(info, first=first, last=first + frames - 1) as reader:
+    with reading.reader(info, first, first + frames - 1) as reader:
         for frame in reader:
             y, c = lift(frame, info)
             assert c is not None, "clips without color were refused"

@@ -1,0 +1,61 @@
+"""One clip from file to file: planned, measured, denoised, checked, and its recipe beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vdenoise.engine.plan import Plan
+from vdenoise.engine.run import Result, run
+from vdenoise.media.inputs import is_pipe
+from vdenoise.workflows.contents import hashes
+from vdenoise.workflows.decides import deciding_files, deciding_options, written_beside
+from vdenoise.workflows.prepare import Listener, Prepared, prepare
+from vdenoise.workflows.recipe import make_recipe, save_recipe
+from vdenoise.workflows.request import ClipRequest
+
+
+def denoise_clip(
+    request: ClipRequest, listener: Listener, *, command: Sequence[str], plan: Plan | None = None
+) -> tuple[Prepared, Result]:
+    """Do what was asked for.
+
+    Args:
+        request: what is asked for.
+        listener: told of every frame, and of what was found.
+        command: what to put into the recipe: what to type to do the same again.
+        plan: of the request, where it was made already.
+
+    Returns:
+        What was carried out, and what came of it.
+
+    Raises:
+        VdenoiseError: as `prepare` and `vdenoise.engine.run.run`; then nothing is left under the
+            final names.
+    """
+    files = hashes(deciding_files(request))  # as they are before the work
+    prepared = prepare(request, listener, plan)
+    plan = prepared.plan
+    listener.note(f"denoise: {plan.chain.text}, {plan.bit_path}, {plan.encode.label}")
+    result = run(
+        plan,
+        prepared.profile,
+        prepared.cuts,
+        listener,
+        on_bad_frame=request.reading.on_bad_frame,
+        overwrite=request.overwrite,
+        threads=request.reading.threads,
+    )
+    if not is_pipe(plan.output):
+        made = make_recipe(
+            plan,
+            prepared.profile,
+            prepared.cuts,
+            result,
+            command,
+            prepared.asked,
+            options=deciding_options(request),
+            files=files,
+            beside=written_beside(request),
+        )
+        save_recipe(made, plan.output)
+    return prepared, result
