@@ -8,7 +8,6 @@
     ├── OutputError      4   output exists or cannot be written
     ├── DeviceError      5   device, driver or model missing
     ├── MemoryShort      6   out of memory even at the smallest tile
-    ├── GateError        7   written, but a quality gate failed
     ├── BatchError       8   batch finished, some jobs failed
     ├── VerifyError      9   the output does not keep what it must keep
     ├── ConflictError   10   plan, source or version conflict
@@ -34,12 +33,14 @@ TRANSIENT = frozenset(
 class VdenoiseError(Exception):
     """What happened, what to do about it, and a stable code to search logs for.
 
-    ``number`` is the last two digits of the printed code: ``E0301`` is error 01 of exit code 3.
+    ``number`` is the end of the printed code: ``E0301`` is error 01 of exit code 3, ``E02104`` is
+    error 104 of exit code 2. A code has one meaning; only what means the same, such as a file that
+    does not exist, is raised with it in several places.
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, what: str, hint: str, *, number: int = 1) -> None:
+    def __init__(self, what: str, hint: str, *, number: int) -> None:
         super().__init__(what)
         self.what = what
         self.hint = hint
@@ -107,12 +108,6 @@ class MemoryShort(VdenoiseError):
     exit_code = 6
 
 
-class GateError(VdenoiseError):
-    """The output was written but a quality gate failed."""
-
-    exit_code = 7
-
-
 class BatchError(VdenoiseError):
     """A batch finished and some of its jobs failed."""
 
@@ -143,7 +138,7 @@ class Interrupted(VdenoiseError):
     exit_code = 130
 
     def __init__(self, what: str, hint: str, *, signal_number: int = 2) -> None:
-        super().__init__(what, hint)
+        super().__init__(what, hint, number=1)
         self.signal_number = signal_number
 
     @property

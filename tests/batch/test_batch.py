@@ -23,7 +23,7 @@ from vdenoise.batch.lists import OUTPUTS
 from vdenoise.batch.outcome import REPORT, Wanted, state_of
 from vdenoise.batch.watch import Looks
 from vdenoise.cli.batch import wanted_of
-from vdenoise.cli.chain import CHAIN_OPTIONS, chain_from
+from vdenoise.cli.chain import CHAIN_OPTIONS, chain_request
 from vdenoise.cli.run import run
 from vdenoise.errors import ConflictError, InputError, UsageError
 from vdenoise.nets.models import find
@@ -291,7 +291,7 @@ def test_what_is_typed_wins_over_a_list(tmp_path: Path) -> None:
         more = ("--set", "temporal.radius=1", "--blend", "7", "--mask", "sky=luma:5-50")
         (job,) = jobs_of([str(jobs)], tmp_path, "{stem}_o.{ext}", (*typed, *more),
                          parameters=CHAIN_OPTIONS)  # fmt: skip
-        chain = chain_from(run.make_context("run", list(job.arguments())))
+        chain = chain_request(run.make_context("run", list(job.arguments()))).chain()
         values = chain.parameters()
         assert (values["output.luma"], values["output.chroma"]) == (luma, 40)
         assert (values["temporal.radius"], values["output.blend"]) == (1, 7)

@@ -264,7 +264,7 @@ BAD = {
     "noise is output": (
         ["run", "in.mkv", "-o", "out.mkv", "--noise-out", "out.mkv"],
         2,
-        "another name",
+        "a name of its own",
     ),
     "noise of fewer bits": (
         ["run", "in.mkv", "-o", "out.mkv", "--noise-out", "n.mkv", "--bit-depth", "10"],

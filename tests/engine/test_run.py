@@ -237,7 +237,7 @@ def test_the_first_error_of_the_writer_is_the_one_raised(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(self: MovieWriter, frame: SourceFrame, planes: Sequence[Tensor]) -> None:
-        raise OutputError(f"disk full at {frame.index}", "Free some room.")
+        raise OutputError(f"disk full at {frame.index}", "Free some room.", number=1)
 
     monkeypatch.setattr(MovieWriter, "write", full)
     with pytest.raises(OutputError, match="disk full at 0"):
@@ -253,7 +253,7 @@ def test_an_error_of_the_reader_in_the_middle_leaves_nothing(
     def broken(self: Reader) -> Iterator[SourceFrame]:
         for frame in frames(self):
             if frame.index == 8:
-                raise InputError("Frame 8 is damaged.", "Copy again.")
+                raise InputError("Frame 8 is damaged.", "Copy again.", number=8)
             yield frame
 
     made = planned(source, tmp_path / "out.mkv", chain())

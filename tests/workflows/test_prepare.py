@@ -87,7 +87,7 @@ def adapted_to(monkeypatch: pytest.MonkeyPatch, *words: str) -> dict[str, Any]:
         info: Any, reading: Any, asked: Any, net: Any, profile: Any, *_: Any, **__: Any
     ) -> Any:
         seen.update(info=info, reading=reading, asked=asked, profile=profile)
-        raise UsageError("seen", "")
+        raise UsageError("seen", "", number=1)
 
     monkeypatch.setattr(adapting, "adapt", stop)
     assert cli.status(["adapt", *words, *NET, "--progress", "none"]) == 2

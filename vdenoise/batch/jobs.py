@@ -96,7 +96,7 @@ def jobs_of(
                 f"{other.source} and {job.source} would both become {job.output}.",
                 "Give --template something that tells them apart, such as {stem}_{ext}.mkv, or "
                 "keep them in folders of their own.",
-                number=10,
+                number=14,
             )
     return found
 
@@ -191,7 +191,7 @@ def _named(clip: Path, folder: Path, template: str, options: Sequence[str]) -> P
         raise UsageError(
             f"The template {template!r} makes {name} of {clip}: vdenoise writes no such file.",
             f"End it in .{{ext}}, or in one of: {', '.join(CONTAINERS)}, .exr, .dpx, .tif, .png.",
-            number=90,
+            number=129,
         )
     if hole and is_image(made) and not is_pattern(made):
         made = made.with_name(f"{made.stem}.{hole}{made.suffix}")

@@ -62,7 +62,7 @@ def parse_grain(text: str) -> dict[str, str]:
     raise UsageError(
         f"--grain {text} is not a kind of grain.",
         "Say keep:PERCENT, match:FILE, synth:AMOUNT[,SIZE], av1[:PERCENT] or none.",
-        number=13,
+        number=100,
     )
 
 
@@ -91,6 +91,6 @@ def parse_masks(items: Iterable[str]) -> dict[str, dict[str, Any]]:
     for item in items:
         name, said = parse_mask(item)
         if f"{MASK}.{name}" in values:
-            raise UsageError(f"The mask {name} is given twice.", "Give each a name.", number=14)
+            raise UsageError(f"The mask {name} is given twice.", "Give each a name.", number=101)
         values[f"{MASK}.{name}"] = anchored(said, Path.cwd())
     return values

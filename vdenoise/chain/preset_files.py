@@ -62,12 +62,12 @@ def new_path(name: str) -> Path:
     if not plain or name in shipped():
         what = "comes with vdenoise" if plain else "is no name of letters, digits, - and _"
         raise UsageError(f"A preset cannot be saved as {name!r}: it {what}.", "Take another name.",
-                         number=90)  # fmt: skip
+                         number=130)  # fmt: skip
     folder = own_folder()
     if folder is None:
         raise UsageError(
             "There is no place for presets of your own: no home folder is known.",
             f"Name one with {FOLDER_VARIABLE}=FOLDER.",
-            number=91,
+            number=135,
         )
     return folder / f"{name}.toml"

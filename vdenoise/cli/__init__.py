@@ -132,7 +132,9 @@ def status(args: Sequence[str]) -> int:
     except MemoryError:
         from vdenoise.errors import MemoryShort
 
-        short = MemoryShort("The memory is full.", "End other programs, or use a faster --speed.")
+        short = MemoryShort(
+            "The memory is full.", "End other programs, or use a faster --speed.", number=3
+        )
         ui.error(short, short.exit_code)
         return short.exit_code
     except OSError as problem:
@@ -153,6 +155,7 @@ def status(args: Sequence[str]) -> int:
         away = TryAgain(
             f"{problem.filename or 'A file'} cannot be reached: {problem.strerror}.",
             "Run the same command again later.",
+            number=1,
         )
         ui.error(away, away.exit_code)
         return away.exit_code
@@ -178,8 +181,9 @@ def _misused(problem: click.ClickException) -> UsageError:
             f"{path} takes one clip and g{shorten(message[1:], 160, placeholder=' ...)')}.",
             "Images are one clip by their pattern, in quotes: 'plate.####.exr'. For many clips "
             "there is vdenoise batch.",
+            number=1,
         )
-    return UsageError(message, f"See: {path} --help")
+    return UsageError(message, f"See: {path} --help", number=1)
 
 
 def _status(args: Sequence[str]) -> int:

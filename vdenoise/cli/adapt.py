@@ -45,12 +45,10 @@ def adapt(ctx: click.Context, /, **options: Any) -> None:
     output = options["output"]
     asked = chain_request(ctx)
     networks = [stage for stage in asked.chain().stages if stage.slot == "net"]
-    if not networks or output.suffix != ".safetensors":
-        raise UsageError(
-            "There is no network to adapt." if not networks else f"{output} is no weights file.",
-            "Say which: --model S." if not networks else "Call it NAME.safetensors.",
-            number=86,
-        )
+    if not networks:
+        raise UsageError("There is no network to adapt.", "Say which: --model S.", number=125)
+    if output.suffix != ".safetensors":
+        raise UsageError(f"{output} is no weights file.", "Call it NAME.safetensors.", number=126)
     card = output.with_suffix(".json")
     claims_of(ctx).write(card, "its card", overwrite=options["overwrite"])
     reading = reading_from(ctx, set_threads(options["threads"]))

@@ -248,7 +248,7 @@ def _wanted(job: Job, typed: Sequence[str], claims: Claims) -> Wanted:
     except FileClash:
         raise
     except click.UsageError as error:
-        found = UsageError(error.format_message(), "See: vdenoise run --help")
+        found = UsageError(error.format_message(), "See: vdenoise run --help", number=1)
     except UsageError as error:
         found = error
     if job.listed:

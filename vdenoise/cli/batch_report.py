@@ -32,7 +32,7 @@ def check(outcomes: Sequence[Outcome], *, keep_going: bool) -> None:
         raise InputError(
             f"{missing[0].why.removesuffix('.')}{more}.",
             f"{missing[0].hint} Or say --keep-going to do the others.",
-            number=int(missing[0].code[-2:]),
+            number=int(missing[0].code[3:]),  # as the run of that clip would have it,
         )
     raise ConflictError(
         f"{conflicts[0].why}{more}.",
@@ -120,4 +120,4 @@ def end(outcomes: Sequence[Outcome], folder: Path, reporter: Reporter, seconds: 
     hint += "." if rest == 0 else ", with --keep-going to pass failures over."
     if "conflict" in states:
         hint += " With --overwrite what was made with other options is made again."
-    raise BatchError(f"{text}: {first.removesuffix('.')}.", hint)
+    raise BatchError(f"{text}: {first.removesuffix('.')}.", hint, number=1)

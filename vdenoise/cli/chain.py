@@ -160,7 +160,7 @@ def layers_from(ctx: click.Context) -> list[Layer]:
                 raise UsageError(
                     f"{both[0]} is set twice, by its own option and by --set.",
                     "Set it once.",
-                    number=14,
+                    number=102,
                 )
             values |= more
         if ctx.get_parameter_source("masks") is source:

@@ -159,7 +159,7 @@ def _competitors(ctx: click.Context, against: tuple[str, ...]) -> list[Competito
             found.append(Competitor(text, other.after))
     names = [competitor.name for competitor in found]
     if len(set(names)) < len(names):
-        raise UsageError("--against names the same twice.", "Name each once.", number=86)
+        raise UsageError("--against names the same twice.", "Name each once.", number=124)
     for competitor in found:
         competitor.chain({})  # a wrong name is said now, not after hours
     return found

@@ -194,7 +194,7 @@ def export(
         raise UsageError(
             f"--executable is one program, not a command line: {program}.",
             f'Write a script that ends in: exec {program} "$@"  - and name that.',
-            number=99,
+            number=139,
         )
     _check_amounts(ctx, engine)
     job = open_from(options)
@@ -222,7 +222,7 @@ def export(
             write_text(output / file, text)
     except OSError as error:
         raise OutputError(
-            f"Cannot write to {output}: {error.strerror}.", "Name another folder.", number=9
+            f"Cannot write to {output}: {error.strerror}.", "Name another folder.", number=22
         ) from error
     for file in made:
         ui.result(str(output / file))

@@ -152,5 +152,5 @@ def _write(target: Path, text: str) -> None:
         raise OutputError(
             f"The preset {target} cannot be written: {error.strerror}.",
             "Say where your presets are: VDENOISE_PRESETS=FOLDER.",
-            number=9,
+            number=23,
         ) from error

@@ -34,7 +34,7 @@ def stages(name: str | None, as_json: bool) -> None:
             raise UsageError(
                 f"There is no stage {name!r}.{did_you_mean(name, STAGES)}",
                 "List them with: vdenoise stages",
-                number=18,
+                number=103,
             )
         name = short[0]
     cls = stage_class(name)

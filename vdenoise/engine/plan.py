@@ -291,7 +291,7 @@ def check_film_grain(plan: Plan) -> None:
             f"mask.{masked[0]} gives a share of the grain (grain=), and AV1 decoders draw grain "
             "on all of the picture.",
             "Leave grain= away, or put grain into the picture with --grain keep:PERCENT.",
-            number=99,
+            number=138,
         )
 
 

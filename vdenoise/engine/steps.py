@@ -144,6 +144,7 @@ def fitted(
             f"About {memory // MIB} MiB are needed and {available // MIB} MiB are free on "
             f"{device}.",
             "Use a smaller --temporal-radius or a faster --speed, or end other programs.",
+            number=1,
         )
     return steps, workers, memory
 

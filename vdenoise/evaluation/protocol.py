@@ -97,7 +97,7 @@ class Noise:
             raise UsageError(
                 f"{self} is not of one known sigma.",
                 "Say --told measured, or the sigma: --told Y,U,V.",
-                number=85,
+                number=122,
             )
         sigma, half = self.level / 255, 2 if form == "420" else 1
         luma = math.sqrt(KR**2 + KG**2 + KB**2)

@@ -40,7 +40,9 @@ def run_on(
         BatchError: a process failed; the others have done their share.
     """
     if not all(devices):
-        raise UsageError("--devices names no device.", "For example: --devices cuda:0,cuda:1")
+        raise UsageError(
+            "--devices names no device.", "For example: --devices cuda:0,cuda:1", number=140
+        )
     tasks = []
     try:
         for place, device in enumerate(devices):

@@ -42,7 +42,7 @@ def read_record(cls: type[Saved], path: Path, what: str, hint: str) -> Saved:
         return cls.model_validate(found)
     except OSError as error:
         raise UsageError(
-            f"Cannot read the {what} {path}: {error.strerror}.", hint, number=93
+            f"Cannot read the {what} {path}: {error.strerror}.", hint, number=143
         ) from error
     except ValueError as error:
         raise UsageError(f"{path} is no {what}: {fault_of(error)}.", hint, number=94) from error
@@ -72,7 +72,7 @@ def write_record(record: Record, path: Path) -> None:
         write_text(path, _readable(record.model_dump(mode="json")) + "\n")
     except OSError as error:
         raise OutputError(
-            f"Cannot write {path}: {error.strerror}.", "Check the folder and the disk.", number=11
+            f"Cannot write {path}: {error.strerror}.", "Check the folder and the disk.", number=20
         ) from error
 
 

@@ -49,7 +49,7 @@ def parse_numbers(text: str, count: int) -> tuple[int, ...]:
         first, dash, last = part.strip().partition("-")
         if not (first.isdecimal() and (last.isdecimal() if dash else True)):
             raise UsageError(
-                f"{text!r} does not name segments.", "For example: --segments 3-5,9", number=91
+                f"{text!r} does not name segments.", "For example: --segments 3-5,9", number=136
             )
         begin, end = int(first), int(last or first)
         if not begin <= end < count:

@@ -142,5 +142,5 @@ def save_table(
         raise OutputError(
             f"The grain table {path} cannot be written: {error.strerror}.",
             "Name a place that can be written to.",
-            number=12,
+            number=21,
         ) from error

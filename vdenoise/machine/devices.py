@@ -30,6 +30,7 @@ def find_device(name: str) -> str:
         raise DeviceError(
             f"There is no {name}: this machine has {count} CUDA devices that torch can use.",
             "Use --device cpu, or see: vdenoise doctor",
+            number=1,
         )
     return f"cuda:{int(number or 0)}"
 

@@ -115,6 +115,7 @@ def writing(target: Path) -> Iterator[None]:
             raise TryAgain(
                 f"{target} cannot be reached for now: {getattr(error, 'strerror', error)}.",
                 "Run the same command again later.",
+                number=1,
             ) from error
         raise OutputError(
             f"{target} cannot be written: {getattr(error, 'strerror', None) or error}.",

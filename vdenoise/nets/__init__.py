@@ -40,7 +40,7 @@ def build(architecture: str) -> Network:
         raise UsageError(
             f"There is no network architecture {architecture!r}.",
             f"Known are {', '.join(ARCHITECTURES)}.",
-            number=70,
+            number=109,
         )
     module, _, make = ARCHITECTURES[architecture].partition(":")
     found: Network = getattr(import_module(f"{__name__}.{module}"), make)()

@@ -112,7 +112,7 @@ def fitting(shapes: Shapes) -> DnCnn | None:
             "apart the taps of its convolutions are.",
             "IRCNN is not supported; for a DnCNN write a .safetensors file that names its "
             "architecture, dncnn.",
-            number=87,
+            number=127,
         )
     kind = FDnCnn if given > answered else DnCnn
     return kind(answered, width, depth, normed=normed, told=given > answered)

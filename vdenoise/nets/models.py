@@ -85,7 +85,7 @@ def find(name: str) -> Model:
         raise UsageError(
             f"There is no model {name!r}.",
             f"Use {', '.join(shipped())}, or a file that ends in {' or '.join(SUFFIXES)}.",
-            number=73,
+            number=112,
         )
     if not path.is_file():
         raise DeviceError(
@@ -186,7 +186,7 @@ def _recognized(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> str:
         f"{' and '.join(found) or 'none that is known'}.",
         f"Known are {', '.join(ARCHITECTURES)}; a .safetensors file can name one of them in its "
         'metadata, {"architecture": ...}.',
-        number=74,
+        number=113,
     )
 
 

@@ -205,11 +205,13 @@ class NoiseProfile(BaseModel):
             raise UsageError(
                 f"Cannot read the noise profile {path}: {error.strerror}.",
                 "Make one with: vdenoise profile build CLIP -o FILE",
+                number=141,
             ) from error
         except ValueError as error:
             raise UsageError(
                 f"{path} is not a noise profile of schema {SCHEMA}: {fault_of(error)}.",
                 "Make one with: vdenoise profile build CLIP -o FILE",
+                number=142,
             ) from error
 
 

@@ -60,7 +60,9 @@ def stage_class(name: str) -> type[Stage]:
         UsageError: no stage has this name.
     """
     if name not in STAGES:
-        raise UsageError(f"There is no stage {name!r}.", "List them with: vdenoise stages")
+        raise UsageError(
+            f"There is no stage {name!r}.", "List them with: vdenoise stages", number=103
+        )
     found: type[Stage] = getattr(import_module(f"{__name__}.{name}"), STAGES[name])
     return found
 

@@ -52,7 +52,7 @@ class Ablation(BaseModel):
             raise UsageError(
                 f"{path} is no list of ablations: {fault_of(error)}.",
                 "It needs seeds = [1, 2] and [[ablation]] tables with name and set.",
-                number=79,
+                number=118,
             ) from error
 
 

@@ -179,7 +179,7 @@ def require_licences(card: Mapping[str, Any]) -> None:
         raise UsageError(
             f"The licence of {', '.join(unknown)} is not stated.",
             f"State it in a table in {LICENCES} beside the data: folder | from | licence.",
-            number=78,
+            number=117,
         )
 
 

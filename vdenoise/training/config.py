@@ -148,7 +148,7 @@ class Config(_Table):
             raise UsageError(
                 f"{origin} is no training configuration: {fault_of(error)}.",
                 "See docs/training.md.",
-                number=72,
+                number=111,
             ) from error
 
 
@@ -180,10 +180,10 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(
             f"Cannot read {path}: {error.strerror}.",
             f"Name a .toml file, or one of {', '.join(recipes())}.",
-            number=71,
+            number=110,
         ) from error
     except ValueError as error:
-        raise UsageError(f"{path} is no TOML: {error}.", "Correct it.", number=75) from error
+        raise UsageError(f"{path} is no TOML: {error}.", "Correct it.", number=114) from error
 
 
 def overridden(data: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -202,7 +202,9 @@ def overridden(data: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, A
         keys = [key.strip() for key in name.split(".")]
         if not equals or not all(keys):
             raise UsageError(
-                f"{text!r} is not of the form key=value.", "Example: optimiser.rate=3e-4", number=76
+                f"{text!r} is not of the form key=value.",
+                "Example: optimiser.rate=3e-4",
+                number=115,
             )
         table = found
         for key in keys[:-1]:

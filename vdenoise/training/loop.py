@@ -163,7 +163,7 @@ def _learner(config: Config, device: torch.device) -> Learner:
         raise UsageError(
             f"{config.network} looks at neighboring frames, which examples do not hold.",
             "Train one of the guided networks.",
-            number=77,
+            number=116,
         )
     if config.start is not None:
         _begin(net, config.start)
@@ -191,7 +191,7 @@ def _begin(net: Network, start: Path) -> None:
         raise UsageError(
             f"Training cannot start from {start}: {error}",
             "Name weights of the same architecture, or of a smaller guided one.",
-            number=92,
+            number=137,
         ) from error
 
 

@@ -82,6 +82,7 @@ def plan_clip(
     chain = request.chain.chain()
     info = request.reading.probe(heard)
     chosen = None if request.frames is None else selected(info, request.frames)
+    request.known.check(info)
     source = planning.progressive(info) if request.reading.deinterlace else info
     views = request.views
     _claim_outputs(request, info, chosen, Claims() if claims is None else claims, output_name)

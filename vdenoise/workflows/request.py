@@ -29,6 +29,15 @@ class Knowledge:
     sigma: tuple[float, ...] | None = None  # noise by hand, in 8-bit codes: Y, or Y, Cb and Cr
     cuts: Cuts = "auto"
 
+    def check(self, info: ClipInfo) -> None:
+        """See that what is known fits the clip.
+
+        Raises:
+            UsageError: it does not, or a file of it cannot be read.
+        """
+        self.noise(info)
+        self.first_frames(info)
+
     def noise(self, info: ClipInfo) -> NoiseProfile | None:
         """The noise that was given, None where it is to be measured.
 

@@ -148,7 +148,7 @@ def parse_options(engine: str, texts: Sequence[str]) -> tuple[tuple[str, str], .
         raise UsageError(
             f"A job of {engine} has no place for --farm-option {found[0][0]}.",
             f"It is for {' and '.join(_WITH_OPTIONS)}; else change the texts that are written.",
-            number=39,
+            number=144,
         )
     return tuple(found)
 

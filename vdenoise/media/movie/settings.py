@@ -48,7 +48,7 @@ def container_of(target: Path, info: ClipInfo, container: str | None = None) -> 
             raise UsageError(
                 f"There is no container {container!r} to write.",
                 f"Use one of: {', '.join(FALLBACK)}.",
-                number=21,
+                number=104,
             )
         return container
     if is_pipe(target):

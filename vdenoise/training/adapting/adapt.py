@@ -141,7 +141,7 @@ def adapt(
         raise UsageError(
             f"{info.path} has hardly any noise ({strongest:.2f} codes): there is nothing to learn.",
             "Use the network as it is.",
-            number=87,
+            number=128,
         )
     began = time.perf_counter()
     rng = np.random.Generator(np.random.Philox(key=[seed, 0]))

@@ -91,7 +91,7 @@ def windows(
     frames = info.frames or 0
     if info.format.color_planes != 3:
         raise UsageError(
-            "Only clips with color can be adapted to.", "Use the network as it is.", number=83
+            "Only clips with color can be adapted to.", "Use the network as it is.", number=120
         )
     shots = Shots(frames, cuts)
     count = 2 * reach + 3
@@ -102,7 +102,7 @@ def windows(
         raise UsageError(
             f"{info.path} is too short to adapt to: no two stretches of 3 frames.",
             "Use the network as it is.",
-            number=84,
+            number=121,
         )
     wanted = min(len(places), LEARNED + CHECKED)
     chosen = [places[round(n)] for n in np.linspace(0, len(places) - 1, wanted)]
@@ -130,7 +130,7 @@ def read(
     height, width = (min(REGION, side // SIDE * SIDE) for side in (info.height, info.width))
     if min(height, width) <= 2 * MARGIN + SIDE:
         raise UsageError(
-            f"{info.path} is too small to adapt to.", "Use the network as it is.", number=85
+            f"{info.path} is too small to adapt to.", "Use the network as it is.", number=123
         )
     top, left = (
         int(rng.integers((whole - part) // SIDE + 1)) * SIDE

@@ -80,7 +80,7 @@ def make_pack(
         raise UsageError(
             f"The pack takes {size >> 20} MiB, more than the {most >> 20} MiB allowed.",
             "Allow more with --mib, or leave out clips.",
-            number=80,
+            number=119,
         )
     return Packed(len(clips), len(stills), size)
 
