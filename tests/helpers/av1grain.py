@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from vdenoise.filmgrain.fit import NEIGHBORS
 from vdenoise.filmgrain.params import LAG, GrainParams
+from vdenoise.media.movie.encoder import open_encoder
 from vdenoise.picture.random_at import normal
 from vdenoise.stages.grain.field import bell, filter_for, filtered
 
@@ -103,6 +104,7 @@ def _encoded(level: int, folder: Path) -> Path:
         stream = output.add_stream("libsvtav1", rate=25, options=options)
         stream.width, stream.height = SIZE  # type: ignore[attr-defined]
         stream.pix_fmt = "yuv420p"  # type: ignore[attr-defined]
+        open_encoder(stream.codec_context)  # type: ignore[arg-type]
         for _ in range(4):
             frame = av.VideoFrame(*SIZE, "yuv420p")
             for n, plane in enumerate(frame.planes):

@@ -26,6 +26,7 @@ from vdenoise.filmgrain.params import GrainParams, grain_seed
 from vdenoise.media.av1.grain import GrainAdder, announced
 from vdenoise.media.av1.headers import Headers
 from vdenoise.media.av1.units import FRAME, FRAME_HEADER, UnreadableHeader, obus
+from vdenoise.media.movie.encoder import open_encoder
 from vdenoise.media.movie.hdr import comparable
 from vdenoise.media.probe import probe
 
@@ -46,6 +47,7 @@ def packets(
     output = av.open(io.BytesIO(), "w", format="nut")
     stream: Any = output.add_stream("libsvtav1", rate=25, options={"preset": "8", **options})
     stream.width, stream.height, stream.pix_fmt = *size, name
+    open_encoder(stream.codec_context)
     found = []
     for n in range(frames):
         frame = av.VideoFrame(*size, name)
