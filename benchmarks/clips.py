@@ -41,6 +41,9 @@ CLEAN = {
     "tennis": ("clean_tennis_448x256_png", "*.png"),
 }
 
+# Clips whose motion is hard to follow: where the temporal stage finds little.
+FAST = {"motorbike": ("fast_motorbike_540p", "*.png")}
+
 SAMPLE = "scene"  # ours: drawn, without any noise of its own
 SAMPLE_FILE = Path(__file__).parent.parent / "samples" / "scene_clean.mp4"
 
@@ -79,8 +82,8 @@ def load_clean(data: Path | None, name: str, frames: int) -> Tensor:
     """The first ``frames`` clean frames, (T, 3, H, W) float R'G'B' in [0, 1], even sizes.
 
     Args:
-        data: folder of the clips in `CLEAN`; not needed for our own sample.
-        name: of a clip in `CLEAN`, or `SAMPLE`.
+        data: folder of the clips in `CLEAN` and `FAST`; not needed for our own sample.
+        name: of a clip in `CLEAN` or `FAST`, or `SAMPLE`.
         frames: how many, at most.
     """
     if name == SAMPLE:
@@ -88,7 +91,7 @@ def load_clean(data: Path | None, name: str, frames: int) -> Tensor:
         while len(pictures) < frames and (read := capture.read())[0]:
             pictures.append(read[1][..., ::-1])
     else:
-        folder, pattern = CLEAN[name]
+        folder, pattern = (CLEAN | FAST)[name]
         files = sorted((data or Path()).joinpath(folder).glob(pattern))[:frames]
         if not files:
             raise SystemExit(f"No {pattern} of {folder}: name the folder it is in with --data.")

@@ -1,5 +1,8 @@
 """The temporal mean: gains what theory allows, never ghosts, and knows what it left."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -8,7 +11,7 @@ from tests.motion.test_motion import shifted_pair, texture
 from vdenoise.motion.flow import SharedMotion
 from vdenoise.picture.frame import Block, Signal
 from vdenoise.picture.noise import NoiseProfile
-from vdenoise.stages.temporal.mean import TemporalMean
+from vdenoise.stages.temporal.mean import TemporalMean, tolerance
 
 SIGMA = 0.05
 
@@ -80,11 +83,18 @@ def test_a_higher_motion_threshold_averages_more() -> None:
     assert left[0] > left[1] > left[2]
 
 
+def test_a_neighbor_of_white_noise_may_differ_less_than_one_of_coarse_grain() -> None:
+    areas = (1.0, 1.1, 1.2, 1.3, 1.4, 3.0)
+    found = [tolerance(50, area) for area in areas]
+    assert found[0] == found[1] == 0.7 and found[-2:] == [1.0, 1.0]
+    assert found == sorted(found) and max(np.diff(found)) < 0.2  # no jump between clips
+    # The dial means the same everywhere: 25 more is twice as much.
+    assert [tolerance(75, area) / tolerance(50, area) for area in areas] == [2.0] * len(areas)
+
+
 def test_noise_that_repeats_in_time_is_known_to_stay() -> None:
     clean = still(5)
     block = block_of(clean, core=slice(2, 3))
-    from dataclasses import replace
-
     frozen = replace(block, noise=replace(block.noise, temporal_correlation=0.6))
     stage = TemporalMean(radius=2)
     assert stage.apply(frozen).luma.left.mean() > 1.5 * stage.apply(block).luma.left.mean()

@@ -21,6 +21,12 @@ _INTERPOLATION_LOSS = 0.15
 _CELL = 2
 _GUIDE_WINDOW = (3, 3)  # cells: guides are nearly clean, so a small window tells
 _NOISY_WINDOW = {1: 7, 2: 3}  # cells of so many pixels, for the test on the noisy pixels themselves
+# Guides of white noise are nearly clean, those of coarse grain are not: a neighbor of white noise
+# may differ less. On a clip that moves fast that gains 0.15 dB at sigma 30; for coarse grain and
+# camera noise it would cost 0.1. Half as much gains 0.05 more there, and costs tennis at sigma 10
+# 0.2 (benchmarks/hard_motion.py).
+_STRICT = 0.7
+_GRAIN = (1.1, 1.4)  # `NoiseTable.grain_area` from and to which tolerance rises to all of it
 _GUIDE_TOLERANCE = 1.5  # guide mismatch, in noise variances, that costs a factor e of weight
 _NOISY_PENALTY = 1.5  # weight exp(-1.5 x) for x = mismatch beyond the noise, in its own units
 _DEVIATIONS = 1.5  # of the windowed mean, that are still taken for noise
@@ -101,7 +107,7 @@ class TemporalMean(Stage):
         chroma = None
         if block.chroma is not None:
             chroma = _Average(block, block.chroma, t, self.strength)
-        tolerance = 4.0 ** ((self.motion_threshold - 50) / 50)
+        allowed = tolerance(self.motion_threshold, block.noise.grain_area)
         seen = window(block.first + t, self.radius, block.shot_first, block.shot_last)
         for k in (i - block.first for i in seen if i != block.first + t):
             flow = motion.flow(t, k)
@@ -111,14 +117,27 @@ class TemporalMean(Stage):
             doubt = excess.div_(_GUIDE_TOLERANCE)
             difference, own_doubt = luma.look(k, flow)
             trust = resize(motion.trust(t, k), (doubt.shape[-2], doubt.shape[-1]))
-            weight = doubt.add_(own_doubt).div_(-tolerance).exp_().mul_(trust)
+            weight = doubt.add_(own_doubt).div_(-allowed).exp_().mul_(trust)
             luma.add(difference, weight)
             if chroma is not None:
                 difference, doubt = chroma.look(k, flow)
                 weight = resize(weight, (doubt.shape[-2], doubt.shape[-1]))
-                chroma.add(difference, doubt.div_(-tolerance).exp_().mul_(weight))
+                chroma.add(difference, doubt.div_(-allowed).exp_().mul_(weight))
         rho = block.noise.temporal_correlation
         return luma.signal(rho), None if chroma is None else chroma.signal(rho)
+
+
+def tolerance(threshold: float, grain_area: float) -> float:
+    """How much an aligned neighbor may differ: 1 for coarse grain at a threshold of 50.
+
+    Args:
+        threshold: as the stage's parameter.
+        grain_area: `NoiseTable.grain_area`, pixels.
+    """
+    low, high = _GRAIN
+    coarse = min(max((grain_area - low) / (high - low), 0.0), 1.0)
+    strict = _STRICT + (1 - _STRICT) * coarse
+    return float(strict * 4.0 ** ((threshold - 50) / 50))
 
 
 class _Average:
