@@ -115,5 +115,5 @@ def test_the_halo_is_what_it_looks_at(dim: int) -> None:
 def test_it_stands_behind_the_network_that_asks_for_it() -> None:
     assert Cnn().followed_by == (TextureGuard(),)
     assert Cnn(strength=0.5).followed_by == (TextureGuard(strength=0.5),)
-    for off in (Cnn(structure_guard=False), Cnn(weight=0), Cnn(strength=0)):
+    for off in (Cnn(structure_guard="off"), Cnn(weight=0), Cnn(strength=0)):
         assert off.followed_by == ()

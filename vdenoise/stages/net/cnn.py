@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
+from pydantic import field_validator
 from torch import Tensor
 
 from vdenoise.nets.base import NetInput, Network, noise_bands
@@ -74,18 +75,33 @@ class Cnn(Stage):
         high=len(VIEWS),
     )
 
-    structure_guard: bool = param(
-        True,
+    structure_guard: Literal["auto", "on", "off"] = param(
+        "auto",
         "Whether what went with the noise is looked through for picture, which is given back: fine "
-        "textures stay. A network of others also gives way where it removes more than the noise "
-        "measured.",
+        "textures stay. On, a network of others also gives way where it removes more than the "
+        "noise measured. Auto is on for networks of ours and off for others, whose published "
+        "weights give what they were published for.",
     )
+
+    @field_validator("structure_guard", mode="before")
+    @classmethod
+    def _from_bool(cls, value: object) -> object:
+        """True and false, as plans and recipes of older versions hold."""
+        return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
     @property
     def followed_by(self) -> tuple[Stage, ...]:
         """The guard over fine textures."""
-        guarded = self.structure_guard and not self.idle
+        guarded = not self.idle and (
+            self.structure_guard == "on"
+            or (self.structure_guard == "auto" and _facts(self.model).bounded)
+        )
         return (TextureGuard(strength=self.strength),) if guarded else ()
+
+    @property
+    def _held_back(self) -> bool:
+        """Whether the network gives way where it removes more energy than the noise had."""
+        return self.structure_guard == "on" and not _facts(self.model).bounded
 
     @property
     def idle(self) -> bool:
@@ -107,7 +123,7 @@ class Cnn(Stage):
     def halo(self) -> int:
         """What the network's convolutions see, and the guard around one that is not bounded."""
         net = _facts(self.model)
-        return net.halo + (energy_guard.REACH if self.structure_guard and not net.bounded else 0)
+        return net.halo + (energy_guard.REACH if self._held_back else 0)
 
     @property
     def multiple(self) -> int:
@@ -159,7 +175,7 @@ class Cnn(Stage):
             x = pictures.given(list(given), net)
             # Where no noise is left, nothing is done.
             correction = ensembled(net, x, self.ensemble) * (x.sigma * x.averaged[1] != 0)
-            if self.structure_guard and not net.bounded:
+            if self._held_back:
                 correction = energy_guard.guarded(correction, x, block.noise.grain_area)
             changes.append(correction[wanted.start - given.start : wanted.stop - given.start])
         change = torch.cat(changes).to(block.luma.pixels)
