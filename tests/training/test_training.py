@@ -34,6 +34,7 @@ from vdenoise.training.loop import Trained, rate, train
 from vdenoise.training.material.batches import BLIND, batch
 from vdenoise.training.material.degrade import graded, patterned, true_noise, unshifted
 from vdenoise.training.material.examples import Recipe, make
+from vdenoise.training.material.fresh import Frames
 from vdenoise.training.material.loading import draw
 from vdenoise.training.material.pack import make_pack
 from vdenoise.training.material.pool import Crop, Pool, crop
@@ -157,7 +158,9 @@ def test_two_hundred_steps_lower_the_loss_and_resume_to_the_same_bits(
     whole, parts = Silent(), Silent()
     done = train(config, tmp_path / "whole", "cpu", whole)
     assert done.ended == "done" and done.step == 200
-    batches = [draw(config, pools(config)[0], step) for step in range(150, 200)]
+    examples = pools(config)[0]
+    pictures = Frames(examples.sources)
+    batches = [draw(config, examples, pictures, step) for step in range(150, 200)]
     untrained = [losses.psnr(losses.rgb(b.given.average), losses.rgb(b.wanted)) for b in batches]
     assert np.mean(whole.losses[-50:]) < np.mean(untrained) - 0.005  # half a decibel
     assert whole.scores[-1].psnr > whole.scores[-1].average + 0.5
@@ -477,6 +480,23 @@ def test_stills_move_steadily() -> None:
     assert fastest > 2
 
 
+def test_hard_motion_is_faster_and_bends_the_picture() -> None:
+    image = torch.from_numpy(texture(2, 240, 240)).permute(2, 0, 1).float() / 255
+    change, rigid = {}, {}
+    for hard in (False, True):
+        clips = [
+            set_in_motion(image, 4, 96, np.random.default_rng(seed), hard=hard)
+            for seed in range(12)
+        ]
+        assert all(clip.shape == (4, 3, 96, 96) for clip in clips)
+        assert all(clip.min() >= 0 and clip.max() <= 1 for clip in clips)
+        change[hard] = np.mean([float((c[1:] - c[:-1]).abs().mean()) for c in clips])
+        grays = [clip.mean(1).numpy() for clip in clips]
+        rigid[hard] = np.mean([cv2.phaseCorrelate(g[1], g[2])[1] for g in grays])
+    assert change[True] > 1.5 * change[False]
+    assert rigid[True] < 0.8 * rigid[False]  # no shift explains what a bent picture does
+
+
 def test_a_clip_plays_to_and_fro_where_it_is_short(data: Path) -> None:
     (clip,), _ = parts(data)
     found = sequence(clip, 13, 64, np.random.default_rng(0))
@@ -519,7 +539,8 @@ def test_jitter_and_blindness(data: Path, pool: Path) -> None:
 def test_a_batch_is_a_function_of_its_step(data: Path, pool: Path) -> None:
     config = short(data, pool)
     examples = pools(config)[0]
-    a, b, c = (draw(config, examples, step).given.noisy for step in (2, 2, 3))
+    pictures = Frames(examples.sources)
+    a, b, c = (draw(config, examples, pictures, step).given.noisy for step in (2, 2, 3))
     assert torch.equal(a, b) and not torch.equal(a, c)
 
 

@@ -125,7 +125,7 @@ def recipe(config: Config) -> dict[str, Any]:
     """The configuration without the places of one machine; files by name and hash."""
     told = config.model_dump(mode="json")
     del told["data"]["folder"], told["data"]["pool"], told["data"]["workers"], told["threads"]
-    for key in ("start", "teacher"):
+    for key in ("start", "teacher", "yardstick"):
         path = getattr(config, key)
         if path is not None:
             known = {"sha256": digest(path)} if path.exists() else {}

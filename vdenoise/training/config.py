@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vdenoise.errors import UsageError, fault_of
 from vdenoise.training.material.examples import Recipe
+from vdenoise.training.material.fresh import Fresh
 
 Loss = Literal["charbonnier", "mse", "l1", "psnr", "ssim-mixed"]
 
@@ -34,7 +35,11 @@ class Data(_Table):
     first: int = Field(
         default=32, ge=1, description="Examples to begin with; the rest come in evenly."
     )
-    validation: int = Field(default=32, ge=1, description="Examples to validate on.")
+    validation: int = Field(default=32, ge=0, description="Examples to validate on.")
+    singles: bool = Field(
+        default=False,
+        description="Validate on single frames of the held-out sources, too: the network alone.",
+    )
     newest: int | None = Field(
         default=None,
         ge=1,
@@ -45,6 +50,7 @@ class Data(_Table):
         default=0, ge=0, description="Processes that put batches together ahead, for a GPU."
     )
     recipe: Recipe = Recipe()
+    fresh: Fresh = Fresh()
 
     def drawn_from(self, step: int, steps: int) -> range:
         """The examples that a step out of ``steps`` learns from.
@@ -98,6 +104,10 @@ class Config(_Table):
     )
     teacher: Path | None = Field(
         default=None, description="Weights of a network to learn from as well."
+    )
+    yardstick: Path | None = Field(
+        default=None,
+        description="Weights to validate beside these on single frames; never learned from.",
     )
     teacher_share: float = Field(default=0.5, ge=0, le=1, description="Of the loss.")
     steps: int = Field(default=10_000, ge=1)

@@ -17,7 +17,7 @@ from vdenoise.nets.models import channels_last
 from vdenoise.training.card import make_card, require_licences, save_card
 from vdenoise.training.checkpoint import CHECKPOINT, CONFIG, WEIGHTS, save_weights, state_in
 from vdenoise.training.config import Config
-from vdenoise.training.validation import pools, validate
+from vdenoise.training.validation import pools, singles, validate
 
 HALF_LOSS_DB = 0.02  # most that rounding to float16 may cost
 
@@ -48,9 +48,10 @@ def export_weights(run: Path, target: Path, config: str | None = None) -> dict[s
     exact.load_state_dict(load_file(weights))
     rounded = _rounded(exact)
     checks = pools(checked)[1]
-    device = torch.device("cpu")
+    device, judges = torch.device("cpu"), singles(checked)
     score, half = (
-        validate(channels_last(net).eval(), checked, checks, device) for net in (exact, rounded)
+        validate(channels_last(net).eval(), checked, checks, judges, device)
+        for net in (exact, rounded)
     )
     use_half = score.psnr - half.psnr <= HALF_LOSS_DB
     with tempfile.TemporaryDirectory(dir=target.parent) as place:

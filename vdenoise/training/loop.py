@@ -34,7 +34,7 @@ from vdenoise.training.losses import LOSSES, rgb
 from vdenoise.training.material.batches import Batch
 from vdenoise.training.material.loading import batches
 from vdenoise.training.material.pool import Pool, Producers
-from vdenoise.training.validation import Score, pools, precision, validate
+from vdenoise.training.validation import Score, Singles, pools, precision, singles, validate
 
 Ended = Literal["done", "no better", "asked"]
 
@@ -114,13 +114,14 @@ def _run(
     """
     data = config.data
     pool, checks = examples
+    judges = singles(config)
     teacher = None if config.teacher is None else load(str(config.teacher), device, torch.float32)
     forward = torch.compile(learner.net) if config.compile else learner.net
     began, before = time.perf_counter(), state.seconds
     first = data.drawn_from(state.step, config.steps).start
     with (
         Producers(checks, range(data.validation), min(1, data.workers)),
-        Producers(pool, range(first, data.examples), data.workers),
+        Producers(pool, range(first, data.examples), data.workers if data.fresh.share < 1 else 0),
         contextlib.closing(batches(config, pool, state.step, device)) as given,
     ):
         while _ended(state, config) is None and not stop():
@@ -132,7 +133,7 @@ def _run(
             state.seconds = before + elapsed
             watcher.step(state.step, config.steps, loss, elapsed)
             if state.step % config.check_every == 0 or state.step == config.steps:
-                _check(config, learner, state, checks, folder, device, watcher)
+                _check(config, learner, state, checks, judges, folder, device, watcher)
                 for number in range(data.drawn_from(state.step, config.steps).start):
                     pool.forget(number)
         learner.save(state, folder)
@@ -245,12 +246,13 @@ def _check(
     learner: Learner,
     state: State,
     checks: Pool,
+    judges: Singles,
     folder: Path,
     device: torch.device,
     watcher: Watcher,
 ) -> None:
     """Validate; keep the weights if they are the best so far; write log and checkpoint."""
-    score = validate(learner.mean, config, checks, device)
+    score = validate(learner.mean, config, checks, judges, device)
     watcher.validated(state.step, score)
     if score.psnr > state.best:
         state.best, state.best_step = score.psnr, state.step

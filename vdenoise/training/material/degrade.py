@@ -17,7 +17,9 @@ from vdenoise.picture.noise import LEVELS, SPECTRUM, NoiseTable
 
 _FEW = 100  # pixels of a level: with fewer its mean is mostly chance
 
-Kind = Literal["gaussian", "sensor", "film", "compressed", "impulses", "speckle", "clean"]
+Kind = Literal[
+    "gaussian", "colored", "sensor", "film", "compressed", "impulses", "speckle", "clean"
+]
 
 
 def patterned(clean: Tensor, rng: np.random.Generator) -> Tensor:
@@ -83,6 +85,8 @@ def degraded(clean: Tensor, kind: Kind, rng: np.random.Generator) -> tuple[Tenso
         return synth.salt_and_pepper(base, rate, seed=seed + 1), base
     if kind == "gaussian":
         noisy = synth.gaussian(clean, float(rng.uniform(0, 55)) / 255, seed=seed)
+    elif kind == "colored":
+        noisy = colored(clean, rng)
     elif kind == "sensor":
         noisy = _sensor(clean, rng, seed)
     elif kind == "film":
@@ -120,6 +124,34 @@ def _film(clean: Tensor, rng: np.random.Generator, seed: int) -> Tensor:
         color=float(rng.uniform(0.05, 0.9)),
         seed=seed,
     )
+
+
+def colored(frames: Tensor, rng: np.random.Generator) -> Tensor:
+    """Frames (T, 3, H, W) with noise of a random spectrum, color and dependence on the level.
+
+    What cameras, tapes and codecs make of noise differs more than any list of them says.
+    """
+    height, width = frames.shape[-2:]
+    white = torch.from_numpy(rng.standard_normal(tuple(frames.shape), np.float32))
+    fy = torch.fft.fftfreq(height).abs()[:, None]
+    fx = torch.fft.rfftfreq(width)
+    stretch = float(np.exp(rng.normal(0, 0.5)))  # above 1: finer across than down
+    radius = torch.hypot(fy * stretch, fx / stretch)
+    fall, corner = float(rng.uniform(-0.3, 1.6)), float(np.exp(rng.uniform(-4, -1.5)))
+    shape = (radius.square() + corner**2).sqrt() ** -fall
+    if rng.random() < 0.4:  # as behind a sharpener or a scaler
+        shape = shape * (-(radius / float(rng.uniform(0.15, 0.5))).square()).exp()
+    noise = torch.fft.irfft2(torch.fft.rfft2(white) * shape, (height, width))
+    noise = noise / noise.std((0, 2, 3), keepdim=True).clamp(min=1e-6)
+    mix = np.eye(3) + rng.normal(0, 0.6, (3, 3)) * rng.choice([0.0, 1.0])
+    mix = mix / np.linalg.norm(mix, axis=1, keepdims=True)
+    gains = np.exp(rng.normal(0, 0.3, 3))[:, None]
+    noise = torch.einsum("rc,tchw->trhw", torch.from_numpy(mix * gains).to(noise), noise)
+    level = frames.clamp(0, 1)
+    power = float(rng.uniform(-1, 1))  # of shot noise above 0, of grain in shadows below
+    strength = (0.15 + level) ** (0.5 * power)
+    sigma = float(rng.uniform(0, 40)) / 255
+    return frames + sigma * strength / strength.square().mean().sqrt() * noise
 
 
 def unshifted(noisy: Tensor, clean: Tensor) -> Tensor:

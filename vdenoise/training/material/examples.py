@@ -7,6 +7,7 @@ it does not always encode the same frames to the same bits.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -36,6 +37,7 @@ T = TypeVar("T")
 # Added to the number: draws that others do not depend on.
 _SPATIAL = 1 << 40
 _CLIPPED = 1 << 41
+_HARD = 1 << 42
 MARGIN = 16  # pixels cut off on each side: motion from outside is unknown there
 
 
@@ -49,6 +51,7 @@ class Recipe(BaseModel):
     stills: float = Field(
         default=0.6, ge=0, le=1, description="Share made of stills set in motion."
     )
+    hard: float = Field(default=0.0, ge=0, le=1, description="Share that moves fast.")
     patterns: float = Field(
         default=0.25, ge=0, le=1, description="Share with a fine regular texture laid over a part."
     )
@@ -94,13 +97,14 @@ def make(
 ) -> Example:
     """Example ``number`` of a seed, on one thread."""
     rng = _generator(seed, number)
-    kind = _drawn(rng, recipe.kinds)
-    radius = _drawn(rng, recipe.radii)
+    kind = drawn(rng, recipe.kinds)
+    radius = drawn(rng, recipe.radii)
     total = recipe.frames + 2 * radius
     use_still = not clips or (bool(stills) and rng.random() < recipe.stills)
     source = (stills if use_still else clips)[rng.integers(len(stills if use_still else clips))]
     reduce = float(rng.uniform(0.3, 0.8) if use_still else rng.choice([1.0, rng.uniform(0.5, 1)]))
-    clean = sequence(source, total, recipe.size + 2 * MARGIN, rng, reduce=reduce)
+    hard = _generator(seed, number + _HARD).random() < recipe.hard
+    clean = sequence(source, total, recipe.size + 2 * MARGIN, rng, reduce=reduce, hard=hard)
     if rng.random() < recipe.patterns:
         clean = patterned(clean, rng)
     clean = graded(clean, rng)
@@ -176,7 +180,7 @@ def _averaged(luma: Tensor, chroma: Tensor, noise: NoiseTable, core: slice, radi
 
 def filtered(recipe: Recipe, averaged: Block, seed: int, number: int) -> Block:
     """What the real spatial stage makes of the average, at a speed drawn for this example."""
-    effort = _drawn(_generator(seed, number + _SPATIAL), recipe.efforts)
+    effort = drawn(_generator(seed, number + _SPATIAL), recipe.efforts)
     if effort == 0:
         return averaged
     speed = "fast" if effort == 1 else "base"
@@ -188,7 +192,7 @@ def _generator(seed: int, number: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=[seed, number]))
 
 
-def _drawn(rng: np.random.Generator, shares: dict[T, float]) -> T:
+def drawn(rng: np.random.Generator, shares: Mapping[T, float]) -> T:
     """A key, by its share."""
     weights = np.array(list(shares.values()))
     return list(shares)[rng.choice(len(weights), p=weights / weights.sum())]

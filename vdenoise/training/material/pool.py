@@ -8,7 +8,7 @@ import multiprocessing
 import signal
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Self
@@ -102,6 +102,16 @@ class Crop:
     noise: NoiseTable
     subsampled: bool
     kind: Kind
+
+
+def cut(whole: Crop, size: int, rng: np.random.Generator) -> Crop:
+    """A random square of a crop, flipped and turned; it keeps the whole one's noise profile."""
+    height, width = whole.planes.shape[-2:]
+    top, left = (2 * int(rng.integers((n - size) // 2 + 1)) for n in (height, width))
+    found = whole.planes[:, top : top + size, left : left + size]
+    found = torch.rot90(found, int(rng.integers(4)), (1, 2))
+    found = found.flip(2) if rng.random() < 0.5 else found
+    return replace(whole, planes=found)
 
 
 def crop(path: Path, size: int | None, rng: np.random.Generator) -> Crop:

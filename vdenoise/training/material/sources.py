@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -80,7 +81,13 @@ def find(folder: Path, *, without: Iterable[str] = ()) -> tuple[Source, ...]:
 
 
 def sequence(
-    source: Source, frames: int, size: int, rng: np.random.Generator, *, reduce: float = 1.0
+    source: Source,
+    frames: int,
+    size: int,
+    rng: np.random.Generator,
+    *,
+    reduce: float = 1.0,
+    hard: bool = False,
 ) -> Tensor:
     """A square of a source over time.
 
@@ -91,15 +98,17 @@ def sequence(
         rng: where and when.
         reduce: factor in (0, 1] on the size of the picture, which takes noise and compression of
             the source away.
+        hard: fast motion: a still is warped, shaken and turned, of a clip frames are left out.
 
     Returns:
         (frames, 3, size, size) R'G'B' in [0, 1].
     """
     if source.is_still:
         image = _shrunk(_picture(source.paths[0]), reduce)
-        return set_in_motion(image, frames, size, rng)
+        return set_in_motion(image, frames, size, rng, hard=hard)
     clip = _clip(source)
-    step = int(rng.integers(1, 3)) if len(clip) >= 2 * frames else 1
+    fastest = min(3 if hard else 2, len(clip) // frames)
+    step = int(rng.integers(min(2, fastest) if hard else 1, fastest + 1)) if fastest > 1 else 1
     start = int(rng.integers(0, max(1, len(clip) - step * (frames - 1))))
     bounce = 2 * len(clip) - 2
     places = [(start + step * t) % bounce for t in range(frames)]
@@ -116,7 +125,9 @@ def sequence(
     return torch.stack(out)
 
 
-def set_in_motion(image: Tensor, frames: int, size: int, rng: np.random.Generator) -> Tensor:
+def set_in_motion(
+    image: Tensor, frames: int, size: int, rng: np.random.Generator, *, hard: bool = False
+) -> Tensor:
     """A still as a clip: sub-pixel pan, zoom and rotation, half of them in two parallax layers.
 
     Args:
@@ -124,25 +135,57 @@ def set_in_motion(image: Tensor, frames: int, size: int, rng: np.random.Generato
         frames: how many.
         size: side of the result.
         rng: of the motion.
+        hard: up to some 16 pixels a frame, with shake, and bent as no camera moves it.
     """
     image = _padded(image, size)
-    far = _moved(image, frames, size, rng)
+    motion = Motion.hard if hard else Motion.calm
+    far = _moved(image, frames, size, motion(frames, rng), rng)
     if rng.random() < 0.5:
         return far
-    near = _moved(image, frames, size, rng)
+    near = _moved(image, frames, size, motion(frames, rng), rng)
     blob = torch.from_numpy(rng.standard_normal((1, 1, 5, 5), np.float32))
     blob = functional.interpolate(blob, image.shape[-2:], mode="bicubic", align_corners=True)[0]
     matte = (blob * 40).sigmoid()  # an edge of a few pixels
-    matte = _moved(matte, frames, size, rng)
+    matte = _moved(matte, frames, size, motion(frames, rng), rng)
     return near * matte + far * (1 - matte)
 
 
-def _moved(image: Tensor, frames: int, size: int, rng: np.random.Generator) -> Tensor:
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """Of a camera, and of what it sees."""
+
+    speed: NDArray[np.float64]  # (2,) pixels a frame
+    shake: NDArray[np.float64]  # (frames, 2) pixels
+    turn: float  # radians a frame
+    zoom: float  # logarithm of the scale, a frame
+    bend: float  # standard deviation of an elastic field, pixels
+    beat: float  # radians a frame by which that field changes
+
+    @staticmethod
+    def calm(frames: int, rng: np.random.Generator) -> Motion:
+        """As most cameras move."""
+        speed = rng.standard_normal(2) * rng.choice([0.0, 0.5, 2.0, 5.0])
+        shake = rng.standard_normal((frames, 2)) * rng.choice([0.0, 0.3])
+        turn, zoom = rng.standard_normal(2) * rng.choice([0.0, 0.003, 0.01])
+        return Motion(speed, shake, float(turn), float(zoom), 0.0, 0.0)
+
+    @staticmethod
+    def hard(frames: int, rng: np.random.Generator) -> Motion:
+        """As in action footage."""
+        speed = (rng.standard_normal(2) * rng.choice([2.0, 5.0, 9.0])).clip(-16, 16)
+        shake = rng.standard_normal((frames, 2)) * rng.choice([0.0, 0.6, 2.0])
+        turn, zoom = rng.uniform(-0.03, 0.03, 2) * rng.choice([0.1, 1.0], 2)
+        bend = float(rng.uniform(0, 5))
+        return Motion(speed, shake, float(turn), float(zoom), bend, float(rng.uniform(0.2, 1.2)))
+
+
+def _moved(
+    image: Tensor, frames: int, size: int, motion: Motion, rng: np.random.Generator
+) -> Tensor:
     """(C, H, W) seen by a moving camera: (frames, C, size, size)."""
     height, width = image.shape[-2:]
-    speed = rng.standard_normal(2) * rng.choice([0.0, 0.5, 2.0, 5.0])  # pixels a frame
-    shake = rng.standard_normal((frames, 2)) * rng.choice([0.0, 0.3])
-    turn, zoom = rng.standard_normal(2) * rng.choice([0.0, 0.003, 0.01])  # a frame
+    speed, shake, turn, zoom = motion.speed, motion.shake, motion.turn, motion.zoom
+    field = _elastic(size, rng) * motion.bend if motion.bend else None
     time = np.arange(frames) - (frames - 1) / 2
     middle = np.array([width, height]) / 2
     slack = np.maximum((np.array([width, height]) - size) / 2, 0)
@@ -155,12 +198,23 @@ def _moved(image: Tensor, frames: int, size: int, rng: np.random.Generator) -> T
         cos, sin = scale * np.cos(angle), scale * np.sin(angle)
         px, py = centre + speed * time[t] + shake[t]
         gx, gy = cos * x - sin * y + px, sin * x + cos * y + py
+        if field is not None:
+            phase = motion.beat * t
+            bent = field[0] * np.cos(phase) + field[1] * np.sin(phase)
+            gx, gy = gx + bent[0], gy + bent[1]
         grids.append(torch.stack((2 * gx / width - 1, 2 * gy / height - 1), -1))
     pictures = image.expand(frames, -1, -1, -1)
     moved = functional.grid_sample(
         pictures, torch.stack(grids), mode="bicubic", padding_mode="reflection", align_corners=False
     )
     return moved.clamp(0, 1)
+
+
+def _elastic(size: int, rng: np.random.Generator) -> Tensor:
+    """Two smooth fields of displacement of variance 1, (2, 2, size, size)."""
+    cells = int(rng.integers(4, 8))
+    rough = torch.from_numpy(rng.standard_normal((2, 2, cells, cells), np.float32))
+    return functional.interpolate(rough, (size, size), mode="bicubic", align_corners=True)
 
 
 def _padded(image: Tensor, size: int) -> Tensor:
