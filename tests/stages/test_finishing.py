@@ -407,7 +407,8 @@ def test_grain_of_another_clip_from_the_command_line(tmp_path: Path) -> None:
     assert cli.status([str(w) for w in ["run", clip, "-o", plain, *fast]]) == 0
     grainy, clean = (torch.stack([p[0] for p in planes(f)]).float() for f in (out, plain))
     assert (grainy - clean)[..., 2:, 2:].std() > 2
-    missing = [*words[:4], "--grain", f"match:{tmp_path / 'no.json'}"]
+    new = tmp_path / "new.mkv"
+    missing = ["run", clip, "-o", new, "--grain", f"match:{tmp_path / 'no.json'}"]
     assert cli.status([str(word) for word in missing]) == 2
 
 

@@ -22,6 +22,8 @@ BINS = 24  # groups of blocks of like level, each of the same size
 # (simulated); texture makes others louder, not quieter.
 QUIET, _QUIET_OF = 0.2, 0.74
 WHITE = 0.999  # share of the pixels that are to come below 1
+USUAL = 0.9  # quantile that most of the picture lies below
+HIGHLIGHTS = 50.0  # times that: behind the curve the picture keeps a seventh of the range
 LEAST = 1e-4  # of white: less noise in the dark than this is taken for none
 DIGITS = 3  # of the curve's numbers: the same on every machine
 
@@ -39,7 +41,7 @@ def fit_curve(frames: Iterable[Sequence[Tensor]]) -> Curve:
             finite = x[x.isfinite()]
             if finite.numel():
                 step = max(1, finite.numel() // 100_000)
-                whites.append(finite[::step].quantile(WHITE).item())
+                whites.append(_white(finite[::step]))
             level, variance = _blocks(x)
             levels.append(level)
             variances.append(variance)
@@ -49,6 +51,16 @@ def fit_curve(frames: Iterable[Sequence[Tensor]]) -> Curve:
     gain, read2 = _line(level, variance) if len(level) >= BINS else (0.0, 0.0)
     read = max(math.sqrt(read2), LEAST * white)
     return Curve(gain=_rounded(gain), read=_rounded(read), white=_rounded(white))
+
+
+def _white(x: Tensor) -> float:
+    """The level that becomes 1: highlights far above the rest of the picture do not set it.
+
+    They may lie above 1. Set by a sun in the frame, it would leave the picture itself a few codes,
+    in which nothing can be measured.
+    """
+    highest, usual = x.quantile(x.new_tensor([WHITE, USUAL])).tolist()
+    return float(min(highest, HIGHLIGHTS * usual) if usual > 0 else highest)
 
 
 def _blocks(x: Tensor) -> tuple[Tensor, Tensor]:
