@@ -315,7 +315,7 @@ def test_a_bug_shows_where_it_is(
     def broken(path: Path, **_options: object) -> None:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr("vdenoise.media.probe.probe", broken)
+    monkeypatch.setattr("vdenoise.workflows.reading.probe", broken)
     assert call("analyze", clip) == 1
     said = capsys.readouterr().err
     assert "Traceback" in said
