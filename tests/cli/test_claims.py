@@ -20,6 +20,7 @@ from vdenoise.cli.files import FileCommand, Folder, Reads, Writes
 from vdenoise.errors import FileClash, OutputError
 from vdenoise.machine.claims import Claims, identity
 from vdenoise.nets.models import find
+from vdenoise.picture.noise import NoiseProfile
 
 FAST = ("--speed", "veryfast", "--temporal", "none", "--spatial", "gaussian", "--sigma", "5")
 PRECIOUS = b"nobody has another copy of this"
@@ -306,6 +307,8 @@ def test_jobs_of_a_batch_do_not_write_each_others_files(
 ) -> None:
     other = write(Clip("other.mkv", codec="ffv1", frames=3), tmp_path)
     out, jobs = tmp_path / "out", tmp_path / "jobs.toml"
+    out.mkdir()
+    NoiseProfile.white(0.03, 0.02, 0.02).save(out / "other_dn.mkv")
     for text in (
         '[defaults]\nnoise-out = "n.mkv"\n',
         f'[defaults]\nprofile = "{out}/other_dn.mkv"\n',

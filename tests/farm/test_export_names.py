@@ -15,6 +15,7 @@ import pytest
 
 from vdenoise import cli
 from vdenoise.chain.presets import Preset
+from vdenoise.chain.request import ChainRequest
 from vdenoise.chain.resolve import Layer
 from vdenoise.cli.farm import ENGINES
 from vdenoise.errors import UsageError
@@ -286,14 +287,13 @@ def test_a_plan_names_the_files_of_stages_so_that_all_nodes_find_them(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     values = {"net.model": "w.safetensors", "grain.file": "sub/../p.json", "output.luma": "50"}
-    asked = Request.of(
-        Preset("auto", "", {"net.model": "w.pth"}), [Layer("command line", values)], None
-    )
+    preset = Preset("auto", "", {"net.model": "w.pth"})
+    asked = Request.of(ChainRequest(preset, (Layer("command line", values),)))
     assert asked.preset_values == {"net.model": str(tmp_path / "w.pth")}
     assert asked.layers[0][1] == {
         "net.model": str(tmp_path / "w.safetensors"),
         "grain.file": str(tmp_path / "p.json"),
         "output.luma": "50",
     }
-    asked = Request.of(Preset("auto", "", {"net.model": "M"}), [], None)
+    asked = Request.of(ChainRequest(Preset("auto", "", {"net.model": "M"}), ()))
     assert asked.preset_values == {"net.model": "M"}

@@ -151,7 +151,7 @@ def test_prores_keeps_its_profile(profile: str, tmp_path: Path) -> None:
     [
         ("out.xyz", {}, 21, "extension"),
         ("out", {}, 21, "extension"),
-        ("out.mp4", {"container": "ogg"}, 21, "ogg"),
+        ("out.mp4", {"container": "ogg"}, 104, "ogg"),
         ("out.mp4", {"codec": "h266"}, 22, "h266"),
         ("out.mp4", {"codec": "prores"}, 23, "mp4"),
         ("out.webm", {"codec": "x264"}, 23, "webm"),
