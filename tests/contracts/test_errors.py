@@ -45,6 +45,7 @@ SAME = {
     "E0310": "its codec cannot be decoded",
     "E0312": "its frames differ in size or kind",
     "E0401": "it exists already",
+    "E0405": "the disk is full",
     "E0505": "weights cannot be read",
     "E1004": "the clip has changed since",
     "E7501": "it cannot be reached for now",
