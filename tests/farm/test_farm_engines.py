@@ -163,7 +163,7 @@ def test_an_executable_is_one_program(
     named = ("farm", "export", "--plan", plan, "--engine", "cmdlist", "-o", folder)
     assert call(*named, "--executable", "apptainer exec vd.sif vdenoise") == 2
     hint, last = capsys.readouterr().err.splitlines()[-2:]
-    assert "E0299" in last and 'exec apptainer exec vd.sif vdenoise "$@"' in hint
+    assert "E02139" in last and 'exec apptainer exec vd.sif vdenoise "$@"' in hint
     assert not folder.exists()
     (plan.parent / "a b").mkdir()
     there = program.rename(plan.parent / "a b" / "vdenoise")
