@@ -22,9 +22,9 @@ _CELL = 2
 _GUIDE_WINDOW = (3, 3)  # cells: guides are nearly clean, so a small window tells
 _NOISY_WINDOW = {1: 7, 2: 3}  # cells of so many pixels, for the test on the noisy pixels themselves
 # Guides of white noise are nearly clean, those of coarse grain are not: a neighbor of white noise
-# may differ less. On a clip that moves fast that gains 0.15 dB at sigma 30; for coarse grain and
-# camera noise it would cost 0.1. Half as much gains 0.05 more there, and costs tennis at sigma 10
-# 0.2 (benchmarks/hard_motion.py).
+# may differ less. On a clip that moves fast that gains 0.15 dB at sigma 30
+# (benchmarks/results/hard_motion.json). Half as much was tried by hand on three clips: 0.05 more
+# there, but 0.2 less on tennis at sigma 10. For coarse grain and camera noise it would cost.
 _STRICT = 0.7
 _GRAIN = (1.1, 1.4)  # `NoiseTable.grain_area` from and to which tolerance rises to all of it
 _GUIDE_TOLERANCE = 1.5  # guide mismatch, in noise variances, that costs a factor e of weight
