@@ -77,7 +77,7 @@ def test_the_end_of_a_terminal_stops_a_command_but_under_nohup(
 
 
 def test_a_measurement_that_is_late_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = [TryAgain("not yet", ""), TryAgain("not yet", ""), "analysis"]
+    answers = [TryAgain("not yet", "", number=1), TryAgain("not yet", "", number=1), "analysis"]
 
     def analysis_of(_: object) -> object:
         answer = answers.pop(0)

@@ -397,7 +397,7 @@ REFUSED = {
     "images": (["out.####.png"], "E0299", "AV1 decoders"),
     "a share by mask": (
         ["out.mkv", *AV1, "--mask", "m=rect:0,0,9,9,grain=20"],
-        "E0299",
+        "E02138",
         "mask.m gives a share of the grain",
     ),
     "quicktime": (["out.mov", *AV1], "E0223", "cannot be written as mov"),
