@@ -27,13 +27,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from vdenoise.degrade import synth
-from vdenoise.picture.color import KB, KG, KR
+from vdenoise.picture.color import from_rgb, to_rgb
 
 Layout = Literal["gbrp", "yuv420p"]
 
 SEED = 20261121
 RATE = 25
-CB_SCALE, CR_SCALE = 2 * (1 - KB), 2 * (1 - KR)
 BT709 = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"]
 
 CLEAN = {
@@ -148,10 +147,8 @@ def store(frames: Tensor, layout: Layout, path: Path) -> Path:
         raw, given = _codes(frames[:, [1, 2, 0]], 255, 0), "gbrp"
         tags = []
     else:
-        luma = KR * frames[:, 0] + KG * frames[:, 1] + KB * frames[:, 2]
-        chroma = torch.stack(
-            [(frames[:, 2] - luma) / CB_SCALE, (frames[:, 0] - luma) / CR_SCALE], dim=1
-        )
+        ycbcr = from_rgb(frames)
+        luma, chroma = ycbcr[:, 0], ycbcr[:, 1:]
         planes = [_codes(luma, 219, 16), _codes(functional.avg_pool2d(chroma, 2), 224, 128)]
         raw = np.concatenate([p.reshape(len(frames), -1) for p in planes], axis=1)
         given, tags = "yuv420p", [*BT709, "-color_range", "tv"]
@@ -164,10 +161,10 @@ def decode(path: Path, layout: Layout) -> Tensor:
     """(T, 3, H, W) float R'G'B' of a stored clip, not clipped; chroma interpolated bilinearly."""
     width, height = size_of(path)
     raw = ffmpeg("-i", path, "-vsync", "0", "-pix_fmt", layout, "-f", "rawvideo", "-")
-    return to_rgb(raw, layout, width, height)
+    return rgb_of(raw, layout, width, height)
 
 
-def to_rgb(raw: bytes, layout: Layout, width: int, height: int) -> Tensor:
+def rgb_of(raw: bytes, layout: Layout, width: int, height: int) -> Tensor:
     """Raw planar frames to (T, 3, H, W) float R'G'B', not clipped."""
     data = torch.from_numpy(np.frombuffer(raw, np.uint8).copy()).float()
     if layout == "gbrp":
@@ -177,8 +174,7 @@ def to_rgb(raw: bytes, layout: Layout, width: int, height: int) -> Tensor:
     luma = (data[:, :area].view(-1, height, width) - 16) / 219
     chroma = (data[:, area:].view(-1, 2, height // 2, width // 2) - 128) / 224
     chroma = functional.interpolate(chroma, scale_factor=2, mode="bilinear", align_corners=False)
-    red, blue = luma + CR_SCALE * chroma[:, 1], luma + CB_SCALE * chroma[:, 0]
-    return torch.stack([red, (luma - KR * red - KB * blue) / KG, blue], dim=1)
+    return to_rgb(torch.cat([luma[:, None], chroma], 1))
 
 
 def size_of(path: Path) -> tuple[int, int]:

@@ -38,7 +38,7 @@ from vdenoise.motion.warp import resize, warp
 from vdenoise.picture.color import lift
 from vdenoise.picture.frame import Block, Motion, Signal
 from vdenoise.picture.noise import NoiseProfile
-from vdenoise.stages.base import resize_to
+from vdenoise.picture.subsampling import resize_to
 from vdenoise.stages.control.strength import Settle
 
 RESULTS = results.FOLDER / "masks.json"

@@ -22,8 +22,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.clips import Clip, decode, ffmpeg, shortened, to_rgb
-from vdenoise.evaluation.metrics import psnr
+from benchmarks.clips import Clip, decode, ffmpeg, rgb_of, shortened
+from vdenoise.picture.quality import psnr
 
 Setting = dict[str, float | int | str]
 Runner = Callable[[Clip, Setting], Tensor]
@@ -109,7 +109,7 @@ def _vapoursynth(clip: Clip, setting: Setting) -> Tensor:
     script = Path(__file__).with_name("vapoursynth_peer.py").read_text()
     command = [*shlex.split(os.environ[VAPOURSYNTH]), "-W", "ignore", "-c", script, json.dumps(job)]
     done = subprocess.run(command, input=raw, stdout=subprocess.PIPE, check=True)
-    return to_rgb(done.stdout, clip.layout, width, height)
+    return rgb_of(done.stdout, clip.layout, width, height)
 
 
 LAYOUTS = {"layout": ("yuv444p", "gbrp")}

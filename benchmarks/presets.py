@@ -28,9 +28,11 @@ from vdenoise.chain.presets import load
 from vdenoise.chain.resolve import Chain, Layer, resolve
 from vdenoise.degrade import synth
 from vdenoise.evaluation.measure import run_chain
-from vdenoise.evaluation.metrics import flicker, psnr
+from vdenoise.evaluation.metrics import flicker
 from vdenoise.evaluation.protocol import Given, decoded
 from vdenoise.media.roundtrip import compress_planes, to_planes
+from vdenoise.picture.color import from_rgb
+from vdenoise.picture.quality import psnr
 
 FOLDER = results.PAGE.with_name("presets")
 PAGE = results.PAGE.with_name("presets.md")
@@ -65,9 +67,7 @@ def color_blotches(clean: Tensor) -> tuple[Tensor, Tensor]:
     """Noise in Cb and Cr alone, two pixels large: equal luma, so it sums to nothing there."""
     noise = synth.gaussian(torch.zeros_like(clean), 0.08, seed=SEED)
     noise = functional.interpolate(functional.avg_pool2d(noise, 2), scale_factor=2)
-    kr, kg, kb = synth.LUMA_709
-    luma = kr * noise[:, :1] + kg * noise[:, 1:2] + kb * noise[:, 2:]
-    return clean, clean + noise - luma
+    return clean, clean + noise - from_rgb(noise)[:, :1]
 
 
 def animation(clean: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,8 +95,7 @@ def fixed_camera(clean: Tensor) -> tuple[Tensor, Tensor]:
 
 def tape(clean: Tensor) -> tuple[Tensor, Tensor]:
     """A quarter of luma's bandwidth in color, and noise along the lines, most of it in color."""
-    kr, kg, kb = synth.LUMA_709
-    luma = kr * clean[:, :1] + kg * clean[:, 1:2] + kb * clean[:, 2:]
+    luma = from_rgb(clean)[:, :1]
     color = _along_lines(clean - luma, 9)
     soft = _along_lines(luma, 3)
     base = soft + color

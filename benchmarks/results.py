@@ -15,7 +15,8 @@ import av
 import torch
 from torch import Tensor
 
-from vdenoise.evaluation.metrics import flicker, luma, psnr, ssim
+from vdenoise.evaluation.metrics import flicker, luma, ssim
+from vdenoise.picture.quality import psnr
 
 SCHEMA = 1
 FOLDER = Path(__file__).with_name("results")

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from vdenoise.picture import dct
+from vdenoise.picture.quality import psnr
 
 SIGMAS = (5, 10, 20, 40)  # 8-bit codes
 
@@ -47,11 +48,6 @@ def middle_luma(folder: Path) -> Tensor:
     return torch.from_numpy(luma)[None]
 
 
-def psnr(a: Tensor, b: Tensor) -> float:
-    """Peak signal-to-noise ratio in dB, peak 1."""
-    return float(-10 * (a - b).square().mean().log10())
-
-
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -73,7 +69,7 @@ def main() -> None:
                         "clip": folder.name,
                         "sigma_codes": codes,
                         "offsets": name,
-                        "psnr_y": round(psnr(result, clean), 3),
+                        "psnr_y": round(psnr(clean[None], result[None]), 3),
                     }
                 )
     means = {

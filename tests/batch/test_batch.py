@@ -17,7 +17,7 @@ from tests.helpers import images
 from tests.helpers.clips import Clip, write
 from tests.helpers.rights import permissions_count
 from vdenoise import cli
-from vdenoise.batch.jobs import Job, jobs_of
+from vdenoise.batch.jobs import ClipJob, jobs_of
 from vdenoise.batch.journal import Journal, tidy
 from vdenoise.batch.lists import OUTPUTS
 from vdenoise.batch.outcome import REPORT, Wanted, state_of
@@ -46,7 +46,7 @@ def touch(folder: Path, *names: str) -> None:
         (folder / name).touch()
 
 
-def named(jobs: list[Job], folder: Path) -> dict[str, str]:
+def named(jobs: list[ClipJob], folder: Path) -> dict[str, str]:
     return {str(j.source.relative_to(folder)): str(j.output.relative_to(folder)) for j in jobs}
 
 
@@ -261,7 +261,7 @@ def test_a_clip_is_no_option_whatever_it_is_called(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path(name).touch()
-    job = Job(Path(name), Path(f"{name}_dn.mov"), ("--luma", "5"))
+    job = ClipJob(Path(name), Path(f"{name}_dn.mov"), ("--luma", "5"))
     words = run.make_context("run", list(job.arguments("--overwrite"))).params
     assert (words["input"], words["output"]) == (job.source, job.output)
     assert words["luma"] == "5" and words["overwrite"] and words["noise_out"] is None
@@ -324,44 +324,46 @@ def test_a_clip_that_comes_slowly_is_waited_for(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Job:
+def made(tmp_path: Path) -> ClipJob:
     """A job that was done, as a batch does it."""
     source = write(Clip("in.mkv", codec="ffv1", frames=3), tmp_path)
-    job = Job(source, tmp_path / "out.mkv", GIVEN)
+    job = ClipJob(source, tmp_path / "out.mkv", GIVEN)
     assert call("run", *job.arguments("--threads", "1")) == 0
     return job
 
 
-def wanted(job: Job) -> Wanted:
+def wanted(job: ClipJob) -> Wanted:
     ctx = run.make_context("run", list(job.arguments()))
     return wanted_of(ctx)
 
 
-def state(job: Job, *, ours: bool = False, overwrite: bool = False) -> str:
+def state(job: ClipJob, *, ours: bool = False, overwrite: bool = False) -> str:
     return state_of(job, wanted(job), ours=ours, overwrite=overwrite).state
 
 
-def test_what_is_done_stays_done(made: Job) -> None:
+def test_what_is_done_stays_done(made: ClipJob) -> None:
     assert state(made) == "done"
-    moved = Job(made.source, made.output, ("--threads", "2", "--progress", "none", *made.options))
+    moved = ClipJob(
+        made.source, made.output, ("--threads", "2", "--progress", "none", *made.options)
+    )
     assert state(moved) == "done"
-    reordered = Job(made.source, made.output, (*GIVEN[2:], *GIVEN[:2]))
+    reordered = ClipJob(made.source, made.output, (*GIVEN[2:], *GIVEN[:2]))
     assert state(reordered) == "done"
     os.utime(made.source)
     os.utime(made.output)
     assert state(made) == "done"  # touched, not changed
 
 
-def test_another_request_is_a_conflict(made: Job) -> None:
+def test_another_request_is_a_conflict(made: ClipJob) -> None:
     for more in (("--crf", "3"), ("--luma", "50"), ("--seed", "2"), ("--noise-out", "n.mkv")):
-        other = Job(made.source, made.output, (*made.options, *more))
+        other = ClipJob(made.source, made.output, (*made.options, *more))
         assert state(other) == "conflict", more
         assert state(other, overwrite=True) == "to do"
     asked = replace(wanted(made), version="0.0")
     assert state_of(made, asked, ours=False, overwrite=False).state == "conflict"
 
 
-def test_another_source_is_a_conflict(made: Job) -> None:
+def test_another_source_is_a_conflict(made: ClipJob) -> None:
     data = bytearray(made.source.read_bytes())
     data[-100] ^= 1
     made.source.write_bytes(data)
@@ -380,7 +382,7 @@ def test_a_byte_between_the_samples_is_another_source(tmp_path: Path) -> None:
     assert not is_same(clip, None, told)
 
 
-def test_what_was_changed_is_not_lost_and_what_is_missing_is_made_again(made: Job) -> None:
+def test_what_was_changed_is_not_lost_and_what_is_missing_is_made_again(made: ClipJob) -> None:
     data = made.output.read_bytes()
     for edited in (data[:-10], data + b"tags", data[:-10] + b"0123456789"):
         made.output.write_bytes(edited)
@@ -409,7 +411,7 @@ def test_a_file_that_decides_the_result_is_part_of_it(tmp_path: Path, what: str)
         file = tmp_path / "w.safetensors"
         shutil.copyfile(find("S").path, file)
         options += ["--sigma", "5", "--model", str(file)]
-    job = Job(source, tmp_path / "out.mkv", tuple(options))
+    job = ClipJob(source, tmp_path / "out.mkv", tuple(options))
     assert call("run", *job.arguments()) == 0
     assert state(job) == "done"
     if what in ("--profile", "--grain"):
@@ -431,7 +433,7 @@ def test_what_is_beside_the_clip_is_part_of_it(tmp_path: Path) -> None:
     source = write(Clip("in.mkv", codec="ffv1", frames=3), tmp_path)
     noise, cuts = tmp_path / "n.mkv", tmp_path / "cuts.txt"
     beside = ("--noise-out", str(noise), "--write-cuts", str(cuts))
-    job = Job(source, tmp_path / "out.mkv", (*GIVEN, *beside))
+    job = ClipJob(source, tmp_path / "out.mkv", (*GIVEN, *beside))
     cuts.write_text("mine")
     assert state(job) == "conflict" and state(job, ours=True) == "to do"
     cuts.unlink()
@@ -443,7 +445,7 @@ def test_what_is_beside_the_clip_is_part_of_it(tmp_path: Path) -> None:
     assert state(job) == "to do"
 
 
-def test_an_output_without_a_recipe_is_not_lost(made: Job) -> None:
+def test_an_output_without_a_recipe_is_not_lost(made: ClipJob) -> None:
     recipe = made.output.with_name("out.mkv.vdenoise.json")
     whole = json.loads(recipe.read_text())
     for text in ("[" * 100_000, "{}", '{"kind": "vdenoise-recipe"}', "\0", '"x"', "[1]"):
@@ -460,7 +462,7 @@ def test_an_output_without_a_recipe_is_not_lost(made: Job) -> None:
 
 def test_the_output_of_a_sequence_is_checked_frame_by_frame(tmp_path: Path) -> None:
     pattern = images.sequence(tmp_path / "in", "png-8", frames=3)
-    job = Job(pattern, tmp_path / "q.####.png", GIVEN)
+    job = ClipJob(pattern, tmp_path / "q.####.png", GIVEN)
     assert call("run", *job.arguments()) == 0
     assert state(job) == "done"
     frame = tmp_path / "q.1002.png"
@@ -477,7 +479,7 @@ def test_the_output_of_a_sequence_is_checked_frame_by_frame(tmp_path: Path) -> N
 
 def test_only_what_was_begun_and_not_done_may_be_replaced(tmp_path: Path) -> None:
     journal = Journal.open(tmp_path)
-    one, other = (Job(tmp_path / "a.mov", tmp_path / name) for name in ("b.mov", "c.mov"))
+    one, other = (ClipJob(tmp_path / "a.mov", tmp_path / name) for name in ("b.mov", "c.mov"))
     journal.write("start", one, pid=7)
     journal.write("done", one)
     journal.write("start", other, pid=8)
@@ -500,7 +502,7 @@ def test_every_option_of_a_run_decides_its_result_or_does_not() -> None:
 
 def test_the_journal_survives_a_line_cut_short(tmp_path: Path) -> None:
     journal = Journal.open(tmp_path)
-    job = Job(tmp_path / "a.mov", tmp_path / "b.mov")
+    job = ClipJob(tmp_path / "a.mov", tmp_path / "b.mov")
     journal.write("start", job, pid=2**22 + 1)
     with journal.path.open("a") as file:
         file.write('{"event": "sta')

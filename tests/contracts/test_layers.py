@@ -138,3 +138,36 @@ def test_the_command_line_loads_nothing_heavy() -> None:
                 inside = name.startswith("vdenoise.cli.")
                 standard = name.partition(".")[0] not in ("vdenoise", "torch", "av", "rich", "cv2")
                 assert name in light or inside or standard, f"{path.name} imports {name}"
+
+
+def definitions(kind: type[ast.ClassDef] | type[ast.FunctionDef]) -> dict[str, list[str]]:
+    """Where each public class or function that a module defines at its top is defined."""
+    found: dict[str, list[str]] = {}
+    for path in MODULES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, kind) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(name_of(path))
+    return found
+
+
+def test_no_two_public_classes_have_one_name() -> None:
+    twice = {name: places for name, places in definitions(ast.ClassDef).items() if len(places) > 1}
+    assert not twice
+
+
+@pytest.mark.parametrize(
+    "name", ["psnr", "round_up", "subsampling", "to_rgb", "from_rgb", "resize_to", "repeat_to"]
+)
+def test_what_everybody_needs_is_defined_once(name: str) -> None:
+    """`vdenoise.picture` has it; a copy would drift."""
+    (place,) = definitions(ast.FunctionDef)[name]
+    assert place.startswith("picture.")
+
+
+def test_the_constants_of_bt709_are_written_down_once() -> None:
+    numbers = {0.2126, 0.7152, 0.0722, 1.8556, 1.5748}
+    for path in MODULES:
+        if name_of(path) != "picture.color":
+            tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            found = {n.value for n in tree if isinstance(n, ast.Constant) and n.value in numbers}
+            assert not found, f"{name_of(path)} has {found} of its own"

@@ -4,6 +4,7 @@ import torch
 from vdenoise.degrade import synth
 from vdenoise.errors import UsageError
 from vdenoise.media.roundtrip import compress
+from vdenoise.picture.color import KB, KG, KR
 
 GRAY = torch.full((3, 3, 64, 64), 0.5)
 
@@ -52,7 +53,7 @@ def test_film_grain_is_as_strong_as_asked_at_mid_gray_and_correlated():
 
 def test_sensor_noise_grows_with_light_before_the_curve_and_shares_chroma_in_2x2():
     noise = KINDS["sensor"](GRAY) - GRAY
-    luma = torch.einsum("c,tchw->thw", torch.tensor(synth.LUMA_709), noise)[:, None]
+    luma = torch.einsum("c,tchw->thw", torch.tensor((KR, KG, KB)), noise)[:, None]
     color = (noise - luma)[:, 2]
     inside = color[:, 2:-2, 2:-2]
     assert (inside[:, ::2, ::2] - inside[:, 1::2, 1::2]).abs().median() < 1e-3

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from vdenoise.engine.tiles import apply_tiled, grid, round_up, tile_unit
+from vdenoise.engine.tiles import apply_tiled, grid, tile_unit
 from vdenoise.picture.frame import Block, Signal
 from vdenoise.picture.noise import NoiseProfile, NoiseTable
+from vdenoise.picture.sizes import round_up
 from vdenoise.stages.base import SpatialStage
 
 

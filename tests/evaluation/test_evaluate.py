@@ -23,7 +23,7 @@ from vdenoise.evaluation.measure import Competitor, evaluate, run_chain, summary
 from vdenoise.evaluation.protocol import Form, Given, Noise, given, noises
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
-from vdenoise.nets.color import from_rgb
+from vdenoise.picture.color import from_rgb
 
 FORMS: tuple[Form, ...] = ("float", "8bit", "420")
 

@@ -24,7 +24,7 @@ from vdenoise.motion.warp import box_mean, warp
 from vdenoise.picture.frame import Accuracy
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.training.material.degrade import true_noise
-from vdenoise.training.material.sources import from_rgb
+from vdenoise.training.material.sources import split_rgb
 
 
 def texture(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -73,7 +73,7 @@ def test_guides_say_what_noise_is_left_in_them() -> None:
     )
     said, left = {}, {}
     for name, noisy in (("white", white), ("coarse", coarse)):
-        (luma, chroma), clean = from_rgb(noisy, False), from_rgb(flat, False)
+        (luma, chroma), clean = split_rgb(noisy, False), split_rgb(flat, False)
         table = true_noise(luma, chroma, *clean)
         power = (luma[0] - 0.5).square().mean()
         choices: tuple[Accuracy, ...] = ("fast", "better", "best")

@@ -244,7 +244,7 @@ def test_ffdnet_computes_what_its_paper_says() -> None:
     """Against the steps written out: 2x2 pixels to channels, a plane of sigma, the answer is the
     picture. White noise of R'G'B' is told as it is."""
     from vdenoise.nets.base import NetInput
-    from vdenoise.nets.color import from_rgb
+    from vdenoise.picture.color import from_rgb
 
     net = FfdNet(width=8, depth=3).eval()
     rgb = torch.rand(1, 3, 160, 160)
@@ -262,7 +262,7 @@ def test_ffdnet_computes_what_its_paper_says() -> None:
 def test_fastdvdnet_computes_what_its_paper_says() -> None:
     """Three blocks on frames 0-2, 1-3 and 2-4, one on what they answer."""
     from vdenoise.nets.base import NetInput
-    from vdenoise.nets.color import from_rgb
+    from vdenoise.picture.color import from_rgb
 
     net = FastDvdNet((4, 4, 4), 2).eval()
     frames = torch.rand(1, 5, 3, 8, 8)

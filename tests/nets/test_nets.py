@@ -24,7 +24,7 @@ from vdenoise.engine.tiles import apply_tiled
 from vdenoise.nets import ARCHITECTURES, build, fitting, shapes_of
 from vdenoise.nets.autoencoder import Autoencoder
 from vdenoise.nets.base import BANDS, NetInput, Network, example, halo, macs_per_pixel, parameters
-from vdenoise.nets.color import RgbNetwork, from_rgb, rgb_sigma, to_rgb
+from vdenoise.nets.color import RgbNetwork, rgb_sigma
 from vdenoise.nets.dncnn import DnCnn, FDnCnn
 from vdenoise.nets.drunet import DruNet
 from vdenoise.nets.fastdvdnet import FastDvdNet
@@ -33,6 +33,7 @@ from vdenoise.nets.grow import grow
 from vdenoise.nets.guided import Guided
 from vdenoise.nets.models import shipped
 from vdenoise.nets.shift import Shift, shifted
+from vdenoise.picture.color import from_rgb, to_rgb
 from vdenoise.picture.frame import Block
 from vdenoise.stages.net.cnn import Cnn
 

@@ -8,6 +8,7 @@ from vdenoise.degrade import synth
 from vdenoise.noise.bands import BANDS
 from vdenoise.noise.estimate import Analysis, Analyzer, measure_region
 from vdenoise.noise.pairs import _without_drift
+from vdenoise.picture.color import KB, KG, KR
 from vdenoise.picture.noise import NoiseProfile
 
 WIDTH, HEIGHT = 192, 128
@@ -33,7 +34,7 @@ def clean(frames: int = 8, *, seed: int = 0, pan: tuple[float, float] = (1.3, 0.
 
 def working(rgb: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """As an 8-bit 4:2:0 file holds it: luma (1, H, W), chroma (2, H/2, W/2) in working units."""
-    luma = torch.einsum("c,tchw->thw", torch.tensor(synth.LUMA_709), rgb.clamp(0, 1))[:, None]
+    luma = torch.einsum("c,tchw->thw", torch.tensor((KR, KG, KB)), rgb.clamp(0, 1))[:, None]
     chroma = torch.cat([(rgb[:, 2:] - luma) / 1.8556, (rgb[:, :1] - luma) / 1.5748], 1)
     chroma = functional.avg_pool2d(chroma, 2)
     luma, chroma = (luma * 219).round() / 219, (chroma * 224).round() / 224

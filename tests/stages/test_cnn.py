@@ -23,7 +23,7 @@ from vdenoise.stages.net.energy_guard import guarded
 from vdenoise.stages.net.texture_guard import TextureGuard
 from vdenoise.stages.spatial.wiener import Wiener
 from vdenoise.stages.temporal.mean import TemporalMean
-from vdenoise.training.material.sources import from_rgb
+from vdenoise.training.material.sources import split_rgb
 
 
 def filtered(luma: Tensor, chroma: Tensor | None) -> tuple[Block, Block]:
@@ -42,7 +42,7 @@ def luma_of(block: Block) -> Tensor:
 def test_it_improves_on_the_stages_before() -> None:
     """On a drawn picture with bricks, leaves, lettering and skin, colors gain and luma holds."""
     picture = torch.from_numpy(np.float32(next(frames(256, 144, 3)))).permute(2, 0, 1)
-    luma, chroma = from_rgb(picture.expand(7, -1, -1, -1), subsampled=True)
+    luma, chroma = split_rgb(picture.expand(7, -1, -1, -1), subsampled=True)
     averaged, before = filtered(luma, chroma)
     after = TextureGuard().apply(Cnn().apply(before))
     assert after.chroma is not None and before.chroma is not None

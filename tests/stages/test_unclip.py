@@ -17,11 +17,11 @@ from tests.helpers.pictures import SUBSAMPLING, shrink
 from vdenoise.chain.presets import load, names
 from vdenoise.chain.resolve import Chain, Layer, resolve
 from vdenoise.evaluation.measure import run_chain
-from vdenoise.evaluation.metrics import psnr
 from vdenoise.evaluation.protocol import Form, Given, Noise, given
-from vdenoise.nets.color import from_rgb, to_rgb
+from vdenoise.picture.color import from_rgb, to_rgb
 from vdenoise.picture.frame import Block, Signal
 from vdenoise.picture.noise import NoiseProfile
+from vdenoise.picture.quality import psnr
 from vdenoise.stages.control.strength import Settle
 from vdenoise.stages.levels.unclip import Unclip, _channel_noise, _excess, _kept, _widening
 

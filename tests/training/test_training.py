@@ -24,6 +24,7 @@ from vdenoise.machine.files import leftovers
 from vdenoise.nets import build
 from vdenoise.nets.models import find as find_model
 from vdenoise.nets.models import shipped
+from vdenoise.picture.color import to_rgb
 from vdenoise.training import log, losses
 from vdenoise.training.ablate import Ablation, ablate
 from vdenoise.training.card import digest, licences
@@ -41,10 +42,10 @@ from vdenoise.training.material.pool import Crop, Pool, crop
 from vdenoise.training.material.sources import (
     decoded,
     find,
-    from_rgb,
+    joined_rgb,
     sequence,
     set_in_motion,
-    to_rgb,
+    split_rgb,
 )
 from vdenoise.training.validation import Score, pools
 
@@ -161,7 +162,7 @@ def test_two_hundred_steps_lower_the_loss_and_resume_to_the_same_bits(
     examples = pools(config)[0]
     pictures = Frames(examples.sources)
     batches = [draw(config, examples, pictures, step) for step in range(150, 200)]
-    untrained = [losses.psnr(losses.rgb(b.given.average), losses.rgb(b.wanted)) for b in batches]
+    untrained = [losses.minus_psnr(to_rgb(b.given.average), to_rgb(b.wanted)) for b in batches]
     assert np.mean(whole.losses[-50:]) < np.mean(untrained) - 0.005  # half a decibel
     assert whole.scores[-1].psnr > whole.scores[-1].average + 0.5
     stopped = train(config, tmp_path / "parts", "cpu", parts, stop=lambda: len(parts.losses) == 137)
@@ -343,7 +344,7 @@ def test_noise_is_cut_where_the_recipe_says(data: Path) -> None:
             make(Recipe.model_validate({**common, "clipped": share}), clips, stills, 2, number)
             for share in (0.0, 1.0)
         )
-        seen, noisy = (to_rgb(p[0, 3:4], p[0, 4:6]) for p in (cut.planes, free.planes))
+        seen, noisy = (joined_rgb(p[0, 3:4], p[0, 4:6]) for p in (cut.planes, free.planes))
         if not free.subsampled and noisy.amin() < -0.1 and noisy.amax() > 1.1:
             break
     else:
@@ -376,7 +377,7 @@ def test_the_true_profile_is_the_noise_that_was_added() -> None:
     sigma = 12 / 255
     clean = torch.linspace(0.1, 0.9, 128).expand(4, 3, 128, 128)
     noisy = synth.gaussian(clean, sigma, seed=3)
-    table = true_noise(*from_rgb(noisy, False), *from_rgb(clean, False))
+    table = true_noise(*split_rgb(noisy, False), *split_rgb(clean, False))
     weights = torch.tensor([0.2126, 0.7152, 0.0722])
     luma = sigma * float(weights.norm())
     assert torch.allclose(table.sigma[0, 2:15], torch.tensor(luma), rtol=0.05)
@@ -394,13 +395,13 @@ def test_the_true_profile_is_the_noise_that_was_added() -> None:
 def test_the_true_profile_knows_levels_color_and_repetition() -> None:
     clean = torch.cat([flat(0.2), flat(0.8)], 3)
     speckled = synth.speckle(clean, 0.1, seed=1)
-    table = true_noise(*from_rgb(speckled, True), *from_rgb(clean, True))
+    table = true_noise(*split_rgb(speckled, True), *split_rgb(clean, True))
     assert table.sigma[0, 13] / table.sigma[0, 3] == pytest.approx(4, rel=0.1)
     grain = synth.film_grain(flat(0.5), 0.05, size=1.5, seed=1)
-    table = true_noise(*from_rgb(grain, False), *from_rgb(flat(0.5), False))
+    table = true_noise(*split_rgb(grain, False), *split_rgb(flat(0.5), False))
     assert table.spectrum[0, :4, :4].mean() > 5 * table.spectrum[0, 8:, 8:].mean()
     frozen = grain[:1].expand(3, -1, -1, -1)
-    table = true_noise(*from_rgb(frozen, False), *from_rgb(flat(0.5), False))
+    table = true_noise(*split_rgb(frozen, False), *split_rgb(flat(0.5), False))
     assert table.temporal_correlation == pytest.approx(1, abs=1e-3)
 
 
@@ -412,7 +413,7 @@ def test_gratings_and_fences_lie_over_a_part_of_the_picture() -> None:
         assert found.amin() >= 0 and found.amax() <= 1
         change = found - clean
         fine += bool(change.diff(dim=-1).abs().amax() > 0.02)
-        chroma = from_rgb(found, False)[1] - from_rgb(clean, False)[1]
+        chroma = split_rgb(found, False)[1] - split_rgb(clean, False)[1]
         tinted += bool(chroma.abs().amax() > 0.02)
         assert change.abs().amin() < 0.01
     assert fine >= 12 and tinted >= 8
@@ -424,7 +425,7 @@ def test_what_clipping_does_to_a_level_is_no_noise() -> None:
     assert noisy[..., :128].mean() == pytest.approx(0.1 / np.sqrt(2 * np.pi), rel=0.02)
     assert unshifted(noisy, clean)[..., :128].mean() == pytest.approx(0, abs=1e-3)
     shifted, table = (
-        true_noise(*from_rgb(rgb, False), *from_rgb(clean, False))
+        true_noise(*split_rgb(rgb, False), *split_rgb(clean, False))
         for rgb in (noisy, unshifted(noisy, clean))
     )
     # Half a normal distribution: variance 1/2 - 1/(2 pi) of the whole one's
@@ -440,14 +441,14 @@ def test_noise_is_told_at_the_level_that_clipping_leaves() -> None:
     dark, sigma = torch.cat([flat(0.0), flat(0.13)], 3), 0.3
     noisy = synth.gaussian(dark, sigma, seed=4).clamp(0, 1)
     centered = unshifted(noisy, dark)
-    seen = from_rgb(dark + noisy - centered, False)[0]
+    seen = split_rgb(dark + noisy - centered, False)[0]
     black = float(noisy[..., :128].mean())
     assert black == pytest.approx(sigma / np.sqrt(2 * np.pi), rel=0.05)
-    truth = float(from_rgb(noisy, False)[0][..., :128].std())
+    truth = float(split_rgb(noisy, False)[0][..., :128].std())
     found, at_clean_levels = (
         float(table.sigma_at(torch.full((1, 1, 1, 1), black))[0, 0])
         for table in (
-            true_noise(*from_rgb(centered, False), *from_rgb(dark, False), levels)
+            true_noise(*split_rgb(centered, False), *split_rgb(dark, False), levels)
             for levels in (seen, None)
         )
     )
@@ -506,10 +507,8 @@ def test_a_clip_plays_to_and_fro_where_it_is_short(data: Path) -> None:
 
 def test_color_comes_back() -> None:
     rgb = torch.rand(2, 3, 8, 8)
-    luma, chroma = from_rgb(rgb, False)
-    assert torch.allclose(to_rgb(luma[0], chroma[0]), rgb[0], atol=1e-6)
-    ycbcr = torch.cat([luma, chroma], 1)
-    assert torch.allclose(losses.rgb(ycbcr), rgb, atol=1e-6)
+    luma, chroma = split_rgb(rgb, False)
+    assert torch.allclose(joined_rgb(luma[0], chroma[0]), rgb[0], atol=1e-6)
 
 
 # What a network is told
@@ -552,7 +551,7 @@ def test_losses_are_what_they_are_called() -> None:
     assert losses.l1(tenth, zero) == pytest.approx(0.1)
     assert losses.mse(tenth, zero) == pytest.approx(0.01)
     assert losses.charbonnier(tenth, zero) == pytest.approx(math.hypot(0.1, 1e-3), rel=1e-5)
-    assert losses.psnr(tenth, zero) == pytest.approx(-0.2, rel=1e-3)  # 20 dB
+    assert losses.minus_psnr(tenth, zero) == pytest.approx(-0.2, rel=1e-3)  # 20 dB
     assert losses.ssim_mixed(tenth, tenth) == pytest.approx(0, abs=1e-6)
     picture = torch.rand(1, 3, 32, 32)
     shuffled = picture.flip(3)

@@ -25,7 +25,7 @@ READ_ONLY = (".mpg", ".mpeg", ".m2v", ".vob", ".3gp", ".wmv", ".flv", ".ogv", ".
 
 
 @dataclass(frozen=True)
-class Job:
+class ClipJob:
     """One clip and the options of its run."""
 
     source: Path
@@ -53,7 +53,7 @@ def jobs_of(
     *,
     parameters: Mapping[str, str] | None = None,
     trust_paths: bool = False,
-) -> list[Job]:
+) -> list[ClipJob]:
     """The jobs of folders, globs, files and ``.toml`` lists, in a stable order.
 
     What another job writes is no source: outputs may go beside the clips.
@@ -72,7 +72,7 @@ def jobs_of(
             would lie outside of ``folder``.
         ConflictError: two jobs would write the same output.
     """
-    found: list[Job] = []
+    found: list[ClipJob] = []
     for text in sources:
         path = Path(text)
         if path.suffix.lower() == ".toml" and path.is_file():
@@ -80,7 +80,7 @@ def jobs_of(
             continue
         for base, clip in _clips(text, folder):
             place = folder / clip.parent.relative_to(base)
-            found.append(Job(clip, _named(clip, place, template, options), tuple(options)))
+            found.append(ClipJob(clip, _named(clip, place, template, options), tuple(options)))
     found = _without_outputs(found)
     if not found:
         raise InputError(
@@ -88,7 +88,7 @@ def jobs_of(
             "Name a folder or files of movies or images, or a .toml list of jobs.",
             number=17,
         )
-    first: dict[Path, Job] = {}
+    first: dict[Path, ClipJob] = {}
     for job in found:
         other = first.setdefault(job.output.resolve(), job)
         if other is not job:
@@ -101,7 +101,7 @@ def jobs_of(
     return found
 
 
-def _without_outputs(jobs: Sequence[Job]) -> list[Job]:
+def _without_outputs(jobs: Sequence[ClipJob]) -> list[ClipJob]:
     """The jobs but for those of clips that another of them writes.
 
     Raises:
@@ -240,7 +240,7 @@ def _listed(
     options: Sequence[str],
     parameters: Mapping[str, str],
     trust_paths: bool,
-) -> Iterator[Job]:
+) -> Iterator[ClipJob]:
     """The jobs of a list: ``[defaults]`` and ``[[job]]`` tables of options of ``run``.
 
     An input may be a folder or a glob. Whether a clip is there is left to `state_of`.
@@ -254,7 +254,7 @@ def _listed(
         if "\0" in "".join((text, str(output), *typed)):
             shown = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
             why = f"The job of {shown} names what no file or option can be called"
-            yield Job(Path(shown), folder / f"job {number}", listed=True, fault=why)
+            yield ClipJob(Path(shown), folder / f"job {number}", listed=True, fault=why)
             continue
         path = Path(text)
         many = path.is_dir() or (glob.has_magic(text) and not path.exists())
@@ -271,4 +271,4 @@ def _listed(
                 target = _named(clip, place, template, typed)
             else:
                 target = folder / (Path(output) if trust_paths else _below(Path(output), output))
-            yield Job(clip, target, typed, listed=True)
+            yield ClipJob(clip, target, typed, listed=True)

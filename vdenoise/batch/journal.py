@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vdenoise.batch.jobs import Job
+from vdenoise.batch.jobs import ClipJob
 from vdenoise.errors import OutputError
 from vdenoise.machine.files import leftovers
 
@@ -43,7 +43,7 @@ class Journal:
                     continue
         return found
 
-    def write(self, event: str, job: Job, **values: Any) -> None:
+    def write(self, event: str, job: ClipJob, **values: Any) -> None:
         """Append a line.
 
         Raises:
@@ -62,7 +62,7 @@ class Journal:
             ) from error
 
 
-def tidy(job: Job, pid: int) -> None:
+def tidy(job: ClipJob, pid: int) -> None:
     """Remove the unfinished files that the process ``pid`` left beside an output."""
     try:
         os.kill(pid, 0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from vdenoise.batch.jobs import Job
+from vdenoise.batch.jobs import ClipJob
 from vdenoise.errors import InputError, UsageError
 from vdenoise.machine.files import write_text
 from vdenoise.media.access import reading, writing
@@ -26,7 +26,7 @@ FROM_ANOTHER_INPUT = "from another input"
 class Outcome:
     """How a job stands."""
 
-    job: Job
+    job: ClipJob
     state: State
     why: str = ""
     code: str = ""  # of the error, such as E0308
@@ -59,7 +59,7 @@ class Wanted:
     beside: Mapping[str, Path]  # what is written beside the clean clip, by what it is
 
 
-def state_of(job: Job, wanted: Wanted, *, ours: bool, overwrite: bool) -> Outcome:
+def state_of(job: ClipJob, wanted: Wanted, *, ours: bool, overwrite: bool) -> Outcome:
     """Whether a job is to do, done, or in conflict with what is there.
 
     It is done where the recipe beside the output tells of the same input, options, parameters and
@@ -115,7 +115,7 @@ def _see(source: Path) -> None:
             file.open("rb").close()
 
 
-def _differs(recipe: Mapping[str, Any], job: Job, wanted: Wanted) -> str:
+def _differs(recipe: Mapping[str, Any], job: ClipJob, wanted: Wanted) -> str:
     """What an output was made with that is not so now; empty for nothing.
 
     Raises:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vdenoise.batch.jobs import Job
+from vdenoise.batch.jobs import ClipJob
 from vdenoise.batch.journal import Journal, tidy
 from vdenoise.batch.outcome import Outcome
 from vdenoise.machine.process import PARENT_VARIABLE
@@ -33,7 +33,7 @@ class _Running:
     lines: list[str] = field(default_factory=list)
 
 
-Tell = Callable[[Job, Mapping[str, Any]], None]
+Tell = Callable[[ClipJob, Mapping[str, Any]], None]
 
 
 def carry_out(

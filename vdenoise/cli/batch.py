@@ -24,7 +24,7 @@ from vdenoise.errors import FileClash, InputError, Interrupted, UsageError
 from vdenoise.settings.text import counted
 
 if TYPE_CHECKING:
-    from vdenoise.batch.jobs import Job
+    from vdenoise.batch.jobs import ClipJob
     from vdenoise.batch.journal import Journal
     from vdenoise.batch.outcome import Outcome, Wanted
     from vdenoise.batch.watch import Looks
@@ -185,7 +185,7 @@ def _outcomes(
 
 
 def _outcome(
-    job: Job, typed: Sequence[str], claims: Claims, *, ours: bool, overwrite: bool
+    job: ClipJob, typed: Sequence[str], claims: Claims, *, ours: bool, overwrite: bool
 ) -> Outcome:
     """How a job stands.
 
@@ -232,7 +232,7 @@ def wanted_of(ctx: click.Context) -> Wanted:
     )
 
 
-def _wanted(job: Job, typed: Sequence[str], claims: Claims) -> Wanted:
+def _wanted(job: ClipJob, typed: Sequence[str], claims: Claims) -> Wanted:
     """What a job is to make. The files it reads and writes are claimed.
 
     Raises:

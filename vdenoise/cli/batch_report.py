@@ -10,7 +10,7 @@ from vdenoise.errors import BatchError, ConflictError, InputError
 from vdenoise.settings.text import counted
 
 if TYPE_CHECKING:
-    from vdenoise.batch.jobs import Job
+    from vdenoise.batch.jobs import ClipJob
     from vdenoise.batch.outcome import Outcome
     from vdenoise.ui import Reporter
 
@@ -67,7 +67,7 @@ def note(outcomes: Sequence[Outcome], reporter: Reporter) -> None:
             ended(outcome, reporter)
 
 
-def tell(job: Job, event: Mapping[str, Any], reporter: Reporter) -> None:
+def tell(job: ClipJob, event: Mapping[str, Any], reporter: Reporter) -> None:
     """Hand an event of a job on to programs; people see how far it is, and warnings."""
     values = {key: value for key, value in event.items() if key not in ("v", "ts", "event")}
     kind = str(event.get("event", "note"))

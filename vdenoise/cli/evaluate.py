@@ -15,7 +15,7 @@ from vdenoise.cli.options import set_threads
 from vdenoise.errors import UsageError
 
 if TYPE_CHECKING:
-    from vdenoise.evaluation.measure import Competitor, Row
+    from vdenoise.evaluation.measure import Competitor, EvaluationRow
 
 
 class _Told(click.ParamType[Any]):
@@ -116,7 +116,7 @@ def evaluate(ctx: click.Context, /, **options: Any) -> None:
         claims_of(ctx).read(path, "the input")
     competitors = _competitors(ctx, options["against"])
     perceptual = Lpips.load(options["lpips"]) if options["lpips"] else None
-    rows: list[Row] = []
+    rows: list[EvaluationRow] = []
     with ui.Reporter("auto") as reporter:
         jobs = len(material) * len(noises) * options["seeds"] * len(options["forms"])
         reporter.start("evaluate", jobs * len(competitors), unit="clips/s")
@@ -175,7 +175,7 @@ def _parsed(text: str) -> click.Context:
     return _another.make_context("--against", shlex.split(text))
 
 
-def _write(rows: list[Row], chains: dict[str, Any], options: dict[str, Any]) -> None:
+def _write(rows: list[EvaluationRow], chains: dict[str, Any], options: dict[str, Any]) -> None:
     """CSV and JSON, whole or not at all."""
     import csv
     import io
@@ -207,7 +207,7 @@ def _write(rows: list[Row], chains: dict[str, Any], options: dict[str, Any]) -> 
         write_text(options["json_path"], json.dumps(content, indent=1) + "\n")
 
 
-def _show(rows: list[Row]) -> None:
+def _show(rows: list[EvaluationRow]) -> None:
     from vdenoise import ui
     from vdenoise.evaluation.measure import summary
 

@@ -16,7 +16,7 @@ from vdenoise.settings.text import counted
 
 if TYPE_CHECKING:
     from vdenoise.farm.job import Job
-    from vdenoise.farm.planfile import Part
+    from vdenoise.farm.planfile import OutputPart
     from vdenoise.machine.claims import Claims
     from vdenoise.ui import Reporter
 
@@ -172,7 +172,7 @@ def claim_joined(claims: Claims, job: Job, *, overwrite: bool) -> None:
     claim_recipe(claims, job.output(job.file.clean), overwrite=overwrite)
 
 
-def _role(part: Part) -> str:
+def _role(part: OutputPart) -> str:
     """What writes a part: the clean clip is what ``--output`` may name."""
     return "--output" if part.name == "clean" else f"the {part.name} clip"
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-LUMA_709 = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709-6, item 3.2
+from vdenoise.picture.color import KB, KG, KR
 
 Draw = Callable[[np.random.Generator, Tensor], Tensor]
 
@@ -136,7 +136,7 @@ def _normal(rng: np.random.Generator, like: Tensor) -> Tensor:
 
 def _luma(x: Tensor) -> Tensor:
     """(3, H, W) to (1, H, W)."""
-    return torch.einsum("c,chw->hw", x.new_tensor(LUMA_709), x)[None]
+    return torch.einsum("c,chw->hw", x.new_tensor((KR, KG, KB)), x)[None]
 
 
 def _to_linear(x: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from vdenoise.picture.color import lift
 from vdenoise.picture.frame import Signal, SourceFrame
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.picture.samples import apply_correction
-from vdenoise.stages.base import resize_to
+from vdenoise.picture.subsampling import resize_to
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,15 +14,15 @@ from torch import Tensor
 
 from vdenoise.engine.correction import Done, Frame, cleaned, finished, lifted
 from vdenoise.engine.plan import Plan
-from vdenoise.engine.steps import Step, ranges, subsampling
+from vdenoise.engine.steps import Step, ranges
 from vdenoise.engine.streams import Group, Shots, mapped, windows
 from vdenoise.engine.tiles import apply_fitting
 from vdenoise.masks.files import Mattes
 from vdenoise.motion.flow import SharedMotion
 from vdenoise.picture.frame import Accuracy, Block, Signal, SourceFrame, joined
 from vdenoise.picture.noise import NoiseProfile
+from vdenoise.picture.subsampling import resize_to
 from vdenoise.stages import FINISHING, REMOVING
-from vdenoise.stages.base import resize_to
 from vdenoise.stages.control.strength import Settle
 
 T = TypeVar("T")
@@ -174,7 +174,7 @@ def _compute(
         compute=getattr(torch, step.precision),
         mattes=_mattes(frames[group.core], mattes) if isinstance(stage, Settle) else None,
     )
-    factors = subsampling(plan.info.format)
+    factors = plan.info.format.subsampling
     done = apply_fitting(stage, block, step.tile, factors)
     for follower in stage.followed_by:
         done = apply_fitting(follower, block.behind(done), None, factors)

@@ -42,7 +42,7 @@ class Progress(Protocol):
         ...
 
 
-class Clock:
+class Stopwatch:
     """Seconds of work by kind: decode, denoise, encode. Each kind is one thread's."""
 
     def __init__(self) -> None:
@@ -113,7 +113,7 @@ def run(
         check_film_grain(plan)
     shots = Shots(plan.info.readable, tuple(c for c in cuts if c < plan.info.readable))
     first, last = plan.source_range(shots)
-    clock, tally = Clock(), Tally()
+    clock, tally = Stopwatch(), Tally()
     with contextlib.ExitStack() as stack:
         reader = stack.enter_context(
             Reader(
@@ -247,7 +247,7 @@ def _gray_codes(view: Tensor) -> Tensor:
     return (view[0, 0].clamp(0, 1) * 65535).round_().to(torch.int32).to(torch.uint16).cpu()
 
 
-def _busy(clock: Clock) -> dict[str, float]:
+def _busy(clock: Stopwatch) -> dict[str, float]:
     """Seconds of work: what the computing thread spent waiting for frames is none."""
     seconds = clock.seconds
     return {

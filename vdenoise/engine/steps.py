@@ -13,11 +13,12 @@ import torch
 
 from vdenoise.chain.resolve import Chain
 from vdenoise.engine.streams import Shots
-from vdenoise.engine.tiles import SMALLEST_TILE, round_up, tile_halo, tile_unit
+from vdenoise.engine.tiles import SMALLEST_TILE, tile_halo, tile_unit
 from vdenoise.errors import MemoryShort
 from vdenoise.machine.devices import fast_bfloat16, free_bytes
 from vdenoise.masks.spec import REMOVED
 from vdenoise.picture.frame import Accuracy, ClipInfo, PixelFormat
+from vdenoise.picture.sizes import round_up
 from vdenoise.stages import DECODER_GRAIN, FINISHING
 from vdenoise.stages.base import Stage
 from vdenoise.stages.control.guards import GhostGuard
@@ -149,15 +150,10 @@ def fitted(
     return steps, workers, memory
 
 
-def subsampling(fmt: PixelFormat) -> tuple[int, int]:
-    """Luma pixels per chroma pixel: (vertical, horizontal)."""
-    return (1, 1) if fmt.family != "yuv" else (1 << fmt.sub_h, 1 << fmt.sub_w)
-
-
 def signal_bytes(width: int, height: int, fmt: PixelFormat) -> int:
     """Bytes of the float32 signals of one frame, with their residual maps."""
     luma = width * height * 2
-    fy, fx = subsampling(fmt)
+    fy, fx = fmt.subsampling
     chroma = 0 if fmt.family == "gray" else -(-width // fx) * -(-height // fy) * 3
     return 4 * (luma + chroma)
 
@@ -170,8 +166,8 @@ def _step(stage: Stage, info: ClipInfo, device: str, scratch: int) -> Step:
     context = 2 * stage.reach * unit
     longest = LONGEST_BLOCK[torch.device(device).type]
     fits = int((scratch - context) / (unit * (1 + stage.scratch)))
-    grid = tile_unit(stage, subsampling(info.format))
-    halo = tile_halo(stage, subsampling(info.format)) * max(subsampling(info.format))
+    grid = tile_unit(stage, info.format.subsampling)
+    halo = tile_halo(stage, info.format.subsampling) * max(info.format.subsampling)
     network = stage.mixed and device == "cpu" and halo <= CACHE_HALO
     cached = _cache_tile((info.height, info.width), halo, grid) if network else None
     if fits >= 1 or not stage.tileable:
@@ -222,7 +218,7 @@ def _estimate(steps: Sequence[Step], info: ClipInfo, device: str, workers: int) 
     for step in steps:
         stage, share = step.stage, 1.0
         if step.tile is not None:
-            around = tile_halo(stage, subsampling(info.format)) * max(subsampling(info.format))
+            around = tile_halo(stage, info.format.subsampling) * max(info.format.subsampling)
             share = _share(step.tile + 2 * around, info)
         own = (2 * stage.reach + step.block) + stage.scratch * step.block * share
         work = max(work, workers * own * unit * (0.5 if step.half else 1))

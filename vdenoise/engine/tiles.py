@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vdenoise.errors import MemoryShort
 from vdenoise.picture.frame import Block, Signal, joined
+from vdenoise.picture.sizes import round_up
 from vdenoise.stages.base import Stage
 
 SMALLEST_TILE = 128  # luma pixels each way
@@ -67,11 +68,6 @@ def grid(size: tuple[int, int], tile: int) -> Iterator[Area]:
     for top in range(0, size[0], tile):
         for left in range(0, size[1], tile):
             yield Area(top, min(top + tile, size[0]), left, min(left + tile, size[1]))
-
-
-def round_up(value: int, multiple: int) -> int:
-    """The next multiple that is not below ``value``."""
-    return -(-value // multiple) * multiple
 
 
 def tile_unit(stage: Stage, factors: tuple[int, int]) -> int:

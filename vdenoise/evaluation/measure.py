@@ -24,13 +24,14 @@ from vdenoise.engine import plan as planning
 from vdenoise.engine.denoise import denoise
 from vdenoise.engine.steps import Precision
 from vdenoise.engine.streams import Shots
-from vdenoise.evaluation.metrics import flicker, luma, psnr, ssim
+from vdenoise.evaluation.metrics import flicker, luma, ssim
 from vdenoise.evaluation.protocol import Given, Noise
 from vdenoise.media.movie.encoder import EncodeSettings
 from vdenoise.nets.base import macs_per_pixel, parameters
 from vdenoise.nets.models import find
 from vdenoise.picture.frame import ClipInfo, SourceFrame
 from vdenoise.picture.noise import NoiseProfile
+from vdenoise.picture.quality import psnr
 from vdenoise.workflows.measure import measure_frames, propose
 
 Told = Literal["measured", "known"] | tuple[float, ...]
@@ -46,7 +47,7 @@ class Competitor:
 
 
 @dataclass(frozen=True)
-class Row:
+class EvaluationRow:
     """One clip or still, denoised once."""
 
     clip: str
@@ -93,7 +94,7 @@ def evaluate(
     told: Told = "measured",
     device: str = "auto",
     perceptual: Perceptual | None = None,
-) -> Row:
+) -> EvaluationRow:
     """Denoise and measure.
 
     Args:
@@ -123,7 +124,7 @@ def judged(
     done: Denoised,
     *,
     perceptual: Perceptual | None = None,
-) -> Row:
+) -> EvaluationRow:
     """The row for what a chain made of a clip; arguments as for `evaluate`."""
     clean = given.reference
     each = [psnr(a[None], b[None]) for a, b in zip(clean, done.rgb, strict=True)]
@@ -131,7 +132,7 @@ def judged(
     net = find(values["net.model"]).network() if "net.model" in values else None
     macs = 0.0 if net is None else values["net.ensemble"] * macs_per_pixel(net)
     height, width = clean.shape[-2:]
-    return Row(
+    return EvaluationRow(
         clip=name,
         frames=len(clean),
         width=width,
@@ -208,9 +209,9 @@ def run_chain(
     return Denoised(answer, resolved, ended - measured, measured - began, _peak(plan.device))
 
 
-def summary(rows: Iterable[Row]) -> list[dict[str, Any]]:
+def summary(rows: Iterable[EvaluationRow]) -> list[dict[str, Any]]:
     """Mean and standard deviation over clips and seeds, for each competitor, noise and form."""
-    groups: dict[tuple[str, str, str, str], list[Row]] = {}
+    groups: dict[tuple[str, str, str, str], list[EvaluationRow]] = {}
     for row in rows:
         groups.setdefault((row.form, row.noise, row.competitor, row.told), []).append(row)
     return [
@@ -224,7 +225,7 @@ def summary(rows: Iterable[Row]) -> list[dict[str, Any]]:
 _SUMMED = ("psnr", "psnr_y", "ssim", "flicker", "lpips", "psnr_noisy", "ms_per_frame")
 
 
-def _spread(rows: Sequence[Row], name: str) -> dict[str, float] | None:
+def _spread(rows: Sequence[EvaluationRow], name: str) -> dict[str, float] | None:
     """Mean and population standard deviation, None where nothing was measured."""
     values = [value for row in rows if (value := asdict(row)[name]) is not None]
     if not values:

@@ -16,20 +16,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from vdenoise.picture.color import KB, KG, KR
+from vdenoise.picture.quality import check_alike
 
 Gray = NDArray[np.uint8]
 Plane = NDArray[np.float64]
-
-
-def psnr(clean: Tensor, test: Tensor) -> float:
-    """Peak signal-to-noise ratio in dB, the mean over frames of each frame's own (peak 1).
-
-    One mean squared error per frame over all its channels and pixels; an equal frame counts as
-    100 dB, so that one of them does not make the mean infinite.
-    """
-    _check(clean, test)
-    error = (clean.double() - test.double()).square().mean(dim=(1, 2, 3))
-    return float((-10 * torch.log10(error)).clamp(max=100).mean())
 
 
 def luma(frames: Tensor) -> Tensor:
@@ -46,7 +36,7 @@ def ssim(clean: Tensor, test: Tensor) -> float:
     Raises:
         ValueError: shapes differ, or the picture is smaller than the window.
     """
-    _check(clean, test)
+    check_alike(clean, test)
     if min(clean.shape[-2:]) < 11:
         raise ValueError(f"SSIM needs 11x11 pixels or more, not {tuple(clean.shape[-2:])}")
     return float(np.mean([_ssim_frame(a, b) for a, b in zip(clean, test, strict=True)]))
@@ -68,7 +58,7 @@ def flicker(clean: Tensor, test: Tensor, where: Tensor | None = None) -> float:
     Raises:
         ValueError: shapes differ, or there are fewer than two frames.
     """
-    _check(clean, test)
+    check_alike(clean, test)
     if len(clean) < 2:
         raise ValueError("flicker needs two frames or more")
     error = test.float() - clean.float()
@@ -87,11 +77,6 @@ def flicker(clean: Tensor, test: Tensor, where: Tensor | None = None) -> float:
         total += float(change.double().square().sum())
         count += change.numel()
     return 255 * math.sqrt(total / max(count, 1))
-
-
-def _check(clean: Tensor, test: Tensor) -> None:
-    if clean.shape != test.shape or clean.ndim != 4 or clean.shape[1] not in (1, 3):
-        raise ValueError(f"clips differ in shape: {tuple(clean.shape)} and {tuple(test.shape)}")
 
 
 def _ssim_frame(a: Tensor, b: Tensor) -> float:

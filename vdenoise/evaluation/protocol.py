@@ -14,8 +14,7 @@ from torch.nn import functional
 from vdenoise.degrade import synth
 from vdenoise.errors import UsageError
 from vdenoise.media.roundtrip import compress_planes, to_planes
-from vdenoise.nets.color import to_rgb
-from vdenoise.picture.color import CB_SCALE, CR_SCALE, KB, KG, KR, lift_planes
+from vdenoise.picture.color import CB_VARIANCE, CR_VARIANCE, LUMA_VARIANCE, lift_planes, to_rgb
 from vdenoise.picture.frame import PixelFormat
 from vdenoise.picture.noise import NoiseProfile
 
@@ -100,9 +99,9 @@ class Noise:
                 number=122,
             )
         sigma, half = self.level / 255, 2 if form == "420" else 1
-        luma = math.sqrt(KR**2 + KG**2 + KB**2)
-        cb = math.sqrt(KR**2 + KG**2 + (1 - KB) ** 2) / CB_SCALE / half
-        cr = math.sqrt((1 - KR) ** 2 + KG**2 + KB**2) / CR_SCALE / half
+        luma = math.sqrt(LUMA_VARIANCE)
+        cb = math.sqrt(CB_VARIANCE) / half
+        cr = math.sqrt(CR_VARIANCE) / half
         return NoiseProfile.white(sigma * luma, sigma * cb, sigma * cr)
 
 

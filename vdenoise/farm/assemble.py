@@ -19,7 +19,7 @@ from vdenoise.engine.run import Progress
 from vdenoise.errors import ConflictError, TryAgain, VerifyError
 from vdenoise.farm.grain import fit_grain
 from vdenoise.farm.job import Job, analysis_of, run_plan, shown, work_id
-from vdenoise.farm.planfile import Analysis, Part
+from vdenoise.farm.planfile import AnalysisRecord, OutputPart
 from vdenoise.farm.record import Record, read_record, write_record
 from vdenoise.farm.segments import (
     SegmentReport,
@@ -114,7 +114,7 @@ def collect(job: Job, wait_seconds: float = 0.0) -> tuple[SegmentReport, ...]:
         time.sleep(min(POLL_SECONDS, max(until - time.monotonic(), 0.01)))
 
 
-def _awaited(job: Job, until: float) -> Analysis:
+def _awaited(job: Job, until: float) -> AnalysisRecord:
     """The analysis, which a shared folder may show late.
 
     Raises:
@@ -216,7 +216,7 @@ def assemble(
 
 def _joined(
     job: Job,
-    part: Part,
+    part: OutputPart,
     hashes: Sequence[str],
     progress: Progress,
     verify: bool,

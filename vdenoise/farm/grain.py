@@ -5,14 +5,14 @@ from __future__ import annotations
 from vdenoise.engine.run import Progress
 from vdenoise.engine.streams import Shots
 from vdenoise.farm.job import Job
-from vdenoise.farm.planfile import Analysis
+from vdenoise.farm.planfile import AnalysisRecord
 from vdenoise.farm.segments import files_of, frames_of
 from vdenoise.filmgrain.table import GrainTable
 from vdenoise.media.reader import Reader
 
 
 def fit_grain(
-    job: Job, analysis: Analysis, share: float, progress: Progress, threads: int | None
+    job: Job, analysis: AnalysisRecord, share: float, progress: Progress, threads: int | None
 ) -> GrainTable:
     """Compare source and segments, which must all be there.
 

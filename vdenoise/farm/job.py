@@ -11,7 +11,7 @@ from typing import get_args
 from vdenoise import __version__
 from vdenoise.engine.plan import Plan, View, ViewKind, make
 from vdenoise.errors import ConflictError, TryAgain, UsageError
-from vdenoise.farm.planfile import Analysis, Part, PartName, PlanFile
+from vdenoise.farm.planfile import AnalysisRecord, OutputPart, PartName, PlanFile
 from vdenoise.farm.record import digest, read_record
 from vdenoise.farm.source import open_source
 from vdenoise.media.images.sequence import KINDS
@@ -38,7 +38,7 @@ class Job:
         """The clip as found here."""
         return self.info.path
 
-    def output(self, part: Part) -> Path:
+    def output(self, part: OutputPart) -> Path:
         """Where a finished clip goes."""
         return self.moved.get(part.name, Path(part.output))
 
@@ -85,7 +85,7 @@ def open_job(
     return Job(file, path, work or path.with_suffix(".work"), info, moved)
 
 
-def _check_moved(part: Part, output: Path) -> None:
+def _check_moved(part: OutputPart, output: Path) -> None:
     """See that a name elsewhere stands for the same kind of file: what is written is decided."""
     suffix, encode = output.suffix.lower(), part.encode
     images = encode.container == IMAGES
@@ -98,7 +98,7 @@ def _check_moved(part: Part, output: Path) -> None:
         )
 
 
-def analysis_of(job: Job) -> Analysis:
+def analysis_of(job: Job) -> AnalysisRecord:
     """The plan's analysis, or the one in the work folder.
 
     Raises:
@@ -114,7 +114,7 @@ def analysis_of(job: Job) -> Analysis:
             list(job.work.iterdir())  # on NFS this, and not a look at one file, asks the server
     if not path.exists():
         raise TryAgain(f"The clip has not been measured yet: no {path}.", hint, number=5)
-    found = read_record(Analysis, path, "analysis", hint)
+    found = read_record(AnalysisRecord, path, "analysis", hint)
     if found.request_id != job.file.request_id:
         raise ConflictError(
             f"{path} belongs to another plan.",
@@ -124,14 +124,14 @@ def analysis_of(job: Job) -> Analysis:
     return found
 
 
-def work_id(job: Job, analysis: Analysis) -> str:
+def work_id(job: Job, analysis: AnalysisRecord) -> str:
     """SHA-256 of all that decides the result: what segments must have in common."""
     return digest([job.file.request_id, analysis.model_dump(mode="json")])
 
 
 def run_plan(
     job: Job,
-    analysis: Analysis,
+    analysis: AnalysisRecord,
     *,
     frames: tuple[int, int],
     targets: Mapping[PartName, tuple[Path, EncodeSettings]],
@@ -170,6 +170,6 @@ def run_plan(
     )
 
 
-def shown(part: Part, info: ClipInfo) -> ClipInfo:
+def shown(part: OutputPart, info: ClipInfo) -> ClipInfo:
     """The clip as a part of a plan is written: maps are gray."""
     return info if part.name in ("clean", "noise") else gray(info)

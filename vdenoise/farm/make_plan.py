@@ -9,7 +9,7 @@ from pathlib import Path
 from vdenoise.engine.plan import MIB, Plan, progressive
 from vdenoise.engine.run import Progress
 from vdenoise.errors import UsageError
-from vdenoise.farm.planfile import Part, PlanFile, Request
+from vdenoise.farm.planfile import OutputPart, PlanFile, Request
 from vdenoise.farm.source import record
 from vdenoise.farm.split import segment_length, split
 from vdenoise.machine.files import frozen
@@ -94,12 +94,12 @@ def _delivered(plan: Plan) -> list[tuple[str, Path, EncodeSettings]]:
     return found + [(view.kind, view.path, view.encode) for view in plan.views]
 
 
-def _part(plan: Plan, name: str, output: Path, encode: EncodeSettings) -> Part:
+def _part(plan: Plan, name: str, output: Path, encode: EncodeSettings) -> OutputPart:
     join, settings = "files", encode
     if encode.container != IMAGES:
         join = "copy" if CODECS[encode.codec].intra else "encode"
         settings = _lossless(plan, encode) if join == "encode" else encode
-    return Part.model_validate(
+    return OutputPart.model_validate(
         {
             "name": name,
             "output": str(frozen(output)),

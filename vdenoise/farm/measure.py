@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vdenoise.engine.run import Progress
 from vdenoise.farm.job import ANALYSIS, Job, analysis_of
-from vdenoise.farm.planfile import Analysis, ChainRecord, PlanFile
+from vdenoise.farm.planfile import AnalysisRecord, ChainRecord, PlanFile
 from vdenoise.farm.record import write_record
 from vdenoise.media.access import make_folder
 from vdenoise.picture.frame import ClipInfo
@@ -12,7 +12,9 @@ from vdenoise.workflows.prepare import measure_clip
 from vdenoise.workflows.reading import Reading
 
 
-def measure(file: PlanFile, info: ClipInfo, progress: Progress, threads: int | None) -> Analysis:
+def measure(
+    file: PlanFile, info: ClipInfo, progress: Progress, threads: int | None
+) -> AnalysisRecord:
     """Measure the clip as the plan asks.
 
     Args:
@@ -30,7 +32,7 @@ def measure(file: PlanFile, info: ClipInfo, progress: Progress, threads: int | N
         profile=file.given_profile,
         cuts=file.given_cuts,
     )
-    return Analysis(
+    return AnalysisRecord(
         request_id=file.request_id,
         profile=found.profile,
         cuts=found.cuts,
@@ -39,7 +41,7 @@ def measure(file: PlanFile, info: ClipInfo, progress: Progress, threads: int | N
     )
 
 
-def analyze_job(job: Job, progress: Progress, threads: int | None) -> tuple[Analysis, bool]:
+def analyze_job(job: Job, progress: Progress, threads: int | None) -> tuple[AnalysisRecord, bool]:
     """The first step of a farm job: measure and keep it in the work folder.
 
     Returns:

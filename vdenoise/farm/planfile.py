@@ -1,8 +1,8 @@
 """The plan file: everything that decides a result, frozen before the first frame.
 
 A task of a farm reads it and nothing else that could change a pixel: no preset file, no variable,
-no configuration of its host. What is known only after measuring is an `Analysis`: part of the plan,
-or a second file, ``analysis.json`` in the work folder, made by the first step of a farm job.
+no configuration of its host. What is known only after measuring is an `AnalysisRecord`: part of the
+plan, or a second file, ``analysis.json`` in the work folder, made by the first step of a farm job.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class Request(Record):
         return ChainRequest(preset, layers, self.speed)
 
 
-class Analysis(Record):
+class AnalysisRecord(Record):
     """What the pass over the whole clip found, and what follows from it."""
 
     kind: Literal["vdenoise-analysis"] = "vdenoise-analysis"
@@ -170,7 +170,7 @@ PartName = Literal["clean", "noise"] | ViewKind
 Join = Literal["files", "copy", "encode"]
 
 
-class Part(Record):
+class OutputPart(Record):
     """One of the clips that are delivered: the clean one, or what is to be seen beside it."""
 
     name: PartName
@@ -195,7 +195,7 @@ class PlanFile(Record):
     plan_id: str = ""  # SHA-256 of everything else
     vdenoise: str = __version__
     source: SourceRecord
-    parts: tuple[Part, ...]  # the clean clip first
+    parts: tuple[OutputPart, ...]  # the clean clip first
     grain_table: str | None = None  # where that of the clean clip goes
     frames: tuple[int, int]  # to write, both inclusive
     chosen: tuple[int, ...] | None  # the frames to write, if not all of these (images only)
@@ -208,10 +208,10 @@ class PlanFile(Record):
     given_cuts: tuple[int, ...] | None = None  # --cuts
     memory_mib: int  # estimate of a task's peak, on a CPU
     warnings: tuple[str, ...] = ()
-    analysis: Analysis | None = None
+    analysis: AnalysisRecord | None = None
 
     @property
-    def clean(self) -> Part:
+    def clean(self) -> OutputPart:
         """The clean clip."""
         return self.parts[0]
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from vdenoise.engine import run
 from vdenoise.errors import ConflictError, OutputError, VerifyError
 from vdenoise.farm.job import Job, analysis_of, run_plan, work_id
-from vdenoise.farm.planfile import Analysis, Part
+from vdenoise.farm.planfile import AnalysisRecord, OutputPart
 from vdenoise.farm.record import Record, read_record, write_record
 from vdenoise.machine.engine import fingerprint
 from vdenoise.media.access import make_folder
@@ -69,7 +69,7 @@ def report_path(job: Job, number: int) -> Path:
     return job.work / f"{_stem(job, number)}.json"
 
 
-def clip_path(job: Job, number: int, part: Part) -> Path:
+def clip_path(job: Job, number: int, part: OutputPart) -> Path:
     """What a segment writes: ``seg_000012_0000288-0000311.mov`` beside its report (with the part's
     name, if it is not the clean one); of images the pattern of the output."""
     if part.join == "files":
@@ -80,7 +80,7 @@ def clip_path(job: Job, number: int, part: Part) -> Path:
     return job.work / f"{_stem(job, number)}{name}{extension}"
 
 
-def files_of(job: Job, number: int, part: Part) -> tuple[Path, ...]:
+def files_of(job: Job, number: int, part: OutputPart) -> tuple[Path, ...]:
     """The files a segment writes of one part."""
     path = clip_path(job, number, part)
     if part.join != "files":
@@ -183,7 +183,7 @@ def run_segment(
     progress: run.Progress,
     *,
     device: str,
-    analysis: Analysis | None = None,
+    analysis: AnalysisRecord | None = None,
     overwrite: bool = False,
     threads: int | None = None,
 ) -> SegmentReport:
@@ -239,7 +239,7 @@ def run_segment(
     return report
 
 
-def _part_report(job: Job, number: int, part: Part, threads: int | None) -> PartReport:
+def _part_report(job: Job, number: int, part: OutputPart, threads: int | None) -> PartReport:
     files = files_of(job, number, part)
     hashes = tuple(frame_hashes(files, threads))
     wanted = len(job.file.wanted(number))

@@ -20,7 +20,7 @@ from vdenoise.filmgrain.params import NO_GRAIN, GrainParams, grain_seed
 from vdenoise.machine.files import write_text
 from vdenoise.picture.color import lift_planes
 from vdenoise.picture.frame import ClipInfo, PixelFormat, SourceFrame
-from vdenoise.picture.samples import apply_correction, to_yuv
+from vdenoise.picture.samples import apply_correction, yuv_samples
 
 TICKS = 10_000_000  # of the table's times, in a second
 FOREVER = 2**63 - 1
@@ -79,7 +79,7 @@ class GrainTable:
         fmt, out, full_range = self._info.format, self._out, self._info.full_range
         if self._written.family != out.family:
             source = apply_correction(source, None, None, fmt, full_range, out=out)
-            source, planes = (to_yuv(each, out, self._written) for each in (source, planes))
+            source, planes = (yuv_samples(each, out, self._written) for each in (source, planes))
             fmt = out = self._written
             full_range = False
         before = lift_planes(source, fmt, full_range, None)

@@ -23,21 +23,21 @@ _SNAP = 1e-4  # a running mean leaves crumbs: this near to 0 or 1 is 0 or 1, to 
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
+class MaskLayer:
     """One mask, or several that are combined: coverage (T, H, W) of the core frames."""
 
     spec: MaskSpec
     cover: Tensor
 
 
-def layers(specs: Sequence[MaskSpec], block: Block) -> list[Layer]:
+def layers(specs: Sequence[MaskSpec], block: Block) -> list[MaskLayer]:
     """The masks of a block's core frames, combined ones as one.
 
     Args:
         specs: in the order given.
         block: with ``mattes`` for the external masks, and with motion where one is steadied.
     """
-    found: list[Layer] = []
+    found: list[MaskLayer] = []
     external = 0
     for spec in specs:
         if spec.external:
@@ -49,9 +49,9 @@ def layers(specs: Sequence[MaskSpec], block: Block) -> list[Layer]:
         cover = _finished(raw, spec)
         if spec.combine:
             before = found.pop()
-            found.append(Layer(before.spec, _combined(before.cover, cover, spec.combine)))
+            found.append(MaskLayer(before.spec, _combined(before.cover, cover, spec.combine)))
         else:
-            found.append(Layer(spec, cover))
+            found.append(MaskLayer(spec, cover))
     return found
 
 
@@ -136,7 +136,7 @@ def _combined(a: Tensor, b: Tensor, how: str) -> Tensor:
 
 
 def strengths(
-    found: Sequence[Layer], luma: float, chroma: float, like: Tensor
+    found: Sequence[MaskLayer], luma: float, chroma: float, like: Tensor
 ) -> tuple[dict[str, Tensor], Tensor]:
     """How much of the work is done at each pixel, by masks alone.
 

@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 from torch import Tensor
 
 from vdenoise.machine.files import replacing
-from vdenoise.picture.color import CB_SCALE, CR_SCALE, KB, KG, KR
+from vdenoise.picture.color import from_rgb
 
 _RATE = Fraction(25)  # nobody plays these
 
@@ -57,8 +57,7 @@ def write_mezzanine(
 
 def _frame(rgb: Tensor) -> av.VideoFrame:
     """10-bit limited-range BT.709."""
-    luma = KR * rgb[0] + KG * rgb[1] + KB * rgb[2]
-    cb, cr = (rgb[2] - luma) / CB_SCALE, (rgb[0] - luma) / CR_SCALE
+    luma, cb, cr = from_rgb(rgb)
     planes = (luma * 876 + 64, cb * 896 + 512, cr * 896 + 512)
     height, width = rgb.shape[-2:]
     frame = av.VideoFrame(width, height, "yuv444p10le")

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vdenoise.errors import UsageError
-from vdenoise.picture.color import CB_SCALE, CR_SCALE, KB, KG, KR
+from vdenoise.picture.color import from_rgb, to_rgb
 
 ENCODERS = {"x264": "libx264", "x265": "libx265"}
 
@@ -97,9 +97,11 @@ def _planes(frame: av.VideoFrame) -> Planes:
 def to_planes(rgb: Tensor) -> Planes:
     """(3, H, W) to 8-bit limited-range 4:2:0; chroma is the mean over 2x2 pixels."""
     height, width = rgb.shape[-2:]
-    luma = KR * rgb[0] + KG * rgb[1] + KB * rgb[2]
-    chroma = torch.stack(((rgb[2] - luma) / CB_SCALE, (rgb[0] - luma) / CR_SCALE))
-    chroma = functional.pad(chroma[None], (0, width % 2, 0, height % 2), mode="replicate")
+    ycbcr = from_rgb(rgb)
+    luma, chroma = (
+        ycbcr[0],
+        functional.pad(ycbcr[None, 1:], (0, width % 2, 0, height % 2), mode="replicate"),
+    )
     cb, cr = functional.avg_pool2d(chroma, 2)[0] * 224 + 128
     y, cb, cr = ((x.round().byte().numpy()) for x in (luma * 219 + 16, cb, cr))
     return y, cb, cr
@@ -114,5 +116,4 @@ def _to_rgb(planes: Planes) -> Tensor:
         ((c - 128) / 224).repeat_interleave(2, 0).repeat_interleave(2, 1)[:height, :width]
         for c in (cb, cr)
     )
-    red, blue = luma + CR_SCALE * cr, luma + CB_SCALE * cb
-    return torch.stack((red, (luma - KR * red - KB * blue) / KG, blue)).clamp(0, 1)
+    return to_rgb(torch.stack((luma, cb, cr))).clamp(0, 1)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vdenoise.picture.noise import SPECTRUM
+from vdenoise.picture.sizes import round_up
 
 Input = Literal["noisy", "average", "temporal", "neighbors", "sigma", "left", "bands"]
 
@@ -185,11 +186,6 @@ def halo(path: Iterable[tuple[int, int, int]]) -> int:
             last = (last // cell + right + 1) * cell - 1
         worst = max(worst, place - first, last - place)
     return worst
-
-
-def round_up(value: int, multiple: int) -> int:
-    """The next multiple that is not below ``value``."""
-    return -(-value // multiple) * multiple
 
 
 def noise_bands(spectrum: Tensor) -> Tensor:

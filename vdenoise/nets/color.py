@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from vdenoise.nets.base import Input, NetInput, Network
-from vdenoise.picture.color import CB_SCALE, CR_SCALE, KB, KG, KR
+from vdenoise.picture.color import CB_VARIANCE, CR_VARIANCE, LUMA_VARIANCE, from_rgb, to_rgb
 
-# Equal, independent noise of sigma 1 in R', G' and B' has this variance in Y' (BT.709).
-_LUMA_VARIANCE = KR**2 + KG**2 + KB**2
-_CB_VARIANCE = (KR**2 + KG**2 + (1 - KB) ** 2) / CB_SCALE**2
-_CR_VARIANCE = ((1 - KR) ** 2 + KG**2 + KB**2) / CR_SCALE**2
-_CHROMA_SHARE = (1 - _LUMA_VARIANCE) / (_CB_VARIANCE + _CR_VARIANCE)
+# Of the variances of Cb and Cr, in that of noise that is the same in R', G' and B'
+_CHROMA_SHARE = (1 - LUMA_VARIANCE) / (CB_VARIANCE + CR_VARIANCE)
 
 
 class RgbNetwork(Network):
@@ -55,20 +51,6 @@ def start(net: nn.Module) -> None:
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
-
-
-def to_rgb(x: Tensor) -> Tensor:
-    """(..., 3, H, W) Y'CbCr to R'G'B' by the BT.709 matrix; also for differences."""
-    luma, cb, cr = x.unbind(-3)
-    red, blue = luma + CR_SCALE * cr, luma + CB_SCALE * cb
-    return torch.stack((red, (luma - KR * red - KB * blue) / KG, blue), -3)
-
-
-def from_rgb(x: Tensor) -> Tensor:
-    """The reverse of `to_rgb`."""
-    red, green, blue = x.unbind(-3)
-    luma = KR * red + KG * green + KB * blue
-    return torch.stack((luma, (blue - luma) / CB_SCALE, (red - luma) / CR_SCALE), -3)
 
 
 def rgb_sigma(sigma: Tensor) -> Tensor:

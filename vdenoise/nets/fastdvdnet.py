@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from vdenoise.nets.base import Input, NetInput, halo
-from vdenoise.nets.color import RgbNetwork, start, to_rgb
+from vdenoise.nets.color import RgbNetwork, start
+from vdenoise.picture.color import to_rgb
 
 
 def _conv(given: int, out: int, *, stride: int = 1, groups: int = 1) -> list[nn.Module]:

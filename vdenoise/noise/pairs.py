@@ -26,7 +26,7 @@ from torch import Tensor
 from vdenoise.noise.bands import band_sizes, bands, by_band
 from vdenoise.noise.bars import Bars
 from vdenoise.noise.evidence import CLIPPED, EVEN, REPEATED, LeftOut, Marks
-from vdenoise.noise.shifts import Shift
+from vdenoise.noise.shifts import CellMotion
 from vdenoise.picture.dct import dct_matrix
 from vdenoise.picture.noise import SPECTRUM as SIZE
 
@@ -61,7 +61,7 @@ def compare(
     current: Tensor,
     previous: Tensor | None,
     levels: Tensor,
-    shift: Shift,
+    shift: CellMotion,
     ratio: tuple[int, int],
     marks: Marks,
     bars: Bars,
@@ -94,7 +94,7 @@ def _blocks(
     current: Tensor,
     previous: Tensor | None,
     levels: Tensor,
-    shift: Shift,
+    shift: CellMotion,
     ratio: tuple[int, int],
     y: Tensor,
     x: Tensor,

@@ -13,7 +13,7 @@ from vdenoise.noise.bars import Bars
 from vdenoise.noise.evidence import marks
 from vdenoise.noise.fit import Sample
 from vdenoise.noise.pairs import PlaneBlocks, compare
-from vdenoise.noise.shifts import Shift, motion_between
+from vdenoise.noise.shifts import CellMotion, motion_between
 
 _PATCH = 8  # cells of 2 x 2 pixels
 _SMOOTHER = 0.3  # quantile of the patches' roughness
@@ -43,7 +43,7 @@ def sample(
     bars: Bars,
 ) -> Sample:
     """Measure a frame against the one before, or alone where that is None; bars are left out."""
-    shift = Shift(torch.zeros(2, 1, 1))
+    shift = CellMotion(torch.zeros(2, 1, 1))
     if luma_before is not None:
         shift = motion_between(luma, luma_before)
     before = None if luma_before is None else luma_before[0]

@@ -25,7 +25,7 @@ _BLUR = 2.0  # px, before motion is estimated
 
 
 @dataclass(frozen=True, eq=False)
-class Shift:
+class CellMotion:
     """Smooth motion from a frame to the one before it, on cells of 16 luma pixels."""
 
     cells: Tensor  # (2, h, w): x, y in luma pixels
@@ -37,7 +37,7 @@ class Shift:
         return self.cells[:, rows, columns].T
 
 
-def motion_between(current: Tensor, previous: Tensor) -> Shift:
+def motion_between(current: Tensor, previous: Tensor) -> CellMotion:
     """Motion of (1, H, W) luma ``current`` to ``previous``, led by texture.
 
     A cell with little structure takes the mean flow of its neighbourhood, weighted by structure.
@@ -45,7 +45,7 @@ def motion_between(current: Tensor, previous: Tensor) -> Shift:
     height, width = current.shape[-2:]
     rows, columns = max(height // _CELL, 1), max(width // _CELL, 1)
     if min(height, width) < 2 * SIZE:
-        return Shift(torch.zeros(2, rows, columns))
+        return CellMotion(torch.zeros(2, rows, columns))
     a, b = (
         np.asarray(cv2.GaussianBlur(x[0].numpy(), (0, 0), _BLUR), np.float32)
         for x in (current, previous)
@@ -69,7 +69,7 @@ def motion_between(current: Tensor, previous: Tensor) -> Shift:
     moved = np.stack(cells).astype(np.float32)
     if np.median(np.hypot(*moved)) < _SLOW and not _helps(a, b, moved):
         moved = np.zeros_like(moved)
-    return Shift(torch.from_numpy(moved))
+    return CellMotion(torch.from_numpy(moved))
 
 
 def _helps(a: NDArray[np.float32], b: NDArray[np.float32], moved: NDArray[np.float32]) -> bool:

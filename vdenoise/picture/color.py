@@ -23,7 +23,26 @@ from vdenoise.picture.frame import ClipInfo, Curve, PixelFormat, SourceFrame
 KR, KG, KB = 0.2126, 0.7152, 0.0722
 CB_SCALE, CR_SCALE = 1.8556, 1.5748
 
+# Equal, independent noise of variance 1 in R', G' and B' has this variance in Y', Cb and Cr.
+LUMA_VARIANCE = KR**2 + KG**2 + KB**2
+CB_VARIANCE = (KR**2 + KG**2 + (1 - KB) ** 2) / CB_SCALE**2
+CR_VARIANCE = ((1 - KR) ** 2 + KG**2 + KB**2) / CR_SCALE**2
+
 _FILL = 7  # side of the neighborhood that stands in for a sample that is no finite number
+
+
+def to_rgb(x: Tensor) -> Tensor:
+    """(..., 3, H, W) Y'CbCr to R'G'B' by the BT.709 matrix; also for differences."""
+    luma, cb, cr = x.unbind(-3)
+    red, blue = luma + CR_SCALE * cr, luma + CB_SCALE * cb
+    return torch.stack((red, (luma - KR * red - KB * blue) / KG, blue), -3)
+
+
+def from_rgb(x: Tensor) -> Tensor:
+    """The reverse of `to_rgb`."""
+    red, green, blue = x.unbind(-3)
+    luma = KR * red + KG * green + KB * blue
+    return torch.stack((luma, (blue - luma) / CB_SCALE, (red - luma) / CR_SCALE), -3)
 
 
 def quantisation(fmt: PixelFormat, full_range: bool, *, chroma: bool) -> tuple[float, float]:

@@ -41,6 +41,11 @@ class PixelFormat:
         return 1 if self.family == "gray" else 3
 
     @property
+    def subsampling(self) -> tuple[int, int]:
+        """Luma pixels to one chroma pixel, down and across."""
+        return (1 << self.sub_h, 1 << self.sub_w)
+
+    @property
     def label(self) -> str:
         """For people: ``10-bit 4:2:2``."""
         if self.family == "rgb":

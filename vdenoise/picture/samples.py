@@ -111,11 +111,11 @@ _MATRICES = {
 
 
 def has_rgb(matrix: str) -> bool:
-    """Whether :func:`to_rgb` knows a matrix."""
+    """Whether :func:`rgb_samples` knows a matrix."""
     return matrix in _MATRICES
 
 
-def to_rgb(
+def rgb_samples(
     planes: Sequence[Tensor], fmt: PixelFormat, full_range: bool, matrix: str, out: PixelFormat
 ) -> tuple[Tensor, ...]:
     """Planes as images hold them: RGB or gray, full range, integers or floating point.
@@ -142,7 +142,7 @@ def to_rgb(
     return tuple(_to_codes(plane.mul_(most), out, plane) for plane in color)
 
 
-def to_yuv(planes: Sequence[Tensor], fmt: PixelFormat, out: PixelFormat) -> tuple[Tensor, ...]:
+def yuv_samples(planes: Sequence[Tensor], fmt: PixelFormat, out: PixelFormat) -> tuple[Tensor, ...]:
     """RGB in full range as BT.709 YUV in limited range, rounded once.
 
     Thinner chroma sits where MPEG-2 has it ("left"): between two rows, at every second column.

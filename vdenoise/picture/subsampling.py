@@ -1,4 +1,4 @@
-"""Chroma planes at another density: thinned as MPEG-2 has it, or interpolated."""
+"""Planes at another density: chroma thinned as MPEG-2 has it, or filled in; luma made smaller."""
 
 from __future__ import annotations
 
@@ -60,3 +60,35 @@ def _interpolate_rows(plane: Tensor, log2: int, cosited: bool) -> Tensor:
             )
         )
     return torch.stack(phases, 1).flatten(0, 1)
+
+
+def resize_to(luma: Tensor, like: Tensor) -> Tensor:
+    """Average luma (T, 1, H, W) down to the size of a chroma plane (no-op for 4:4:4).
+
+    The last row or column of an odd-sized clip is averaged with itself, as chroma was.
+    """
+    height, width = like.shape[-2:]
+    fy, fx = subsampling(luma, like)
+    if (fy, fx) == (1, 1):
+        return luma
+    pad = (0, width * fx - luma.shape[-1], 0, height * fy - luma.shape[-2])
+    return functional.avg_pool2d(functional.pad(luma, pad, mode="replicate"), (fy, fx))
+
+
+def repeat_to(chroma: Tensor, luma: Tensor) -> Tensor:
+    """Repeat chroma (..., h, w) to the size of luma (..., H, W) (no-op for 4:4:4)."""
+    down, across = subsampling(luma, chroma)
+    if (down, across) == (1, 1):
+        return chroma
+    chroma = chroma.repeat_interleave(down, -2).repeat_interleave(across, -1)
+    return chroma[..., : luma.shape[-2], : luma.shape[-1]]
+
+
+def subsampling(luma: Tensor, chroma: Tensor) -> tuple[int, int]:
+    """Luma pixels to one chroma pixel, down and across: powers of two.
+
+    9 luma columns to 3 of chroma is 4:1:1's 4, not 3.
+    """
+    ratios = [-(-a // b) for a, b in zip(luma.shape[-2:], chroma.shape[-2:], strict=True)]
+    down, across = (1 << (ratio - 1).bit_length() for ratio in ratios)
+    return down, across

@@ -35,7 +35,7 @@ STAGES: dict[str, str] = {
     "spatial.wavelet": "Wavelet",
     "spatial.tv": "TotalVariation",
     "spatial.bilateral": "Bilateral",
-    "spatial.guided": "Guided",
+    "spatial.guided": "GuidedFilter",
     "spatial.median": "Median",
     "spatial.gaussian": "Gaussian",
     "spatial.mean": "Mean",

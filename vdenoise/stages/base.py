@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
-from torch.nn import functional
 
 from vdenoise.picture.frame import Accuracy, Block, Signal
 from vdenoise.picture.noise import NoiseTable
+from vdenoise.picture.subsampling import resize_to
 
 
 def param(
@@ -188,19 +188,6 @@ class SpatialStage(Stage):
         return noise.sigma_at(luma) * (signal.left * self.strength)
 
 
-def resize_to(luma: Tensor, like: Tensor) -> Tensor:
-    """Average luma (T, 1, H, W) down to the size of a chroma plane (no-op for 4:4:4).
-
-    The last row or column of an odd-sized clip is averaged with itself, as chroma was.
-    """
-    height, width = like.shape[-2:]
-    fy, fx = subsampling(luma, like)
-    if (fy, fx) == (1, 1):
-        return luma
-    pad = (0, width * fx - luma.shape[-1], 0, height * fy - luma.shape[-2])
-    return functional.avg_pool2d(functional.pad(luma, pad, mode="replicate"), (fy, fx))
-
-
 def noise_present(block: Block, like: Tensor) -> Tensor | float:
     """Share of the profile's sigma that the source had at each pixel of the block's core frames.
 
@@ -212,22 +199,3 @@ def noise_present(block: Block, like: Tensor) -> Tensor | float:
         (T, 1, h, w) at the density of ``like``; 1 where noise is alike everywhere.
     """
     return 1.0 if block.present is None else resize_to(block.present[block.core], like)
-
-
-def repeat_to(chroma: Tensor, luma: Tensor) -> Tensor:
-    """Repeat chroma (..., h, w) to the size of luma (..., H, W) (no-op for 4:4:4)."""
-    down, across = subsampling(luma, chroma)
-    if (down, across) == (1, 1):
-        return chroma
-    chroma = chroma.repeat_interleave(down, -2).repeat_interleave(across, -1)
-    return chroma[..., : luma.shape[-2], : luma.shape[-1]]
-
-
-def subsampling(luma: Tensor, chroma: Tensor) -> tuple[int, int]:
-    """Luma pixels to one chroma pixel, down and across: powers of two.
-
-    9 luma columns to 3 of chroma is 4:1:1's 4, not 3.
-    """
-    ratios = [-(-a // b) for a, b in zip(luma.shape[-2:], chroma.shape[-2:], strict=True)]
-    down, across = (1 << (ratio - 1).bit_length() for ratio in ratios)
-    return down, across

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from vdenoise.picture.frame import Block, Signal
 from vdenoise.picture.noise import NoiseTable
-from vdenoise.stages.base import Stage, noise_present, param, resize_to
+from vdenoise.picture.subsampling import resize_to
+from vdenoise.stages.base import Stage, noise_present, param
 
 
 @dataclass(frozen=True, eq=False)

@@ -57,7 +57,7 @@ class Ablation(BaseModel):
 
 
 @dataclass(frozen=True)
-class Row:
+class AblationRow:
     """What one change gave, over its seeds."""
 
     name: str
@@ -75,7 +75,7 @@ def ablate(
     ablation: Ablation,
     folder: Path,
     run: Callable[[str, Config, Path], Trained],
-) -> tuple[list[Row], Ended]:
+) -> tuple[list[AblationRow], Ended]:
     """Train every variant, each in a folder of its own; those that are done are left as they are.
 
     Args:
@@ -87,7 +87,7 @@ def ablate(
     Returns:
         the rows, and ``asked`` where it was stopped before all were trained.
     """
-    rows: list[Row] = []
+    rows: list[AblationRow] = []
     for change in ablation.ablation:
         for seed in ablation.seeds:
             config, place = _variant(data, change, seed), _place(folder, change, seed)
@@ -98,7 +98,7 @@ def ablate(
     return rows, "done"
 
 
-def save(rows: Sequence[Row], folder: Path) -> None:
+def save(rows: Sequence[AblationRow], folder: Path) -> None:
     """Write the table as CSV, JSON and Markdown."""
     found = [asdict(row) for row in rows]
     text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
@@ -115,7 +115,7 @@ def save(rows: Sequence[Row], folder: Path) -> None:
 HEAD = ("variant", "changes", "seeds", "PSNR dB", "std", "gain dB", "seconds")
 
 
-def cells_of(row: Row) -> tuple[str, ...]:
+def cells_of(row: AblationRow) -> tuple[str, ...]:
     """A row for people, under `HEAD`."""
     numbers = (f"{row.psnr_db:.3f}", f"{row.psnr_std:.3f}", f"{row.gain_db:+.3f}")
     return row.name, " ".join(row.set) or "-", str(row.seeds), *numbers, f"{row.seconds:.0f}"
@@ -129,12 +129,12 @@ def _place(folder: Path, change: Change, seed: int) -> Path:
     return folder / f"{change.name}-{seed}"
 
 
-def _row(change: Change, places: Sequence[Path]) -> Row:
+def _row(change: Change, places: Sequence[Path]) -> AblationRow:
     best = [max(log.read(place), key=lambda line: line.validation_db) for place in places]
     last = [log.read(place)[-1] for place in places]
     scores = [line.validation_db for line in best]
     kinds = {kind for line in best for kind in line.by_kind}
-    return Row(
+    return AblationRow(
         name=change.name,
         set=change.set,
         seeds=len(places),

@@ -26,11 +26,12 @@ from vdenoise.nets.base import Network
 from vdenoise.nets.grow import grow
 from vdenoise.nets.guided import Guided
 from vdenoise.nets.models import channels_last, find, load
+from vdenoise.picture.color import to_rgb
 from vdenoise.training import log
 from vdenoise.training.card import machine, make_card, save_card
 from vdenoise.training.checkpoint import CONFIG, WEIGHTS, Learner, State, save_weights
 from vdenoise.training.config import Config
-from vdenoise.training.losses import LOSSES, rgb
+from vdenoise.training.losses import LOSSES
 from vdenoise.training.material.batches import Batch
 from vdenoise.training.material.loading import batches
 from vdenoise.training.material.pool import Pool, Producers
@@ -223,13 +224,13 @@ def _step(
 
 def _loss(config: Config, given: Batch, answer: Tensor, teacher: Network | None) -> Tensor:
     measure = LOSSES[config.loss]
-    loss = measure(rgb(answer), rgb(given.wanted))
+    loss = measure(to_rgb(answer), to_rgb(given.wanted))
     if teacher is None:
         return loss
     with torch.no_grad():
         taught = given.answer(teacher(given.given))
     share = config.teacher_share
-    return (1 - share) * loss + share * measure(rgb(answer), rgb(taught))
+    return (1 - share) * loss + share * measure(to_rgb(answer), to_rgb(taught))
 
 
 def _follow(mean: Network, net: Network, decay: float, step: int) -> None:

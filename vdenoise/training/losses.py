@@ -4,24 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
-from vdenoise.picture.color import CB_SCALE, CR_SCALE, KB, KG, KR
-
 _EPSILON = 1e-3
-
-
-def rgb(ycbcr: Tensor) -> Tensor:
-    """Y'CbCr, or a difference of two, to R'G'B' by the BT.709 matrix (N, 3, H, W)."""
-    matrix = ycbcr.new_tensor(
-        [
-            [1.0, 0.0, CR_SCALE],
-            [1.0, -KB * CB_SCALE / KG, -KR * CR_SCALE / KG],
-            [1.0, CB_SCALE, 0.0],
-        ]
-    )
-    return torch.einsum("rc,nchw->nrhw", matrix, ycbcr)
 
 
 def charbonnier(found: Tensor, wanted: Tensor) -> Tensor:
@@ -39,7 +24,7 @@ def l1(found: Tensor, wanted: Tensor) -> Tensor:
     return (found - wanted).abs().mean()
 
 
-def psnr(found: Tensor, wanted: Tensor) -> Tensor:
+def minus_psnr(found: Tensor, wanted: Tensor) -> Tensor:
     """Minus the mean PSNR over pictures, in units of 100 dB."""
     square = (found - wanted).square().mean((1, 2, 3))
     return (square + 1e-6).log10().mean() / 10
@@ -57,6 +42,6 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "charbonnier": charbonnier,
     "mse": mse,
     "l1": l1,
-    "psnr": psnr,
+    "psnr": minus_psnr,
     "ssim-mixed": ssim_mixed,
 }

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from vdenoise.machine.devices import fast_bfloat16
 from vdenoise.nets.base import Network
 from vdenoise.nets.models import load
+from vdenoise.picture.color import to_rgb
+from vdenoise.picture.quality import psnr
 from vdenoise.training.config import Config
-from vdenoise.training.losses import rgb
 from vdenoise.training.material.batches import batch
 from vdenoise.training.material.degrade import Kind, degraded, unshifted
 from vdenoise.training.material.fresh import Noisy, given
@@ -96,7 +95,7 @@ def _answered(net: Network, single: Crop) -> float:
     """PSNR of a network's answer to one crop, dB."""
     one = batch([single], None, np.random.default_rng(0))
     with torch.inference_mode():
-        return psnr(one.answer(net(one.given)), one.wanted)
+        return psnr(to_rgb(one.wanted), to_rgb(one.answer(net(one.given))))
 
 
 def validate(
@@ -117,12 +116,12 @@ def validate(
         one = batch([found], None, rng).to(device)
         with torch.inference_mode(), precision(config, device):
             answer = one.answer(net(one.given))
-        kinds.setdefault(name, []).append(psnr(answer, one.wanted))
+        kinds.setdefault(name, []).append(psnr(to_rgb(one.wanted), to_rgb(answer)))
         if yard is not None:
             kinds.setdefault(f"yardstick {name}", []).append(yard)
         alone = name.startswith("alone")
         after.append((alone, kinds[name][-1]))
-        before.append((alone, psnr(one.given.average, one.wanted)))
+        before.append((alone, psnr(to_rgb(one.wanted), to_rgb(one.given.average))))
     return Score(
         _mean(after),
         _mean(before),
@@ -144,9 +143,3 @@ def precision(config: Config, device: torch.device) -> contextlib.AbstractContex
     if wanted == "float32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, getattr(torch, wanted))
-
-
-def psnr(a: Tensor, b: Tensor) -> float:
-    """Of two Y'CbCr pictures, over R'G'B', dB."""
-    error = float((rgb(a) - rgb(b)).square().mean())
-    return -10 * math.log10(max(error, 1e-10))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from vdenoise.engine.run import Clock, Progress
+from vdenoise.engine.run import Progress, Stopwatch
 from vdenoise.engine.streams import Ahead
 from vdenoise.errors import UsageError
 from vdenoise.noise import estimate
@@ -58,7 +58,7 @@ def measure(
     Raises:
         InputError: it cannot be read, as from the reader.
     """
-    clock = Clock()
+    clock = Stopwatch()
     last = None if info.alike is None else info.alike - 1  # what is denoised is of one size
     reader = reading.reader(info, last=last)
     with reader, Ahead(clock.reading(reader, "decode"), READ_AHEAD, "decode") as ahead:

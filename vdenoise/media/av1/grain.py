@@ -22,7 +22,7 @@ from av.video.codeccontext import VideoCodecContext
 from vdenoise.errors import VerifyError
 from vdenoise.filmgrain.params import NO_GRAIN
 from vdenoise.media.av1.headers import Headers
-from vdenoise.media.av1.syntax import INTER, Frame
+from vdenoise.media.av1.syntax import INTER, FrameHeader
 from vdenoise.media.av1.units import (
     FRAME,
     SEQUENCE_HEADER,
@@ -46,7 +46,7 @@ class _Kept:
     pts: int
     dts: int
     duration: int
-    frames: Sequence[Frame | None]  # whose headers its units hold
+    frames: Sequence[FrameHeader | None]  # whose headers its units hold
 
 
 class GrainAdder:
@@ -104,7 +104,7 @@ class GrainAdder:
             yield packet
         pictures.compare(None, None)
 
-    def _with_grain(self, unit: Obu, frame: Frame | None) -> Obu:
+    def _with_grain(self, unit: Obu, frame: FrameHeader | None) -> Obu:
         if unit.kind == SEQUENCE_HEADER:
             return _announced(unit)
         if frame is None:

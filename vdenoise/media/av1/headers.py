@@ -12,7 +12,7 @@ from vdenoise.media.av1.syntax import (
     INTRA_ONLY,
     KEY,
     SWITCH,
-    Frame,
+    FrameHeader,
     global_motion,
     loop_filter,
     quantization,
@@ -46,10 +46,12 @@ class Headers:
     """Reads the headers of a stream, packet by packet."""
 
     sequence: StreamHeader | None = None
-    _slots: list[Frame] = field(default_factory=lambda: [Frame() for _ in range(_SLOTS)])
-    _last: Frame | None = None
+    _slots: list[FrameHeader] = field(
+        default_factory=lambda: [FrameHeader() for _ in range(_SLOTS)]
+    )
+    _last: FrameHeader | None = None
 
-    def read(self, units: Sequence[Obu], number: int) -> list[Frame | None]:
+    def read(self, units: Sequence[Obu], number: int) -> list[FrameHeader | None]:
         """For each unit of a packet the frame whose header it holds, if that has a place for grain.
 
         Args:
@@ -60,7 +62,7 @@ class Headers:
         Raises:
             UnreadableHeader: a header is not as SVT-AV1 writes it.
         """
-        found: list[Frame | None] = []
+        found: list[FrameHeader | None] = []
         for unit in units:
             frame = None
             if unit.kind == SEQUENCE_HEADER:
@@ -73,7 +75,7 @@ class Headers:
             found.append(frame if frame is not None and frame.has_grain else None)
         return found
 
-    def _frame(self, unit: Obu, number: int) -> Frame | None:
+    def _frame(self, unit: Obu, number: int) -> FrameHeader | None:
         """uncompressed_header() and what it does to the slots; None where it shows a slot."""
         if self.sequence is None:
             raise UnreadableHeader("a frame before the sequence header")
@@ -95,7 +97,9 @@ class Headers:
         return frame
 
 
-def _uncompressed(b: Bits, s: StreamHeader, slots: Sequence[Frame]) -> tuple[Frame, int]:
+def _uncompressed(
+    b: Bits, s: StreamHeader, slots: Sequence[FrameHeader]
+) -> tuple[FrameHeader, int]:
     """uncompressed_header() behind show_existing_frame; the frame, and refresh_frame_flags"""
     kind = b.u(2)
     if kind == SWITCH:
@@ -105,9 +109,9 @@ def _uncompressed(b: Bits, s: StreamHeader, slots: Sequence[Frame]) -> tuple[Fra
     showable = kind != KEY if shown else b.flag()
     first = kind == KEY and shown
     resilient = True if first else b.flag()
-    frame = Frame(kind, shown, showable)
+    frame = FrameHeader(kind, shown, showable)
     if first:
-        slots = [Frame() for _ in slots]
+        slots = [FrameHeader() for _ in slots]
     no_adaption = b.flag()  # disable_cdf_update
     screen = b.flag() if s.screen_content == SELECT else bool(s.screen_content)
     integer_mv = screen and (b.flag() if s.integer_mv == SELECT else bool(s.integer_mv))
@@ -117,7 +121,7 @@ def _uncompressed(b: Bits, s: StreamHeader, slots: Sequence[Frame]) -> tuple[Fra
     refresh = 0xFF if first else b.u(8)
     if resilient and s.hint_bits and (not intra or refresh != 0xFF):
         b.u(s.hint_bits * _SLOTS)  # ref_order_hint
-    references: list[Frame] = []
+    references: list[FrameHeader] = []
     precise = block_copy = False
     if intra:
         narrow = size_of(b, s, frame, other_size)

@@ -18,7 +18,7 @@ _SIGNED_FEATURES = 5  # the first ones
 
 
 @dataclass
-class Frame:
+class FrameHeader:
     """A coded frame, with what later ones need of it."""
 
     kind: int = KEY
@@ -36,7 +36,7 @@ class Frame:
         return self.shown or self.showable
 
 
-def size_of(b: Bits, s: StreamHeader, frame: Frame, other: bool) -> int:
+def size_of(b: Bits, s: StreamHeader, frame: FrameHeader, other: bool) -> int:
     """frame_size() and render_size(); the width that is coded where that is less, else 0"""
     frame.size = (b.u(s.width_bits) + 1, b.u(s.height_bits) + 1) if other else s.size
     narrow = _superres(b, s, frame)
@@ -45,7 +45,7 @@ def size_of(b: Bits, s: StreamHeader, frame: Frame, other: bool) -> int:
     return narrow
 
 
-def size_as(b: Bits, s: StreamHeader, frame: Frame, references: Sequence[Frame]) -> int:
+def size_as(b: Bits, s: StreamHeader, frame: FrameHeader, references: Sequence[FrameHeader]) -> int:
     """frame_size_with_refs()"""
     for reference in references:
         if b.flag():  # found_ref
@@ -54,7 +54,7 @@ def size_as(b: Bits, s: StreamHeader, frame: Frame, references: Sequence[Frame])
     return size_of(b, s, frame, True)
 
 
-def _superres(b: Bits, s: StreamHeader, frame: Frame) -> int:
+def _superres(b: Bits, s: StreamHeader, frame: FrameHeader) -> int:
     """superres_params()"""
     if not s.superres or not b.flag():
         return 0
@@ -101,7 +101,7 @@ def quantization(b: Bits, s: StreamHeader) -> tuple[int, bool]:
     return base, not any(deltas)
 
 
-def segmentation(b: Bits, frame: Frame, primary: Frame | None) -> None:
+def segmentation(b: Bits, frame: FrameHeader, primary: FrameHeader | None) -> None:
     """segmentation_params()"""
     if not b.flag():  # segmentation_enabled
         return

@@ -39,7 +39,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Header:
+class ImageHeader:
     """An image's layout and its properties."""
 
     layout: Layout
@@ -51,7 +51,7 @@ class Header:
     orientation: int  # how the picture is to be turned to be seen, as Exif counts; 1 is not at all
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path) -> ImageHeader:
     """Read what an image says of itself.
 
     Raises:
@@ -63,7 +63,7 @@ def read_header(path: Path) -> Header:
         layout = layout_of(path, file.format_name(), specs)
         spec = specs[layout.part]
         timed = layout.kind != "dpx" or has_television_header(path)
-        return Header(
+        return ImageHeader(
             layout=layout,
             compression=str(spec.getattribute("compression") or ""),
             rate=_rate(spec) if timed else None,

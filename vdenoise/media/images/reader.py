@@ -16,7 +16,7 @@ from vdenoise.media.h273 import UNKNOWN
 from vdenoise.media.images import sequence, turn
 from vdenoise.media.images.belongings import Belongings, belongings
 from vdenoise.media.images.files import read_planes
-from vdenoise.media.images.layout import Header, Layout, other_pictures, read_header
+from vdenoise.media.images.layout import ImageHeader, Layout, other_pictures, read_header
 from vdenoise.media.images.linear import fit_curve
 from vdenoise.media.images.sequence import OnMissing
 from vdenoise.media.movie.encoder import IMAGES
@@ -119,7 +119,7 @@ def _is_linear(info: ClipInfo) -> bool:
     return info.transfer == "linear" and info.format.floating
 
 
-def _told(header: Header, own: Belongings) -> dict[str, str]:
+def _told(header: ImageHeader, own: Belongings) -> dict[str, str]:
     """What else is said of the clip: compression, how it is turned, that it is no sRGB."""
     told = {"compression": header.compression} if header.compression else {}
     if header.orientation != 1:

@@ -27,7 +27,7 @@ from vdenoise.media.movie.encoder import EncodeSettings
 from vdenoise.media.movie.pixels import planar_format
 from vdenoise.media.verify import Report
 from vdenoise.picture.frame import ClipInfo, PixelFormat, SourceFrame
-from vdenoise.picture.samples import to_rgb
+from vdenoise.picture.samples import rgb_samples
 from vdenoise.settings.text import counted
 
 _CHECKED = ("frames", "samples", "size", "channels", "data window", "compression", "attributes")
@@ -210,7 +210,7 @@ class ImageWriter:
         given = self.settings.pixel_format
         if given == self._coded:
             return tuple(planes)
-        return to_rgb(planes, given, self.info.full_range, self.info.matrix, self._coded)
+        return rgb_samples(planes, given, self.info.full_range, self.info.matrix, self._coded)
 
     def _check(self, path: Path, made: Sequence[Tensor], like: Picture | None) -> None:
         assert self.temporary is not None

@@ -14,7 +14,7 @@ _TRIED = 6  # waits of the picture
 
 
 @dataclass(frozen=True)
-class Header:
+class StreamTimes:
     """The times of a stream header."""
 
     place: int  # byte of the file where its contents begin
@@ -22,13 +22,13 @@ class Header:
     start: int  # units before it begins
 
 
-def headers(path: Path) -> list[Header]:
+def headers(path: Path) -> list[StreamTimes]:
     """The stream headers of an AVI file, in their order."""
     with path.open("rb") as file:
         return list(_headers(file.read(1 << 20)))
 
 
-def _headers(data: bytes) -> Iterator[Header]:
+def _headers(data: bytes) -> Iterator[StreamTimes]:
     """They stand at the front, in lists: RIFF, hdrl, one strl for each stream."""
     at = 0
     while at + 12 <= len(data):
@@ -41,7 +41,7 @@ def _headers(data: bytes) -> Iterator[Header]:
         if kind == b"strh":
             scale, rate = struct.unpack_from("<2I", data, at + 8 + _SCALE)
             start = struct.unpack_from("<I", data, at + 8 + _START)[0]
-            yield Header(at + 8, Fraction(scale, rate or 1), start)
+            yield StreamTimes(at + 8, Fraction(scale, rate or 1), start)
         at += 8 + size + size % 2
 
 

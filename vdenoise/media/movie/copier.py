@@ -16,7 +16,7 @@ from vdenoise.media.movie.clock import CONSTANT_RATE_CONTAINERS, Clock
 HIDES = ("mov", "mp4")  # they have edit lists: what is hidden there stays hidden
 
 
-class Copier:
+class StreamCopier:
     """Hands the other streams' packets to the output, in step with the picture.
 
     Args:

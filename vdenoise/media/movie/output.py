@@ -17,7 +17,7 @@ from vdenoise.media.images import turn
 from vdenoise.media.inputs import open_input, video_of
 from vdenoise.media.movie.avi_starts import set_starts
 from vdenoise.media.movie.clock import Clock, advanced_timecode
-from vdenoise.media.movie.copier import Copier
+from vdenoise.media.movie.copier import StreamCopier
 from vdenoise.media.movie.encoder import (
     EncodeSettings,
     add_video,
@@ -72,7 +72,7 @@ class Output:
             if grain is not None:
                 stack.callback(grain.close)
             self._source: InputContainer | None = None
-            self._copier: Copier | None = None
+            self._copier: StreamCopier | None = None
             self._places: dict[int, int] = {}  # number in the output of each source stream
             self._file = place if isinstance(place, Path) else None
             target = str(place) if isinstance(place, Path) else place
@@ -105,7 +105,7 @@ class Output:
                 if chapters:
                     self._output.set_chapters(chapters)  # type: ignore[arg-type]
             self._output.start_encoding()
-            self._copier = Copier(
+            self._copier = StreamCopier(
                 self._source, self._output, streams, plan.rewritten, clock, settings.container
             )
             self._places = {n: target.index for n, target in streams.items()}

@@ -186,14 +186,14 @@ class FrameMaker:
         self._coded = coded
         self._shapes = plane_shapes(fmt, width, height)
         self._reformatter = VideoReformatter()
-        self._copier: Copier | None = None
+        self._copier: FrameCopier | None = None
 
     def make(self, source: av.VideoFrame, planes: Sequence[Tensor]) -> av.VideoFrame:
         """A frame like ``source`` that holds ``planes`` (on any device)."""
         assert (source.width, source.height) == self._size, "frames keep their size"
         if source.format.name == self._fmt.name:
             if self._copier is None:
-                self._copier = Copier(source)
+                self._copier = FrameCopier(source)
             frame = self._copier.copy(source)
         else:
             frame = self._reformatter.reformat(source, format=self._fmt.name)
@@ -210,7 +210,7 @@ class FrameMaker:
         return frame
 
 
-class Copier:
+class FrameCopier:
     """A second reference to a frame's data, so that ``make_writable`` has to copy it.
 
     With an ``aspect`` it has pixels of that shape: PyAV gives no other way to say so, and FFV1

@@ -25,11 +25,11 @@ from vdenoise.media.movie.clock import Clock, output_clock
 from vdenoise.media.movie.encoder import EncodeSettings, full_gray
 from vdenoise.media.movie.index import index_of
 from vdenoise.media.movie.output import Output
-from vdenoise.media.movie.pixels import Copier, FrameMaker
+from vdenoise.media.movie.pixels import FrameCopier, FrameMaker
 from vdenoise.media.movie.segment_packets import packets
 from vdenoise.media.verify import Report, verify
 from vdenoise.picture.frame import ClipInfo, SourceFrame
-from vdenoise.picture.samples import to_yuv
+from vdenoise.picture.samples import yuv_samples
 
 
 def check_movie(info: ClipInfo, target: Path, *, overwrite: bool = False) -> None:
@@ -88,7 +88,7 @@ class MovieWriter:
         self.first, self.last = first, len(index) - 1 if last is None else last
         self.clock: Clock = output_clock(index, settings.container, self.first, self.last)
         self._maker = FrameMaker(info.width, info.height, settings.written, settings.coded_format)
-        self._shape: Copier | None = None
+        self._shape: FrameCopier | None = None
         self._position = self.first
         self._temporary: Path | None = None
         self._output: Output | None = None
@@ -140,7 +140,7 @@ class MovieWriter:
         assert frame.index == self._position, f"frame {frame.index} is not {self._position}"
         self._position += 1
         if self.settings.becomes_yuv:
-            planes = to_yuv(planes, self.settings.pixel_format, self.settings.written)
+            planes = yuv_samples(planes, self.settings.pixel_format, self.settings.written)
         with writing(self.target):
             output = self._opened(frame)
             made = self._maker.make(self._handle(frame), planes)
@@ -203,7 +203,7 @@ class MovieWriter:
         made.color_trc = code_point(TRANSFERS, info.transfer)
         made.time_base = frame.time_base
         if self._shape is None:
-            self._shape = Copier(made, info.sample_aspect_ratio)
+            self._shape = FrameCopier(made, info.sample_aspect_ratio)
         return self._shape.copy(made)
 
     def finish(self) -> None:

@@ -18,7 +18,8 @@ from torch.nn import functional
 from vdenoise.motion.warp import box_mean
 from vdenoise.picture.frame import Block, Signal
 from vdenoise.picture.noise import NoiseTable
-from vdenoise.stages.base import Stage, noise_present, resize_to
+from vdenoise.picture.subsampling import resize_to
+from vdenoise.stages.base import Stage, noise_present
 
 GUARDS = ("color", "structure", "ghost")
 COVER = "cover."  # begins the names of maps that say what share of a frame a mask covers

@@ -17,8 +17,9 @@ from torch.nn import functional
 from vdenoise.masks.coverage import layers, strengths
 from vdenoise.masks.spec import FINISHED, MaskSpec
 from vdenoise.picture.frame import Accuracy, Block, Signal
+from vdenoise.picture.subsampling import resize_to
 from vdenoise.picture.windows import pad, taps_sum
-from vdenoise.stages.base import Stage, noise_present, resize_to
+from vdenoise.stages.base import Stage, noise_present
 from vdenoise.stages.control.guards import COVER, excess, sigma_of, without_drift
 
 FULL = 100.0

@@ -11,17 +11,24 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vdenoise.nets.color import from_rgb, to_rgb
-from vdenoise.picture.color import CB_SCALE, CR_SCALE, KB, KG, KR
+from vdenoise.picture.color import (
+    CB_VARIANCE,
+    CR_VARIANCE,
+    KB,
+    KG,
+    KR,
+    LUMA_VARIANCE,
+    from_rgb,
+    to_rgb,
+)
 from vdenoise.picture.frame import Block, Signal
 from vdenoise.picture.noise import LEVELS, NoiseTable
-from vdenoise.stages.base import Role, Stage, param, repeat_to, resize_to, subsampling
+from vdenoise.picture.subsampling import repeat_to, resize_to, subsampling
+from vdenoise.stages.base import Role, Stage, param
 
 # Variance of luma, and the mean of those of Cb and Cr, under white R'G'B' noise of variance 1.
-_LUMA_SHARE = KR**2 + KG**2 + KB**2
-_CHROMA_SHARE = (
-    (KR**2 + KG**2 + (1 - KB) ** 2) / CB_SCALE**2 + ((1 - KR) ** 2 + KG**2 + KB**2) / CR_SCALE**2
-) / 2
+_LUMA_SHARE = LUMA_VARIANCE
+_CHROMA_SHARE = (CB_VARIANCE + CR_VARIANCE) / 2
 
 _CELL = 8  # px: samples are counted in such squares, and these 3 by 3, or for a decision 5 by 5
 _NEAR = 1.5  # sigmas from an end within which samples tell how strong the noise is there

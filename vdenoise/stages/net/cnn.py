@@ -15,7 +15,8 @@ from vdenoise.nets.base import NetInput, Network, noise_bands
 from vdenoise.nets.ensemble import VIEWS, ensembled
 from vdenoise.nets.models import find, load
 from vdenoise.picture.frame import Block, Signal, window
-from vdenoise.stages.base import Stage, noise_present, param, repeat_to, resize_to
+from vdenoise.picture.subsampling import repeat_to, resize_to
+from vdenoise.stages.base import Stage, noise_present, param
 from vdenoise.stages.net import energy_guard
 from vdenoise.stages.net.texture_guard import TextureGuard
 

@@ -12,7 +12,7 @@ from vdenoise.picture.windows import box, moments, noise_share, power, scatter, 
 from vdenoise.stages.base import SpatialStage, param
 
 
-class Guided(SpatialStage):
+class GuidedFilter(SpatialStage):
     """Guided filter whose regularization is the measured noise variance: sharp at edges.
 
     In each window the picture is ``a x + b``. Where He et al. ask the user for ``epsilon``, the

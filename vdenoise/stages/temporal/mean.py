@@ -10,7 +10,8 @@ from torch import Tensor
 
 from vdenoise.motion.warp import box_mean, reduce, resize, warp
 from vdenoise.picture.frame import Accuracy, Block, Signal, joined, window
-from vdenoise.stages.base import Stage, param, resize_to, subsampling
+from vdenoise.picture.subsampling import resize_to, subsampling
+from vdenoise.stages.base import Stage, param
 
 # A bicubic sample between pixels carries less white noise than a pixel: this much of its
 # variance is lost, in the mean over all sub-pixel positions. Coarse grain loses less.

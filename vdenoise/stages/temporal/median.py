@@ -9,8 +9,9 @@ from torch import Tensor
 
 from vdenoise.motion.warp import resize, warp
 from vdenoise.picture.frame import Block, Signal, joined, window
+from vdenoise.picture.subsampling import resize_to, subsampling
 from vdenoise.picture.windows import pad, shifted
-from vdenoise.stages.base import Stage, param, resize_to, subsampling
+from vdenoise.stages.base import Stage, param
 
 
 class TemporalMedian(Stage):

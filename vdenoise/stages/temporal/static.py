@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from vdenoise.picture.frame import Block, Signal, joined, window
+from vdenoise.picture.subsampling import resize_to
 from vdenoise.picture.windows import TINY, box, smooth
-from vdenoise.stages.base import Stage, param, resize_to
+from vdenoise.stages.base import Stage, param
 
 
 class TemporalStatic(Stage):

@@ -25,23 +25,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vdenoise.chain.resolve import Chain as ResolvedChain
+from vdenoise.chain.resolve import Chain
 from vdenoise.engine.run import Progress
 from vdenoise.errors import UsageError, VerifyError
 from vdenoise.nets.base import Network
+from vdenoise.picture.color import to_rgb
 from vdenoise.picture.frame import ClipInfo
 from vdenoise.picture.noise import NoiseProfile, NoiseTable
 from vdenoise.training.adapting.noise_bank import NoiseBank, Planes, collect
 from vdenoise.training.adapting.views import (
     MASK,
-    Chain,
+    StagesBefore,
     both_ways,
     neighbor,
     neighbor_gain,
     read,
     windows,
 )
-from vdenoise.training.losses import rgb
 from vdenoise.training.material.batches import Batch, batch
 from vdenoise.training.material.examples import MARGIN
 from vdenoise.training.material.pool import Crop
@@ -98,7 +98,7 @@ class Adapted:
 def adapt(
     info: ClipInfo,
     reading: Reading,
-    asked: ResolvedChain,
+    asked: Chain,
     net: Network,
     profile: NoiseProfile,
     cuts: tuple[int, ...],
@@ -148,7 +148,7 @@ def adapt(
     stages = tuple(itertools.takewhile(lambda stage: stage.slot != "net", asked.stages))
     reach = max((stage.reach for stage in stages), default=0)
     learned, checked = windows(info, cuts, reach)
-    here = Chain(stages, precision)
+    here = StagesBefore(stages, precision)
     base = copy.deepcopy(net).float().eval().requires_grad_(False)
     progress.start("adapt", len(learned) + len(checked) + steps, unit="steps/s")
 
@@ -208,7 +208,7 @@ def _small_part(net: Network) -> list[Tensor]:
 def _learn(
     base: Network,
     examples: Sequence[Sequence[Crop]],
-    chain: Chain,
+    chain: StagesBefore,
     progress: Progress,
     steps: int,
     rate: float,
@@ -225,7 +225,7 @@ def _learn(
         chosen = [_square(kind[int(rng.integers(len(kind)))], rng) for kind in kinds]
         given = batch(chosen, None, rng)
         used = torch.stack([crop.planes[MASK:] for crop in chosen])
-        error = (rgb(chain.correct(student, given)) - rgb(given.wanted)).square() * used
+        error = (to_rgb(chain.correct(student, given)) - to_rgb(given.wanted)).square() * used
         loss = error.sum() / (3 * used.sum()).clamp(min=1) / scale
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
@@ -248,7 +248,7 @@ def _square(whole: Crop, rng: np.random.Generator) -> Crop:
 def _checked(
     base: Network,
     student: Network,
-    chain: Chain,
+    chain: StagesBefore,
     redrawn: Sequence[Batch],
     held_out: Sequence[tuple[Planes, NoiseTable]],
     repeating: bool,
@@ -266,7 +266,7 @@ def _checked(
     return Check(repeating, float(np.mean(gains)), float(found.mean()), error)
 
 
-def _square_error(chain: Chain, net: Network, given: Batch) -> float:
+def _square_error(chain: StagesBefore, net: Network, given: Batch) -> float:
     with torch.inference_mode():
-        difference = rgb(chain.correct(net, given) - given.wanted)
+        difference = to_rgb(chain.correct(net, given) - given.wanted)
     return float(difference[..., MARGIN:-MARGIN, MARGIN:-MARGIN].square().mean())

@@ -13,13 +13,13 @@ from vdenoise.engine.streams import Shots
 from vdenoise.errors import UsageError
 from vdenoise.motion.flow import SharedMotion
 from vdenoise.motion.warp import resize, warp
-from vdenoise.nets.base import Network, round_up
-from vdenoise.picture.color import lift
+from vdenoise.nets.base import Network
+from vdenoise.picture.color import lift, to_rgb
 from vdenoise.picture.frame import Block, ClipInfo, Signal
 from vdenoise.picture.noise import NoiseTable
+from vdenoise.picture.subsampling import subsampling
 from vdenoise.stages.base import Stage
 from vdenoise.training.adapting.noise_bank import SIDE, Planes
-from vdenoise.training.losses import rgb
 from vdenoise.training.material.batches import Batch, batch
 from vdenoise.training.material.examples import MARGIN, planes_of
 from vdenoise.training.material.pool import Crop
@@ -35,7 +35,7 @@ _CELL = 16  # pixels: differences are averaged over cells before their error is 
 
 
 @dataclass(frozen=True, eq=False)
-class Chain:
+class StagesBefore:
     """The stages before a network, and how it computes."""
 
     stages: tuple[Stage, ...]
@@ -141,9 +141,7 @@ def read(
         for frame in reader:
             y, c = lift(frame, info)
             assert c is not None, "clips without color were refused"
-            down, across = (
-                round_up(a, b) // b for a, b in zip(y.shape[-2:], c.shape[-2:], strict=True)
-            )
+            down, across = subsampling(y, c)
             luma.append(y[..., top : top + height, left : left + width])
             rows = slice(top // down, (top + height) // down)
             chroma.append(c[..., rows, left // across : (left + width) // across])
@@ -155,7 +153,7 @@ def both_ways(noisy: Planes) -> tuple[Planes, Planes]:
     return noisy, (noisy[0].flip(0), noisy[1].flip(0))
 
 
-def neighbor(chain: Chain, noisy: Planes, table: NoiseTable) -> Crop:
+def neighbor(chain: StagesBefore, noisy: Planes, table: NoiseTable) -> Crop:
     """The last frame but one, to be answered by the last, moved onto it."""
     past = (noisy[0][:-1], noisy[1][:-1])
     found = chain.crops(past, past, table)[-1]
@@ -169,7 +167,7 @@ def neighbor(chain: Chain, noisy: Planes, table: NoiseTable) -> Crop:
 
 
 def neighbor_gain(
-    base: Network, student: Network, chain: Chain, noisy: Planes, table: NoiseTable
+    base: Network, student: Network, chain: StagesBefore, noisy: Planes, table: NoiseTable
 ) -> Tensor:
     """(cells,): by how much the student predicts the last frame better, which neither has seen.
 
@@ -186,7 +184,7 @@ def neighbor_gain(
     for net in (base, student):
         with torch.inference_mode():
             moved = warp(chain.correct(net, given)[0], flow)
-            errors.append(rgb((moved - seen)[None]).square().mean(1)[0])
+            errors.append(to_rgb((moved - seen)[None]).square().mean(1)[0])
     inner = slice(MARGIN, -MARGIN)
     weight, gain = used[inner, inner].float(), (errors[0] - errors[1])[inner, inner]
     weights = functional.avg_pool2d(weight[None, None], _CELL).flatten()

@@ -3,10 +3,11 @@ noise profile that a run would measure of it."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional
 
@@ -20,6 +21,18 @@ _FEW = 100  # pixels of a level: with fewer its mean is mostly chance
 Kind = Literal[
     "gaussian", "colored", "sensor", "film", "compressed", "impulses", "speckle", "clean"
 ]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Mixture(BaseModel):
+    """What examples of every sort are made of, as shares; each sort has its own defaults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stills: Share = Field(description="Share made of stills, set in motion where there is any.")
+    patterns: Share = Field(description="Share with a fine regular texture laid over a part.")
+    clipped: Share = Field(description="Share cut at black and white, as R'G'B' files are.")
+    kinds: dict[Kind, float] = Field(description="Share of each kind of noise.")
 
 
 def patterned(clean: Tensor, rng: np.random.Generator) -> Tensor:

@@ -13,24 +13,26 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from vdenoise.motion.flow import SharedMotion
 from vdenoise.picture.frame import Block, Signal
 from vdenoise.picture.noise import NoiseTable
-from vdenoise.stages.base import repeat_to
+from vdenoise.picture.subsampling import repeat_to
 from vdenoise.stages.spatial.wiener import Wiener
 from vdenoise.stages.temporal.mean import TemporalMean
 from vdenoise.training.material.degrade import (
     Kind,
+    Mixture,
+    Share,
     degraded,
     graded,
     patterned,
     true_noise,
     unshifted,
 )
-from vdenoise.training.material.sources import Source, from_rgb, sequence
+from vdenoise.training.material.sources import Source, sequence, split_rgb
 
 T = TypeVar("T")
 
@@ -41,23 +43,15 @@ _HARD = 1 << 42
 MARGIN = 16  # pixels cut off on each side: motion from outside is unknown there
 
 
-class Recipe(BaseModel):
-    """What examples are made of."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Recipe(Mixture):
+    """What examples of the whole chain are made of."""
 
     size: int = Field(default=256, ge=64, multiple_of=4, description="Side of an example, pixels.")
     frames: int = Field(default=4, ge=1, description="Frames computed by the temporal stage.")
-    stills: float = Field(
-        default=0.6, ge=0, le=1, description="Share made of stills set in motion."
-    )
-    hard: float = Field(default=0.0, ge=0, le=1, description="Share that moves fast.")
-    patterns: float = Field(
-        default=0.25, ge=0, le=1, description="Share with a fine regular texture laid over a part."
-    )
-    clipped: float = Field(
-        default=0.5, ge=0, le=1, description="Share cut at black and white, as R'G'B' files are."
-    )
+    hard: Share = Field(default=0.0, description="Share that moves fast.")
+    stills: Share = 0.6
+    patterns: Share = 0.25
+    clipped: Share = 0.5
     kinds: dict[Kind, float] = Field(
         default={
             "gaussian": 0.42,
@@ -67,8 +61,7 @@ class Recipe(BaseModel):
             "impulses": 0.03,
             "speckle": 0.03,
             "clean": 0.04,
-        },
-        description="Share of each kind of noise.",
+        }
     )
     radii: dict[int, float] = Field(
         default={0: 0.06, 1: 0.2, 2: 0.12, 3: 0.5, 5: 0.12},
@@ -113,14 +106,14 @@ def make(
         noisy, told = noisy.clamp(0, 1), told.clamp(0, 1)
     half = 0.3 if kind == "gaussian" else 0.7
     subsampled = kind == "compressed" or bool(rng.random() < half)
-    luma, chroma = from_rgb(noisy, subsampled)
-    clean_luma, clean_chroma = from_rgb(clean, subsampled)
+    luma, chroma = split_rgb(noisy, subsampled)
+    clean_luma, clean_chroma = split_rgb(clean, subsampled)
     if kind != "gaussian" or rng.random() < 0.4:  # a file rounds and clips
         luma, chroma = (luma * 219).round() / 219, (chroma * 224).round() / 224
         luma, chroma = luma.clamp(-16 / 219, 239 / 219), chroma.clamp(-128 / 224, 127 / 224)
     centered = unshifted(told, clean)
-    seen = from_rgb(clean + told - centered, subsampled)[0]
-    noise = true_noise(*from_rgb(centered, subsampled), clean_luma, clean_chroma, seen)
+    seen = split_rgb(clean + told - centered, subsampled)[0]
+    noise = true_noise(*split_rgb(centered, subsampled), clean_luma, clean_chroma, seen)
     core = slice(radius, radius + recipe.frames)
     if radius and rng.random() < 0.15:  # the end of a shot
         core = slice(0, recipe.frames)

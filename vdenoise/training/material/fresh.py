@@ -15,16 +15,18 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from vdenoise.picture.frame import Block, Signal
 from vdenoise.picture.noise import NoiseTable
-from vdenoise.stages.base import resize_to
+from vdenoise.picture.subsampling import resize_to
 from vdenoise.stages.spatial.wiener import Wiener
 from vdenoise.training.material.degrade import (
     Kind,
+    Mixture,
+    Share,
     degraded,
     graded,
     patterned,
@@ -33,7 +35,7 @@ from vdenoise.training.material.degrade import (
 )
 from vdenoise.training.material.examples import drawn, planes_of
 from vdenoise.training.material.pool import Crop, cut
-from vdenoise.training.material.sources import Source, decoded, from_rgb
+from vdenoise.training.material.sources import Source, decoded, split_rgb
 
 _SIDE = 2  # times a crop's side: the square that noise is drawn and measured on
 _CROPS = 2  # taken of each such square
@@ -42,25 +44,15 @@ _STRONGEST = 55.0  # sigma in 8-bit codes
 _LEAST = 0.2  # share of the noise that an average over time may leave
 
 
-class Fresh(BaseModel):
+class Fresh(Mixture):
     """What single frames are made of."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    share: float = Field(default=0.0, ge=0, le=1, description="Of all crops; the rest is a pool's.")
-    stills: float = Field(default=0.75, ge=0, le=1, description="Share made of stills.")
-    averaged: float = Field(
-        default=0.3, ge=0, le=1, description="Share with an ideal average over time."
-    )
-    filtered: float = Field(
-        default=0.3, ge=0, le=1, description="Share that the spatial stage has been over."
-    )
-    patterns: float = Field(
-        default=0.15, ge=0, le=1, description="Share with a fine regular texture over a part."
-    )
-    clipped: float = Field(
-        default=0.4, ge=0, le=1, description="Share cut at black and white, as R'G'B' files are."
-    )
+    share: Share = Field(default=0.0, description="Of all crops; the rest is a pool's.")
+    averaged: Share = Field(default=0.3, description="Share with an ideal average over time.")
+    filtered: Share = Field(default=0.3, description="Share that the spatial stage has been over.")
+    stills: Share = 0.75
+    patterns: Share = 0.15
+    clipped: Share = 0.4
     kinds: dict[Kind, float] = Field(
         default={
             "gaussian": 0.48,
@@ -70,8 +62,7 @@ class Fresh(BaseModel):
             "speckle": 0.03,
             "impulses": 0.02,
             "clean": 0.04,
-        },
-        description="Share of each kind of noise.",
+        }
     )
 
 
@@ -186,10 +177,10 @@ def given(
         left: (1, 1, H, W) share of sigma in an average over time; None: there is none.
         effort: of the spatial stage behind it; None: there is none.
     """
-    luma, chroma = from_rgb(made.noisy, subsampled)
-    clean = from_rgb(made.clean, subsampled)
-    error = tuple(a - b for a, b in zip(from_rgb(made.centered, subsampled), clean, strict=True))
-    level = tuple(a + b for a, b in zip(from_rgb(made.shift[:1], subsampled), clean, strict=True))
+    luma, chroma = split_rgb(made.noisy, subsampled)
+    clean = split_rgb(made.clean, subsampled)
+    error = tuple(a - b for a, b in zip(split_rgb(made.centered, subsampled), clean, strict=True))
+    level = tuple(a + b for a, b in zip(split_rgb(made.shift[:1], subsampled), clean, strict=True))
     still = [c.expand(len(luma), -1, -1, -1) for c in clean]
     seen = level[0].expand_as(luma)
     luma_error, chroma_error = error

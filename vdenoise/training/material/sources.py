@@ -21,7 +21,8 @@ from torch.nn import functional
 from vdenoise.errors import InputError
 from vdenoise.media import probe
 from vdenoise.media.reader import Reader
-from vdenoise.picture.color import CB_SCALE, CR_SCALE, KB, KG, KR, lift
+from vdenoise.picture.color import from_rgb, lift, to_rgb
+from vdenoise.picture.subsampling import repeat_to
 
 MOVIES = {".mkv", ".mp4", ".mov"}
 PICTURES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".avif"}
@@ -138,7 +139,7 @@ def set_in_motion(
         hard: up to some 16 pixels a frame, with shake, and bent as no camera moves it.
     """
     image = _padded(image, size)
-    motion = Motion.hard if hard else Motion.calm
+    motion = CameraMove.hard if hard else CameraMove.calm
     far = _moved(image, frames, size, motion(frames, rng), rng)
     if rng.random() < 0.5:
         return far
@@ -151,7 +152,7 @@ def set_in_motion(
 
 
 @dataclass(frozen=True, eq=False)
-class Motion:
+class CameraMove:
     """Of a camera, and of what it sees."""
 
     speed: NDArray[np.float64]  # (2,) pixels a frame
@@ -162,25 +163,27 @@ class Motion:
     beat: float  # radians a frame by which that field changes
 
     @staticmethod
-    def calm(frames: int, rng: np.random.Generator) -> Motion:
+    def calm(frames: int, rng: np.random.Generator) -> CameraMove:
         """As most cameras move."""
         speed = rng.standard_normal(2) * rng.choice([0.0, 0.5, 2.0, 5.0])
         shake = rng.standard_normal((frames, 2)) * rng.choice([0.0, 0.3])
         turn, zoom = rng.standard_normal(2) * rng.choice([0.0, 0.003, 0.01])
-        return Motion(speed, shake, float(turn), float(zoom), 0.0, 0.0)
+        return CameraMove(speed, shake, float(turn), float(zoom), 0.0, 0.0)
 
     @staticmethod
-    def hard(frames: int, rng: np.random.Generator) -> Motion:
+    def hard(frames: int, rng: np.random.Generator) -> CameraMove:
         """As in action footage."""
         speed = (rng.standard_normal(2) * rng.choice([2.0, 5.0, 9.0])).clip(-16, 16)
         shake = rng.standard_normal((frames, 2)) * rng.choice([0.0, 0.6, 2.0])
         turn, zoom = rng.uniform(-0.03, 0.03, 2) * rng.choice([0.1, 1.0], 2)
         bend = float(rng.uniform(0, 5))
-        return Motion(speed, shake, float(turn), float(zoom), bend, float(rng.uniform(0.2, 1.2)))
+        return CameraMove(
+            speed, shake, float(turn), float(zoom), bend, float(rng.uniform(0.2, 1.2))
+        )
 
 
 def _moved(
-    image: Tensor, frames: int, size: int, motion: Motion, rng: np.random.Generator
+    image: Tensor, frames: int, size: int, motion: CameraMove, rng: np.random.Generator
 ) -> Tensor:
     """(C, H, W) seen by a moving camera: (frames, C, size, size)."""
     height, width = image.shape[-2:]
@@ -264,7 +267,7 @@ def decoded(source: Source) -> np.ndarray:
     with Reader(info) as reader:
         for frame in reader:
             luma, chroma = lift(frame, info)
-            frames.append(_eight_bit(to_rgb(luma, chroma)))
+            frames.append(_eight_bit(joined_rgb(luma, chroma)))
     return np.stack(frames)
 
 
@@ -272,23 +275,18 @@ def _eight_bit(rgb: Tensor) -> np.ndarray:
     return (rgb.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
 
 
-def to_rgb(luma: Tensor, chroma: Tensor | None) -> Tensor:
+def joined_rgb(luma: Tensor, chroma: Tensor | None) -> Tensor:
     """The working representation of one frame to R'G'B' (3, H, W) by the BT.709 matrix.
 
     Chroma (2, h, w) of any resolution is repeated; None is gray.
     """
     if chroma is None:
         return luma.expand(3, -1, -1)
-    height, width = luma.shape[-2:]
-    fy, fx = -(-height // chroma.shape[-2]), -(-width // chroma.shape[-1])
-    cb, cr = chroma.repeat_interleave(fy, -2).repeat_interleave(fx, -1)[:, :height, :width]
-    red, blue = luma[0] + CR_SCALE * cr, luma[0] + CB_SCALE * cb
-    return torch.stack((red, (luma[0] - KR * red - KB * blue) / KG, blue))
+    return to_rgb(torch.cat((luma, repeat_to(chroma, luma))))
 
 
-def from_rgb(rgb: Tensor, subsampled: bool) -> tuple[Tensor, Tensor]:
+def split_rgb(rgb: Tensor, subsampled: bool) -> tuple[Tensor, Tensor]:
     """(T, 3, H, W) R'G'B' to luma (T, 1, H, W) and chroma, averaged over 2x2 for 4:2:0."""
-    red, green, blue = rgb.unbind(1)
-    luma = KR * red + KG * green + KB * blue
-    chroma = torch.stack(((blue - luma) / CB_SCALE, (red - luma) / CR_SCALE), 1)
-    return luma[:, None], functional.avg_pool2d(chroma, 2) if subsampled else chroma
+    ycbcr = from_rgb(rgb)
+    chroma = ycbcr[:, 1:].contiguous()
+    return ycbcr[:, :1].contiguous(), functional.avg_pool2d(chroma, 2) if subsampled else chroma
