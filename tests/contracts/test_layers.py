@@ -27,6 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("engine",),
     ("workflows",),
     ("farm", "batch", "training", "evaluation"),
+    ("review",),
     ("cli",),
     ("__main__",),
 )

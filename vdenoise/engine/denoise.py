@@ -14,9 +14,9 @@ from torch import Tensor
 
 from vdenoise.engine.correction import Done, Frame, cleaned, finished, lifted
 from vdenoise.engine.plan import Plan
-from vdenoise.engine.steps import Step, ranges
+from vdenoise.engine.steps import Step, areas_wanted, ranges
 from vdenoise.engine.streams import Group, Shots, mapped, windows
-from vdenoise.engine.tiles import apply_fitting
+from vdenoise.engine.tiles import Area, apply_fitting
 from vdenoise.masks.files import Mattes
 from vdenoise.motion.flow import SharedMotion
 from vdenoise.picture.frame import Accuracy, Block, Signal, SourceFrame, joined
@@ -26,6 +26,8 @@ from vdenoise.stages import FINISHING, REMOVING
 from vdenoise.stages.control.strength import Settle
 
 T = TypeVar("T")
+Motions = dict[Accuracy, SharedMotion]
+Heard = Callable[[str, Done], None]  # is told what a stage made of a frame, as if it were the last
 
 
 def denoise(
@@ -48,9 +50,24 @@ def denoise(
 
 
 def with_maps(
-    sources: Iterable[SourceFrame], plan: Plan, profile: NoiseProfile, shots: Shots
+    sources: Iterable[SourceFrame],
+    plan: Plan,
+    profile: NoiseProfile,
+    shots: Shots,
+    *,
+    only: Area | None = None,
+    motions: Motions | None = None,
+    heard: Heard | None = None,
 ) -> Generator[Done, None, None]:
     """`denoise`, with what there is to see of each frame.
+
+    Args:
+        sources, plan, profile, shots: as for `denoise`.
+        only: luma pixels that are wanted, the same as in the whole picture to the bit; outside of
+            them the samples mean nothing. None is all.
+        motions: motion that is known already, of the same frames and the same noise; what is found
+            is added. None starts anew.
+        heard: is told what each stage made of each frame wanted.
 
     Yields:
         Frame, new samples and maps by name: (1, 1, H, W) pictures in [0, 1] and (1,) numbers;
@@ -58,7 +75,9 @@ def with_maps(
     """
     wanted = ranges(plan.steps, shots, plan.first, plan.last)
     chain = plan.chain
-    motions: dict[Accuracy, SharedMotion] = {}
+    motions = {} if motions is None else motions
+    flat = [stage for step in plan.steps for stage in (step.stage, *step.stage.followed_by)]
+    areas = list(areas_wanted(flat, only, plan.info))
     removed = False
     with (
         Mattes(chain.masks, plan.info, *wanted[0], chain.mask_fit) as mattes,
@@ -69,10 +88,23 @@ def with_maps(
             if step.stage.slot in FINISHING and not removed:
                 frames, removed = (cleaned(frame, plan) for frame in frames), True
             groups = windows(frames, step.stage.reach, step.block, shots, first, last)
-            frames = _through(step, groups, plan, profile, motions, mattes, pool)
+            count = 1 + len(step.stage.followed_by)
+            mine, areas = areas[:count], areas[count:]
+            frames = _through(step, groups, plan, profile, motions, mattes, pool, mine)
+            if heard is not None:
+                frames = _heard(frames, step.stage.name, plan, profile, heard)
         if not removed:
             frames = (cleaned(frame, plan) for frame in frames)
         yield from mapped(partial(finished, plan=plan, profile=profile), frames, pool, plan.workers)
+
+
+def _heard(
+    frames: Iterator[Frame], name: str, plan: Plan, profile: NoiseProfile, heard: Heard
+) -> Iterator[Frame]:
+    for frame in frames:
+        if plan.first <= frame.index <= plan.last:
+            heard(name, finished(frame, plan, profile))
+        yield frame
 
 
 @contextlib.contextmanager
@@ -101,9 +133,10 @@ def _through(
     groups: Iterator[Group[Frame]],
     plan: Plan,
     profile: NoiseProfile,
-    motions: dict[Accuracy, SharedMotion],
+    motions: Motions,
     mattes: Mattes,
     pool: Executor | None,
+    areas: Sequence[Area | None],
 ) -> Iterator[Frame]:
     """The frames of every group's core, after one step."""
     motion: SharedMotion | None = None
@@ -115,7 +148,7 @@ def _through(
 
     def compute(group: Group[Frame]) -> list[Frame]:
         with torch.inference_mode():
-            luma, chroma, maps = _compute(step, group, plan, profile, motion, mattes)
+            luma, chroma, maps = _compute(step, group, plan, profile, motion, mattes, areas)
         done = []
         for n, frame in enumerate(group.frames[group.core]):
             part = slice(n, n + 1)
@@ -145,6 +178,7 @@ def _compute(
     profile: NoiseProfile,
     motion: SharedMotion | None,
     mattes: Mattes,
+    areas: Sequence[Area | None],
 ) -> tuple[Signal, Signal | None, Mapping[str, Tensor]]:
     """Luma and chroma of a group's core after ``step``, in float32, and what it has to show."""
     frames, stage = group.frames, step.stage
@@ -175,9 +209,9 @@ def _compute(
         mattes=_mattes(frames[group.core], mattes) if isinstance(stage, Settle) else None,
     )
     factors = plan.info.format.subsampling
-    done = apply_fitting(stage, block, step.tile, factors)
-    for follower in stage.followed_by:
-        done = apply_fitting(follower, block.behind(done), None, factors)
+    done = apply_fitting(stage, block, step.tile, factors, areas[0])
+    for follower, area in zip(stage.followed_by, areas[1:], strict=True):
+        done = apply_fitting(follower, block.behind(done), None, factors, area)
     if not step.half:
         return done.luma, done.chroma, done.maps
     core = group.core

@@ -13,7 +13,7 @@ import torch
 
 from vdenoise.chain.resolve import Chain
 from vdenoise.engine.streams import Shots
-from vdenoise.engine.tiles import SMALLEST_TILE, tile_halo, tile_unit
+from vdenoise.engine.tiles import SMALLEST_TILE, Area, tile_halo, tile_unit
 from vdenoise.errors import MemoryShort
 from vdenoise.machine.devices import fast_bfloat16, free_bytes
 from vdenoise.masks.spec import REMOVED
@@ -74,6 +74,30 @@ def ranges(
     for step in reversed(steps):
         found.insert(0, shots.needed(*found[0], step.stage.reach))
     return tuple(found)
+
+
+def areas_wanted(
+    stages: Sequence[Stage], only: Area | None, info: ClipInfo
+) -> tuple[Area | None, ...]:
+    """What must be right of each stage's result for ``only`` of the last one's to be.
+
+    Args:
+        stages: in order.
+        only: luma pixels; None is the whole picture.
+        info: the clip.
+    """
+    wanted = [only]
+    for stage in reversed(stages[1:]):
+        wanted.insert(0, _needed_around(stage, wanted[0], info))
+    return tuple(wanted)
+
+
+def _needed_around(stage: Stage, only: Area | None, info: ClipInfo) -> Area | None:
+    if only is None or not stage.tileable:
+        return None
+    factors = info.format.subsampling
+    reach = (tile_halo(stage, factors) + stage.multiple) * max(factors)
+    return only.grown(reach, (info.height, info.width))
 
 
 def stages_of(chain: Chain, show: Sequence[str] = ()) -> tuple[Stage, ...]:

@@ -53,6 +53,15 @@ class Area:
             min(self.right * fx, size[1]),
         )
 
+    def common(self, other: Area) -> Area:
+        """What lies in both; without rows or columns where nothing does."""
+        return Area(
+            max(self.top, other.top),
+            min(self.bottom, other.bottom),
+            max(self.left, other.left),
+            min(self.right, other.right),
+        )
+
     def grown(self, halo: int, size: tuple[int, int]) -> Area:
         """With ``halo`` pixels more on each side, but not beyond a picture of ``size``."""
         return Area(
@@ -81,7 +90,13 @@ def tile_halo(stage: Stage, factors: tuple[int, int]) -> int:
     return round_up(halo, stage.multiple)
 
 
-def apply_tiled(stage: Stage, block: Block, tile: int | None, factors: tuple[int, int]) -> Block:
+def apply_tiled(
+    stage: Stage,
+    block: Block,
+    tile: int | None,
+    factors: tuple[int, int],
+    only: Area | None = None,
+) -> Block:
     """Compute the core frames of ``block``.
 
     Args:
@@ -89,19 +104,26 @@ def apply_tiled(stage: Stage, block: Block, tile: int | None, factors: tuple[int
         block: on any device, in any precision.
         tile: side of the tiles in luma pixels, a multiple of `tile_unit`; None takes the whole.
         factors: luma pixels per chroma pixel, (vertical, horizontal).
+        only: luma pixels that are wanted; outside of them the picture may stay as it is.
     """
     height, width = block.luma.pixels.shape[-2:]
-    if tile is None or stage.idle or (height <= tile and width <= tile):
+    only = only if stage.tileable else None
+    small = tile is None or (height <= tile and width <= tile)
+    if stage.idle or (small and only is None):
         return stage.apply(block)
     assert stage.tileable, f"{stage.name} needs whole frames"
     if block.chroma is None:
         factors = (1, 1)
     coarse = (-(-height // factors[0]), -(-width // factors[1]))
     halo = tile_halo(stage, factors)
-    side = tile // max(factors)
-    luma = _empty(block.luma[block.core])
-    chroma = None if block.chroma is None else _empty(block.chroma[block.core])
+    side = max(coarse) if tile is None else tile // max(factors)
+    luma = _fresh(block.luma[block.core], only)
+    chroma = None if block.chroma is None else _fresh(block.chroma[block.core], only)
+    wanted = None if only is None else _on_grid(only, stage.multiple, factors, coarse)
     for area in grid(coarse, side):
+        area = area if wanted is None else area.common(wanted)
+        if area.bottom <= area.top or area.right <= area.left:
+            continue
         seen = area.grown(halo, coarse)
         part = stage.apply(_crop(block, seen, factors))
         _paste(luma, part.luma, area, seen, factors, (height, width))
@@ -110,20 +132,37 @@ def apply_tiled(stage: Stage, block: Block, tile: int | None, factors: tuple[int
     return block.with_signals(luma, chroma)
 
 
-def apply_fitting(stage: Stage, block: Block, tile: int | None, factors: tuple[int, int]) -> Block:
+def _on_grid(only: Area, multiple: int, factors: tuple[int, int], size: tuple[int, int]) -> Area:
+    """The chroma pixels of a grid of ``multiple`` that cover an area of luma pixels."""
+    (fy, fx), m = factors, multiple
+    return Area(
+        only.top // (fy * m) * m,
+        min(-(-only.bottom // (fy * m)) * m, size[0]),
+        only.left // (fx * m) * m,
+        min(-(-only.right // (fx * m)) * m, size[1]),
+    )
+
+
+def apply_fitting(
+    stage: Stage,
+    block: Block,
+    tile: int | None,
+    factors: tuple[int, int],
+    only: Area | None = None,
+) -> Block:
     """`apply_tiled`; where memory runs out, frame by frame, then on smaller and smaller tiles.
 
     Raises:
         MemoryShort: not even the smallest tile fits.
     """
     try:
-        return apply_tiled(stage, block, tile, factors)
+        return apply_tiled(stage, block, tile, factors, only)
     except (MemoryError, RuntimeError) as error:
         if not _out_of_memory(error):
             raise
     for smaller in _smaller_tiles(stage, block, tile, factors):
         try:
-            return _frame_by_frame(stage, block, smaller, factors)
+            return _frame_by_frame(stage, block, smaller, factors, only)
         except (MemoryError, RuntimeError) as error:
             if not _out_of_memory(error):
                 raise
@@ -153,10 +192,14 @@ def _smaller_tiles(
 
 
 def _frame_by_frame(
-    stage: Stage, block: Block, tile: int | None, factors: tuple[int, int]
+    stage: Stage,
+    block: Block,
+    tile: int | None,
+    factors: tuple[int, int],
+    only: Area | None,
 ) -> Block:
     parts = [
-        apply_tiled(stage, replace(block, core=slice(t, t + 1)), tile, factors)
+        apply_tiled(stage, replace(block, core=slice(t, t + 1)), tile, factors, only)
         for t in range(*block.core.indices(block.frames))
     ]
     luma = joined([part.luma for part in parts])
@@ -164,8 +207,11 @@ def _frame_by_frame(
     return block.with_signals(luma, joined([p.chroma for p in parts if p.chroma is not None]))
 
 
-def _empty(like: Signal) -> Signal:
-    return Signal(torch.empty_like(like.pixels), torch.empty_like(like.left))
+def _fresh(like: Signal, only: Area | None) -> Signal:
+    """Room for a result; a copy where a part of it stays as it is."""
+    if only is None:
+        return Signal(torch.empty_like(like.pixels), torch.empty_like(like.left))
+    return Signal(like.pixels.clone(), like.left.contiguous().clone())
 
 
 def _crop(block: Block, area: Area, factors: tuple[int, int]) -> Block:

@@ -130,16 +130,21 @@ def rgb_samples(
     scale, zero = quantisation(fmt, full_range, chroma=False)
     color = [to_float(p, fmt).sub_(zero).mul_(1 / scale) for p in planes[: fmt.color_planes]]
     if fmt.family == "yuv":
-        kr, kb = _MATRICES[matrix]
         scale, zero = quantisation(fmt, full_range, chroma=True)
-        y = color[0]
         cb, cr = (to_float(p, fmt).sub_(zero).mul_(1 / scale) for p in planes[1:3])
-        r, b = y + cr * (2 * (1 - kr)), y + cb * (2 * (1 - kb))
-        color = [(y - kr * r - kb * b) / (1 - kr - kb), b, r]
+        r, g, b = rgb_of(color[0], cb, cr, matrix)
+        color = [g, b, r]
     if fmt.alpha:
         color.append(to_float(planes[-1], fmt).mul_(1 / ((1 << fmt.bits) - 1)))
     most = 1 if out.floating else (1 << out.bits) - 1
     return tuple(_to_codes(plane.mul_(most), out, plane) for plane in color)
+
+
+def rgb_of(y: Tensor, cb: Tensor, cr: Tensor, matrix: str) -> tuple[Tensor, Tensor, Tensor]:
+    """R', G' and B' of Y'CbCr in working units, by a matrix that `has_rgb` knows."""
+    kr, kb = _MATRICES[matrix]
+    r, b = y + cr * (2 * (1 - kr)), y + cb * (2 * (1 - kb))
+    return r, (y - kr * r - kb * b) / (1 - kr - kb), b
 
 
 def yuv_samples(planes: Sequence[Tensor], fmt: PixelFormat, out: PixelFormat) -> tuple[Tensor, ...]:

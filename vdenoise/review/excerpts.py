@@ -1,0 +1,164 @@
+"""Chosen frames of a clip, or a region of them, exactly as a run writes them: same plan, same
+neighbors, same seed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from torch import Tensor
+
+from vdenoise.chain.resolve import Chain
+from vdenoise.engine import plan as planning
+from vdenoise.engine.correction import Done
+from vdenoise.engine.denoise import Motions, with_maps
+from vdenoise.engine.plan import Plan, View
+from vdenoise.engine.streams import Shots
+from vdenoise.engine.tiles import Area
+from vdenoise.media.movie.settings import choose
+from vdenoise.picture.frame import ClipInfo, SourceFrame
+from vdenoise.picture.noise import NoiseProfile
+from vdenoise.review.decoded import Decoded
+from vdenoise.review.survey import Survey
+from vdenoise.workflows.request import ClipRequest
+
+KEPT_MOTIONS = 8  # stretches of frames whose motion is kept for another look
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """One frame before and after.
+
+    Attributes:
+        source: as decoded; ``source.planes`` have the clip's own format.
+        planes: the samples a run writes, in the output's format (`Plan.encode.pixel_format`).
+        maps: pictures (1, 1, H, W) in [0, 1] and numbers (1,): ``confidence``, the masks' ``mask``.
+        stages: what each stage left, in order: its name and planes as if it were the last one.
+    """
+
+    source: SourceFrame
+    planes: tuple[Tensor, ...]
+    maps: Mapping[str, Tensor]
+    stages: tuple[tuple[str, tuple[Tensor, ...]], ...] = ()
+
+    @property
+    def index(self) -> int:
+        """Absolute frame number."""
+        return self.source.index
+
+
+def excerpt_plan(request: ClipRequest, info: ClipInfo, chain: Chain, *, mask: bool = False) -> Plan:
+    """The plan of a run, of which some frames are to be shown. Nothing is claimed or written.
+
+    Args:
+        request: as for a run; its output says in which format samples are shown.
+        info: the clip.
+        chain: what to do, the noise known.
+        mask: whether `Look.maps` is to hold what the masks come to.
+
+    Raises:
+        UsageError: something that was said cannot be done.
+        DeviceError: there is no such device.
+        MemoryShort: not even the smallest tile fits.
+    """
+    source = planning.progressive(info) if request.reading.deinterlace else info
+    encode = choose(
+        source, request.output, codec=request.codec, crf=request.crf, bit_depth=request.bit_depth
+    )
+    return planning.make(
+        info,
+        chain,
+        request.output,
+        encode,
+        frames=(0, info.readable - 1),
+        device=request.device,
+        interlaced=request.reading.interlaced,
+        seed=request.seed,
+        dither=request.dither,
+        views=(View("mask", request.output, encode),) if mask else (),
+    )
+
+
+@dataclass(eq=False)
+class Excerpts:
+    """Frames of one clip, looked at again and again: what was decoded and the motion are kept.
+
+    Args:
+        decoded: the frames of the clip.
+        survey: what is known of it.
+    """
+
+    decoded: Decoded
+    survey: Survey
+    _motions: dict[tuple[int, int, float], Motions] = field(default_factory=dict, init=False)
+
+    @property
+    def shots(self) -> Shots:
+        """Of the clip."""
+        return self.survey.shots(self.decoded.info)
+
+    def looks(
+        self,
+        plan: Plan,
+        frames: Sequence[int],
+        *,
+        only: Area | None = None,
+        stages: bool = False,
+    ) -> Iterator[Look]:
+        """Frames as a run of ``plan`` writes them, in ascending order.
+
+        Args:
+            plan: from `excerpt_plan`.
+            frames: their numbers; neighbors are computed together.
+            only: luma pixels that are wanted, for less work; outside of them the samples mean
+                nothing. None is the whole picture.
+            stages: whether to tell what each stage left as well.
+
+        Raises:
+            InputError: they cannot be read.
+        """
+        for first, last in _stretches(sorted(set(frames))):
+            part = replace(plan, first=first, last=last, chosen=None)
+            yield from self._part(part, self.survey.profile, only, stages=stages)
+
+    def _part(
+        self, plan: Plan, profile: NoiseProfile, only: Area | None, *, stages: bool
+    ) -> Iterator[Look]:
+        left: dict[int, list[tuple[str, tuple[Tensor, ...]]]] = {}
+
+        def heard(name: str, done: Done) -> None:
+            left.setdefault(done[0].index, []).append((name, done[1]))
+
+        sources = self.decoded.frames(*plan.source_range(self.shots))
+        with contextlib.closing(
+            with_maps(
+                sources,
+                plan,
+                profile,
+                self.shots,
+                only=only,
+                motions=self._motions_of(plan),
+                heard=heard if stages else None,
+            )
+        ) as results:
+            for source, planes, maps in results:
+                yield Look(source, planes, maps, tuple(left.pop(source.index, ())))
+
+    def _motions_of(self, plan: Plan) -> Motions:
+        """Motion follows from the frames and their noise, not from what is done with it."""
+        key = plan.first, plan.last, plan.chain.sigma_scale
+        found = self._motions.pop(key, {})
+        self._motions[key] = found  # the last one is the one used last
+        while len(self._motions) > KEPT_MOTIONS:
+            del self._motions[next(iter(self._motions))]
+        return found
+
+
+def _stretches(frames: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """First and last of each run of consecutive numbers."""
+    breaks = [n for n, (a, b) in enumerate(pairwise(frames), 1) if b != a + 1]
+    for start, end in pairwise([0, *breaks, len(frames)]):
+        if end > start:
+            yield frames[start], frames[end - 1]
