@@ -25,7 +25,7 @@ def rgb_float(planes: Sequence[Tensor], fmt: PixelFormat, info: ClipInfo) -> Ten
     """(3, H, W) R'G'B' float32, nominally in [0, 1], nothing clipped but in scene-linear clips.
 
     Args:
-        planes: samples in ``fmt``, as `Look` holds them.
+        planes: samples in ``fmt``, as `Excerpt` holds them.
         fmt: their layout: the clip's own, or the output's.
         info: the clip: range, matrix, where its chroma lies, whether it is scene-linear.
     """

@@ -28,7 +28,7 @@ KEPT_MOTIONS = 8  # stretches of frames whose motion is kept for another look
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class Excerpt:
     """One frame before and after.
 
     Attributes:
@@ -56,7 +56,7 @@ def excerpt_plan(request: ClipRequest, info: ClipInfo, chain: Chain, *, mask: bo
         request: as for a run; its output says in which format samples are shown.
         info: the clip.
         chain: what to do, the noise known.
-        mask: whether `Look.maps` is to hold what the masks come to.
+        mask: whether `Excerpt.maps` is to hold what the masks come to.
 
     Raises:
         UsageError: something that was said cannot be done.
@@ -106,7 +106,7 @@ class Excerpts:
         *,
         only: Area | None = None,
         stages: bool = False,
-    ) -> Iterator[Look]:
+    ) -> Iterator[Excerpt]:
         """Frames as a run of ``plan`` writes them, in ascending order.
 
         Args:
@@ -125,7 +125,7 @@ class Excerpts:
 
     def _part(
         self, plan: Plan, profile: NoiseProfile, only: Area | None, *, stages: bool
-    ) -> Iterator[Look]:
+    ) -> Iterator[Excerpt]:
         left: dict[int, list[tuple[str, tuple[Tensor, ...]]]] = {}
 
         def heard(name: str, done: Done) -> None:
@@ -144,7 +144,7 @@ class Excerpts:
             )
         ) as results:
             for source, planes, maps in results:
-                yield Look(source, planes, maps, tuple(left.pop(source.index, ())))
+                yield Excerpt(source, planes, maps, tuple(left.pop(source.index, ())))
 
     def _motions_of(self, plan: Plan) -> Motions:
         """Motion follows from the frames and their noise, not from what is done with it."""

@@ -83,7 +83,7 @@ class Scout:
         self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
 
     def push(self, index: int, luma: Tensor, chroma: Tensor | None) -> None:
-        """Look at a frame: luma (1, H, W), chroma (2, h, w) or None, working representation."""
+        """Excerpt at a frame: luma (1, H, W), chroma (2, h, w) or None, working representation."""
         with torch.inference_mode():
             luma = luma.float().cpu()
             self._note("texture", index, self._texture(luma))

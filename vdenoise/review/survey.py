@@ -67,7 +67,7 @@ def survey(
     wanted: Sequence[int] = (),
     spots: bool = True,
 ) -> Survey:
-    """Look at a clip: its noise, its cuts, and where it is hard.
+    """Excerpt at a clip: its noise, its cuts, and where it is hard.
 
     Args:
         decoded: the frames of the clip.
