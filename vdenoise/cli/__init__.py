@@ -28,6 +28,7 @@ from vdenoise.cli.farm import farm
 from vdenoise.cli.models import models
 from vdenoise.cli.plan import plan
 from vdenoise.cli.presets import presets
+from vdenoise.cli.preview import preview
 from vdenoise.cli.profile import profile
 from vdenoise.cli.run import run
 from vdenoise.cli.stages import stages
@@ -74,6 +75,7 @@ def cli(ctx: click.Context) -> None:
 
 for command in (
     run,
+    preview,
     batch,
     plan,
     farm,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,6 +69,19 @@ def stage_facts() -> dict[str, Any]:
 
 def chain_options(command: Command) -> Command:
     """Add the options of `CHAIN_OPTIONS`, ``--preset``, ``--speed`` and ``--set``."""
+    return option(
+        "-p",
+        "--preset",
+        default="auto",
+        show_default=True,
+        metavar="NAME",
+        help="What kind of footage it is, or a .toml file; +light and +strong do less or more. "
+        "See: vdenoise presets.",
+    )(dial_options(command))
+
+
+def dial_options(command: Command) -> Command:
+    """Add all options of a chain but its preset."""
     for name, target in reversed(CHAIN_OPTIONS.items()):
         command = option(name, metavar=_metavar(target), help=_help(target))(command)
     command = option(
@@ -96,19 +110,10 @@ def chain_options(command: Command) -> Command:
         type=click.Choice(("veryfast", "fast", "base", "slow", "veryslow")),
         help="How much work goes into it.  [default: the preset's, base]",
     )(command)
-    command = option(
+    return option(
         "--gauge",
         type=click.Choice(("8mm", "16mm", "35mm", "65mm")),
         help="Of the film, for --preset film-scan.",
-    )(command)
-    return option(
-        "-p",
-        "--preset",
-        default="auto",
-        show_default=True,
-        metavar="NAME",
-        help="What kind of footage it is, or a .toml file; +light and +strong do less or more. "
-        "See: vdenoise presets.",
     )(command)
 
 
@@ -170,6 +175,29 @@ def layers_from(ctx: click.Context) -> list[Layer]:
     return layers
 
 
+def _parsed_variant(text: str) -> tuple[str, dict[str, str], str | None]:
+    """Preset, values by full name, and speed, from ``high-iso luma=50 speed=slow``."""
+    try:
+        name, *items = shlex.split(text)
+    except ValueError:
+        raise UsageError(
+            f"--preset {text!r} is no preset and its settings.",
+            "For example: --preset 'high-iso luma=50 temporal.radius=3'.",
+            number=163,
+        ) from None
+    values: dict[str, str] = {}
+    speed = None
+    for item in items:
+        key, equals, value = item.partition("=")
+        if key == "speed" and equals:
+            speed = value
+        elif key == "grain" and equals:
+            values |= parse_grain(value)
+        else:
+            values |= parse_assignments([f"{CHAIN_OPTIONS.get(f'--{key}', key)}{equals}{value}"])
+    return name, values, speed
+
+
 def warn_of_idle(ctx: click.Context, chain: Chain, reporter: Reporter) -> None:
     """Say what was typed and can do nothing."""
     typed = [layer for layer in layers_from(ctx) if layer.origin == TYPED]
@@ -179,20 +207,36 @@ def warn_of_idle(ctx: click.Context, chain: Chain, reporter: Reporter) -> None:
 
 def preset_name(ctx: click.Context) -> str:
     """The preset with its gauge: ``film-scan+8mm``."""
-    name, gauge = ctx.params["preset"], ctx.params["gauge"]
-    return str(name if gauge is None else f"{name}+{gauge}")
+    return _with_gauge(ctx, ctx.params["preset"])
 
 
-def chain_request(ctx: click.Context) -> ChainRequest:
+def _with_gauge(ctx: click.Context, name: str) -> str:
+    gauge = ctx.params["gauge"]
+    return name if gauge is None else f"{name}+{gauge}"
+
+
+def chain_request(ctx: click.Context, variant: str | None = None) -> ChainRequest:
     """Preset, speed, environment and command line.
 
     What it reads is claimed.
 
+    Args:
+        ctx: of the command.
+        variant: a preset and what is said on top of all options, where ``--preset`` may be
+            repeated: ``high-iso luma=50 speed=slow temporal.radius=3``.
+
     Raises:
         UsageError: a name or value is not accepted, or a file it reads is to be written.
     """
-    preset = load(preset_name(ctx))
-    asked = ChainRequest(preset, tuple(layers_from(ctx)), ctx.params["speed"])
+    layers, speed = layers_from(ctx), ctx.params["speed"]
+    if variant is None:
+        preset = load(preset_name(ctx))
+    else:
+        name, values, own_speed = _parsed_variant(variant)
+        preset = load(_with_gauge(ctx, name))
+        layers += [Layer(TYPED, values)] if values else []
+        speed = own_speed or speed
+    asked = ChainRequest(preset, tuple(layers), speed)
     for role, files in ({"the preset": preset.files} | asked.chain().files).items():
         for file in files:
             claim_clip(claims_of(ctx), file, role)

@@ -47,13 +47,21 @@ def reading_options(command: Command) -> Command:
 
 def clip_options(command: Command) -> Command:
     """Add what decides a result beside the chain: frames, measured noise, cuts, encoding."""
+    command = option("--strict", is_flag=True, help="Treat what cannot be kept as an error.")(
+        command
+    )
+    command = knowledge_options(sample_options(command))
+    return option(
+        "--frames",
+        type=FrameRange(),
+        help="Only these frames, both included: counted from 0, or as images are numbered.",
+    )(command)
+
+
+def knowledge_options(command: Command) -> Command:
+    """Add what is known of a clip beforehand: measured noise, cuts."""
     for decorate in reversed(
         (
-            option(
-                "--frames",
-                type=FrameRange(),
-                help="Only these frames, both included: counted from 0, or as images are numbered.",
-            ),
             option(
                 "--profile",
                 type=READS,
@@ -73,6 +81,16 @@ def clip_options(command: Command) -> Command:
                 metavar="auto|off|FILE",
                 help="Where shots begin.",
             ),
+        )
+    ):
+        command = decorate(command)
+    return command
+
+
+def sample_options(command: Command) -> Command:
+    """Add what says how samples are written: codec, quality, depth, dither."""
+    for decorate in reversed(
+        (
             option(
                 "--codec",
                 metavar="NAME",
@@ -94,7 +112,6 @@ def clip_options(command: Command) -> Command:
                 show_default=True,
                 help="Of dither and grain.",
             ),
-            option("--strict", is_flag=True, help="Treat what cannot be kept as an error."),
         )
     ):
         command = decorate(command)
@@ -187,3 +204,22 @@ class Numbers(click.ParamType[tuple[float, ...]]):
         if not numbers or not all(0 <= number <= 255 for number in numbers):
             self.fail(f"{value!r} is not of the form {self.name}, from 0 to 255.", param, ctx)
         return numbers
+
+
+class Box(click.ParamType[tuple[int, int, int, int]]):
+    """A rectangle ``X,Y,W,H`` in pixels from the top left corner."""
+
+    def __init__(self, form: str) -> None:
+        self.name = form
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int, int, int]:
+        """To numbers, of which width and height are above 0."""
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"\s*(\d+),(\d+),([1-9]\d*),([1-9]\d*)\s*", value)
+        if found is None:
+            self.fail(f"{value!r} is not of the form {self.name}.", param, ctx)
+        x, y, width, height = (int(number) for number in found.groups())
+        return x, y, width, height
