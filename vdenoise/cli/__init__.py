@@ -22,6 +22,7 @@ from vdenoise import __version__
 from vdenoise.cli.adapt import adapt
 from vdenoise.cli.analyze import analyze
 from vdenoise.cli.batch import batch
+from vdenoise.cli.compare import compare
 from vdenoise.cli.doctor import doctor
 from vdenoise.cli.evaluate import evaluate
 from vdenoise.cli.farm import farm
@@ -76,6 +77,7 @@ def cli(ctx: click.Context) -> None:
 for command in (
     run,
     preview,
+    compare,
     batch,
     plan,
     farm,

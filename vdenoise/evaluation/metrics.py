@@ -62,21 +62,52 @@ def flicker(clean: Tensor, test: Tensor, where: Tensor | None = None) -> float:
     if len(clean) < 2:
         raise ValueError("flicker needs two frames or more")
     error = test.float() - clean.float()
-    gray = (luma(clean)[:, 0].clamp(0, 1) * 255).round().byte().cpu().numpy()
-    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     total, count = 0.0, 0
     for t in range(1, len(clean)):
-        back = _flow(dis, gray[t], gray[t - 1])
-        forth = _flow(dis, gray[t - 1], gray[t])
-        forth_here, inside = _warp(forth, back)
-        steady = inside & ((back + forth_here).square().sum(dim=0).sqrt() <= 1)
-        if where is not None:
-            steady &= where[t]
-        before, _ = _warp(error[t - 1], back)
-        change = (error[t] - before)[:, steady]
-        total += float(change.double().square().sum())
-        count += change.numel()
+        followed = Followed(clean[t - 1], clean[t])
+        more, seen = followed.change(error[t - 1], error[t], None if where is None else where[t])
+        total, count = total + more, count + seen
     return 255 * math.sqrt(total / max(count, 1))
+
+
+class Followed:
+    """The motion from one picture to the next (OpenCV DIS), for comparing what moves with it.
+
+    Args:
+        before, now: R'G'B' (3, H, W), nominally in [0, 1], with little noise.
+    """
+
+    def __init__(self, before: Tensor, now: Tensor) -> None:
+        a, b = _gray(before), _gray(now)
+        dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._back = _flow(dis, b, a)
+        forth_here, inside = _warp(_flow(dis, a, b), self._back)
+        self.steady = inside & ((self._back + forth_here).square().sum(dim=0).sqrt() <= 1)
+
+    @property
+    def speed(self) -> Tensor:
+        """(H, W) pixels that each place moved."""
+        return self._back.square().sum(dim=0).sqrt()
+
+    def moved(self, before: Tensor) -> Tensor:
+        """(C, H, W) of the frame before, where the motion takes it."""
+        return _warp(before, self._back)[0]
+
+    def change(self, before: Tensor, now: Tensor, where: Tensor | None = None) -> tuple[float, int]:
+        """Sum of the squared changes along the motion, and how many samples were compared.
+
+        Args:
+            before, now: (C, H, W).
+            where: (H, W) the only pixels to look at; None takes all that could be followed.
+        """
+        steady = self.steady if where is None else self.steady & where
+        change = (now - self.moved(before))[:, steady]
+        return float(change.double().square().sum()), change.numel()
+
+
+def _gray(picture: Tensor) -> Gray:
+    codes = (luma(picture[None])[0, 0].clamp(0, 1) * 255).round().byte()
+    return np.asarray(codes.cpu().numpy())
 
 
 def _ssim_frame(a: Tensor, b: Tensor) -> float:

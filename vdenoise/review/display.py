@@ -17,7 +17,9 @@ from vdenoise.picture.subsampling import interpolated
 
 Picture = NDArray[np.uint8]
 
-NOISE_GAIN = 8.0  # how much removed noise is amplified, so that an eye sees it
+NOISE_GAIN = 8.0  # how much removed noise is amplified where nobody knows how strong it is
+_GAINS = (16.0, 12.0, 8.0, 6.0, 4.0, 3.0, 2.0, 1.0)
+_SIGMAS = 3.0  # of the noise that fit between gray and white
 _GAMMA = 1 / 2.2  # for scene-linear samples
 
 
@@ -57,6 +59,13 @@ def shown(rgb: Tensor) -> Picture:
     """(3, H, W) or gray (1, H, W) in [0, 1] as a picture."""
     codes = (rgb.detach().clamp(0, 1) * 255).round_().to(torch.uint8)
     return np.ascontiguousarray(codes.expand(3, -1, -1).permute(1, 2, 0).numpy())
+
+
+def noise_gain(sigma: float) -> float:
+    """How much removed noise of ``sigma`` (full scale 1) can be amplified to be seen and not
+    clipped: what is clipped hides the picture that may be in it."""
+    most = 0.5 / (_SIGMAS * max(sigma, 1e-6))
+    return next((gain for gain in _GAINS if gain <= most), 1.0)
 
 
 def removed(source: Tensor, result: Tensor, gain: float = NOISE_GAIN) -> Picture:

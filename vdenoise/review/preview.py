@@ -15,7 +15,7 @@ from vdenoise.media.images.drawing import Canvas, save_picture
 from vdenoise.media.movie.screen import write_screen_movie
 from vdenoise.picture.frame import ClipInfo
 from vdenoise.review.decoded import Decoded
-from vdenoise.review.display import Picture, rgb_float, shown
+from vdenoise.review.display import Picture, noise_gain, rgb_float, shown
 from vdenoise.review.excerpts import Excerpt, Excerpts, excerpt_plan
 from vdenoise.review.positions import place_text
 from vdenoise.review.sheet import Row, enlarged, overview_of, sheet, strip
@@ -129,7 +129,7 @@ def _sheet(
     excerpts: Excerpts,
     listener: Listener,
 ) -> Canvas:
-    spots = excerpts.survey.spots
+    spots, gain = excerpts.survey.spots, _gain(excerpts.survey, info)
     listener.start("render", len(spots) * len(variants))
     rows = []
     for spot in spots:
@@ -139,7 +139,7 @@ def _sheet(
             one = (spot.frame,)
             looks += excerpts.looks(variant.plan, one, only=area, stages=request.view == "stages")
             listener.advance({})
-        rows.append(_row(request, info, spot, variants, looks))
+        rows.append(_row(request, info, spot, variants, looks, gain))
     return sheet(info.path.name, _lines(info, variants, excerpts.survey, request), rows)
 
 
@@ -149,11 +149,12 @@ def _row(
     spot: Spot,
     variants: Sequence[Variant],
     looks: Sequence[Excerpt],
+    gain: float,
 ) -> Row:
     area = request.area or spot.area
     whole = shown(rgb_float(looks[0].source.planes, info.format, info))
     detail = ", ".join(filter(None, (place_text(info, spot.frame), spot.amount)))
-    found = cells(request.view, variants, looks, info, area)
+    found = cells(request.view, variants, looks, info, area, gain=gain)
     big = [Cell(enlarged(_upright(c.picture, info), request.zoom), c.caption) for c in found]
     title = spot.reason[0].upper() + spot.reason[1:]
     return Row(title, detail, _upright(overview_of(whole, area), info), big)
@@ -187,6 +188,7 @@ def _movie(
     count = max(1, round(Fraction(request.seconds) * info.rate))
     last = min(spot.frame + count, info.readable) - 1
     first = max(0, min(spot.frame, last - count + 1))
+    gain = _gain(excerpts.survey, info)
     area, times = _movie_area(request, info, spot, len(variants))
     listener.start("render", last - first + 1)
     streams = [
@@ -195,10 +197,15 @@ def _movie(
     ]
     for looks in zip(*streams, strict=True):
         done = (looks[0].index - first) / max(last - first, 1)
-        found = cells(request.view, variants, looks, info, area, wiped=1 - abs(2 * done - 1))
+        wiped = 1 - abs(2 * done - 1)
+        found = cells(request.view, variants, looks, info, area, wiped=wiped, gain=gain)
         big = [Cell(enlarged(_upright(c.picture, info), times), c.caption) for c in found]
         yield strip(big)
         listener.advance({})
+
+
+def _gain(found: Survey, info: ClipInfo) -> float:
+    return noise_gain(overall(found.profile, info.frames or 1).luma_codes / 255)
 
 
 def _movie_area(

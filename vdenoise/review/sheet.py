@@ -91,7 +91,7 @@ def strip(cells_: Sequence[Cell]) -> Canvas:
 def _height(row: Row) -> int:
     label = len(_label(row)) * (_SMALL + 6) + row.overview.shape[0] + 2 * GAP + 12
     pictures = max(int(c.picture.shape[0]) for c in row.cells)
-    return int(max(label, pictures + CAPTION)) + 2 * GAP
+    return int(max(label, pictures + CAPTION)) + 2 * GAP + 6
 
 
 def _label(row: Row) -> list[tuple[str, bool]]:

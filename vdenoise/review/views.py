@@ -44,6 +44,7 @@ def cells(
     area: Area,
     *,
     wiped: float = 0.5,
+    gain: float = NOISE_GAIN,
 ) -> list[Cell]:
     """A frame, seen by one view.
 
@@ -54,6 +55,7 @@ def cells(
         info: the clip.
         area: the part to show, luma pixels.
         wiped: for ``wipe``: the share of the picture that is shown as it was.
+        gain: how much what was removed is amplified.
     """
     first = excerpts[0]
     source = _part(first.source.planes, info.format, info, area)
@@ -69,10 +71,11 @@ def cells(
         elif view == "wipe":
             found.append(Cell(shown(_wiped(source, result, wiped)), f"source / {variant.name}"))
         elif view == "noise":
-            said = f"{variant.name}: removed, {NOISE_GAIN:g} times"
-            found.append(Cell(removed(source, result), said))
+            said = f"{variant.name}: removed, {gain:g} times"
+            found.append(Cell(removed(source, result, gain), said))
         elif view == "stages":
-            found += _stages(variant, excerpt, source, info, area, named=len(variants) > 1)
+            name = f"{variant.name}: " if len(variants) > 1 else ""
+            found += _stages(name, variant, excerpt, source, info, area, gain)
         else:
             found.append(_map(view, variant, excerpt, area))
     return found
@@ -105,22 +108,22 @@ def _wiped(source: Tensor, result: Tensor, share: float) -> Tensor:
 
 
 def _stages(
+    prefix: str,
     variant: Variant,
     excerpt: Excerpt,
     source: Tensor,
     info: ClipInfo,
     area: Area,
-    *,
-    named: bool,
+    gain: float,
 ) -> list[Cell]:
-    """What each stage left, and below the first its name."""
+    """What each stage left, and what it changed."""
     fmt = variant.plan.encode.pixel_format
     found, before = [], source
     for name, planes in excerpt.stages:
         now = _part(planes, fmt, info, area)
-        caption = f"{variant.name}: {name}" if named else f"after {name}"
-        found.append(Cell(shown(now), caption))
-        found.append(Cell(removed(before, now), f"changed by {name}, {NOISE_GAIN:g} times"))
+        found.append(Cell(shown(now), f"{prefix}after {name}"))
+        changed = removed(before, now, gain)
+        found.append(Cell(changed, f"{prefix}changed by {name}, {gain:g} times"))
         before = now
     return found
 

@@ -1,0 +1,106 @@
+"""Measures of a picture that need no other one: banding, and how sharp it is at given edges."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+STEPS = (0.8, 3.0)  # 8-bit codes: a step between two plateaus that is seen as a band's edge
+PLATEAU = 3  # pixels on each side of a step that are even
+_EVEN = 0.26  # 8-bit codes: most that neighbors on a plateau differ by
+_LINE, _OF_LINE = 9, 6.5  # pixels of a line that an edge is part of, and how many have to be there
+_SLOPE_WINDOW = 33  # pixels: over this a slope is slight and still a slope
+_SLIGHT = 6.0  # codes over the window: steeper is an edge, and nobody sees bands there
+_STEEPEST = 0.02  # share of the pixels that are edges to measure sharpness at
+_TINY = 1e-6
+
+
+def band_edges(luma: Tensor) -> Tensor:
+    """Where slopes go in steps: (H, W) bool, true at the two pixels of each step.
+
+    A step of about a code between two plateaus, in a neighborhood that hardly changes otherwise.
+    Noise and dither break plateaus, so that a slope that holds them has no steps.
+
+    Args:
+        luma: (H, W), nominally in [0, 1].
+    """
+    codes = luma * 255
+    found = torch.zeros_like(codes, dtype=torch.bool)
+    slight = _range_within(codes, _SLOPE_WINDOW) <= _SLIGHT
+    for dim in (-1, -2):
+        if codes.shape[dim] < 2 * PLATEAU + 2:
+            continue
+        step = codes.diff(dim=dim).abs()
+        length = step.shape[dim] - 2 * PLATEAU
+        around = torch.stack(
+            [step.narrow(dim, PLATEAU + k, length) for k in range(-PLATEAU, PLATEAU + 1) if k != 0]
+        ).amax(0)
+        middle = step.narrow(dim, PLATEAU, length)
+        edge = (middle >= STEPS[0]) & (middle <= STEPS[1]) & (around <= _EVEN)
+        edge &= _goes_on(edge, dim)
+        for side in (0, 1):
+            found.narrow(dim, PLATEAU + side, length).logical_or_(edge)
+    return found & slight
+
+
+def _goes_on(edge: Tensor, dim: int) -> Tensor:
+    """Where an edge is part of a line across ``dim``: bands have long ones, dither has not."""
+    near = torch.ones_like(edge, dtype=torch.float32) * edge
+    wide, long = ((1, 3), (_LINE, 1)) if dim == -1 else ((3, 1), (1, _LINE))
+    pads = [tuple(n // 2 for n in size) for size in (wide, long)]
+    thick = functional.max_pool2d(near[None, None], wide, 1, pads[0])
+    return functional.avg_pool2d(thick, long, 1, pads[1])[0, 0] * _LINE >= _OF_LINE
+
+
+def banding(luma: Tensor) -> float:
+    """Share of the pixels, in per mille, that lie at the edge of a band."""
+    return 1000 * float(band_edges(luma).float().mean())
+
+
+def _range_within(x: Tensor, window: int) -> Tensor:
+    """Largest minus smallest value in a window around each pixel."""
+    high, wide = (min(window, side // 2 * 2 - 1 if side > 1 else 1) for side in x.shape)
+    pad = (high // 2, wide // 2)
+    top = functional.max_pool2d(x[None, None], (high, wide), 1, pad)
+    bottom = -functional.max_pool2d(-x[None, None], (high, wide), 1, pad)
+    return (top - bottom)[0, 0]
+
+
+class Edges:
+    """The steepest edges of a guide, to measure other pictures of the same frame at.
+
+    Slopes are taken along the guide's own direction and with their sign: noise, which has none,
+    averages out, and what is left says how steep edges are.
+
+    Args:
+        guide: (H, W) luma with little noise: a reference, or the mean of what is compared.
+    """
+
+    def __init__(self, guide: Tensor) -> None:
+        down, across = _gradient(_smoothed(guide))
+        steep = (down.square() + across.square()).sqrt()
+        flat = steep.flatten()
+        least = flat.kthvalue(max(1, round((1 - _STEEPEST) * flat.numel()))).values
+        self._where = steep > torch.clamp(least, min=_TINY)
+        norm = steep[self._where].clamp(min=_TINY)
+        self._down, self._across = down[self._where] / norm, across[self._where] / norm
+
+    def sharpness(self, luma: Tensor) -> float:
+        """Mean slope at the edges, in 8-bit codes a pixel; 0 where there are none."""
+        if not bool(self._where.any()):
+            return 0.0
+        down, across = _gradient(luma)
+        along = down[self._where] * self._down + across[self._where] * self._across
+        return 255 * float(along.mean())
+
+
+def _gradient(x: Tensor) -> tuple[Tensor, Tensor]:
+    padded = functional.pad(x[None, None], (1, 1, 1, 1), mode="replicate")[0, 0]
+    down = (padded[2:, 1:-1] - padded[:-2, 1:-1]) / 2
+    return down, (padded[1:-1, 2:] - padded[1:-1, :-2]) / 2
+
+
+def _smoothed(x: Tensor) -> Tensor:
+    padded = functional.pad(x[None, None], (1, 1, 1, 1), mode="replicate")
+    return functional.avg_pool2d(padded, 3, 1)[0, 0]
