@@ -93,7 +93,7 @@ def test_each_clip_is_measured_by_what_it_is(
     assert pulsing["flicker"] > 4 > good["flicker"] > 0
     assert blurred["sharpness"] < 0.9 * truth["sharpness"]
     assert good["sharpness"] == pytest.approx(truth["sharpness"], rel=0.05)
-    assert good["removed"] == pytest.approx(8 * 255 / 219, rel=0.1)
+    assert good["removed"] == pytest.approx(7 * 255 / 219, rel=0.05)  # the same noise, less of it
     assert set(found["missing"]) >= {"LPIPS"} and "weights" in found["missing"]["LPIPS"]
     assert cv2.imread(str(sheet)) is not None
 
