@@ -34,6 +34,7 @@ from vdenoise.cli.profile import profile
 from vdenoise.cli.run import run
 from vdenoise.cli.stages import stages
 from vdenoise.cli.train import train
+from vdenoise.cli.verify import verify
 from vdenoise.errors import (
     TRANSIENT,
     Interrupted,
@@ -78,6 +79,7 @@ for command in (
     run,
     preview,
     compare,
+    verify,
     batch,
     plan,
     farm,

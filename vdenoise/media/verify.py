@@ -16,7 +16,7 @@ from vdenoise.media.movie.clock import (
     advanced_timecode,
     output_clock,
 )
-from vdenoise.media.movie.codecs import CODECS
+from vdenoise.media.movie.codecs import CODECS, CONTAINERS
 from vdenoise.media.movie.compare_streams import Begin, differences
 from vdenoise.media.movie.encoder import EncodeSettings
 from vdenoise.media.movie.index import index_of, scan, streams_beside
@@ -80,13 +80,13 @@ def verify(
     found = _Comparison()
     out = probe(output)
     last = (info.frames or 1) - 1 if last is None else last
-    container = settings.container if settings is not None else _muxer(out)
+    container = settings.container if settings is not None else _muxer(output, out)
     clock = output_clock(index_of(info), container, first, last)
     _compare_timing(found, info, output, container, clock)
     found.same("size", (info.width, info.height), (out.width, out.height))
     if settings is not None:
         _compare_format(found, settings, out)
-    codec = settings.codec if settings is not None else None
+    codec = settings.codec if settings is not None else _codec(out)
     _compare_tags(found, info, out, container, codec)
     if info.timecode is not None and keeps(container, codec, "timecode"):
         expected = advanced_timecode(info.timecode, first, info.rate)
@@ -114,7 +114,16 @@ def _compared(found: _Comparison, frames: int) -> str:
     return ", ".join([*parts, counted(tags, "tag")])
 
 
-def _muxer(out: ClipInfo) -> str:
+def _codec(out: ClipInfo) -> str | None:
+    """Our name of what a clip is coded with; None where we write no such clips."""
+    return next((codec.name for codec in CODECS.values() if codec.source == out.codec), None)
+
+
+def _muxer(path: Path, out: ClipInfo) -> str:
+    """The container by its name, else by what reads it, which tells not all of them apart."""
+    named = CONTAINERS.get(path.suffix.lower())
+    if named is not None:
+        return named
     names = out.container.split(",")
     if "mov" in names:
         return "mov"
@@ -180,12 +189,17 @@ def _compare_tags(
     found.same("sample aspect ratio", info.sample_aspect_ratio, out.sample_aspect_ratio)
     if container not in ("avi", "nut"):  # there only some codecs tell
         found.same("interlacing", info.interlaced, out.interlaced)
+        if info.interlaced and out.interlaced:  # the second letter is the field shown first
+            found.same("field order", _FIELDS[info.field_order[-1]], _FIELDS[out.field_order[-1]])
     if codec is not None and hdr.kept(container, CODECS[codec].encoder, info.hdr):
         found.same("HDR10 metadata", hdr.comparable(info.hdr), hdr.comparable(out.hdr))
     there = contents(out)
     for item in info.holds:
         if item not in ("chapters",) and codec is not None and keeps(container, codec, item):
             found.same(item, info.holds[item], there.get(item, "nothing"))
+
+
+_FIELDS = {"t": "top field first", "b": "bottom field first"}
 
 
 def _matrix(name: str) -> str:
