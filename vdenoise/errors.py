@@ -8,6 +8,7 @@
     ├── OutputError      4   output exists or cannot be written
     ├── DeviceError      5   device, driver or model missing
     ├── MemoryShort      6   out of memory even at the smallest tile
+    ├── GateError        7   written, and a quality gate failed
     ├── BatchError       8   batch finished, some jobs failed
     ├── VerifyError      9   the output does not keep what it must keep
     ├── ConflictError   10   plan, source or version conflict
@@ -106,6 +107,12 @@ class MemoryShort(VdenoiseError):
     """Out of memory even at the smallest tile."""
 
     exit_code = 6
+
+
+class GateError(VdenoiseError):
+    """The output was written, and a quality gate failed."""
+
+    exit_code = 7
 
 
 class BatchError(VdenoiseError):

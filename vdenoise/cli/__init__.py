@@ -31,6 +31,7 @@ from vdenoise.cli.plan import plan
 from vdenoise.cli.presets import presets
 from vdenoise.cli.preview import preview
 from vdenoise.cli.profile import profile
+from vdenoise.cli.qc import qc
 from vdenoise.cli.run import run
 from vdenoise.cli.stages import stages
 from vdenoise.cli.train import train
@@ -80,6 +81,7 @@ for command in (
     preview,
     compare,
     verify,
+    qc,
     batch,
     plan,
     farm,

@@ -14,6 +14,7 @@ from vdenoise.cli.files import READS, WRITES, FileCommand, claims_of
 from vdenoise.cli.grain import grain_to_match
 from vdenoise.cli.options import option, progress_option, set_threads
 from vdenoise.cli.planned import frame_number, show_plan
+from vdenoise.cli.qc import QC, tell_of_gates
 from vdenoise.cli.request import clip_request
 from vdenoise.cli.segments import run_segments, segment_options
 from vdenoise.settings.text import counted
@@ -46,6 +47,13 @@ if TYPE_CHECKING:
 )
 @reading_options
 @option("--overwrite", is_flag=True, help="Replace outputs that exist.")
+@option(
+    "--qc",
+    type=click.Choice(QC),
+    default="off",
+    show_default=True,
+    help="Judge the picture while it is written: warn of what fails, or end with exit 7.",
+)
 @option("--dry-run", is_flag=True, help="Say what would be done, and stop.")
 @segment_options
 @progress_option
@@ -53,6 +61,7 @@ if TYPE_CHECKING:
 def run(ctx: click.Context, /, **options: Any) -> None:
     """Remove the noise of INPUT and change nothing else."""
     from vdenoise import ui
+    from vdenoise.review.inspect import Inspector
     from vdenoise.workflows.denoise_clip import denoise_clip
     from vdenoise.workflows.prepare import plan_clip
 
@@ -76,8 +85,15 @@ def run(ctx: click.Context, /, **options: Any) -> None:
             show_plan(plan, as_json=options["progress"] == "json")
             return
         command = ["vdenoise", *sys.argv[1:]]
-        prepared, result = denoise_clip(request, reporter, command=command, plan=plan)
+        inspector = (
+            None if options["qc"] == "off" else Inspector(plan.info, plan.encode.pixel_format)
+        )
+        watch = None if inspector is None else inspector.watch
+        prepared, result = denoise_clip(request, reporter, command=command, plan=plan, watch=watch)
         _tell(prepared.plan, result, reporter)
+        if inspector is not None:
+            found = inspector.finish(prepared.cuts)
+            tell_of_gates(found, plan.info, str(plan.output), options["qc"], reporter)
 
 
 def _tell(plan: Plan, result: Result, reporter: Reporter) -> None:

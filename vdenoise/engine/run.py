@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -28,6 +28,8 @@ from vdenoise.noise.removed import removed_noise
 from vdenoise.picture.frame import ClipInfo, PixelFormat, SourceFrame
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.stages.control.guards import Tally
+
+Watch = Callable[[Done], None]
 
 
 class Progress(Protocol):
@@ -92,6 +94,7 @@ def run(
     overwrite: bool = False,
     threads: int | None = None,
     segment: bool = False,
+    watch: Watch | None = None,
 ) -> Result:
     """Denoise a clip: read, compute, write, check, rename.
 
@@ -107,6 +110,7 @@ def run(
         overwrite: replace existing outputs.
         threads: decoder threads, None for one per core.
         segment: write a segment: the picture alone, which is checked when segments are joined.
+        watch: is shown every frame that is written, before it is.
     """
     started = time.perf_counter()
     if not segment:
@@ -146,6 +150,9 @@ def run(
                     if done is None:
                         break
                     tally.add(done[2], done[0].index)
+                    if watch is not None:
+                        with clock.busy("watch"):
+                            watch(done)
                     sink.put(done)
                     del done
                     progress.advance(_busy(clock))

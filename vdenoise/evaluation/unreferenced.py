@@ -6,17 +6,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-STEPS = (0.8, 3.0)  # 8-bit codes: a step between two plateaus that is seen as a band's edge
+STEPS = (0.8, 4.5)  # 8-bit codes: a step between two plateaus that is seen as a band's edge
 PLATEAU = 3  # pixels on each side of a step that are even
 _EVEN = 0.26  # 8-bit codes: most that neighbors on a plateau differ by
 _LINE, _OF_LINE = 9, 6.5  # pixels of a line that an edge is part of, and how many have to be there
 _SLOPE_WINDOW = 33  # pixels: over this a slope is slight and still a slope
-_SLIGHT = 6.0  # codes over the window: steeper is an edge, and nobody sees bands there
+_SLIGHT = 9.0  # codes over the window: steeper is an edge, and nobody sees bands there
 _STEEPEST = 0.02  # share of the pixels that are edges to measure sharpness at
 _TINY = 1e-6
 
 
-def band_edges(luma: Tensor) -> Tensor:
+def band_edges(luma: Tensor, least: float = STEPS[0]) -> Tensor:
     """Where slopes go in steps: (H, W) bool, true at the two pixels of each step.
 
     A step of about a code between two plateaus, in a neighborhood that hardly changes otherwise.
@@ -24,6 +24,7 @@ def band_edges(luma: Tensor) -> Tensor:
 
     Args:
         luma: (H, W), nominally in [0, 1].
+        least: 8-bit codes of a step that counts.
     """
     codes = luma * 255
     found = torch.zeros_like(codes, dtype=torch.bool)
@@ -37,7 +38,7 @@ def band_edges(luma: Tensor) -> Tensor:
             [step.narrow(dim, PLATEAU + k, length) for k in range(-PLATEAU, PLATEAU + 1) if k != 0]
         ).amax(0)
         middle = step.narrow(dim, PLATEAU, length)
-        edge = (middle >= STEPS[0]) & (middle <= STEPS[1]) & (around <= _EVEN)
+        edge = (middle >= least) & (middle <= STEPS[1]) & (around <= _EVEN)
         edge &= _goes_on(edge, dim)
         for side in (0, 1):
             found.narrow(dim, PLATEAU + side, length).logical_or_(edge)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vdenoise.engine.plan import Plan
-from vdenoise.engine.run import Result, run
+from vdenoise.engine.run import Result, Watch, run
 from vdenoise.media.inputs import is_pipe
 from vdenoise.workflows.contents import hashes
 from vdenoise.workflows.decides import deciding_files, deciding_options, written_beside
@@ -15,7 +15,12 @@ from vdenoise.workflows.request import ClipRequest
 
 
 def denoise_clip(
-    request: ClipRequest, listener: Listener, *, command: Sequence[str], plan: Plan | None = None
+    request: ClipRequest,
+    listener: Listener,
+    *,
+    command: Sequence[str],
+    plan: Plan | None = None,
+    watch: Watch | None = None,
 ) -> tuple[Prepared, Result]:
     """Do what was asked for.
 
@@ -24,6 +29,7 @@ def denoise_clip(
         listener: told of every frame, and of what was found.
         command: what to put into the recipe: what to type to do the same again.
         plan: of the request, where it was made already.
+        watch: is shown every frame that is written.
 
     Returns:
         What was carried out, and what came of it.
@@ -44,6 +50,7 @@ def denoise_clip(
         on_bad_frame=request.reading.on_bad_frame,
         overwrite=request.overwrite,
         threads=request.reading.threads,
+        watch=watch,
     )
     if not is_pipe(plan.output):
         made = make_recipe(

@@ -1,0 +1,99 @@
+"""``vdenoise qc``: whether a result passes the gates of picture quality."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vdenoise.cli.files import READS, FileCommand, Reads
+from vdenoise.cli.options import option, progress_option, set_threads
+
+if TYPE_CHECKING:
+    from vdenoise.picture.frame import ClipInfo
+    from vdenoise.review.inspect import Inspection
+    from vdenoise.ui import Reporter
+
+QC = ("off", "warn", "fail")
+
+
+@click.command(
+    cls=FileCommand,
+    epilog="Gates, limits and what to change: docs/review.md. A run does the same while it writes: "
+    "vdenoise run ... --qc fail.",
+)
+@click.argument("source", type=READS)
+@click.argument("result", type=READS)
+@option(
+    "--cuts",
+    type=Reads("auto", "off"),
+    default="auto",
+    show_default=True,
+    metavar="auto|off|FILE",
+    help="Where shots begin.",
+)
+@option(
+    "--fps",
+    type=click.FloatRange(min=0, min_open=True, max=1000),
+    help="Frames per second of sequences of images.  [default: what they say, else 24]",
+)
+@option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Threads for decoding and computing.  [default: one per core granted]",
+)
+@option("--json", "as_json", is_flag=True, help="Print JSON.")
+@progress_option
+@click.pass_context
+def qc(ctx: click.Context, /, **options: Any) -> None:
+    """Judge RESULT against its SOURCE: lost detail, ghosts, flicker, bands, shifts, wrong frames.
+
+    Ends with exit 7 where a gate fails, and says the frame, the region and what to change.
+    """
+    from vdenoise import ui
+    from vdenoise.media.images.sequence import is_image
+    from vdenoise.review import qc as review
+    from vdenoise.workflows.reading import Reading
+    from vdenoise.workflows.request import Knowledge
+
+    threads = set_threads(options["threads"])
+
+    def reading(path: Path) -> Reading:
+        fps = options["fps"] if is_image(path) else None
+        return Reading(path, fps=fps, interlaced="ignore", threads=threads)
+
+    source, result = reading(options["source"]), reading(options["result"])
+    with ui.Reporter(options["progress"]) as reporter:
+        info = source.probe()
+        cuts = Knowledge(cuts=options["cuts"]).first_frames(info)
+        found = review.qc_files(source, result, reporter, cuts=cuts)
+    if options["as_json"]:
+        ui.result_json(review.as_json(found, str(options["source"]), str(options["result"])))
+    else:
+        head = ("gate", "worst", "limit", "", "where")
+        ui.table(f"{found.frames} frames", head, review.lines_of(found, info))
+    if found.failed:
+        raise review.gate_error(found, info, str(options["result"]))
+
+
+def tell_of_gates(
+    found: Inspection, info: ClipInfo, output: str, how: str, reporter: Reporter
+) -> None:
+    """What ``run --qc`` says: every gate that failed; with ``fail`` as the run's end.
+
+    Raises:
+        GateError: with ``fail``, where one did.
+    """
+    from vdenoise.review.positions import place_text
+    from vdenoise.review.qc import gate_error
+    from vdenoise.settings.text import counted
+
+    if not found.failed:
+        reporter.note(f"qc: {counted(len(found.verdicts), 'gate')} passed")
+        return
+    for verdict in found.failed:
+        place = "" if verdict.frame is None else place_text(info, verdict.frame)
+        reporter.warn(f"qc: {verdict.text(place)}. {verdict.gate.advice}")
+    if how == "fail":
+        raise gate_error(found, info, output)
