@@ -32,6 +32,7 @@ from vdenoise.cli.presets import presets
 from vdenoise.cli.preview import preview
 from vdenoise.cli.profile import profile
 from vdenoise.cli.qc import qc
+from vdenoise.cli.replay import replay, restore
 from vdenoise.cli.run import run
 from vdenoise.cli.stages import stages
 from vdenoise.cli.train import train
@@ -82,6 +83,8 @@ for command in (
     compare,
     verify,
     qc,
+    replay,
+    restore,
     batch,
     plan,
     farm,

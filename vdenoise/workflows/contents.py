@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
+from vdenoise.engine.correction import Done
 from vdenoise.media.access import reading
 from vdenoise.picture.frame import ImageSequence
 
@@ -118,3 +122,27 @@ def hashes(files: Mapping[str, Sequence[Path]]) -> dict[str, str]:
 def _changed(path: Path, sequence: ImageSequence | None) -> str:
     times = [file.stat().st_mtime_ns for file in files_of(path, sequence)]
     return hashlib.sha256(repr(times).encode()).hexdigest()
+
+
+class FrameChecks:
+    """CRC-32 of every frame as it is given to the encoder, in order."""
+
+    def __init__(self) -> None:
+        self._found: list[str] = []
+
+    def watch(self, done: Done) -> None:
+        """Take the next frame (`vdenoise.engine.run.Watch`)."""
+        self._found.append(frame_check(done[1]))
+
+    @property
+    def text(self) -> str:
+        """Eight hexadecimal digits for each frame."""
+        return "".join(self._found)
+
+
+def frame_check(planes: Sequence[Tensor]) -> str:
+    """CRC-32 of a frame's samples, eight hexadecimal digits."""
+    check = 0
+    for plane in planes:
+        check = zlib.crc32(plane.contiguous().numpy().tobytes(), check)
+    return f"{check:08x}"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vdenoise.engine.correction import Done
 from vdenoise.engine.plan import Plan
 from vdenoise.engine.run import Result, Watch, run
 from vdenoise.media.inputs import is_pipe
-from vdenoise.workflows.contents import hashes
+from vdenoise.workflows.contents import FrameChecks, hashes
 from vdenoise.workflows.decides import deciding_files, deciding_options, written_beside
 from vdenoise.workflows.prepare import Listener, Prepared, prepare
 from vdenoise.workflows.recipe import make_recipe, save_recipe
@@ -42,6 +43,13 @@ def denoise_clip(
     prepared = prepare(request, listener, plan)
     plan = prepared.plan
     listener.note(f"denoise: {plan.chain.text}, {plan.bit_path}, {plan.encode.label}")
+    checks = FrameChecks()
+
+    def watched(done: Done) -> None:
+        checks.watch(done)
+        if watch is not None:
+            watch(done)
+
     result = run(
         plan,
         prepared.profile,
@@ -50,7 +58,7 @@ def denoise_clip(
         on_bad_frame=request.reading.on_bad_frame,
         overwrite=request.overwrite,
         threads=request.reading.threads,
-        watch=watch,
+        watch=watched,
     )
     if not is_pipe(plan.output):
         made = make_recipe(
@@ -63,6 +71,7 @@ def denoise_clip(
             options=deciding_options(request),
             files=files,
             beside=written_beside(request),
+            frames_crc32=checks.text,
         )
         save_recipe(made, plan.output)
     return prepared, result

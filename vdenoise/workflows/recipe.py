@@ -151,6 +151,7 @@ def make_recipe(
     options: Mapping[str, Any] | None = None,
     files: Mapping[str, str] | None = None,
     beside: Mapping[str, Path] | None = None,
+    frames_crc32: str = "",
 ) -> dict[str, Any]:
     """Everything worth knowing of a finished run.
 
@@ -163,6 +164,7 @@ def make_recipe(
         asked: the chain before the measurement decided anything, where it did.
         options: beside the chain's that decide a result.
         beside: what was written beside the clip, by what it is.
+        frames_crc32: `FrameChecks.text` of what was written, for `replay`.
         files: `hashes` of the files that decide a result beside the clip, from before the work.
     """
     source = {"path": str(plan.info.path)}
@@ -196,6 +198,7 @@ def make_recipe(
         "profile": profile.model_dump(mode="json"),
         "result": {
             "frames": result.frames,
+            "frames_crc32": frames_crc32,
             "seconds": round(result.seconds, 3),
             "bad_frames": list(result.bad_frames),
             "guards": dict(result.guards),

@@ -1,0 +1,301 @@
+"""The same frames again, from the recipe that lies beside them, or why not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from vdenoise import __version__
+from vdenoise.chain.parameters import build
+from vdenoise.chain.resolve import Chain
+from vdenoise.engine import plan as planning
+from vdenoise.engine.correction import Done
+from vdenoise.engine.plan import Dither, Interlaced, Plan
+from vdenoise.engine.run import Result, run
+from vdenoise.errors import ConflictError, UsageError, VerifyError, fault_of
+from vdenoise.machine import engine
+from vdenoise.machine.claims import Claims
+from vdenoise.masks.spec import make as make_mask
+from vdenoise.media.access import absent, reading
+from vdenoise.media.images.sequence import OnMissing
+from vdenoise.media.movie.codecs import CONTAINERS
+from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
+from vdenoise.media.movie.settings import choose
+from vdenoise.media.reader import OnBadFrame
+from vdenoise.media.writer import check_target, files_written
+from vdenoise.picture.frame import ClipInfo
+from vdenoise.picture.noise import NoiseProfile
+from vdenoise.settings.dials import DIAL_FIELDS, DIALS, MASK
+from vdenoise.stages import SLOTS, stage_class
+from vdenoise.workflows.contents import frame_check, hashes, is_same
+from vdenoise.workflows.prepare import Listener
+from vdenoise.workflows.reading import Reading
+from vdenoise.workflows.recipe import claim_recipe, make_recipe, recipe_path, save_recipe
+
+
+class RecipeToReplay(BaseModel):
+    """What a replay reads of a recipe."""
+
+    class Made(BaseModel):
+        """What was planned, as far as it is no parameter of the chain."""
+
+        preset: str
+        speed: str
+        frames: tuple[int, int]
+        chosen: tuple[int, ...] | None = None
+        encode: EncodeSettings
+        interlaced: Interlaced
+        seed: int
+        dither: Dither
+        device: str
+
+    class Options(BaseModel):
+        """How the clip was read."""
+
+        fps: float | None = None
+        on_missing: OnMissing = "refuse"
+        on_bad_frame: OnBadFrame = "fail"
+
+    class Outcome(BaseModel):
+        """What came out."""
+
+        frames: int
+        frames_crc32: str = ""
+
+    kind: Literal["vdenoise-recipe"]
+    versions: dict[str, str]
+    input: dict[str, Any]
+    plan: Made
+    options: Options
+    files: dict[str, str]
+    parameters: dict[str, Any]
+    origin: dict[str, str]
+    cuts: tuple[int, ...]
+    profile: NoiseProfile
+    engine: dict[str, str] = Field(default_factory=dict)
+    result: Outcome
+
+    def chain(self) -> Chain:
+        """The chain, every value as it was.
+
+        Raises:
+            UsageError: a value is not accepted here.
+            DeviceError: a model is not installed.
+        """
+        values = self.parameters
+        stages = []
+        for slot in SLOTS:
+            own = {k.partition(".")[2]: v for k, v in values.items() if k.startswith(f"{slot}.")}
+            if own:
+                name = f"{slot}.{own.pop('method')}"
+                stages.append(build(stage_class(name), own))
+        masks = [
+            make_mask(name.partition(".")[2], value)
+            for name, value in values.items()
+            if name.startswith(f"{MASK}.")
+        ]
+        dials = {
+            DIAL_FIELDS[name]: dial.check(name, values[name])
+            for name, dial in DIALS.items()
+            if name in values
+        }
+        plan = self.plan
+        return Chain(
+            preset=plan.preset,
+            speed=plan.speed,
+            stages=tuple(stages),
+            origin=self.origin,
+            masks=tuple(masks),
+            **dials,
+        )
+
+
+def load_to_replay(path: Path) -> tuple[Path, RecipeToReplay]:
+    """A recipe, by its own name or by that of the clip that it lies beside.
+
+    Raises:
+        InputError: it is not there or cannot be read.
+        UsageError: it is no recipe.
+    """
+    file = path if path.suffix.lower() == ".json" else recipe_path(path)
+    if not file.exists():
+        raise absent(str(file))
+    try:
+        with reading(str(file)):
+            text = file.read_text(encoding="utf-8-sig")
+        return file, RecipeToReplay.model_validate(json.loads(text))
+    except (ValueError, RecursionError) as error:
+        why = fault_of(error) if isinstance(error, ValueError) else "it is nested too deeply"
+        raise UsageError(
+            f"{file} is no recipe that can be replayed: {why}.",
+            "Recipes are called OUTPUT.vdenoise.json, and vdenoise run writes them.",
+            number=171,
+        ) from error
+
+
+def replay(
+    path: Path,
+    output: Path,
+    listener: Listener,
+    command: Sequence[str],
+    *,
+    source: Path | None = None,
+    any_version: bool = False,
+    overwrite: bool = False,
+    threads: int | None = None,
+    claims: Claims | None = None,
+) -> tuple[Plan, Result]:
+    """Make the frames of a recipe again, each compared with what it was before it is written.
+
+    Args:
+        path: of the recipe, or of the clip beside it.
+        output: where they go.
+        listener: told of every frame.
+        command: what to put into the new recipe.
+        source: where the clip lies now; None is where it lay.
+        any_version: go on with another version of vdenoise.
+        overwrite: replace existing outputs.
+        threads: of the decoder.
+        claims: files that are read or written beside these.
+
+    Raises:
+        ConflictError: version, input, model or mask are not those of the recipe.
+        VerifyError: a frame comes out otherwise; then nothing is left under the final name.
+        VdenoiseError: as a run.
+    """
+    file, recipe = load_to_replay(path)
+    if recipe.versions.get("vdenoise") != __version__ and not any_version:
+        raise ConflictError(
+            f"{file} was made by vdenoise {recipe.versions.get('vdenoise')}; this is "
+            f"{__version__}.",
+            "Install that version, or try with --any-version: frames are compared all the same.",
+            number=20,
+        )
+    info = _source(file, recipe, source)
+    chain = recipe.chain()
+    _check_files(recipe, chain)
+    plan = _plan(recipe, chain, info, output)
+    if not recipe.result.frames_crc32:
+        raise ConflictError(
+            f"{file} holds no checksums of frames to compare with.",
+            "It was made by a farm or an older version: run its command again, and compare the "
+            "results with vdenoise compare.",
+            number=21,
+        )
+    check_target(info, output, overwrite=overwrite, positions=plan.chosen)
+    claims = Claims() if claims is None else claims
+    for each in files_written(info, output, plan.positions):
+        claims.write(each, "--output", overwrite=True)
+    claim_recipe(claims, output, overwrite=overwrite)
+    here = engine.fingerprint(plan.device)
+    others = [name for name, value in recipe.engine.items() if here.get(name) != value]
+    if others:
+        listener.note(f"not as it was: {', '.join(others)}; frames may differ in their last bits")
+    checks = _Compared(recipe.result.frames_crc32, plan, others)
+    result = run(
+        plan,
+        recipe.profile,
+        recipe.cuts,
+        listener,
+        on_bad_frame=recipe.options.on_bad_frame,
+        overwrite=overwrite,
+        threads=threads,
+        watch=checks.watch,
+    )
+    options = {**recipe.options.model_dump(), **_decided(recipe)}
+    made = make_recipe(
+        plan, recipe.profile, recipe.cuts, result, command, options=options, files=recipe.files,
+        frames_crc32=recipe.result.frames_crc32,
+    )  # fmt: skip
+    save_recipe(made, output)
+    return plan, result
+
+
+class _Compared:
+    """Compares each frame with what the recipe tells of it."""
+
+    def __init__(self, wanted: str, plan: Plan, others: Sequence[str]) -> None:
+        self._wanted = [wanted[n : n + 8] for n in range(0, len(wanted), 8)]
+        self._plan, self._others, self._next = plan, others, 0
+
+    def watch(self, done: Done) -> None:
+        number = self._next
+        self._next += 1
+        same = number < len(self._wanted) and frame_check(done[1]) == self._wanted[number]
+        if not same:
+            why = f" {', '.join(self._others)} differ here." if self._others else ""
+            raise VerifyError(
+                f"Frame {done[0].index} does not come out as the recipe tells.{why}",
+                "Use the machine and the libraries that it names, or vdenoise run with its "
+                "command; nothing was written.",
+                number=61,
+            )
+
+
+def _source(file: Path, recipe: RecipeToReplay, source: Path | None) -> ClipInfo:
+    """The clip, which is to be the one that the recipe was made from."""
+    told = recipe.input
+    path = Path(told["path"]) if source is None else source
+    if source is None and not path.is_absolute():
+        beside = file.parent / path
+        path = path if path.exists() or not beside.exists() else beside
+    how = Reading(
+        path,
+        fps=recipe.options.fps,
+        on_missing=recipe.options.on_missing,
+        on_bad_frame=recipe.options.on_bad_frame,
+        interlaced=recipe.plan.interlaced,
+    )
+    info = how.probe()
+    if "sha256" in told and not is_same(path, info.sequence, {**told, "changed": None}):
+        raise ConflictError(
+            f"{path} is not the clip that {file} was made from: its content differs.",
+            "Put that one back, or say where it lies with --input FILE.",
+            number=4,
+        )
+    return info
+
+
+def _check_files(recipe: RecipeToReplay, chain: Chain) -> None:
+    """See that models and masks are those that were used."""
+    named = {role: paths for role, paths in chain.files.items() if role in recipe.files}
+    for role, found in hashes(named).items():
+        if recipe.files[role] != found:
+            raise ConflictError(
+                f"{role[0].upper()}{role[1:]} ({named[role][0]}) is not the one that was used.",
+                "Put that one back: its SHA-256 stands in the recipe.",
+                number=22,
+            )
+
+
+def _plan(recipe: RecipeToReplay, chain: Chain, info: ClipInfo, output: Path) -> Plan:
+    made = recipe.plan
+    encode = made.encode
+    suffix = output.suffix.lower()
+    images = encode.container == IMAGES
+    if not images and CONTAINERS.get(suffix) != encode.container:
+        source = planning.progressive(info) if made.interlaced == "deinterlace" else info
+        bits = encode.pixel_format.bits
+        encode = choose(source, output, codec=encode.codec, crf=encode.crf, bit_depth=bits)
+    elif images:
+        encode = choose(info, output, bit_depth=encode.pixel_format.bits)
+    return planning.make(
+        info,
+        chain,
+        output,
+        encode,
+        frames=made.frames,
+        chosen=made.chosen,
+        device=made.device if made.device == "cpu" else "auto",
+        interlaced=made.interlaced,
+        seed=made.seed,
+        dither=made.dither,
+    )
+
+
+def _decided(recipe: RecipeToReplay) -> Mapping[str, Any]:
+    return {"seed": recipe.plan.seed, "dither": recipe.plan.dither, "beside": []}
