@@ -35,6 +35,7 @@ from vdenoise.cli.qc import qc
 from vdenoise.cli.replay import replay, restore
 from vdenoise.cli.run import run
 from vdenoise.cli.stages import stages
+from vdenoise.cli.switches import with_strengths
 from vdenoise.cli.train import train
 from vdenoise.cli.verify import verify
 from vdenoise.errors import (
@@ -199,7 +200,7 @@ def _misused(problem: click.ClickException) -> UsageError:
 
 def _status(args: Sequence[str]) -> int:
     # Without standalone mode click returns the code of `ctx.exit()`, such as --help's 0.
-    code = cli.main(args=list(args), prog_name="vdenoise", standalone_mode=False)
+    code = cli.main(args=with_strengths(args), prog_name="vdenoise", standalone_mode=False)
     sys.stdout.flush()  # while it can still be said that this fails
     return code if isinstance(code, int) else 0
 

@@ -17,6 +17,7 @@ from vdenoise.chain.request import ChainRequest
 from vdenoise.chain.resolve import Chain, Layer, idle
 from vdenoise.cli.files import claim_clip, claims_of
 from vdenoise.cli.options import Command, option
+from vdenoise.cli.switches import SWITCHES
 from vdenoise.errors import UsageError
 from vdenoise.settings.dials import DIALS
 from vdenoise.stages import OFF, SLOTS, methods
@@ -43,6 +44,7 @@ CHAIN_OPTIONS: dict[str, str] = {
     "--spatial": "spatial.method",
     "--model": "net.model",
     "--model-weight": "net.weight",
+    **SWITCHES,
     "--deblock": "deblock.strength",
     "--detail": "detail.strength",
     "--deband": "deband.strength",
@@ -50,6 +52,11 @@ CHAIN_OPTIONS: dict[str, str] = {
 }
 # What the strength of a slot that is off by default switches on.
 _DOES = {
+    "dust.strength": "Take specks and hairs off that are on one frame only",
+    "scratches.strength": "Take off thin vertical lines",
+    "hot.strength": "Replace pixels that shine in every frame",
+    "lines.strength": "Even out rows that are too bright or dark",
+    "flicker.strength": "Steady light that flickers",
     "deblock.strength": "Smooth block edges and ringing before all else",
     "detail.strength": "Give back removed structure, not noise",
     "deband.strength": "Make slopes of bands",

@@ -28,6 +28,7 @@ class Frame:
 
     source: SourceFrame
     lifted: tuple[Tensor, Tensor | None]  # (1, 1, H, W) and (1, 2, h, w) before any stage
+    repaired: tuple[Tensor, Tensor | None]  # what denoisers take for the source
     luma: Signal  # of this one frame
     chroma: Signal | None
     averaged: tuple[Signal, Signal | None] | None = None  # after the temporal stage
@@ -57,6 +58,7 @@ def lifted(source: SourceFrame, plan: Plan, profile: NoiseProfile, mattes: Matte
         return Frame(
             source=source,
             lifted=(luma, chroma),
+            repaired=(luma, chroma),
             luma=_noisy(luma, present),
             chroma=None if chroma is None else _noisy(chroma, present),
             present=present,
@@ -72,16 +74,36 @@ def _noisy(pixels: Tensor, present: Tensor | None) -> Signal:
     return Signal(pixels, one)
 
 
+def repaired(frame: Frame) -> Frame:
+    """Damage is out: what is in the picture now is the source to all that follows, so that nothing
+    takes it back for being unlike the film."""
+    return replace(
+        frame,
+        repaired=(frame.luma.pixels, None if frame.chroma is None else frame.chroma.pixels),
+    )
+
+
 def cleaned(frame: Frame, plan: Plan) -> Frame:
-    """Everything that removes is done: what finishing starts from. A plane of which nothing is to
-    be removed is the source's own."""
+    """Everything that removes is done: what finishing starts from. A plane of which no noise is to
+    be removed is the repaired source's own; where masks protect, nothing is repaired either."""
     of_luma, of_chroma = plan.touches
-    luma = frame.luma if of_luma else _noisy(frame.lifted[0], frame.present)
+    luma = frame.luma if of_luma else _noisy(frame.repaired[0], frame.present)
+    luma = _protected(luma, frame.lifted[0], frame.repaired[0], frame)
     chroma = frame.chroma
-    if not of_chroma and frame.lifted[1] is not None:
-        chroma = _noisy(frame.lifted[1], frame.present)
+    if frame.lifted[1] is not None and frame.repaired[1] is not None and chroma is not None:
+        chroma = chroma if of_chroma else _noisy(frame.repaired[1], frame.present)
+        chroma = _protected(chroma, frame.lifted[1], frame.repaired[1], frame)
     clean = luma.pixels, None if chroma is None else chroma.pixels
     return replace(frame, luma=luma, chroma=chroma, averaged=None, clean=clean)
+
+
+def _protected(signal: Signal, before: Tensor, after: Tensor, frame: Frame) -> Signal:
+    """Repairs, from ``before`` to ``after``, taken back where masks let no work be done."""
+    gate = frame.maps.get("gate")
+    if gate is None or after is before:
+        return signal
+    back = (1 - resize_to(gate, before)) * (after - before)
+    return Signal(signal.pixels - back, signal.left)
 
 
 def finished(frame: Frame, plan: Plan, profile: NoiseProfile) -> Done:

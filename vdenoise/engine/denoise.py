@@ -12,7 +12,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from vdenoise.engine.correction import Done, Frame, cleaned, finished, lifted
+from vdenoise.engine.correction import Done, Frame, cleaned, finished, lifted, repaired
 from vdenoise.engine.plan import Plan
 from vdenoise.engine.steps import Step, areas_wanted, ranges
 from vdenoise.engine.streams import Group, Shots, mapped, windows
@@ -22,7 +22,7 @@ from vdenoise.motion.flow import SharedMotion
 from vdenoise.picture.frame import Accuracy, Block, Signal, SourceFrame, joined
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.picture.subsampling import resize_to
-from vdenoise.stages import FINISHING, REMOVING
+from vdenoise.stages import FINISHING, REMOVING, REPAIRING
 from vdenoise.stages.control.strength import Settle
 
 T = TypeVar("T")
@@ -75,24 +75,31 @@ def with_maps(
     """
     wanted = ranges(plan.steps, shots, plan.first, plan.last)
     chain = plan.chain
-    motions = {} if motions is None else motions
+    repairs = any(step.stage.slot in REPAIRING for step in plan.steps)
+    motions = {} if motions is None or repairs else motions
+    damaged: dict[Accuracy, SharedMotion] = {}  # motion seen before anything is repaired
     flat = [stage for step in plan.steps for stage in (step.stage, *step.stage.followed_by)]
     areas = list(areas_wanted(flat, only, plan.info))
-    removed = False
+    mended = removed = False
     with (
         Mattes(chain.masks, plan.info, *wanted[0], chain.mask_fit) as mattes,
         _workers(plan) as pool,
     ):
         frames: Iterator[Frame] = (lifted(source, plan, profile, mattes) for source in sources)
         for step, (first, last) in zip(plan.steps, wanted[1:], strict=True):
+            if step.stage.slot not in REPAIRING and not mended:
+                frames, mended = map(repaired, frames), True
             if step.stage.slot in FINISHING and not removed:
                 frames, removed = (cleaned(frame, plan) for frame in frames), True
             groups = windows(frames, step.stage.reach, step.block, shots, first, last)
             count = 1 + len(step.stage.followed_by)
             mine, areas = areas[:count], areas[count:]
-            frames = _through(step, groups, plan, profile, motions, mattes, pool, mine)
+            known = motions if mended else damaged
+            frames = _through(step, groups, plan, profile, known, mattes, pool, mine)
             if heard is not None:
                 frames = _heard(frames, step.stage.name, plan, profile, heard)
+        if not mended:
+            frames = map(repaired, frames)
         if not removed:
             frames = (cleaned(frame, plan) for frame in frames)
         yield from mapped(partial(finished, plan=plan, profile=profile), frames, pool, plan.workers)
@@ -197,10 +204,10 @@ def _compute(
         noise=noise,
         motion=None
         if motion is None
-        else motion.block(frames[0].index, [f.lifted[0][0] for f in frames], noise, present),
+        else motion.block(frames[0].index, [f.repaired[0][0] for f in frames], noise, present),
         present=present,
         shot=group.shot,
-        source=_together((f.lifted for f in frames), _stacked) if stage.needs_source else None,
+        source=_together((f.repaired for f in frames), _stacked) if stage.needs_source else None,
         averaged=_together((f.averaged for f in frames), joined) if guides else None,
         clean=_together((f.clean for f in frames), _stacked) if starts else None,
         leaves=_leaves(plan),

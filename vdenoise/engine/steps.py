@@ -19,7 +19,7 @@ from vdenoise.machine.devices import fast_bfloat16, free_bytes
 from vdenoise.masks.spec import REMOVED
 from vdenoise.picture.frame import Accuracy, ClipInfo, PixelFormat
 from vdenoise.picture.sizes import round_up
-from vdenoise.stages import DECODER_GRAIN, FINISHING
+from vdenoise.stages import DECODER_GRAIN, FINISHING, REPAIRING
 from vdenoise.stages.base import Stage
 from vdenoise.stages.control.guards import GhostGuard
 from vdenoise.stages.control.strength import Settle
@@ -111,9 +111,10 @@ def stages_of(chain: Chain, show: Sequence[str] = ()) -> tuple[Stage, ...]:
     own = any(mask.strengths.get(plane) for mask in chain.masks for plane in REMOVED)
     stages = tuple(stage for stage in chain.stages if stage.name != DECODER_GRAIN)
     finishing = tuple(stage for stage in stages if stage.slot in FINISHING)
-    drawn = "mask" in show or (chain.masks and finishing)  # from the cleaned picture
+    repairs = tuple(stage for stage in stages if stage.slot in REPAIRING)
+    drawn = "mask" in show or (chain.masks and (finishing or repairs))  # from the cleaned picture
     if chain.luma == chain.chroma == 0 and not own and not drawn:
-        return finishing
+        return (*repairs, *finishing)
     accuracy: Accuracy = next((s.motion_accuracy for s in chain.stages if s.needs_motion), "fast")
     plain = Settle(motion_est=accuracy, show=tuple(show))
     settle = Settle(

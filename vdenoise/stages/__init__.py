@@ -15,9 +15,12 @@ from vdenoise.errors import UsageError
 if TYPE_CHECKING:
     from vdenoise.stages.base import Stage
 
+# What was never in front of the camera: film damage, defects of sensors and of light. Each has a
+# slot of its own, so that any can be on together; all else takes what they leave for the source.
+REPAIRING: tuple[str, ...] = ("hot", "lines", "flicker", "scratches", "dust")
 # What takes away. Averaging over time first leaves the spatial filter the least to do; block edges
 # go first of all, before anything takes them for texture.
-REMOVING: tuple[str, ...] = ("deblock", "temporal", "spatial", "net", "levels")
+REMOVING: tuple[str, ...] = (*REPAIRING, "deblock", "temporal", "spatial", "net", "levels")
 # What gives back, sharpens or adds: after denoising, always. Sharpening first would turn noise into
 # detail that no denoiser takes away again (docs/finishing.md shows it).
 FINISHING: tuple[str, ...] = ("detail", "deband", "sharpen", "grain")
@@ -26,6 +29,11 @@ OFF = "none"  # the method that switches a slot off
 DECODER_GRAIN = "grain.av1"  # the one stage that changes no pixel: decoders draw its grain
 
 STAGES: dict[str, str] = {
+    "hot.fixed": "HotPixels",
+    "lines.offsets": "LineOffsets",
+    "flicker.levels": "Deflicker",
+    "scratches.vertical": "VerticalScratches",
+    "dust.spots": "DustSpots",
     "deblock.edges": "BlockEdges",
     "temporal.mean": "TemporalMean",
     "temporal.median": "TemporalMedian",

@@ -1,0 +1,1 @@
+"""The slot ``dust``: what lies on one frame."""

@@ -1,0 +1,1 @@
+"""The slot ``flicker``: light that changes from frame to frame."""

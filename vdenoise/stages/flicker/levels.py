@@ -1,0 +1,137 @@
+"""Light that is another in every frame: old film, time-lapse, fluorescent lamps."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from vdenoise.motion.exposure import Plane, Step, aligned, likeness, small, steadied, step
+from vdenoise.picture.frame import Block, Signal, joined, window
+from vdenoise.stages.base import Role, Stage, param
+
+_LEVELS = 9  # from black to white, at which a curve is found
+_SHARED = 40.0  # pixels' worth of the whole picture's step that a level's own is mixed with
+_CELLS = (4, 6)  # rows and columns of the field of local steps
+
+
+class Deflicker(Stage):
+    """Brings the levels of a frame to where the frames around it would have them.
+
+    Each frame is aligned with the next on small pictures; how much brighter that is is measured at
+    each level, by medians, which things that move do not sway. The frame gets the level that a line
+    through those around has at its time: slow changes, such as a dusk or a fade, stay, and nothing
+    is carried from frame to frame, so nothing drifts.
+    """
+
+    slot: ClassVar[str] = "flicker"
+    method: ClassVar[str] = "levels"
+    role: ClassVar[Role] = "repair"
+    tileable: ClassVar[bool] = False
+    memory: ClassVar[float] = 4.0
+    exempt: ClassVar[dict[str, str]] = {
+        "repairs its damage": "needs a clip that flickers: tests/stages/test_flicker.py",
+        "reach is enough and used": "a frame of pure noise matches nothing and is not looked at",
+    }
+
+    radius: int = param(
+        7, "Frames looked at on each side; more steadies slower flicker.", low=1, high=24
+    )
+    local: bool = param(False, "Also even out light that flickers in a part of the picture.")
+
+    @property
+    def reach(self) -> int:
+        """As many frames as the radius says."""
+        return self.radius
+
+    def denoise(self, block: Block) -> Block:
+        """Shift luma by level and scale chroma alike."""
+        pictures = [small(pixels) for pixels in block.luma.pixels]
+        levels = [_step(a, b, _by_level(a), _LEVELS) for a, b in pairwise(pictures)]
+        places = [
+            _step(a, b, _by_place(a), _CELLS[0] * _CELLS[1]) if self.local else None
+            for a, b in pairwise(pictures)
+        ]
+        lumas, chromas = [], []
+        for t in range(*block.core.indices(block.frames)):
+            seen = window(block.first + t, self.radius, block.shot_first, block.shot_last)
+            around = range(seen.start - block.first, seen.stop - block.first)
+            luma = block.luma[t : t + 1]
+            chroma = None if block.chroma is None else block.chroma[t : t + 1]
+            if len(around) < 2:
+                lumas.append(_copied(luma))
+                chromas += [] if chroma is None else [_copied(chroma)]
+                continue
+            curve = steadied(levels, around, t)
+            change = _at(curve, luma.pixels)
+            if self.local:
+                rest = steadied([p for p in places if p is not None], around, t)
+                change = change + _field(rest, curve, pictures[t], luma.pixels)
+            lumas.append(Signal(luma.pixels + self.strength * change, luma.left.clone()))
+            if chroma is not None:
+                gain = 1 + self.strength * (_gain(curve) - 1)
+                chromas.append(Signal(chroma.pixels * gain, chroma.left.clone()))
+        luma_all = joined(lumas)
+        assert luma_all is not None, "a block has a core"
+        return block.with_signals(luma_all, joined(chromas))
+
+
+def _copied(signal: Signal) -> Signal:
+    return Signal(signal.pixels.clone(), signal.left.clone())
+
+
+def _by_level(own: Plane) -> NDArray[np.int64]:
+    """The level that each pixel of a small picture is nearest to."""
+    return np.clip(np.rint(own * (_LEVELS - 1)), 0, _LEVELS - 1).astype(np.int64)
+
+
+def _by_place(own: Plane) -> NDArray[np.int64]:
+    """The cell of `_CELLS` that each pixel lies in."""
+    height, width = own.shape
+    rows = np.arange(height) * _CELLS[0] // height
+    columns = np.arange(width) * _CELLS[1] // width
+    cells: NDArray[np.int64] = (rows[:, None] * _CELLS[1] + columns).astype(np.int64)
+    return cells
+
+
+def _step(own: Plane, other: Plane, groups: NDArray[np.int64], count: int) -> Step:
+    """How much brighter the next frame is in each group, as far as the two match."""
+    moved = aligned(other, own)
+    found, pixels = step(own, moved, groups, count)
+    level = np.bincount(groups.ravel(), own.ravel(), count) / np.maximum(pixels, 1)
+    # In the mean a step is one of gain: what a group with few pixels has no say in
+    gain = (found * pixels * level).sum() / max((pixels * level**2).sum(), 1e-9)
+    share = pixels / (pixels + _SHARED)
+    result: Step = likeness(own, moved) * (share * found + (1 - share) * gain * level)
+    return result
+
+
+def _field(rest: Step, curve: Step, own: Plane, luma: Tensor) -> Tensor:
+    """(1, 1, H, W) what is added in places, beside what is added everywhere."""
+    levels = np.linspace(0, 1, _LEVELS)
+    everywhere = np.interp(own, levels, curve)
+    groups = _by_place(own).ravel()
+    pixels = np.bincount(groups, minlength=len(rest))
+    known = np.bincount(groups, everywhere.ravel(), len(rest)) / np.maximum(pixels, 1)
+    cells = torch.from_numpy((rest - known).reshape(1, 1, *_CELLS)).to(luma)
+    return functional.interpolate(cells, luma.shape[-2:], mode="bicubic", align_corners=False)
+
+
+def _at(curve: NDArray[np.float64], luma: Tensor) -> Tensor:
+    """The curve at each pixel, straight between its levels and level beyond them."""
+    table = torch.from_numpy(curve).to(luma)
+    place = luma.clamp(0, 1) * (len(curve) - 1)
+    low = place.floor().clamp(max=len(curve) - 2)
+    index = low.long()
+    return torch.lerp(table[index], table[index + 1], place - low)
+
+
+def _gain(curve: NDArray[np.float64]) -> float:
+    """The gain that is nearest to a curve of steps."""
+    levels = np.linspace(0, 1, len(curve))
+    return float(1 + (curve * levels).sum() / (levels**2).sum())

@@ -1,0 +1,1 @@
+"""The slot ``hot``: defects of a sensor."""

@@ -1,0 +1,1 @@
+"""The slot ``lines``: rows and columns that are off."""

@@ -1,0 +1,1 @@
+"""The slot ``scratches``: lines worn into a film."""
