@@ -41,11 +41,12 @@ from vdenoise.chain.resolve import Chain, Layer, resolve
 from vdenoise.engine.steps import Precision
 from vdenoise.evaluation import material
 from vdenoise.evaluation.measure import Told, profile_told, run_chain
-from vdenoise.evaluation.metrics import luma, psnr
+from vdenoise.evaluation.metrics import luma
 from vdenoise.evaluation.protocol import Given, Noise, given
 from vdenoise.machine.devices import fast_bfloat16, find_device
 from vdenoise.nets.base import NetInput, example, macs_per_pixel, parameters
 from vdenoise.nets.models import find, load, shipped
+from vdenoise.picture.quality import psnr
 
 PARTS = ("gaussian", "real", "clean", "precision", "speed")
 SIGMAS = (10, 20, 30, 40, 50)

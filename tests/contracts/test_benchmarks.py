@@ -120,7 +120,7 @@ def test_yuv_decoding_is_bt709():
     white, red = (235, 128, 128), (63, 102, 240)
     for (y, cb, cr), rgb in ((white, (1, 1, 1)), (red, (1, 0, 0))):
         raw = bytes([y] * 16 + [cb] * 4 + [cr] * 4)
-        frames = clips.to_rgb(raw, "yuv420p", 4, 4)
+        frames = clips.rgb_of(raw, "yuv420p", 4, 4)
         assert torch.allclose(frames[0, :, 1, 1], torch.tensor(rgb).float(), atol=0.006)
 
 

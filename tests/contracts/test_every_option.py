@@ -15,8 +15,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from samples import damage
 from tests.engine.test_run import planes, planned
-from tests.helpers.pictures import SIGMA, banded, blocky, noisy, scene
+from tests.helpers.pictures import SIGMA, banded, block, blocky, noisy, scene
 from vdenoise import cli
 from vdenoise.chain.option_values import parse_grain, parse_masks
 from vdenoise.chain.presets import load
@@ -109,6 +110,17 @@ def sloped(now: Planes, f: Footage) -> float:
     return -rms([now[0].mean((0, 1)) - f.clean[0].mean((0, 1))])
 
 
+def level_rows(now: Planes, f: Footage) -> float:
+    """How near to the truth rows lie as wholes, however bright frames are."""
+    off = (now[0] - f.clean[0]).mean(-1)
+    return -rms([off - off.mean(-1, keepdim=True)])
+
+
+def steady(now: Planes, f: Footage) -> float:
+    """How alike frames are in brightness."""
+    return -float(now[0].mean((-1, -2)).std())
+
+
 NONE = {"temporal.method": "none", "spatial.method": "none", "net.method": "none"}
 AVERAGED = {"spatial.method": "none", "net.method": "none"}
 BLURRED = {**NONE, "spatial.method": "gaussian", "spatial.strength": "2"}
@@ -149,6 +161,24 @@ EFFECTS: dict[str, Option] = {
         speed="base",
         beside={"temporal.radius": "1", "spatial.method": "none"},
     ),
+    "--dust": Option("0", same={}, steps=("0", "1"), more=nearer, footage="damaged", beside=NONE),
+    "--scratches": Option(
+        "0", same={}, steps=("0", "1"), more=nearer, footage="damaged", beside=NONE
+    ),
+    "--hot-pixels": Option(
+        "0",
+        same={"hot.method": "none"},
+        steps=("0", "1"),
+        more=nearer,
+        footage="damaged",
+        beside={**NONE, "hot.still": "true"},
+    ),
+    "--lines": Option(
+        "0", same={}, steps=("0", "0.5", "1"), more=level_rows, footage="damaged", beside=NONE
+    ),
+    "--deflicker": Option(
+        "0", same={}, steps=("0", "0.5", "1"), more=steady, footage="damaged", beside=NONE
+    ),
     "--deblock": Option(
         "0", same={}, steps=("0", "0.5", "1"), more=even, footage="blocky", beside=NONE
     ),
@@ -171,8 +201,19 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Footage]:
     return {
         "noisy": _written(folder, "noisy", noisy(luma, chroma, "noise"), luma, SIGMA),
         "blocky": _written(folder, "blocky", blocky(luma, chroma), luma, 0.3 / 255),
+        "damaged": _written(folder, "damaged", _damaged(luma, chroma), luma, 0.5 / 255),
         "banded": _written(folder, "banded", banded(luma, chroma), slope, 0.3 / 255),
     }
+
+
+def _damaged(luma: Tensor, chroma: Tensor) -> Block:
+    """A still scene with dust, scratches, hot pixels, rows that are off and light that flickers."""
+    frames = luma[:, 0, :, :, None].expand(-1, -1, -1, 3).numpy().astype(np.float32)
+    frames = damage.dust(frames, 1, specks=4, hairs=0, sizes=(3, 6))[0]
+    frames = damage.scratches(frames, 2, lines=1)[0]
+    frames = damage.hot_pixels(frames, 3, count=6)[0]
+    frames = damage.flicker(damage.line_noise(frames, 4, rows=2), 5, strength=0.03)[0]
+    return block(torch.from_numpy(frames[..., 0])[:, None], chroma, sigma=0.5 / 255)
 
 
 def _written(folder: Path, name: str, made: Block, clean: Tensor, sigma: float) -> Footage:
@@ -285,6 +326,11 @@ WRONG: dict[str, tuple[str, str]] = {
     "--spatial": ("nml", "spatial.method = nml: there is no such method. Did you mean nlm?"),
     "--model": ("XXL", "There is no model 'XXL'."),
     "--model-weight": ("2", "net.weight = 2: want a number from 0 to 1."),
+    "--dust": ("3", f"dust.strength = 3: want {STRENGTH}."),
+    "--scratches": ("3", f"scratches.strength = 3: want {STRENGTH}."),
+    "--hot-pixels": ("3", f"hot.strength = 3: want {STRENGTH}."),
+    "--lines": ("3", f"lines.strength = 3: want {STRENGTH}."),
+    "--deflicker": ("-1", f"flicker.strength = -1: want {STRENGTH}."),
     "--deblock": ("3", f"deblock.strength = 3: want {STRENGTH}."),
     "--detail": ("-0.1", f"detail.strength = -0.1: want {STRENGTH}."),
     "--deband": ("much", f"deband.strength = much: want {STRENGTH}."),

@@ -21,6 +21,7 @@ _AROUND = tuple(
 _NEXT = tuple((dy, dx) for dy in range(-1, 2) for dx in range(-1, 2) if (dy, dx) != (0, 0))
 _WAY = (0.75, 1.75)  # px that the picture has moved within the window, from and to which it counts
 _NEARBY = 31  # px: side of the square whose farthest way counts; a pixel that stays holds motion up
+_ALONE = 1.0  # times what pixels around it span: beyond that it is a defect, though nothing moves
 _SPREAD = 0.4  # an offset that varies more than by such a share of itself belongs to the picture
 
 
@@ -114,6 +115,8 @@ class HotPixels(Stage):
             error = torch.maximum(spread, sigma) * math.sqrt(math.pi / 2 / len(around))
             bar = (self.threshold * error).clamp(min=self.floor / 255) / self.strength
             steady = spread < _SPREAD * middle.abs() + 0.5 * sigma
+            if self.still:  # detail stands out as well, but not alone
+                steady &= _stands_alone(pixels.median(0, keepdim=True).values)
             steady &= (off * middle.sign() > 0).float().mean(0, keepdim=True) > 0.85
             share = ((middle.abs() / bar - 1) * 4).clamp(0, 1) * steady
             share = share * resize_to(moves[t - first], pixels)
@@ -125,6 +128,14 @@ class HotPixels(Stage):
         result = joined(done)
         assert result is not None, "a block has a core"
         return result
+
+
+def _stands_alone(pixels: Tensor) -> Tensor:
+    """Where a pixel exceeds the eight around it by more than these span."""
+    padded = pad(pixels, 2)
+    beside = torch.stack([shifted(padded, dy, dx, 2) for dy, dx in _NEXT])
+    high, low = beside.amax(0), beside.amin(0)
+    return torch.maximum(pixels - high, low - pixels) > _ALONE * (high - low)
 
 
 def _median(pixels: Tensor, offsets: tuple[tuple[int, int], ...]) -> Tensor:
