@@ -102,6 +102,20 @@ def test_a_ball_that_flies_is_no_dust() -> None:
     assert not changed[1:-1].any()
 
 
+def test_a_thing_of_a_color_that_comes_at_the_end_is_no_dust() -> None:
+    frames = panned(5)
+    frames[4, 60:68, 80:88] = 0.8
+    source = block_of(frames)
+    assert source.chroma is not None
+    colored = source.chroma.pixels.clone()
+    colored[4, 0, 30:34, 40:44] = -0.25
+    yellow = replace(source, chroma=replace(source.chroma, pixels=colored))
+    spot = slice(62, 66), slice(82, 86)
+    kept = DustSpots().apply(yellow).luma.pixels[4, 0][spot]
+    assert kept.equal(source.luma.pixels[4, 0][spot])
+    assert DustSpots().apply(source).luma.pixels[4, 0][spot].max() < 0.78  # gray: dirt
+
+
 def test_rain_is_no_dust() -> None:
     rng = np.random.default_rng(2)
     frames = panned(4)

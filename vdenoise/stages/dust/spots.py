@@ -30,6 +30,7 @@ _CROWD = 64  # px: in a square of this side ...
 _CROWDED = 0.035  # ... no more than this share of pixels is dust: it is rain, glitter or foliage
 _TRAVEL = 40  # px a frame: things that move on steadily are looked for as far away
 _STEADY = 4  # px by which the way before and the way after may differ
+_COLORED = 0.04  # Cb and Cr this far from gray and from what is around are a color
 _ALIKE = 0.75  # correlation from which two spots are the same thing
 _SMALLEST = 32  # px: in lower pictures no motion is found
 _RIM = 1  # px around a spot that its soft edge covers
@@ -103,8 +104,14 @@ class DustSpots(Stage):
         flows = [_flow(planes[t], planes[k], self.size) for k in others]
         moved = [_moved(block.luma.pixels[k], f) for k, f in zip(others, flows, strict=True)]
         sigma = block.noise.planes(slice(0, 1)).sigma_at(luma.pixels) * luma.left
-        scene = _Scene(planes[t], (_plane(moved[0]), _plane(moved[1])), _plane(sigma[0]))
-        spots = self._spots(scene, opposite=others[0] < t < others[1])
+        scene = _Scene(
+            planes[t],
+            (_plane(moved[0]), _plane(moved[1])),
+            (others[0] - t, others[1] - t),
+            _plane(sigma[0]),
+            _color(chroma, planes[t].shape),
+        )
+        spots = self._spots(scene)
         if not spots:
             return luma, chroma, nothing
         mended, cover = _mended(luma, moved, spots, (1, 1), self.strength)
@@ -117,8 +124,8 @@ class DustSpots(Stage):
             chroma, _ = _mended(chroma, colors, spots, ratio, self.strength)
         return mended, chroma, cover
 
-    def _spots(self, scene: _Scene, opposite: bool) -> list[_Spot]:
-        """What is dust. ``opposite``: one neighbor is before and one behind."""
+    def _spots(self, scene: _Scene) -> list[_Spot]:
+        """What is dust."""
         bar = np.maximum(scene.sigma * self.threshold, self.floor / 255) / max(self.strength, 0.1)
         found: list[_Spot] = []
         excess = scene.excess()
@@ -139,7 +146,7 @@ class DustSpots(Stage):
                 if crowd[box][spot].mean() > _CROWDED + stats[n, 4] / _CROWD**2:
                     continue
                 sources = scene.sources(box, spot, sign, bar[box])
-                if sources and not (opposite and scene.travels(box, spot, sign)):
+                if sources and not scene.travels(box, spot, sign):
                     found.append(_Spot(box, spot, sources))
         return found
 
@@ -167,7 +174,9 @@ class _Scene:
 
     own: Plane
     others: tuple[Plane, Plane]
+    times: tuple[int, int]  # of the neighbors, in frames from this one
     sigma: Plane
+    color: Plane | None  # (H, W, 2) Cb and Cr at the density of luma
 
     def excess(self) -> Plane:
         """By how much each pixel lies above both neighbors (or, negative, below them). They are
@@ -204,31 +213,46 @@ class _Scene:
             return ()
         return tuple(source for _, source in found)
 
+    def _colored(self, box: tuple[slice, slice], spot: Mask) -> bool:
+        """Whether a spot has a color of its own: neither gray, nor what is around it, nor between,
+        as thinned chroma makes it."""
+        if self.color is None:
+            return False
+        here = self.color[box]
+        own, around = here[spot].mean(0), here[~spot].mean(0)
+        share = float(np.clip((own * around).sum() / max(float((around**2).sum()), 1e-9), 0, 1))
+        return float(np.hypot(*(own - share * around))) > _COLORED
+
     def travels(self, box: tuple[slice, slice], spot: Mask, sign: int) -> bool:
-        """Whether such a spot was on one side of this place in one frame and will be on the other
-        in the next, as far away: it is something that moves on."""
+        """Whether it is something that moves on: at the other two times there is such a spot where
+        a steady way leads.
+
+        Dirt is gray. What has a color is a thing if it is seen at one of these times; at a shot's
+        end, where it may just have come, or be about to go, it is one in any case.
+        """
         ys, xs = np.nonzero(spot)
-        top, left = box[0].start + ys.min(), box[1].start + xs.min()
-        height, width = int(np.ptp(ys)) + 1, int(np.ptp(xs)) + 1
-        edge = 1
-        y0, x0 = max(0, top - edge), max(0, left - edge)
-        y1 = min(self.own.shape[0], top + height + edge)
-        x1 = min(self.own.shape[1], left + width + edge)
-        behind, ahead = (sign * (other - self.own) for other in self.others)
-        pattern = np.ascontiguousarray((behind + ahead)[y0:y1, x0:x1] * np.float32(-0.5))
-        area = (
-            slice(max(0, y0 - _TRAVEL), min(self.own.shape[0], y1 + _TRAVEL)),
-            slice(max(0, x0 - _TRAVEL), min(self.own.shape[1], x1 + _TRAVEL)),
-        )
-        here = (y0 - area[0].start, x0 - area[1].start)
-        found = [_alike(np.ascontiguousarray(p[area]), pattern) for p in (behind, ahead)]
-        ways = [np.argwhere(f) - np.array(here) for f in found]
+        top, left = int(box[0].start + ys.min()) - 1, int(box[1].start + xs.min()) - 1
+        bottom, right = int(box[0].start + ys.max()) + 2, int(box[1].start + xs.max()) + 2
+        top, left = max(0, top), max(0, left)
+        colored = self._colored(box, spot)
+        if colored and self.times[0] * self.times[1] > 0:
+            return True
+        before, behind = (sign * (other - self.own) for other in self.others)
+        pattern = np.ascontiguousarray((before + behind)[top:bottom, left:right] * np.float32(-0.5))
+        start = np.array([max(0, top - _TRAVEL), max(0, left - _TRAVEL)])
+        stop = np.minimum([bottom + _TRAVEL, right + _TRAVEL], self.own.shape)
+        ways = []
+        for picture in (before, behind):
+            area = np.ascontiguousarray(picture[start[0] : stop[0], start[1] : stop[1]])
+            ways.append(np.argwhere(_alike(area, pattern)) - (np.array([top, left]) - start))
+        if colored and (len(ways[0]) or len(ways[1])):
+            return True
         if not (len(ways[0]) and len(ways[1])):
             return False
-        # The way there, turned round, against the way on
-        gaps = np.abs(ways[0][:, None] + ways[1][None]).max(-1)
-        far = np.maximum(np.abs(ways[0]).max(-1)[:, None], np.abs(ways[1]).max(-1)[None])
-        return bool((gaps <= _STEADY + far // 5).any())
+        goes_on = ways[0] * (self.times[1] / self.times[0])
+        gaps = np.abs(goes_on[:, None] - ways[1][None]).max(-1)
+        far = np.abs(goes_on).max(-1)[:, None]
+        return bool((gaps <= _STEADY + far / 5).any())
 
 
 def _alike(picture: Plane, pattern: Plane) -> Mask:
@@ -406,6 +430,14 @@ def _grid(
     part[:] = cover[: part.shape[0], : part.shape[1]]
     touched: Plane = whole.reshape(size[0], down, size[1], across).max((1, 3))
     return touched
+
+
+def _color(chroma: Signal | None, size: tuple[int, ...]) -> Plane | None:
+    """(H, W, 2) Cb and Cr of each pixel of luma."""
+    if chroma is None:
+        return None
+    planes = np.ascontiguousarray(chroma.pixels[0].permute(1, 2, 0).float().cpu().numpy())
+    return np.asarray(cv2.resize(planes, size[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _plane(x: Tensor) -> Plane:
