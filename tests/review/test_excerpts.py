@@ -102,7 +102,7 @@ def test_of_a_long_clip_a_few_stretches_are_read(
     request = asked(source, tmp_path / "out.mkv")
     excerpts = looked_at(request, request.known)
     found = excerpts.survey
-    assert not found.whole and excerpts.decoded.read == 12
+    assert not found.whole and excerpts.decoded.read <= FRAMES
     assert [(s.first, s.last) for s in found.profile.shots] == [(0, 5), (6, 13), (14, 19)]
     assert found.profile.at(10).y.codes > 3
     request = replace(request, known=Knowledge(sigma=(12.0,)))

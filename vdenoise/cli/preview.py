@@ -108,7 +108,7 @@ def preview(ctx: click.Context, /, **options: Any) -> None:
     check_folder(target)
     with ui.Reporter(options["progress"]) as reporter:
         requests = _requests(ctx, set_threads(options["threads"]))
-        info = requests[0][1].reading.probe(reporter.read)
+        info = requests[0][1].reading.probe(reporter.read, quick=True)
         frames = tuple(dict.fromkeys(frame_at(info, place) for place in options["places"]))
         request = review.PreviewRequest(
             variants=requests,

@@ -14,7 +14,7 @@ from vdenoise.chain.request import ChainRequest
 from vdenoise.chain.resolve import Chain
 from vdenoise.engine.run import Progress
 from vdenoise.engine.streams import Shots
-from vdenoise.motion.cuts import REACH
+from vdenoise.motion.cuts import REACH, CutFinder
 from vdenoise.noise.estimate import Analysis, Analyzer
 from vdenoise.picture.color import lift
 from vdenoise.picture.frame import ClipInfo, SourceFrame
@@ -25,8 +25,8 @@ from vdenoise.workflows.measure import propose
 from vdenoise.workflows.request import Knowledge
 
 WHOLE_PIXELS = 400_000_000  # of all frames: up to this a clip is measured whole, as a run does
-STRETCHES, LENGTH = 6, 14  # of a longer clip: so many stretches of so many frames
-FARTHEST = 24  # frames on each side that any chain looks at
+STRETCHES, LENGTH = 6, 4  # of a longer clip: so many stretches of so many frames are measured
+FARTHEST = 12  # frames on each side that chains look at; cuts are looked for so far
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ def survey(
         known: what is known beforehand.
         window: height and width of a spot, luma pixels.
         progress: told of every frame that is looked at.
-        wanted: frames that will be shown: around them everything is known as a run knows it but
-            for the noise, which of a long clip is that of a few stretches.
+        wanted: frames that will be shown. Around them, and around the spots, cuts are those that a
+            run finds; only the noise of a long clip is that of a few stretches.
         spots: whether hard spots are looked for; else only ``wanted`` frames are.
 
     Raises:
@@ -96,8 +96,9 @@ def survey(
     scout = Scout((info.height, info.width), window)
     progress.start("look", sum(len(stretch) for stretch in stretches))
     found = [_analysis(decoded, stretch, scout, cuts, progress) for stretch in stretches]
-    if cuts is None:
-        cuts = tuple(sorted({cut for one in found for cut in one.cuts}))
+    may_be_cuts = cuts
+    if may_be_cuts is None:
+        may_be_cuts = tuple(sorted({cut for one in found for cut in one.cuts}))
     proposed: Mapping[str, str] = {}
     notes: tuple[str, ...] = ()
     if profile is None:
@@ -108,19 +109,26 @@ def survey(
         notes += (f"measured: {'; '.join(proposal.reasons)}",)
         if proposal.preset != DEFAULT:
             notes += (f"another choice for such footage: --preset {proposal.preset}",)
-    looked = tuple(scout.spots(count, cuts)) if spots else ()
+    looked = tuple(scout.spots(count, may_be_cuts)) if spots else ()
     asked = tuple(scout.asked(frame) for frame in wanted)
+    if cuts is None:
+        near = [spot.frame for spot in (*asked, *looked)]
+        cuts = may_be_cuts if whole else _cuts_near(decoded, near, count, progress)
     return Survey(profile, cuts, (*asked, *looked), whole or given, proposed, notes)
 
 
 def _stretches(count: int, wanted: Sequence[int], *, sampled: bool) -> list[range]:
-    """Where to look: around what is wanted, and evenly over the clip; none overlap."""
-    around = FARTHEST + REACH + 1
-    pieces = [(max(f - around, 0), min(f + around + 1, count)) for f in wanted]
+    """Where to measure: at what is wanted, and evenly over the clip."""
+    pieces = [(max(frame - 1, 0), min(frame + LENGTH - 1, count)) for frame in wanted]
     if sampled:
         step = (count - LENGTH) / (STRETCHES - 1)
         starts = [round(n * step) for n in range(STRETCHES)] if count > LENGTH else [0]
         pieces += [(start, min(start + LENGTH, count)) for start in starts]
+    return _merged(pieces)
+
+
+def _merged(pieces: Sequence[tuple[int, int]]) -> list[range]:
+    """Stretches (first, end) in order, those that touch as one."""
     joined: list[tuple[int, int]] = []
     for first, end in sorted(pieces):
         if joined and first <= joined[-1][1]:
@@ -128,6 +136,26 @@ def _stretches(count: int, wanted: Sequence[int], *, sampled: bool) -> list[rang
         else:
             joined.append((first, end))
     return [range(first, end) for first, end in joined]
+
+
+def _cuts_near(
+    decoded: Decoded, frames: Sequence[int], count: int, progress: Progress
+) -> tuple[int, ...]:
+    """The cuts that a chain could reach from some frames, decided as a run decides them."""
+    around = FARTHEST + REACH + 1
+    pieces = _merged([(max(f - around, 0), min(f + around + 1, count)) for f in frames])
+    progress.start("cuts", sum(len(piece) for piece in pieces))
+    cuts: set[int] = set()
+    for piece in pieces:
+        finder = CutFinder()
+        with torch.inference_mode():
+            for frame in _told(decoded.frames(piece[0], piece[-1]), progress):
+                finder.push(frame.index, lift(frame, decoded.info)[0])
+        # At the ends of a piece that are none of the clip a decision lacks its neighbors.
+        first = piece[0] if piece[0] == 0 else piece[0] + REACH + 1
+        last = piece[-1] if piece[-1] == count - 1 else piece[-1] - REACH
+        cuts |= {cut for cut in finder.finish() if first <= cut <= last}
+    return tuple(sorted(cuts))
 
 
 def _analysis(

@@ -8,8 +8,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from vdenoise.engine.plan import Interlaced, check_interlaced
-from vdenoise.media.images.sequence import OnMissing
+from vdenoise.media.images.sequence import OnMissing, is_image
 from vdenoise.media.movie.index import COMMON_RATES
+from vdenoise.media.movie.quick_index import adopt_quick_index
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import OnBadFrame, Reader
 from vdenoise.picture.frame import ClipInfo
@@ -33,16 +34,21 @@ class Reading:
         """Whether each pair of fields becomes a frame."""
         return self.interlaced == "deinterlace"
 
-    def probe(self, heard: Heard | None = None) -> ClipInfo:
+    def probe(self, heard: Heard | None = None, *, quick: bool = False) -> ClipInfo:
         """What is known of the clip before its first frame.
 
         Args:
             heard: told of every file of a sequence that is looked at.
+            quick: some frames are to be looked at and none is to be written: of a long movie the
+                container's table is trusted instead of reading all of it
+                (`vdenoise.media.movie.quick_index`).
 
         Raises:
             InputError: it cannot be read.
             UsageError: it holds fields, or its sequence a gap, and nothing was said of that.
         """
+        if quick and not is_image(self.path):
+            adopt_quick_index(self.path)
         info = probe(self.path, on_missing=self.on_missing, rate=self._rate, heard=heard)
         check_interlaced(info, self.interlaced)
         return info
