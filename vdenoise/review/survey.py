@@ -25,7 +25,7 @@ from vdenoise.workflows.measure import propose
 from vdenoise.workflows.request import Knowledge
 
 WHOLE_PIXELS = 400_000_000  # of all frames: up to this a clip is measured whole, as a run does
-STRETCHES, LENGTH = 6, 4  # of a longer clip: so many stretches of so many frames are measured
+STRETCHES, LENGTH = 4, 4  # of a longer clip: so many stretches of so many frames are measured
 FARTHEST = 12  # frames on each side that chains look at; cuts are looked for so far
 
 
