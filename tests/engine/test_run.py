@@ -139,11 +139,12 @@ def denoised(made: plan.Plan, shots: Shots) -> dict[int, tuple[Tensor, ...]]:
     return {frame.index: planes for frame, planes in results}
 
 
+@pytest.mark.parametrize("guide", ["transform", "pilot"])
 def test_the_length_of_blocks_and_where_frames_start_change_nothing(
-    source: Path, tmp_path: Path
+    source: Path, tmp_path: Path, guide: str
 ) -> None:
     shots = Shots(12, (7,))
-    made = planned(source, tmp_path / "out.mkv", chain())
+    made = planned(source, tmp_path / "out.mkv", chain(temporal__guide=guide))
     whole = denoised(made, shots)
     assert list(whole) == list(range(12))
     for length in (1, 2, 3):
@@ -166,6 +167,16 @@ def test_the_number_of_workers_and_of_threads_changes_nothing(source: Path, tmp_
         torch.set_num_threads(before)
     assert one.keys() == many.keys()
     assert all(same(one[index], many[index]) for index in one)
+
+
+def test_a_pilot_guides_motion_and_its_weights_are_named(source: Path, tmp_path: Path) -> None:
+    plain = planned(source, tmp_path / "out.mkv", chain())
+    piloted = planned(source, tmp_path / "out.mkv", chain(temporal__guide="pilot"))
+    temporal = [made.steps[0].stage for made in (plain, piloted)]
+    assert [stage.fingerprint is None for stage in temporal] == [True, False]
+    assert [len(stage.files) for stage in temporal] == [0, 1]
+    one, other = (denoised(made, Shots(12)) for made in (plain, piloted))
+    assert not all(same(one[n], other[n]) for n in one)
 
 
 def test_tiles_change_nothing(source: Path, tmp_path: Path) -> None:

@@ -157,6 +157,15 @@ def test_a_pair_gives_the_same_flow_whichever_block_asks() -> None:
     assert torch.equal(whole.trust(3, 2), part.trust(2, 1))
 
 
+def test_a_pilot_takes_the_place_of_the_guide() -> None:
+    frames = torch.stack([shifted_pair(i, 0, 0.02)[1] for i in range(2)])
+    table = NoiseProfile.white(0.02).shots[0].table()
+    own = SharedMotion("fast").block(0, frames, table)
+    piloted = SharedMotion("fast").block(0, frames, table, pilot=lambda k: frames[k] * 0.5)
+    assert piloted.guide(1).equal(frames[1] * 0.5)
+    assert piloted.guide_noise < own.guide_noise
+
+
 def test_flows_do_not_depend_on_the_number_of_threads() -> None:
     a, b = shifted_pair(3, 1, 0.03)
     one = estimate(a, b, 1, "better")

@@ -14,19 +14,20 @@ from torch import Tensor
 
 from vdenoise.engine.correction import Done, Frame, cleaned, finished, lifted, repaired
 from vdenoise.engine.plan import Plan
-from vdenoise.engine.steps import Step, areas_wanted, ranges
+from vdenoise.engine.steps import Step, areas_wanted, precision_of, ranges
 from vdenoise.engine.streams import Group, Shots, mapped, windows
 from vdenoise.engine.tiles import Area, apply_fitting
 from vdenoise.masks.files import Mattes
 from vdenoise.motion.flow import SharedMotion
 from vdenoise.picture.frame import Accuracy, Block, Signal, SourceFrame, joined
-from vdenoise.picture.noise import NoiseProfile
+from vdenoise.picture.noise import NoiseProfile, NoiseTable
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.stages import FINISHING, REMOVING, REPAIRING
+from vdenoise.stages.control.pilot import network, pilot
 from vdenoise.stages.control.strength import Settle
 
 T = TypeVar("T")
-Motions = dict[Accuracy, SharedMotion]
+Motions = dict[tuple[Accuracy, bool], SharedMotion]  # by accuracy, and whether pilots guide it
 Heard = Callable[[str, Done], None]  # is told what a stage made of a frame, as if it were the last
 
 
@@ -77,7 +78,7 @@ def with_maps(
     chain = plan.chain
     repairs = any(step.stage.slot in REPAIRING for step in plan.steps)
     motions = {} if motions is None or repairs else motions
-    damaged: dict[Accuracy, SharedMotion] = {}  # motion seen before anything is repaired
+    damaged: Motions = {}  # motion seen before anything is repaired
     flat = [stage for step in plan.steps for stage in (step.stage, *step.stage.followed_by)]
     areas = list(areas_wanted(flat, only, plan.info))
     mended = removed = False
@@ -148,9 +149,9 @@ def _through(
     """The frames of every group's core, after one step."""
     motion: SharedMotion | None = None
     if step.stage.needs_motion:
+        accuracy = step.stage.motion_accuracy
         motion = motions.setdefault(
-            step.stage.motion_accuracy,
-            SharedMotion(step.stage.motion_accuracy, keep=_kept(plan)),
+            (accuracy, _piloted(step, plan)), SharedMotion(accuracy, keep=_kept(plan))
         )
 
     def compute(group: Group[Frame]) -> list[Frame]:
@@ -168,6 +169,23 @@ def _through(
     for frames in mapped(compute, groups, pool, plan.workers):
         yield from frames
         del frames
+
+
+def _piloted(step: Step, plan: Plan) -> bool:
+    """Whether pilots guide motion: for all stages behind the repairs, if one asks for it."""
+    asked = any(step.stage.needs_motion and step.stage.needs_pilot for step in plan.steps)
+    return asked and step.stage.slot not in REPAIRING
+
+
+def _pilots(frames: Sequence[Frame], noise: NoiseTable, device: str) -> Callable[[int], Tensor]:
+    """What makes the pilot of a frame of a block."""
+    compute: torch.dtype = getattr(torch, precision_of(network(), device))
+
+    def made(k: int) -> Tensor:
+        luma, chroma = frames[k].repaired
+        return pilot(luma, chroma, noise, frames[k].present, compute)
+
+    return made
 
 
 def _kept(plan: Plan) -> int:
@@ -204,7 +222,13 @@ def _compute(
         noise=noise,
         motion=None
         if motion is None
-        else motion.block(frames[0].index, [f.repaired[0][0] for f in frames], noise, present),
+        else motion.block(
+            frames[0].index,
+            [f.repaired[0][0] for f in frames],
+            noise,
+            present,
+            _pilots(frames, noise, plan.device) if _piloted(step, plan) else None,
+        ),
         present=present,
         shot=group.shot,
         source=_together((f.repaired for f in frames), _stacked) if stage.needs_source else None,

@@ -185,7 +185,7 @@ def signal_bytes(width: int, height: int, fmt: PixelFormat) -> int:
 
 def _step(stage: Stage, info: ClipInfo, device: str, scratch: int) -> Step:
     """The longest block that fits, else the largest tile that does."""
-    precision = _precision(stage, device)
+    precision = precision_of(stage, device)
     half = precision == "float16" and not stage.mixed
     unit = signal_bytes(info.width, info.height, info.format) // (2 if half else 1)
     context = 2 * stage.reach * unit
@@ -224,7 +224,7 @@ def _cache_tile(size: tuple[int, int], halo: int, grid: int) -> int | None:
     return min(sides, key=work, default=None)
 
 
-def _precision(stage: Stage, device: str) -> Precision:
+def precision_of(stage: Stage, device: str) -> Precision:
     """What a stage computes in: float16 where it may on CUDA; networks in bfloat16 on processors
     that multiply it in hardware (elsewhere it is many times slower), never float16 there."""
     if device != "cpu":

@@ -211,11 +211,12 @@ class BlockMotion:
     luma: Sequence[Tensor]
     noise: NoiseTable
     present: Tensor | None = None  # (T, 1, H, W): `picture.frame.Block.present`
+    pilot: Callable[[int], Tensor] | None = None  # makes the guide of a block frame, (1, H, W)
 
     @property
     def guide_noise(self) -> float:
         """Noise variance left in the guides, as a share of the source's."""
-        return guide_noise(self.noise, self.shared.accuracy)
+        return guide_noise(self.noise, "best" if self.pilot else self.shared.accuracy)
 
     @property
     def scale(self) -> int:
@@ -225,11 +226,13 @@ class BlockMotion:
 
     def guide(self, a: int) -> Tensor:
         """Luma of block frame ``a`` with most of its noise removed, (1, H, W)."""
+        return self.shared.guides.get(self.first + a, lambda: self._guide(a))
+
+    def _guide(self, a: int) -> Tensor:
+        if self.pilot is not None:
+            return self.pilot(a)
         present = 1.0 if self.present is None else self.present[a]
-        return self.shared.guides.get(
-            self.first + a,
-            lambda: make_guide(self.luma[a], self.noise, self.shared.accuracy, present),
-        )
+        return make_guide(self.luma[a], self.noise, self.shared.accuracy, present)
 
     def flow(self, a: int, b: int) -> Tensor:
         """Where each pixel of frame ``a`` is in frame ``b``: (2, h, w) in luma pixels."""
@@ -267,6 +270,7 @@ class SharedMotion:
         luma: Sequence[Tensor] | Tensor,
         noise: NoiseTable,
         present: Tensor | None = None,
+        pilot: Callable[[int], Tensor] | None = None,
     ) -> BlockMotion:
         """Motion between the frames of a block.
 
@@ -275,9 +279,10 @@ class SharedMotion:
             luma: source luma of each frame, (1, H, W).
             noise: measured noise of the shot.
             present: share of it in each frame, (T, 1, H, W); None for all of it.
+            pilot: makes the guide of a frame of the block, (1, H, W), in place of `make_guide`.
         """
         oldest = first + len(luma) - 1 - self.keep
         self.guides.forget(lambda index: index < oldest)
         self.pictures.forget(lambda index: index < oldest)
         self.flows.forget(lambda pair: min(pair) < oldest)
-        return BlockMotion(self, first, list(luma), noise, present)
+        return BlockMotion(self, first, list(luma), noise, present, pilot)

@@ -126,6 +126,11 @@ class Stage(BaseModel):
         return False
 
     @property
+    def needs_pilot(self) -> bool:
+        """Whether that motion is to be guided by a first answer for each frame."""
+        return False
+
+    @property
     def motion_accuracy(self) -> Accuracy:
         """How well that motion should be estimated."""
         return "better"

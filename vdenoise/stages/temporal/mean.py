@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from vdenoise.motion.warp import box_mean, reduce, resize, warp
+from vdenoise.nets.models import find
 from vdenoise.picture.frame import Accuracy, Block, Signal, joined, window
 from vdenoise.picture.subsampling import resize_to, subsampling
 from vdenoise.stages.base import Stage, param
+from vdenoise.stages.control.pilot import MODEL
 
 # A bicubic sample between pixels carries less white noise than a pixel: this much of its
 # variance is lost, in the mean over all sub-pixel positions. Coarse grain loses less.
@@ -28,6 +31,7 @@ _NOISY_WINDOW = {1: 7, 2: 3}  # cells of so many pixels, for the test on the noi
 # there, but 0.2 less on tennis at sigma 10. For coarse grain and camera noise it would cost.
 _STRICT = 0.7
 _GRAIN = (1.1, 1.4)  # `NoiseTable.grain_area` from and to which tolerance rises to all of it
+_PILOTED = 0.7  # pilots are cleaner, so a neighbor may differ less
 _GUIDE_TOLERANCE = 1.5  # guide mismatch, in noise variances, that costs a factor e of weight
 _NOISY_PENALTY = 1.5  # weight exp(-1.5 x) for x = mismatch beyond the noise, in its own units
 _DEVIATIONS = 1.5  # of the windowed mean, that are still taken for noise
@@ -49,8 +53,8 @@ class TemporalMean(Stage):
         "veryfast": {"radius": 1, "motion_est": "fast"},
         "fast": {"radius": 1, "motion_est": "fast"},
         "base": {"radius": 3, "motion_est": "better"},
-        "slow": {"radius": 5, "motion_est": "best"},
-        "veryslow": {"radius": 8, "motion_est": "best"},
+        "slow": {"radius": 5, "motion_est": "best", "guide": "pilot"},
+        "veryslow": {"radius": 8, "motion_est": "best", "guide": "pilot"},
     }
 
     radius: int = param(
@@ -70,6 +74,12 @@ class TemporalMean(Stage):
         "down to every pixel of that.",
     )
 
+    guide: Literal["transform", "pilot"] = param(
+        "transform",
+        "On what motion and likeness are judged: each frame with its noise thresholded, or, more "
+        "safely where things move fast, what the network S makes of it alone.",
+    )
+
     @property
     def leaves(self) -> float:
         """What it states: a mean over time knows no flats."""
@@ -84,6 +94,21 @@ class TemporalMean(Stage):
     def needs_motion(self) -> bool:
         """Unless it is off."""
         return self.radius > 0 and self.strength > 0
+
+    @property
+    def needs_pilot(self) -> bool:
+        """As the parameter says."""
+        return self.guide == "pilot"
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Hash of the weights of the pilot."""
+        return find(MODEL).sha256 if self.needs_pilot else None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Those weights."""
+        return (find(MODEL).path,) if self.needs_pilot else ()
 
     @property
     def motion_accuracy(self) -> Accuracy:
@@ -109,6 +134,8 @@ class TemporalMean(Stage):
         if block.chroma is not None:
             chroma = _Average(block, block.chroma, t, self.strength)
         allowed = tolerance(self.motion_threshold, block.noise.grain_area)
+        if self.needs_pilot:
+            allowed *= _PILOTED
         seen = window(block.first + t, self.radius, block.shot_first, block.shot_last)
         for k in (i - block.first for i in seen if i != block.first + t):
             flow = motion.flow(t, k)
