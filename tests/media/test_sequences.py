@@ -28,7 +28,7 @@ from vdenoise.media.reader import Reader
 from vdenoise.noise.removed import restored
 from vdenoise.picture.color import bent, straight
 from vdenoise.picture.frame import Curve, PixelFormat
-from vdenoise.picture.samples import to_rgb
+from vdenoise.picture.samples import rgb_samples
 
 FAST = ("--speed", "veryfast", "--temporal-radius", "1", "--spatial", "gaussian")
 GIVEN = (*FAST, "--sigma", "5", "--cuts", "off")  # nothing is measured
@@ -347,7 +347,7 @@ def test_yuv_becomes_the_rgb_it_stands_for() -> None:
         step = 256
         planes = (y * 219 * step + 16 * step, *(c * 224 * step + 128 * step for c in (cb, cr)))
         codes = [p.round().to(torch.int32).to(torch.uint16) for p in planes]
-        found = to_rgb(codes, yuv, False, matrix, out)
+        found = rgb_samples(codes, yuv, False, matrix, out)
         for plane, wanted in zip(found, rgb[[1, 2, 0]], strict=True):
             assert (plane.double() / 65535 - wanted).abs().max() < 4e-5
 
@@ -591,7 +591,7 @@ def test_a_dpx_header_holds_its_own_name(tmp_path: Path) -> None:
 def test_rgb_becomes_the_yuv_that_players_take_it_for(
     kind: str, target: str, options: tuple[str, ...], form: str, worst: float, tmp_path: Path
 ) -> None:
-    """4:4:4 is turned back by FFmpeg, 4:2:0 by `to_rgb`: FFmpeg repeats chroma."""
+    """4:4:4 is turned back by FFmpeg, 4:2:0 by `rgb_samples`: FFmpeg repeats chroma."""
     ext, _, sort = kind.partition("-")
     folder, bits = tmp_path / "in", int(sort.rstrip("a"))
     folder.mkdir()
