@@ -93,7 +93,9 @@ def test_imports_point_at_simpler_things(path: Path) -> None:
         other = inner.partition(".")[0]
         if other in ("", package):
             continue
-        assert package, f"the root imports {inner}"
+        if not package:  # what is public, for type checkers alone: it is loaded when it is used
+            assert inner in vdenoise._PLACES.values(), f"the root imports {inner}"
+            continue
         assert LEVEL[other] < LEVEL[package], f"{here} imports {inner}, which is no simpler"
         assert package not in NOT_FOR.get(other, ()), f"{here} imports {inner}"
 
