@@ -15,7 +15,13 @@ from vdenoise.cli import cli
 from vdenoise.stages.base import SpatialStage
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("README.md", "CHANGELOG.md", "samples/README.md", "benchmarks/README.md")
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "samples/README.md",
+    "benchmarks/README.md",
+)
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^(?:\$ )?vdenoise ([a-z]+)(.*?)(?:\s#.*)?$", README, flags=re.MULTILINE)
 
