@@ -143,11 +143,11 @@ def beside_options(command: Command, *, path: Writes = WRITES) -> Command:
             ),
             option(
                 "--matte",
-                type=click.Choice(("confidence", "color", "structure", "ghost")),
+                type=click.Choice(("confidence", "color", "structure", "ghost", "dust")),
                 default="confidence",
                 show_default=True,
-                help="What --matte-out shows: how much of the noise is gone, or where a guard "
-                "stepped in.",
+                help="What --matte-out shows: how much of the noise is gone, where a guard "
+                "stepped in, or where dust was.",
             ),
             option(
                 "--grain-table",

@@ -28,7 +28,7 @@ Dither = Literal["auto", "on", "off"]
 MIB = 1 << 20
 SUBCODE_BITS = 10  # depths up to this show bands where a slope was made smooth
 
-ViewKind = Literal["mask", "confidence", "color", "structure", "ghost"]
+ViewKind = Literal["mask", "confidence", "color", "structure", "ghost", "dust"]
 
 
 @dataclass(frozen=True)
@@ -260,6 +260,10 @@ def _check_view(kind: ViewKind, chain: Chain) -> None:
             "--mask-out has nothing to show: there is no mask.",
             "For example: --mask sky=luma:70-100,luma=30.",
             number=67,
+        )
+    if kind == "dust" and all(stage.slot != "dust" for stage in chain.stages):
+        raise UsageError(
+            "--matte dust has nothing to show: no dust is looked for.", "Add --dust.", number=67
         )
     if kind in GUARDS and kind not in chain.guards:
         raise UsageError(
