@@ -414,5 +414,6 @@ def test_grain_of_another_clip_from_the_command_line(tmp_path: Path) -> None:
 
 def test_the_order_of_slots() -> None:
     assert SLOTS == (
-        "hot", "lines", "flicker", "scratches", "dust", "deblock", "temporal", "spatial", "net", "levels", "detail", "deband", "sharpen", "grain",
+        "hot", "lines", "flicker", "scratches", "dust",
+        "deblock", "temporal", "spatial", "net", "levels", "detail", "deband", "sharpen", "grain",
     )  # fmt: skip
