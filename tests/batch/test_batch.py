@@ -491,7 +491,7 @@ def test_every_option_of_a_run_decides_its_result_or_does_not() -> None:
     """A new one has to be put into one of these: else a batch takes another result for its own."""
     chain = {name.lstrip("-").replace("-", "_") for name in CHAIN_OPTIONS}
     chain |= {"preset", "gauge", "speed", "assignments", "masks", "grain"}
-    places = {"input", "output", "profile", *decides.BESIDE}
+    places = {"input", "target", "output", "profile", *decides.BESIDE}
     of_plans = {"plan", "segments", "resume", "devices", "source", "work", "allow_version_skew"}
     harmless = {"threads", "progress", "overwrite", "dry_run", "strict", "qc"}
     known = chain | places | of_plans | harmless | set(decides.OPTIONS)

@@ -120,8 +120,6 @@ def main() -> NoReturn:
 
 def status(args: Sequence[str]) -> int:
     """Run a command line; every way it can end gets its exit status and its last line."""
-    from vdenoise import ui
-
     # Under nohup the terminal's end is to be passed over: what is ignored stays so.
     heard = [n for n in _SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
     before = {number: signal.signal(number, _interrupt) for number in heard}
@@ -133,13 +131,13 @@ def status(args: Sequence[str]) -> int:
         return 0
     except VdenoiseError as problem:
         code = problem.status if isinstance(problem, Interrupted) else problem.exit_code
-        ui.error(problem, code)
+        _say(problem, code)
         return code
     except click.exceptions.NoArgsIsHelpError as problem:
         click.echo(problem.format_message())
         return 0
     except click.ClickException as problem:
-        ui.error(_misused(problem), 2)
+        _say(_misused(problem), 2)
         return 2
     except MemoryError:
         from vdenoise.errors import MemoryShort
@@ -147,7 +145,7 @@ def status(args: Sequence[str]) -> int:
         short = MemoryShort(
             "The memory is full.", "End other programs, or use a faster --speed.", number=3
         )
-        ui.error(short, short.exit_code)
+        _say(short, short.exit_code)
         return short.exit_code
     except OSError as problem:
         if problem.errno in _FULL and problem.filename is None:
@@ -159,24 +157,36 @@ def status(args: Sequence[str]) -> int:
                 "Free some room where it goes to, and run the same command again.",
                 number=5,
             )
-            ui.error(full, full.exit_code)
+            _say(full, full.exit_code)
             return full.exit_code
         if problem.errno not in TRANSIENT:
-            ui.bug(problem)
+            _say_bug(problem)
             return 1
         away = TryAgain(
             f"{problem.filename or 'A file'} cannot be reached: {problem.strerror}.",
             "Run the same command again later.",
             number=1,
         )
-        ui.error(away, away.exit_code)
+        _say(away, away.exit_code)
         return away.exit_code
     except Exception as problem:
-        ui.bug(problem)
+        _say_bug(problem)
         return 1
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _say(problem: VdenoiseError, code: int) -> None:
+    from vdenoise import ui  # rich takes a fifth of the time that --help has
+
+    ui.error(problem, code)
+
+
+def _say_bug(problem: Exception) -> None:
+    from vdenoise import ui
+
+    ui.bug(problem)
 
 
 def _discard_output() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,10 @@ from click.core import ParameterSource
 
 from vdenoise.chain.option_values import parse_assignments, parse_grain, parse_masks
 from vdenoise.chain.presets import load
+from vdenoise.chain.presets import names as preset_names
 from vdenoise.chain.request import ChainRequest
 from vdenoise.chain.resolve import Chain, Layer, idle
+from vdenoise.cli.completion import Complete, from_words
 from vdenoise.cli.files import claim_clip, claims_of
 from vdenoise.cli.options import Command, option
 from vdenoise.cli.switches import SWITCHES
@@ -62,6 +65,7 @@ _DOES = {
     "deband.strength": "Make slopes of bands",
     "sharpen.strength": "Sharpen what is not noise",
 }
+OWN_NETWORKS = ("S", "M")  # that come with vdenoise
 TYPED = "command line"
 STAGES_FILE = Path(__file__).with_name("stages.json")
 
@@ -82,6 +86,7 @@ def chain_options(command: Command) -> Command:
         default="auto",
         show_default=True,
         metavar="NAME",
+        shell_complete=from_words(preset_names),
         help="What kind of footage it is, or a .toml file; +light and +strong do less or more. "
         "See: vdenoise presets.",
     )(dial_options(command))
@@ -90,7 +95,9 @@ def chain_options(command: Command) -> Command:
 def dial_options(command: Command) -> Command:
     """Add all options of a chain but its preset."""
     for name, target in reversed(CHAIN_OPTIONS.items()):
-        command = option(name, metavar=_metavar(target), help=_help(target))(command)
+        command = option(
+            name, metavar=_metavar(target), help=_help(target), shell_complete=_complete(target)
+        )(command)
     command = option(
         "--grain",
         metavar="KIND",
@@ -103,6 +110,7 @@ def dial_options(command: Command) -> Command:
         "assignments",
         multiple=True,
         metavar="STAGE.PARAM=VALUE",
+        shell_complete=from_words(_settable),
         help="Any parameter of a stage; may be repeated. See: vdenoise stages.",
     )(command)
     command = option(
@@ -136,7 +144,7 @@ def _metavar(target: str) -> str:
 def _help(target: str) -> str:
     if target in DIALS:
         dial = DIALS[target]
-        return f"{dial.help}  [{dial.rule}; default: {dial.text(dial.default)}]"
+        return f"{dial.help}  [{_brief(dial.rule)}; default: {dial.text(dial.default)}]"
     slot, _, key = target.partition(".")
     if target in _DOES:
         return f"{_DOES[target]}: 0 is off, 1 is right for most.  [0 to 2; default: the preset's]"
@@ -145,7 +153,31 @@ def _help(target: str) -> str:
     facts = next(
         p for p in stage_facts()[f"{slot}.{methods(slot)[0]}"]["parameters"] if p["name"] == key
     )
-    return f"{facts['help']}  [{facts['rule']}; default: {facts['default']}]"
+    return f"{facts['help']}  [{_brief(facts['rule'])}; default: {facts['default']}]"
+
+
+def _brief(rule: str) -> str:
+    """``0 to 100`` of ``a number from 0 to 100``: NUMBER stands before it."""
+    return rule.removeprefix("a whole number from ").removeprefix("a number from ")
+
+
+def _complete(target: str) -> Complete | None:
+    """What a shell offers for an option; None where it is a number."""
+    if target in DIALS:
+        return None
+    slot, _, key = target.partition(".")
+    if key == "method" and slot in SLOTS:
+        return from_words(lambda: (*methods(slot), OFF))
+    return from_words(lambda: (*OWN_NETWORKS, OFF)) if key == "model" else None
+
+
+def _settable() -> Iterator[str]:
+    """``STAGE.PARAM=`` of every stage's parameters, and ``SLOT.method=``."""
+    names = {f"{slot}.method=": None for slot in SLOTS}
+    for stage, facts in stage_facts().items():
+        slot = stage.partition(".")[0]
+        names |= {f"{slot}.{each['name']}=": None for each in facts["parameters"]}
+    return iter(names)
 
 
 def layers_from(ctx: click.Context) -> list[Layer]:

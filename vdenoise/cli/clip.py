@@ -54,6 +54,7 @@ def clip_options(command: Command) -> Command:
     return option(
         "--frames",
         type=FrameRange(),
+        metavar="A-B[xSTEP]",
         help="Only these frames, both included: counted from 0, or as images are numbered.",
     )(command)
 

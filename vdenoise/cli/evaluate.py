@@ -60,6 +60,7 @@ class _Told(click.ParamType[Any]):
 @click.option(
     "--told",
     type=_Told(),
+    metavar="measured|known|Y[,U,V]",
     default="measured",
     show_default=True,
     help="What the denoiser knows of the noise: what it measures, the truth, or sigma by hand.",

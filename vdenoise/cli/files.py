@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
+from vdenoise.cli.help import HelpfulCommand
 from vdenoise.machine.claims import Claims
 
 _CLAIMS = "vdenoise.claims"
@@ -30,6 +32,14 @@ class Reads(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """To a path; a word stays a text."""
         return value if value in self.words else super().convert(value, param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The words that begin like that, else files."""
+        words = [word for word in self.words if incomplete and word.startswith(incomplete)]
+        found = [CompletionItem(word) for word in words]
+        return found or super().shell_complete(ctx, param, incomplete)
 
 
 class Writes(click.Path):
@@ -54,7 +64,7 @@ class Folder(click.Path):
 READS, WRITES, WRITES_LATER, FOLDER = Reads(), Writes(), Writes(later=True), Folder()
 
 
-class FileCommand(click.Command):
+class FileCommand(HelpfulCommand):
     """A command that claims every file it was given before it does anything."""
 
     def invoke(self, ctx: click.Context) -> Any:

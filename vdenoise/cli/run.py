@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from vdenoise.cli.chain import chain_options, warn_of_idle
 from vdenoise.cli.clip import beside_options, clip_options, reading_options
@@ -17,6 +18,7 @@ from vdenoise.cli.planned import frame_number, show_plan
 from vdenoise.cli.qc import QC, tell_of_gates
 from vdenoise.cli.request import clip_request
 from vdenoise.cli.segments import run_segments, segment_options
+from vdenoise.errors import UsageError
 from vdenoise.settings.text import counted
 
 if TYPE_CHECKING:
@@ -26,13 +28,26 @@ if TYPE_CHECKING:
     from vdenoise.ui import Reporter
 
 
+class _Run(FileCommand):
+    """``run IN OUT`` is ``run IN -o OUT``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        rest = super().parse_args(ctx, args)
+        typed = ctx.get_parameter_source("output") is ParameterSource.COMMANDLINE
+        if ctx.params["target"] is not None and not typed:
+            ctx.params["output"], ctx.params["target"] = ctx.params["target"], None
+            ctx.set_parameter_source("output", ParameterSource.COMMANDLINE)
+        return rest
+
+
 @click.command(
-    cls=FileCommand,
+    cls=_Run,
     epilog="Every option is also a variable: --temporal-radius is VDENOISE_TEMPORAL_RADIUS. "
     "The command line wins. '-' reads standard input (kept in a temporary file, because "
     "measuring and denoising each read it) and writes standard output.",
 )
-@click.argument("input", type=READS, required=False)
+@click.argument("input", type=READS, required=False, metavar="INPUT")
+@click.argument("target", type=WRITES, required=False, metavar="[OUTPUT]")
 @option("-o", "--output", type=WRITES, help="Where the clean clip goes.")
 @chain_options
 @clip_options
@@ -59,19 +74,32 @@ if TYPE_CHECKING:
 @progress_option
 @click.pass_context
 def run(ctx: click.Context, /, **options: Any) -> None:
-    """Remove the noise of INPUT and change nothing else."""
+    """Remove the noise of INPUT and change nothing else.
+
+    \b
+    vdenoise run noisy.mov clean.mov
+    vdenoise run noisy.mov clean.mov --preset high-iso --luma 60
+    """
     from vdenoise import ui
     from vdenoise.review.inspect import Inspector
     from vdenoise.workflows.denoise_clip import denoise_clip
     from vdenoise.workflows.prepare import plan_clip
 
+    if options["target"] is not None:
+        raise UsageError(
+            f"vdenoise run takes one clip and one output; {options['target']} is one more than "
+            f"{options['input']} and -o {options['output']}.",
+            "Images are one clip by their pattern, in quotes: 'plate.####.exr'. For many clips "
+            "there is vdenoise batch.",
+            number=1,
+        )
     if options["plan"] is not None:
         run_segments(ctx, options)
         return
     if options["input"] is None:
         raise click.UsageError("Missing argument 'INPUT'.", ctx)
     if options["output"] is None:
-        raise click.UsageError("Missing option '-o' / '--output'.", ctx)
+        raise click.UsageError("Missing option '-o' / '--output', or OUTPUT behind INPUT.", ctx)
     with (
         ui.Reporter(options["progress"]) as reporter,
         grain_to_match(ctx, options["output"], reporter),
