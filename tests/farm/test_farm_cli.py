@@ -19,6 +19,7 @@ from tests.helpers.clips import Clip, write
 from vdenoise import cli
 from vdenoise.cli.segments import progress_lines
 from vdenoise.farm.planfile import PlanFile
+from vdenoise.farm.record import digest
 from vdenoise.farm.segments import frame_hashes
 from vdenoise.farm.split import segment_length, split
 from vdenoise.machine import process
@@ -209,6 +210,69 @@ def test_conflicts_and_missing_segments_have_codes_of_their_own(plan: Path, clip
     assert call("farm", "assemble", "--plan", plan) == 75
     clip.write_bytes(clip.read_bytes() + b"x")
     assert call("run", "--plan", plan) == 10
+
+
+def resealed(plan: Path, *place: str | int, value: object) -> None:
+    """Change a plan at a place and give it the id that fits."""
+    told = json.loads(plan.read_text())
+    within = told
+    for key in place[:-1]:
+        within = within[key]
+    within[place[-1]] = value
+    told["plan_id"] = digest({name: told[name] for name in told if name != "plan_id"})
+    plan.write_text(json.dumps(told))
+
+
+@pytest.mark.parametrize("which", ["encode", "segment_encode"])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("options", {"x264-params": "pass=1:stats=made"}),
+        ("options", {"level": "3", "passlogfile": "made"}),
+        ("options", {"level": "made"}),
+        ("options", {"crf": "14"}),
+        ("encoder", "libx264"),
+        ("codec", "h264"),
+        ("container", "segment"),
+        ("container", "images"),
+    ],
+)
+def test_a_plan_encodes_as_we_do_or_not_at_all(
+    plan: Path, tmp_path: Path, which: str, key: str, value: object
+) -> None:
+    resealed(plan, "parts", 0, which, key, value=value)
+    before = sorted(tmp_path.iterdir())
+    assert call("run", "--plan", plan) == 2
+    assert call("farm", "assemble", "--plan", plan) == 2
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("segments", []),
+        ("segments", [[8, 15], [0, 7]]),
+        ("segments", [[0, 8], [8, 15]]),
+        ("segments", [[7, 0], [8, 15]]),
+        ("segments", [[-8, 7], [8, 15]]),
+        ("segments", [[0, 7], [8, 99]]),
+        ("frames", [15, 0]),
+        ("parts", []),
+    ],
+)
+def test_a_plan_of_segments_that_cannot_be_is_refused(
+    plan: Path, capsys: pytest.CaptureFixture[str], key: str, value: object
+) -> None:
+    resealed(plan, key, value=value)
+    assert call("run", "--plan", plan) == 2
+    assert "is no plan" in capsys.readouterr().err
+    assert call("farm", "assemble", "--plan", plan) == 2
+
+
+def test_a_plan_sealed_anew_without_a_change_is_as_it_was(plan: Path) -> None:
+    before = plan.read_text()
+    resealed(plan, "segments", value=json.loads(before)["segments"])
+    assert json.loads(plan.read_text()) == json.loads(before)
 
 
 def test_variables_do_not_reach_a_plan(

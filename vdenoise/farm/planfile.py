@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from pydantic import field_validator, model_validator
+
 from vdenoise import __version__
 from vdenoise.chain.parameters import build
 from vdenoise.chain.presets import Preset
@@ -18,11 +20,12 @@ from vdenoise.chain.request import ChainRequest
 from vdenoise.chain.resolve import Chain, Layer
 from vdenoise.engine.plan import Dither, Interlaced, ViewKind
 from vdenoise.errors import ConflictError
+from vdenoise.farm.encoding import check_settings
 from vdenoise.farm.record import Record, digest, read_record
 from vdenoise.farm.source import SourceRecord
 from vdenoise.machine.files import frozen
 from vdenoise.masks.spec import make as make_mask
-from vdenoise.media.movie.encoder import EncodeSettings
+from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
 from vdenoise.nets.models import SUFFIXES
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.settings.dials import DIAL_FIELDS, DIALS
@@ -180,6 +183,14 @@ class OutputPart(Record):
     # Segments write the finished images, or hold the clip's own packets, or its samples.
     join: Join
 
+    @model_validator(mode="after")
+    def _is_ours(self) -> Self:
+        for settings in (self.encode, self.segment_encode):
+            check_settings(settings)
+            if (settings.container == IMAGES) != (self.join == "files"):
+                raise ValueError(f"{settings.container} is not joined by {self.join}")
+        return self
+
     @property
     def holds_frames(self) -> bool:
         """Whether segments give the very frames again that were computed."""
@@ -209,6 +220,25 @@ class PlanFile(Record):
     memory_mib: int  # estimate of a task's peak, on a CPU
     warnings: tuple[str, ...] = ()
     analysis: AnalysisRecord | None = None
+
+    @field_validator("parts")
+    @classmethod
+    def _clean_comes_first(cls, parts: tuple[OutputPart, ...]) -> tuple[OutputPart, ...]:
+        names = [part.name for part in parts]
+        if names[:1] != ["clean"] or len(set(names)) < len(names):
+            raise ValueError("the clean clip comes first, and each other one once")
+        return parts
+
+    @model_validator(mode="after")
+    def _segments_follow_each_other(self) -> Self:
+        after = self.frames[0]
+        for first, last in self.segments:
+            if not 0 <= after <= first <= last <= self.frames[1]:
+                raise ValueError("segments: in order within the plan's frames, none over another")
+            after = last + 1
+        if not self.segments:
+            raise ValueError("segments: there is none")
+        return self
 
     @property
     def clean(self) -> OutputPart:

@@ -173,3 +173,25 @@ def profile_options(codec: Codec, fmt: PixelFormat, source_profile: str | None) 
     if codec.name == "ffv1" and fmt.floating:
         return {"level": "4", "strict": "experimental"}
     return {}
+
+
+# All that `profile_options` can give.
+_PROFILE_OPTIONS: dict[str, dict[str, tuple[str, ...]]] = {
+    "prores": {"profile": tuple(_PRORES_PROFILES.values()), "alpha_bits": ("16",)},
+    "dnxhr": {"profile": ("dnxhr_444", "dnxhr_hqx", "dnxhr_hq")},
+    "vp9": {"auto-alt-ref": ("0",)},
+    "ffv1": {"level": ("4",), "strict": ("experimental",)},
+}
+
+
+def is_set_here(codec: Codec, name: str, value: str) -> bool:
+    """Whether an encoder's option is one that we set ourselves, to a value that we set it to.
+
+    What encoders know besides can write files (``stats=PATH`` of x264) and is not taken from a
+    file that someone hands in.
+    """
+    if name == "crf" and codec.crf is not None:
+        low, high = codec.crf_range
+        return value in map(str, range(low, high + 1))
+    known = _PROFILE_OPTIONS.get(codec.name, {}).get(name, ())
+    return value in known or codec.options.get(name) == value
