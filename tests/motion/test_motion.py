@@ -170,6 +170,7 @@ def test_flows_do_not_depend_on_the_number_of_threads() -> None:
     a, b = shifted_pair(3, 1, 0.03)
     one = estimate(a, b, 1, "better")
     before = cv2.getNumThreads()
+    cv2.setNumThreads(3)
     try:
         shared = SharedMotion("better")
         motion = shared.block(0, torch.stack([a, b]), NoiseProfile.white(1e-6).shots[0].table())

@@ -19,6 +19,7 @@ from vdenoise.engine.streams import Group, Shots, mapped, windows
 from vdenoise.engine.tiles import Area, apply_fitting
 from vdenoise.masks.files import Mattes
 from vdenoise.motion.flow import SharedMotion
+from vdenoise.motion.opencv import keep_on_one_thread
 from vdenoise.picture.frame import Accuracy, Block, Signal, SourceFrame, joined
 from vdenoise.picture.noise import NoiseProfile, NoiseTable
 from vdenoise.picture.subsampling import resize_to
@@ -126,6 +127,7 @@ def _workers(plan: Plan) -> Iterator[Executor | None]:
     if plan.device != "cpu":
         yield None
         return
+    keep_on_one_thread()
     before = torch.get_num_threads()
     alone = partial(torch.set_num_threads, 1)
     pool = ThreadPoolExecutor(plan.workers, "vdenoise-compute", initializer=alone)

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vdenoise.motion.opencv import keep_on_one_thread
+
 Plane = NDArray[np.float32]
 Step = NDArray[np.float64]  # (groups,) by how much a frame is brighter
 
@@ -34,7 +36,7 @@ def small(luma: Tensor) -> Plane:
 def aligned(other: Plane, own: Plane) -> Plane:
     """Another small picture as it would look now. Motion is found behind an evening out of light
     and contrast, so that it does not follow the flicker."""
-    cv2.setNumThreads(1)
+    keep_on_one_thread()
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     dis.setFinestScale(0)
     dis.setPatchSize(8)

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vdenoise.motion.opencv import keep_on_one_thread
 from vdenoise.motion.warp import cpu_maps, reduce, remap
 from vdenoise.picture.dct import dct_denoise, spectrum_for
 from vdenoise.picture.frame import Accuracy
@@ -102,9 +103,7 @@ def _between(a: Tensor, b: Tensor, scale: int, accuracy: Accuracy) -> Tensor:
         from vdenoise.motion.search import search
 
         return search(a, b) * scale
-    # DIS depends on how many stripes OpenCV's threads cut it into, and a result must not depend on
-    # the number of cores: these are used by doing several frames at once instead.
-    cv2.setNumThreads(1)
+    keep_on_one_thread()
     start: Any = None  # OpenCV's stubs do not know that no initial flow is fine
     height, width = a.shape[-2:]
     wide = max(height, _SMALLEST), max(width, _SMALLEST)

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vdenoise.motion.opencv import keep_on_one_thread
 from vdenoise.motion.warp import warp
 from vdenoise.picture.frame import Block, Signal, window
 from vdenoise.picture.subsampling import subsampling
@@ -276,7 +277,7 @@ def _alike(picture: Plane, pattern: Plane) -> Mask:
 
 def _flow(a: Plane, b: Plane, size: int) -> Tensor:
     """(2, h, w) from ``a`` to ``b`` in luma pixels, of pictures without spots."""
-    cv2.setNumThreads(1)
+    keep_on_one_thread()
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     dis.setFinestScale(1)
     dis.setPatchSize(8)
