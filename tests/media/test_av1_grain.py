@@ -279,8 +279,9 @@ def test_no_seed_draws_nothing_and_none_comes_back_soon() -> None:
 
 def test_what_would_change_a_picture_is_refused() -> None:
     source = packets(moving, 12, (96, 64), 8)
-    with pytest.raises(VerifyError, match="not the same"):
-        added(source, lambda number, inter: "1" * 40)
+    for _ in range(20):  # a decoder that is left with work in hand once waited for itself, at times
+        with pytest.raises(VerifyError, match="not the same"):
+            added(source, lambda number, inter: "1" * 40)
     own = packets(moving, 4, (96, 64), 8, **{"svtav1-params": "film-grain=20"})
     with pytest.raises(VerifyError, match="film grain of the encoder's own"):
         added(own, lambda number, inter: "0")

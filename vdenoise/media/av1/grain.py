@@ -186,6 +186,9 @@ def _decoder() -> VideoCodecContext:
     decoder = av.CodecContext.create("libdav1d", "r")
     assert isinstance(decoder, VideoCodecContext)
     decoder.options = {"export_side_data": "film_grain"}  # told of, and so not drawn
+    # On threads of its own dav1d lets go of our packets there, which waits for Python's lock, while
+    # whoever closes the decoder holds that and waits for the threads: for ever, behind an error.
+    decoder.thread_count = 1
     return decoder
 
 
