@@ -12,7 +12,7 @@ from tests.noise.test_estimate import analyze, clean, working
 from vdenoise.chain.presets import load as preset
 from vdenoise.chain.resolve import Layer, resolve
 from vdenoise.evaluation.measure import run_chain
-from vdenoise.evaluation.protocol import Given, _encoded, decoded
+from vdenoise.evaluation.protocol import Given, encoded, decoded
 from vdenoise.noise.places import _knots
 from vdenoise.picture.noise import NoiseProfile, ShotNoise, factor_at
 
@@ -85,9 +85,9 @@ def test_moments_are_told_apart(name):
 @pytest.mark.parametrize("name", ["split screen", "gain down"])
 def test_each_part_is_cleaned_as_its_own_noise_asks(name):
     situation = made(name)
-    what = Given("420", tuple(_encoded(situation.noisy, "420")), situation.clean)
+    what = Given("420", tuple(encoded(situation.noisy, "420")), situation.clean)
     done = run_chain(what, lambda values: resolve(preset("auto"), [QUICK]), None, "cpu").rgb
-    exact = decoded(_encoded(situation.clean, "420"), "420")
+    exact = decoded(encoded(situation.clean, "420"), "420")
     noisy = what.answer(what.planes)
     loud = (situation.sigma > 0.5 * situation.sigma.max()).expand_as(noisy)
     before, after = (

@@ -12,7 +12,7 @@ from tests.noise.test_estimate import analyze, clean, working
 from vdenoise.chain.presets import load as preset
 from vdenoise.chain.resolve import Layer, resolve
 from vdenoise.evaluation.measure import _info, run_chain
-from vdenoise.evaluation.protocol import Given, _encoded, decoded
+from vdenoise.evaluation.protocol import Given, encoded, decoded
 from vdenoise.noise.bars import NO_BARS, Bars, bars_of, without_bars
 from vdenoise.noise.evidence import at_ends
 from vdenoise.workflows.measure import propose
@@ -28,7 +28,7 @@ def made(name: str) -> situations.Situation:
 
 def given(name: str) -> Given:
     """As an 8-bit 4:2:0 file."""
-    return Given("420", tuple(_encoded(made(name).noisy, "420")), made(name).clean)
+    return Given("420", tuple(encoded(made(name).noisy, "420")), made(name).clean)
 
 
 @cache
@@ -134,7 +134,7 @@ def test_bars_stay_as_they_are_to_the_bit(name):
         kept[:, : left - 3] = True
         kept[:, noisy.shape[-1] - right + 3 :] = True
     assert torch.equal(done.rgb[..., kept], noisy[..., kept])
-    loud, exact = few.loud[:4].expand_as(noisy), decoded(_encoded(few.clean[:4], "420"), "420")
+    loud, exact = few.loud[:4].expand_as(noisy), decoded(encoded(few.clean[:4], "420"), "420")
     before, after = ((x - exact)[loud].square().mean() for x in (noisy, done.rgb))
     assert after < 0.6 * before
 

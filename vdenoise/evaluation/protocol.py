@@ -167,14 +167,15 @@ def given(clean: Tensor, noise: Noise, seed: int, form: Form) -> Given:
         passed = compress_planes([to_planes(x.clamp(0, 1)) for x in noisy], "x264", noise.level)
         planes = [tuple(torch.from_numpy(p) for p in frame) for frame in passed]
         if form != "420":
-            planes = _encoded(decoded(planes, "420"), form)
+            planes = encoded(decoded(planes, "420"), form)
     else:
-        planes = _encoded(noisy, form)
-    reference = clean if form == "float" else decoded(_encoded(clean, form), form)
+        planes = encoded(noisy, form)
+    reference = clean if form == "float" else decoded(encoded(clean, form), form)
     return Given(form, tuple(planes), reference)
 
 
-def _encoded(rgb: Tensor, form: Form) -> list[Planes]:
+def encoded(rgb: Tensor, form: Form) -> list[Planes]:
+    """R'G'B' (T, 3, H, W) to the planes of each frame as a file of ``form`` holds them."""
     if form == "420":
         return [tuple(torch.from_numpy(p) for p in to_planes(x.clamp(0, 1))) for x in rgb]
     if form == "8bit":
