@@ -5,8 +5,9 @@
 Every situation of ``samples/situations.py`` is made of clean frames and stored as an 8-bit 4:2:0
 file holds it; the chain is what ``vdenoise run`` does with such a file and nothing else said. For
 each: sigma that is read against the sigma that was added where noise is; PSNR of the noisy part
-before and after, and what the same part gets where the whole frame is like it; by how much (RMS, 8-bit codes) picture without noise was changed; whether bars
-came back to the bit. Writes ``results/situations.json``; rows of an earlier run are replaced.
+before and after, and what the same part gets where the whole frame is like it; by how much (RMS,
+8-bit codes) picture without noise was changed; whether bars came back to the bit. Writes
+``results/situations.json``; rows of an earlier run are replaced.
 """
 
 from __future__ import annotations
@@ -22,9 +23,8 @@ from benchmarks import clips, results
 from samples import situations
 from vdenoise.chain.presets import load as preset
 from vdenoise.chain.resolve import Chain, Layer, resolve
-from vdenoise.evaluation import material
 from vdenoise.evaluation.measure import run_chain
-from vdenoise.evaluation.protocol import Given, encoded, decoded
+from vdenoise.evaluation.protocol import Given, decoded, encoded
 from vdenoise.noise.estimate import Analyzer
 from vdenoise.picture.color import lift_planes
 

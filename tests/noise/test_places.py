@@ -12,7 +12,7 @@ from tests.noise.test_estimate import analyze, clean, working
 from vdenoise.chain.presets import load as preset
 from vdenoise.chain.resolve import Layer, resolve
 from vdenoise.evaluation.measure import run_chain
-from vdenoise.evaluation.protocol import Given, encoded, decoded
+from vdenoise.evaluation.protocol import Given, decoded, encoded
 from vdenoise.noise.places import _knots
 from vdenoise.picture.noise import NoiseProfile, ShotNoise, factor_at
 

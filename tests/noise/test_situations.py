@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,10 +13,16 @@ from tests.noise.test_estimate import analyze, clean, working
 from vdenoise.chain.presets import load as preset
 from vdenoise.chain.resolve import Layer, resolve
 from vdenoise.evaluation.measure import _info, run_chain
-from vdenoise.evaluation.protocol import Given, encoded, decoded
+from vdenoise.evaluation.protocol import Given, decoded, encoded
+from vdenoise.media.roundtrip import compress_planes
 from vdenoise.noise.bars import NO_BARS, Bars, bars_of, without_bars
 from vdenoise.noise.evidence import at_ends
+from vdenoise.picture.areas import CELL, from_text, to_text
+from vdenoise.picture.color import lift_planes
+from vdenoise.picture.frame import PixelFormat
 from vdenoise.workflows.measure import propose
+
+FORMAT = PixelFormat("yuv420p", "yuv", 8, sub_w=1, sub_h=1)
 
 SIGMA, FRAMES, SEED = 12 / 255, 14, 5
 
@@ -137,6 +144,67 @@ def test_bars_stay_as_they_are_to_the_bit(name):
     loud, exact = few.loud[:4].expand_as(noisy), decoded(encoded(few.clean[:4], "420"), "420")
     before, after = ((x - exact)[loud].square().mean() for x in (noisy, done.rgb))
     assert after < 0.6 * before
+
+
+@pytest.mark.parametrize("name", ["lower third", "screen recording", "still texture"])
+def test_what_stands_still_without_noise_stays_and_noise_beside_it_goes(name):
+    asked = Layer("test", {"temporal.radius": "1", "net.model": "none", "spatial.effort": "1"})
+    few = made(name)
+    what = Given("420", given(name).planes[:3], few.clean[:3])
+    profile = measured(name)[0].profile
+    done = run_chain(what, lambda values: resolve(preset("auto"), [asked]), profile, "cpu")
+    noisy, exact = what.answer(what.planes), decoded(encoded(few.clean[:3], "420"), "420")
+    quiet, loud = (x[:3].expand_as(noisy) for x in (few.quiet, few.loud))
+    assert (done.rgb - noisy)[quiet].square().mean().sqrt() < 0.3 / 255
+    before, after = ((x - exact)[loud].square().mean() for x in (noisy, done.rgb))
+    assert after < 0.6 * before
+
+
+@pytest.mark.parametrize("name", situations.SITUATIONS)
+def test_nothing_noisy_is_taken_for_still_and_clean(name):
+    still = measured(name)[0].profile.shots[0].still
+    if still:
+        cells = torch.from_numpy(from_text(still)).repeat_interleave(CELL, 0)
+        loud = made(name).loud.any(0)[0]
+        assert not (cells.repeat_interleave(CELL, 1)[: len(loud)] & loud).any()
+
+
+@pytest.mark.parametrize("crf", [None, 18, 28, 36])
+def test_noise_that_an_encoder_holds_still_is_noise(crf):
+    """A tripod and a low bit rate: whole blocks are the same for seconds, noise and all."""
+    resting = clean(1).expand(FRAMES, -1, -1, -1)
+    noisy = encoded(situations.make("plain", resting, SIGMA, SEED).noisy, "420")
+    planes = [tuple(p.numpy() for p in frame) for frame in noisy]
+    if crf is not None:
+        planes = compress_planes(planes, "x264", crf)
+    seen = [
+        lift_planes(tuple(map(torch.as_tensor, frame)), FORMAT, False, None) for frame in planes
+    ]
+    assert not analyze(seen, cuts=()).profile.shots[0].still
+
+
+def test_an_area_is_text_and_comes_back():
+    cells = np.random.default_rng(0).random((45, 81)) < 0.3
+    assert np.array_equal(from_text(to_text(cells)), cells)
+    assert to_text(np.zeros((4, 5), bool)) == ""
+    whole = to_text(cells)
+    for broken in (
+        "4x5:",
+        "0x5:eA==",
+        whole[:-8],
+        "45x81",
+        "99999x2:AAAA",
+        whole.replace("81", "82"),
+    ):
+        with pytest.raises(ValueError, match="it"):
+            from_text(broken)
+
+
+def test_an_area_of_a_picture_of_another_size_is_none_here():
+    shot = measured("lower third")[0].profile.shots[0]
+    assert shot.still and not shot.places
+    assert shot.present(0, (128, 192)).min() == 0
+    assert shot.present(0, (64, 96)).min() == 1
 
 
 def test_bars_of_another_clip_are_no_bars_here():

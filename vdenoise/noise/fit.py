@@ -14,7 +14,9 @@ from vdenoise.noise.bars import Bars
 from vdenoise.noise.evidence import LeftOut, evidence
 from vdenoise.noise.levels import look_up, variance_by_level
 from vdenoise.noise.pairs import PlaneBlocks
-from vdenoise.noise.places import Seen, Strength, strength
+from vdenoise.noise.places import Seen, Strength, beside, strength
+from vdenoise.noise.still import CellChange, still_areas
+from vdenoise.picture.areas import to_text
 from vdenoise.picture.noise import SPECTRUM, PlaneNoise, ShotNoise
 
 _FEW = 100  # blocks: with fewer the reading is uncertain by 5 % or more
@@ -37,6 +39,7 @@ class Sample:
     planes: tuple[PlaneBlocks | None, ...]
     left_out: LeftOut  # of luma
     size: tuple[int, int]  # height and width of the picture
+    change: CellChange | None  # from the frame before; None: measured alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +90,9 @@ def fit_shot(
     # A chroma plane smaller than a block: nothing is known of it, nothing is taken away.
     zero = PlaneNoise.white(0.0)
     planes = [zero if f is None else f.noise for f in fits]
+    changes = [s.change for s in pairs if s.change is not None]
+    still = still_areas(changes, torch.tensor(luma.noise.sigma).square(), bars)
+    cells = here.cells if still is None else beside(here.cells, still)
     told = evidence([s.left_out for s in samples])
     impulses = torch.cat([b.impulses[b.chosen] for s in samples if (b := s.planes[0]) is not None])
     reasons = list(luma.reasons)
@@ -109,7 +115,8 @@ def fit_shot(
         measured_share=round(told.share, 3),
         left_out=told.left_out,
         bars=bars,
-        places=() if here.cells is None else _rounded(here.cells),
+        places=() if cells is None else _rounded(cells),
+        still="" if still is None else to_text(still.areas),
         moments=here.moments or (),
     )
 

@@ -13,13 +13,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from vdenoise.noise.bands import band_sizes
 from vdenoise.noise.levels import hat_weights, smoothness
 from vdenoise.noise.pairs import PlaneBlocks
+from vdenoise.noise.still import Still
 from vdenoise.picture.noise import LEVELS, Knots, factor_at
 
 _ACROSS, _DOWN = 14, 8  # most cells
@@ -40,6 +43,8 @@ _LOW = 1.0  # log energy below the neighbors' noise at which what does not agree
 _UNEVEN = 2 * math.log(1.3)  # log energy by which most places must differ to be told apart
 _WEAK = 2 * math.log(3 / 255)  # noise of which no place needs to be told from another
 _CLEAN_SHARE = 0.03  # of the cells
+_COVERED = 0.25  # share of a cell in areas without noise from which its own reading is theirs too
+_RESTLESS = 0.5  # share of the rest that differs in every pair of frames where it is noisy
 _UNSTEADY = 2 * math.log(1.25)  # the same of moments
 _LEAST = 0.85  # of the most, that the least moment's sigma may have to count as the same
 _STILL = 0.03  # change of roughness from frame to frame that is none
@@ -190,10 +195,7 @@ def _placed(
     known, agreed = ~torch.isinf(span), span < _AGREE
     if not agreed.any() or agreed.sum() < _ENOUGH * known.sum():
         return None
-    index = torch.arange(len(found))
-    y, x = (index // shape[1]).double(), (index % shape[1]).double()
-    away = (y[:, None] - y).square() + (x[:, None] - x).square()
-    near = (-away / (2 * _NEAR**2)).exp() + 1e-4 / (1 + away)
+    near = _nearness(*shape)
     around = (near * agreed) @ torch.where(agreed, found, 0.0) / (near * agreed).sum(1)
     value = torch.where(agreed, found, torch.minimum(found, around))
     clean = ~agreed & known & (found < around - _LOW)
@@ -208,6 +210,48 @@ def _placed(
     relative = ((value.clamp(max=high) - high) / 2).exp().masked_fill(clean, 0)
     filled = (near * known) @ torch.where(known, relative, 0.0) / (near * known).sum(1)
     return torch.where(known, relative, filled).masked_fill(graphics, 0).view(shape)
+
+
+def _nearness(rows: int, columns: int) -> Tensor:
+    """(n, n) weight of each cell for each."""
+    index = torch.arange(rows * columns)
+    y, x = (index // columns).double(), (index % columns).double()
+    away = (y[:, None] - y).square() + (x[:, None] - x).square()
+    return (-away / (2 * _NEAR**2)).exp() + 1e-4 / (1 + away)
+
+
+def beside(cells: Tensor | None, still: Still) -> Tensor | None:
+    """Relative sigma of places beside areas without noise, which are known more finely.
+
+    Args:
+        cells: (rows, columns) from `strength`; None: alike everywhere.
+        still: what stands still.
+
+    Returns:
+        ``cells`` with places that lie partly in such areas as their noisy neighbors are; None where
+        the rest is alike.
+    """
+    if cells is None or not still.areas.any():
+        return cells
+    shape = cells.shape[0], cells.shape[1]
+
+    def share(where: NDArray[np.bool_]) -> Tensor:
+        return functional.adaptive_avg_pool2d(torch.from_numpy(where)[None].double(), shape).view(
+            -1
+        )
+
+    covered = share(still.areas)
+    # Where even what moves comes to rest at times, there is no noise either.
+    noisy = share(still.restless) > _RESTLESS * (1 - covered)
+    theirs = (covered > _COVERED) & noisy | (covered == 1)
+    known = (~theirs).double()
+    if not known.any():
+        return None
+    near = _nearness(*shape) * known * (noisy.double() + 1e-6)
+    value = torch.where(theirs, near @ cells.flatten() / near.sum(1), cells.flatten())
+    if value.max() <= math.exp(_UNEVEN / 2) * value.min():
+        return None
+    return value.view(shape) / value.max()
 
 
 def _moments(

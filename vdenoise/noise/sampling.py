@@ -14,6 +14,7 @@ from vdenoise.noise.evidence import marks
 from vdenoise.noise.fit import Sample
 from vdenoise.noise.pairs import PlaneBlocks, compare
 from vdenoise.noise.shifts import CellMotion, motion_between
+from vdenoise.noise.still import change
 
 _PATCH = 8  # cells of 2 x 2 pixels
 _SMOOTHER = 0.3  # quantile of the patches' roughness
@@ -58,7 +59,9 @@ def sample(
         for c in range(2):
             other = None if chroma_before is None else chroma_before[c].float().cpu()
             planes.append(compare(chroma[c], other, levels, shift, ratio, found, bars)[0])
-    return Sample(index, tuple(planes), left_out, (luma.shape[-2], luma.shape[-1]))
+    size = luma.shape[-2], luma.shape[-1]
+    differs = None if before is None else change(luma[0], before)
+    return Sample(index, tuple(planes), left_out, size, differs)
 
 
 def ratios(luma: Tensor, chroma: Tensor) -> tuple[int, int]:

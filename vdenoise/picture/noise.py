@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 from torch import Tensor
 from torch.nn import functional
 
 from vdenoise.errors import UsageError, fault_of
 from vdenoise.machine.files import write_text
+from vdenoise.picture import areas
 
 SCHEMA = 1
 LEVELS = 17  # luma levels 0, 1/16 .. 1 at which sigma is tabulated
@@ -36,6 +37,12 @@ Sigma = Annotated[float, Field(ge=0, le=4, allow_inf_nan=False)]
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Knots = tuple[tuple[int, Share], ...]  # a factor at some frames, linear between them
+
+
+def _an_area(text: str) -> str:
+    if text:
+        areas.from_text(text)
+    return text
 
 
 def factor_at(knots: Knots, index: int) -> float:
@@ -113,6 +120,11 @@ class ShotNoise(BaseModel):
         description="Sigma on a grid of equal cells, relative to that at its level, which is that "
         "of the noisiest place; nothing: alike everywhere.",
     )
+    still: Annotated[str, AfterValidator(_an_area)] = Field(
+        default="",
+        description="Cells of 4x4 luma pixels that stand still and hold no noise, as "
+        "ROWSxCOLUMNS: and deflated bits in base 64; nothing: there are none.",
+    )
     moments: Knots = Field(
         default=(),
         description="Frames and their sigma, relative to the noisiest moment, with even changes "
@@ -131,14 +143,25 @@ class ShotNoise(BaseModel):
 
         None where noise is alike everywhere and always.
         """
-        if not (self.places or self.moments):
+        if not (self.places or self.moments or self.still):
             return None
-        share = factor_at(self.moments, index) if self.moments else 1.0
-        if not self.places:
-            return torch.full((1, 1, *size), share, device=device)
-        cells = torch.tensor(self.places, dtype=torch.float32, device=device)[None, None]
-        fine = functional.interpolate(cells, size, mode="bilinear", align_corners=False)
-        return fine.mul_(share).clamp_(0, 1)
+        fine = torch.ones((1, 1, *size), device=device)
+        if self.places:
+            cells = torch.tensor(self.places, dtype=torch.float32, device=device)[None, None]
+            fine = functional.interpolate(cells, size, mode="bilinear", align_corners=False)
+        if self.moments:
+            fine = fine.mul_(factor_at(self.moments, index))
+        if self.still:
+            fine = fine.mul_(~self._still(size, device))
+        return fine.clamp_(0, 1)
+
+    def _still(self, size: tuple[int, int], device: torch.device | str) -> Tensor:
+        """(1, 1, H, W) bool: areas without noise; all else where the picture has another size."""
+        cells = torch.from_numpy(areas.from_text(self.still)).to(device)
+        if cells.shape != tuple(-(-n // areas.CELL) for n in size):
+            return torch.zeros((1, 1, *size), dtype=torch.bool, device=device)
+        fine = cells.repeat_interleave(areas.CELL, 0).repeat_interleave(areas.CELL, 1)
+        return fine[None, None, : size[0], : size[1]]
 
     def table(self, device: torch.device | str = "cpu", *, scale: float = 1.0) -> NoiseTable:
         """As tensors; ``scale`` is ``--sigma-scale``."""
