@@ -96,9 +96,9 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def stages_json() -> str:
-    """Every stage in plain values, for programs and for the command line's help."""
-    return json.dumps({name: _described(name) for name in STAGES}, indent=1, ensure_ascii=False)
+def stages_json(names: Iterable[str] = STAGES) -> str:
+    """Stages in plain values, for programs and for the command line's help."""
+    return json.dumps({name: _described(name) for name in names}, indent=1, ensure_ascii=False)
 
 
 def _described(name: str) -> dict[str, object]:

@@ -16,7 +16,8 @@ from vdenoise.errors import UsageError, did_you_mean
 from vdenoise.masks.spec import FINISHED, MaskSpec, check_order
 from vdenoise.masks.spec import make as make_mask
 from vdenoise.settings.dials import DIAL_FIELDS, DIALS, MASK
-from vdenoise.stages import OFF, SLOTS, methods, stage_class
+from vdenoise.stages import OFF, SLOTS, every_stage, methods, stage_class
+from vdenoise.stages.plugins import plug_ins
 
 if TYPE_CHECKING:
     from vdenoise.stages.base import Stage
@@ -186,11 +187,11 @@ def _stage(
         method = methods(slot)[0]  # a parameter of a slot that was off switches it on
     if method == OFF:
         return None
-    if method not in methods(slot):
+    if method not in methods(slot) and f"{slot}.{method}" not in plug_ins():
+        known = [name.partition(".")[2] for name in every_stage() if name.startswith(f"{slot}.")]
         raise UsageError(
-            f"{slot}.method = {method}: there is no such method."
-            f"{did_you_mean(method, methods(slot))}",
-            f"Methods are {', '.join((*methods(slot), OFF))}.",
+            f"{slot}.method = {method}: there is no such method.{did_you_mean(method, known)}",
+            f"Methods are {', '.join((*known, OFF))}.",
             number=15,
         )
     cls = stage_class(f"{slot}.{method}")

@@ -16,23 +16,23 @@ def stages(name: str | None, as_json: bool) -> None:
     from vdenoise.chain import docs
     from vdenoise.chain.parameters import parameters
     from vdenoise.errors import UsageError, did_you_mean
-    from vdenoise.stages import STAGES, stage_class
+    from vdenoise.stages import every_stage, stage_class
 
     if as_json:
-        ui.result(docs.stages_json())
+        ui.result(docs.stages_json(every_stage()))
         return
     if name is None:
         ui.table(
             "",
             ("stage", "does"),
-            [(key, _first_line(stage_class(key).__doc__)) for key in STAGES],
+            [(key, _does(key)) for key in every_stage()],
         )
         return
-    if name not in STAGES:
-        short = [key for key in STAGES if key.partition(".")[2] == name]
+    if name not in every_stage():
+        short = [key for key in every_stage() if key.partition(".")[2] == name]
         if len(short) != 1:
             raise UsageError(
-                f"There is no stage {name!r}.{did_you_mean(name, STAGES)}",
+                f"There is no stage {name!r}.{did_you_mean(name, every_stage())}",
                 "List them with: vdenoise stages",
                 number=103,
             )
@@ -51,6 +51,17 @@ def stages(name: str | None, as_json: bool) -> None:
             for word, values in cls.speeds.items()
         ]
         ui.table("", ("--speed", "sets"), [cost for cost in costs if cost[1]])
+
+
+def _does(name: str) -> str:
+    """What a stage does, or why another package's cannot be used."""
+    from vdenoise.errors import UsageError
+    from vdenoise.stages import stage_class
+
+    try:
+        return _first_line(stage_class(name).__doc__)
+    except UsageError as error:
+        return str(error)
 
 
 def _first_line(text: str | None) -> str:

@@ -30,6 +30,7 @@ from vdenoise.nets.models import SUFFIXES
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.settings.dials import DIAL_FIELDS, DIALS
 from vdenoise.stages import stage_class
+from vdenoise.stages.plugins import fingerprint
 from vdenoise.workflows.recipe import mask_fingerprint
 
 
@@ -74,7 +75,7 @@ class ChainRecord(Record):
                 StageRecord(
                     stage=stage.name,
                     parameters=stage.model_dump(mode="json"),
-                    fingerprint=stage.fingerprint,
+                    fingerprint=fingerprint(stage),
                 )
                 for stage in chain.stages
             ),
@@ -98,9 +99,9 @@ class ChainRecord(Record):
                 )
         stages = tuple(build(stage_class(s.stage), s.parameters) for s in self.stages)
         for record, stage in zip(self.stages, stages, strict=True):
-            if record.fingerprint != stage.fingerprint:
+            if record.fingerprint != fingerprint(stage):
                 raise ConflictError(
-                    f"{record.stage} has the fingerprint {stage.fingerprint} here and "
+                    f"{record.stage} has the fingerprint {fingerprint(stage)} here and "
                     f"{record.fingerprint} in the plan.",
                     "Install on this machine what the plan was made with.",
                     number=6,

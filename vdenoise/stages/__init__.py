@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from vdenoise.errors import UsageError
+from vdenoise.stages.plugins import plug_ins
 
 if TYPE_CHECKING:
     from vdenoise.stages.base import Stage
@@ -62,12 +63,14 @@ STAGES: dict[str, str] = {
 
 @cache
 def stage_class(name: str) -> type[Stage]:
-    """The class registered under ``slot.method``.
+    """The class registered under ``slot.method``, here or by another package.
 
     Raises:
-        UsageError: no stage has this name.
+        UsageError: no stage has this name, or the package that brings it is broken.
     """
     if name not in STAGES:
+        if name in plug_ins():
+            return plug_ins()[name].load()
         raise UsageError(
             f"There is no stage {name!r}.", "List them with: vdenoise stages", number=103
         )
@@ -76,5 +79,10 @@ def stage_class(name: str) -> type[Stage]:
 
 
 def methods(slot: str) -> tuple[str, ...]:
-    """Method names registered for a slot, the default first."""
+    """Our own method names of a slot, the default first."""
     return tuple(name.partition(".")[2] for name in STAGES if name.startswith(f"{slot}."))
+
+
+def every_stage() -> tuple[str, ...]:
+    """Our own stages and those of other packages."""
+    return *STAGES, *(name for name in plug_ins() if name not in STAGES)

@@ -31,6 +31,7 @@ from vdenoise.media.inputs import is_pipe
 from vdenoise.media.probe import probe
 from vdenoise.picture.frame import ImageSequence
 from vdenoise.picture.noise import NoiseProfile
+from vdenoise.stages.plugins import packages
 from vdenoise.workflows.contents import content, files_of, fingerprint_of, is_same
 
 KIND, SCHEMA = "vdenoise-recipe", 1
@@ -178,6 +179,7 @@ def make_recipe(
             "python": platform.python_version(),
             **{name: version(name) for name in _LIBRARIES},
         },
+        "plug_ins": packages(plan.chain.stages),
         "command": list(command),
         "input": source,
         "output": _output(plan, plan.output),
