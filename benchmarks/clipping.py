@@ -39,6 +39,7 @@ NOISES: tuple[tuple[Noise, Form], ...] = (
     (Noise("gaussian", 30), "8bit"),
     (Noise("gaussian", 50), "8bit"),
     (Noise("gaussian", 50), "420"),
+    (Noise("gaussian", 75), "420"),
     (Noise("sensor", 0.04), "420"),
     (Noise("film", 12), "420"),
     (Noise("gaussian", 30), "float"),

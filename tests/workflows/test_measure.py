@@ -50,6 +50,18 @@ def test_auto_takes_the_median_for_impulses_only() -> None:
     assert not measure.propose(profile(3, 3, impulse_rate=0.002), CLIP).values
 
 
+def test_noise_that_black_and_white_cut_off_gets_its_levels_back() -> None:
+    found = measure.propose(profile(37, 20), CLIP)
+    assert found.preset == "high-iso" and found.values == {"levels.method": "unclip"}
+    assert "cut it off" in found.reasons[-1]
+    assert not measure.propose(profile(20, 12), CLIP).values
+    shot = profile(37, 20).shots[0]
+    of_a_camera = tuple(sigma * (1.5 - level / 17) for level, sigma in enumerate(shot.y.sigma))
+    y = shot.y.model_copy(update={"sigma": of_a_camera})
+    camera = NoiseProfile(shots=(shot.model_copy(update={"y": y}),))
+    assert not measure.propose(camera, CLIP).values
+
+
 def test_shots_count_by_their_length() -> None:
     one, other = profile(2, 2).shots[0], profile(10, 10).shots[0]
     shots = (one.model_copy(update={"last": 74}), other.model_copy(update={"first": 75}))

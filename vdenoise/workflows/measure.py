@@ -14,7 +14,7 @@ from vdenoise.noise import estimate
 from vdenoise.noise.estimate import Analysis, Analyzer
 from vdenoise.picture.color import lift
 from vdenoise.picture.frame import ClipInfo, SourceFrame
-from vdenoise.picture.noise import NoiseProfile, ShotNoise
+from vdenoise.picture.noise import LEVELS, NoiseProfile, ShotNoise
 from vdenoise.workflows.reading import Reading
 
 CLEAN_CODES = 0.7  # sigma in 8-bit codes below which a clip counts as clean
@@ -25,6 +25,9 @@ LEAST_SHARE = 0.02  # share of it below which no clip is called clean
 # a compressed street). With less than 6 codes of other noise the median is 4 to 12 dB better than
 # the Wiener filter on salt and pepper of 0.2 to 10 %; with more, what it leaves would weigh more.
 IMPULSES, IMPULSES_CODES = 0.004, 6.0
+# White noise of 40 codes in R', G' and B' reads as 29: there levels.unclip begins to gain, 0.4 dB at
+# 50 codes (benchmarks/clipping.py). A camera's noise, which changes with the level, gains nothing.
+CLIPPED_CODES, EVEN = 28.0, 1.4  # and largest ratio of sigmas at middle levels
 REPEATING = 0.4  # lag-1 correlation; textured moving clips read up to 0.3 by mistake
 COARSE = 0.2  # share of the lowest quarter band: white noise 0.06, film grain 0.44 and more
 FILM_CHROMA = 0.45  # of the luma sigma: film grain has less, a demosaiced sensor more
@@ -198,6 +201,12 @@ def _coarseness(shot: ShotNoise) -> float:
     return float(spectrum[:4, :4].sum() / spectrum.sum().clamp(min=1e-9))
 
 
+def _even(shot: ShotNoise) -> bool:
+    """Whether the noise of luma is about the same at all levels that nothing cuts it off at."""
+    middle = shot.y.sigma[LEVELS // 4 : -(LEVELS // 4)]
+    return max(middle) <= EVEN * min(middle)
+
+
 def propose(profile: NoiseProfile, info: ClipInfo) -> Proposal:
     """The preset that fits the measurement, and the reasons in words."""
     noise = overall(profile, info.frames or 1)
@@ -228,6 +237,9 @@ def propose(profile: NoiseProfile, info: ClipInfo) -> Proposal:
     coarse = noise.luma_codes >= 2 and noise.coarseness > COARSE
     if coarse and noise.chroma_codes < FILM_CHROMA * noise.luma_codes:
         return Proposal("film-scan", (*reasons, "it is coarse and mostly luma, like film grain"))
+    if noise.luma_codes >= CLIPPED_CODES and all(map(_even, profile.shots)):
+        said = "it is so strong that black and white cut it off, which levels.unclip takes back"
+        return Proposal("high-iso", (*reasons, said), {"levels.method": "unclip"})
     if strongest >= STRONG_CODES:
         return Proposal("high-iso", (*reasons, "it is strong"))
     return Proposal("auto", tuple(reasons))
