@@ -25,7 +25,7 @@ LEAST_SHARE = 0.02  # share of it below which no clip is called clean
 # a compressed street). With less than 6 codes of other noise the median is 4 to 12 dB better than
 # the Wiener filter on salt and pepper of 0.2 to 10 %; with more, what it leaves would weigh more.
 IMPULSES, IMPULSES_CODES = 0.004, 6.0
-# White noise of 40 codes in R', G' and B' reads as 29: there levels.unclip begins to gain, 0.4 dB at
+# White noise of 40 codes in R'G'B' reads as 29: there levels.unclip begins to gain, 0.4 dB at
 # 50 codes (benchmarks/clipping.py). A camera's noise, which changes with the level, gains nothing.
 CLIPPED_CODES, EVEN = 28.0, 1.4  # and largest ratio of sigmas at middle levels
 REPEATING = 0.4  # lag-1 correlation; textured moving clips read up to 0.3 by mistake
