@@ -8,6 +8,7 @@ from vdenoise.degrade import synth
 from vdenoise.noise.bands import BANDS
 from vdenoise.noise.estimate import Analysis, Analyzer, measure_region
 from vdenoise.noise.pairs import _without_drift
+from vdenoise.noise.shots import cadence
 from vdenoise.picture.color import KB, KG, KR
 from vdenoise.picture.noise import NoiseProfile
 
@@ -313,3 +314,34 @@ def test_a_small_shift_is_taken_out_of_a_difference_and_none_of_the_noise():
     noise = 0.1 * torch.randn(600, 16, 16, generator=rng)
     energy = _without_drift(noise + 0.3 * picture - 0.2 * across, picture, across)
     assert energy.mean(0).tolist() == pytest.approx([0.01] * BANDS, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("shown", "said"),
+    [
+        ([2] * 12, "each picture is shown for 2 frames"),
+        ([3] * 3 + [4] + [3] * 6, "each picture is shown for 3 frames"),
+        ([2, 3] * 6, "2 and 3 frames in turn"),
+        ([1, 1, 1, 2] * 6, "one frame in 5 is a repeat"),
+        ([1] * 24, ""),
+        ([1, 1, 4, 1, 2, 1, 1, 1, 3, 1, 1, 1, 1, 2], ""),
+        ([2, 2], ""),
+    ],
+)
+def test_the_cadence_of_repeats_is_said(shown, said):
+    again, frame = [], 0
+    for count in shown:
+        again += range(frame + 1, frame + count)
+        frame += count
+    found = cadence(again, frame)
+    assert said in found and bool(said) == bool(found)
+
+
+def test_a_profile_of_another_clip_tells_nothing_of_places_and_moments():
+    shot = NoiseProfile.white(0.02, 0.01, 0.01).shots[0]
+    here = {"bars": (4, 0, 0, 0), "places": ((0.5, 1.0),), "still": "1x2:eNprAAAAgQCB"}
+    there = NoiseProfile(
+        source="a.mov",
+        shots=(shot.model_copy(update={**here, "moments": ((0, 0.5), (9, 1.0))}),),
+    ).elsewhere()
+    assert there.shots[0] == shot

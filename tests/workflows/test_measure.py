@@ -9,6 +9,7 @@ from tests.engine.test_plan import CLIP
 from vdenoise.errors import UsageError
 from vdenoise.picture.noise import NoiseProfile, PlaneNoise, ShotNoise
 from vdenoise.workflows import measure
+from vdenoise.workflows.request import Knowledge
 
 
 def profile(luma: float, chroma: float, **facts: float) -> NoiseProfile:
@@ -89,3 +90,12 @@ def test_cuts_of_another_clip_are_refused() -> None:
     measure.check_cuts((5, 99), CLIP)
     with pytest.raises(UsageError, match="100"):
         measure.check_cuts((5, 100), replace(CLIP, path=Path("other.mkv")))
+
+
+def test_places_and_moments_are_a_clips_own(tmp_path: Path) -> None:
+    shot = profile(5, 3).shots[0].model_copy(update={"places": ((0.5, 1.0),)})
+    for source, kept in (("/mnt/a/clip.mkv", True), ("/mnt/a/other.mkv", False)):
+        file = tmp_path / "noise.json"
+        NoiseProfile(source=source, shots=(shot,)).save(file)
+        found = Knowledge(profile=file).noise(replace(CLIP, path=Path("/x/clip.mkv")))
+        assert found is not None and bool(found.shots[0].places) == kept

@@ -142,8 +142,8 @@ class Analyzer:
             rough = {i: self._rough[i] for i in range(first, last + 1)}
             shots.append(fit_shot(first, last, pairs, stills, len(again), bars, rough))
         profile = NoiseProfile(source=self.source, shots=filled(shots, starts, ends))
-        notes = notes_on(profile, repeats)
         frames = self._last - self._first + 1
+        notes = notes_on(profile, [i - self._first for i in repeats], frames)
         return Analysis(profile, cuts, tuple(repeats), frames, notes)
 
     def _wanted(self, index: int, now: tuple[float, float]) -> bool:

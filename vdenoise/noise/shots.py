@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 
 from vdenoise.picture.noise import NoiseProfile, PlaneNoise, ShotNoise
 from vdenoise.settings.text import counted
 
+_CADENCE, _RULE = 4, 0.8  # pictures, and the share of them, that make a rule
 NONE = 0.05  # of the strongest noise: less is none
 
 
@@ -25,6 +28,7 @@ def filled(
                 "last": ends[i],
                 "bars": (0, 0, 0, 0),
                 "places": (),
+                "still": "",
                 "moments": (),
                 "confidence": 0.3 * near.confidence,
                 "reasons": ("too little to measure in this shot: taken from a shot nearby",),
@@ -51,12 +55,40 @@ def _nothing(first: int, last: int) -> ShotNoise:
     )
 
 
-def notes_on(profile: NoiseProfile, repeats: Sequence[int]) -> tuple[str, ...]:
+def cadence(repeats: Sequence[int], frames: int) -> str:
+    """How pictures are held, in words; nothing where there is no rule in it.
+
+    Args:
+        repeats: frames that show the one before again, ascending.
+        frames: of the clip.
+    """
+    again = set(repeats)
+    new = [i for i in range(frames) if i not in again]
+    held = [b - a for a, b in pairwise(new)]
+    if len(held) < _CADENCE:
+        return ""
+    usual, count = Counter(held).most_common(1)[0]
+    if usual > 1 and count >= _RULE * len(held):
+        return f"each picture is shown for {usual} frames"
+    turns = [(a, b) for a, b in pairwise(held) if {a, b} == {2, 3}]
+    if len(turns) >= _RULE * (len(held) - 1):
+        return "pictures are shown for 2 and 3 frames in turn, as telecine does (2:3)"
+    places = [b - a for a, b in pairwise(repeats)]
+    every, count = Counter(places).most_common(1)[0] if places else (0, 0)
+    if every > 2 and count >= max(_RULE * len(places), _CADENCE - 1):
+        return f"one frame in {every} is a repeat, as in a converted frame rate"
+    return ""
+
+
+def notes_on(profile: NoiseProfile, repeats: Sequence[int], frames: int) -> tuple[str, ...]:
     """What a person should know of the measurement."""
     notes = []
     if repeats:
         same = "repeats" if len(repeats) == 1 else "repeat"
-        notes.append(f"{counted(len(repeats), 'frame')} {same} the frame before")
+        rule = cadence(repeats, frames)
+        notes.append(
+            f"{counted(len(repeats), 'frame')} {same} the frame before" + f": {rule}" * bool(rule)
+        )
     if any(s.temporal_correlation > 0.3 for s in profile.shots):
         notes.append(
             "some of the noise stands still between frames: temporal filters see it as picture"

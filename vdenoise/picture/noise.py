@@ -196,6 +196,13 @@ class NoiseProfile(BaseModel):
             raise ValueError("a shot has one of cb and cr, and is to have both or none")
         return self
 
+    def elsewhere(self) -> NoiseProfile:
+        """What a profile tells of another clip: how strong noise is at which level, of which
+        spectrum; not where and when in the picture."""
+        none = {"bars": (0, 0, 0, 0), "places": (), "still": "", "moments": ()}
+        shots = tuple(shot.model_copy(update=none) for shot in self.shots)
+        return self.model_copy(update={"shots": shots})
+
     def at(self, index: int) -> ShotNoise:
         """Noise of the shot that frame ``index`` lies in (the last shot beyond the end)."""
         for shot in self.shots:

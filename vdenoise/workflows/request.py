@@ -53,7 +53,8 @@ class Knowledge:
         if self.profile is not None:
             profile = NoiseProfile.load(self.profile)
             check_profile(profile, info)
-            return profile
+            own = Path(profile.source).name == info.path.name  # the folder may be mounted elsewhere
+            return profile if own else profile.elsewhere()
         return None if self.sigma is None else profile_from_sigma(self.sigma, info)
 
     def first_frames(self, info: ClipInfo) -> tuple[int, ...] | None:
