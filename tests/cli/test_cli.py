@@ -337,8 +337,8 @@ def test_fields_are_refused_or_treated_as_told(
 ) -> None:
     clip = write(Clip("in.mkv", codec="ffv1", frames=6, field_order="tff"), tmp_path)
     args = ("run", clip, "-o", tmp_path / "out.mkv", *FAST)
-    assert call(*args) == 2
-    assert "--interlaced deinterlace" in capsys.readouterr().err
+    assert call(*args, "--interlaced", "refuse") == 2
+    assert "--interlaced fields or deinterlace" in capsys.readouterr().err
     assert call(*args, "--interlaced", "ignore") == 0
     assert probe(tmp_path / "out.mkv").interlaced
     assert call(*args, "--interlaced", "deinterlace", "--overwrite") == 0

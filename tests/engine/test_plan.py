@@ -158,13 +158,19 @@ def test_dither_shows_in_the_bit_path() -> None:
     assert make(Tiled(), info=deep).bit_path.endswith("8-bit 4:2:0, dithered")
 
 
-def test_interlaced_is_refused_with_a_way_out() -> None:
+def test_what_becomes_of_fields_is_settled_in_the_plan() -> None:
     fields = replace(CLIP, field_order="tt")
     with pytest.raises(UsageError) as caught:
-        make(Tiled(), info=fields)
-    assert "--interlaced deinterlace" in caught.value.hint
+        make(Tiled(), info=fields, interlaced="refuse")
+    assert "--interlaced fields" in caught.value.hint
+    by_default = make(Tiled(), info=fields)
+    assert by_default.interlaced == "fields" and by_default.info.by_field
+    seen = make(Tiled(), info=replace(fields, fields=False))  # by its pictures
+    assert seen.interlaced == "ignore" and not seen.info.by_field
+    assert make(Tiled()).interlaced == "ignore"
     assert make(Tiled(), info=fields, interlaced="ignore").warnings
-    assert not make(Tiled(), info=fields, interlaced="deinterlace").warnings
+    deinterlaced = make(Tiled(), info=fields, interlaced="deinterlace")
+    assert not deinterlaced.warnings and not deinterlaced.info.by_field
 
 
 @pytest.mark.parametrize("frames", [(0, 100), (5, 4), (-1, 3), (100, 100)])

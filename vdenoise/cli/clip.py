@@ -31,8 +31,9 @@ def reading_options(command: Command) -> Command:
         ),
         (
             "--interlaced",
-            ("refuse", "ignore", "deinterlace"),
-            "What to do with a clip that holds fields.",
+            ("auto", "fields", "deinterlace", "ignore", "refuse"),
+            "What to do with fields: auto denoises each as a picture where the clip holds any, by "
+            "its pictures or else by its flags.",
         ),
     ):
         command = option(

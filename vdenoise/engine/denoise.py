@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from vdenoise.engine.correction import Done, Frame, cleaned, finished, lifted, repaired
+from vdenoise.engine.fields import Heard, by_field
 from vdenoise.engine.plan import Plan
 from vdenoise.engine.steps import Step, areas_wanted, precision_of, ranges
 from vdenoise.engine.streams import Group, Shots, mapped, windows
@@ -29,7 +30,6 @@ from vdenoise.stages.control.strength import Settle
 
 T = TypeVar("T")
 Motions = dict[tuple[Accuracy, bool], SharedMotion]  # by accuracy, and whether pilots guide it
-Heard = Callable[[str, Done], None]  # is told what a stage made of a frame, as if it were the last
 
 
 def denoise(
@@ -75,6 +75,25 @@ def with_maps(
         Frame, new samples and maps by name: (1, 1, H, W) pictures in [0, 1] and (1,) numbers;
         ``confidence`` is always there.
     """
+    with _workers(plan) as pool:
+        if not plan.info.by_field:
+            yield from _frames(sources, plan, profile, only, heard, shots, motions, pool)
+            return
+        work = partial(_frames, shots=shots, motions=None, pool=pool)
+        yield from by_field(sources, plan, profile, only, heard, work)
+
+
+def _frames(
+    sources: Iterable[SourceFrame],
+    plan: Plan,
+    profile: NoiseProfile,
+    only: Area | None,
+    heard: Heard | None,
+    shots: Shots,
+    motions: Motions | None,
+    pool: Executor | None,
+) -> Generator[Done, None, None]:
+    """`with_maps` of whole pictures, be they frames or fields of one parity."""
     wanted = ranges(plan.steps, shots, plan.first, plan.last)
     chain = plan.chain
     repairs = any(step.stage.slot in REPAIRING for step in plan.steps)
@@ -83,10 +102,7 @@ def with_maps(
     flat = [stage for step in plan.steps for stage in (step.stage, *step.stage.followed_by)]
     areas = list(areas_wanted(flat, only, plan.info))
     mended = removed = False
-    with (
-        Mattes(chain.masks, plan.info, *wanted[0], chain.mask_fit) as mattes,
-        _workers(plan) as pool,
-    ):
+    with Mattes(chain.masks, plan.info, *wanted[0], chain.mask_fit) as mattes:
         frames: Iterator[Frame] = (lifted(source, plan, profile, mattes) for source in sources)
         for step, (first, last) in zip(plan.steps, wanted[1:], strict=True):
             if step.stage.slot not in REPAIRING and not mended:

@@ -22,7 +22,8 @@ from vdenoise.picture.frame import ClipInfo
 from vdenoise.stages import DECODER_GRAIN
 from vdenoise.stages.control.guards import GUARDS
 
-Interlaced = Literal["refuse", "ignore", "deinterlace"]
+# What is done with frames that may hold two fields; auto is fields where they do
+Interlaced = Literal["auto", "fields", "deinterlace", "ignore", "refuse"]
 Dither = Literal["auto", "on", "off"]
 
 MIB = 1 << 20
@@ -54,7 +55,7 @@ class Plan:
     last: int
     memory_bytes: int  # estimate of the peak
     workers: int = 1  # threads that compute, each a block of its own
-    interlaced: Interlaced = "refuse"
+    interlaced: Interlaced = "ignore"
     seed: int = 0
     noise_out: Path | None = None
     noise_encode: EncodeSettings | None = None
@@ -150,7 +151,7 @@ def make(
     frames: tuple[int, int] | None = None,
     chosen: Sequence[int] | None = None,
     device: str = "auto",
-    interlaced: Interlaced = "refuse",
+    interlaced: Interlaced = "auto",
     seed: int = 0,
     noise_out: Path | None = None,
     noise_encode: EncodeSettings | None = None,
@@ -177,13 +178,14 @@ def make(
         views: maps to write as clips.
 
     Raises:
-        UsageError: the frames do not exist, the clip is interlaced and nothing was said, or a mask
+        UsageError: the frames do not exist, the clip is interlaced and that is refused, or a mask
             does not fit the clip.
         InputError: the size changes among the frames, or a mask cannot be read.
         DeviceError: there is no such device.
         MemoryShort: not even the smallest tile fits.
     """
     check_interlaced(info, interlaced)
+    info = treated(info, interlaced)
     count = info.frames or 0
     first, last = (0, count - 1) if frames is None else frames
     if chosen is not None:
@@ -224,7 +226,7 @@ def make(
         first=first,
         last=last,
         memory_bytes=0,
-        interlaced=interlaced,
+        interlaced=settled(info, interlaced),
         seed=seed,
         noise_out=noise_out,
         noise_encode=noise_encode,
@@ -245,6 +247,12 @@ def with_chain(plan: Plan, chain: Chain) -> Plan:
         InputError: a mask cannot be read.
         MemoryShort: not even the smallest tile fits.
     """
+    if plan.info.by_field and chain.masks:
+        raise UsageError(
+            f"{plan.info.path} is denoised field by field, and masks are for whole frames.",
+            "Leave the masks away, or say --interlaced deinterlace.",
+            number=190,
+        )
     files.check(chain.masks, plan.info, chain.mask_fit)
     for view in plan.views:
         _check_view(view.kind, chain)
@@ -300,18 +308,29 @@ def check_film_grain(plan: Plan) -> None:
 
 
 def check_interlaced(info: ClipInfo, interlaced: Interlaced) -> None:
-    """Refuse fields unless told what to do with them.
+    """Refuse fields where that was said.
 
     Raises:
-        UsageError: the clip is interlaced and nothing was said.
+        UsageError: the clip is interlaced, and that is refused.
     """
     if info.interlaced and interlaced == "refuse":
         raise UsageError(
-            f"{info.path} is interlaced ({info.field_order}); denoising it as if it were not would "
-            "mix its fields.",
-            "Say --interlaced deinterlace, or --interlaced ignore if the tag is wrong.",
+            f"{info.path} is interlaced ({info.field_order}), and --interlaced refuse was said.",
+            "Say --interlaced fields or deinterlace, or --interlaced ignore if the tag is wrong.",
             number=50,
         )
+
+
+def treated(info: ClipInfo, interlaced: Interlaced) -> ClipInfo:
+    """The clip with what was said of its fields; auto leaves it as it is."""
+    return info if interlaced == "auto" else replace(info, fields=interlaced == "fields")
+
+
+def settled(info: ClipInfo, interlaced: Interlaced) -> Interlaced:
+    """What auto comes to, so that it is the same wherever the plan is carried out."""
+    if interlaced != "auto":
+        return interlaced
+    return "fields" if info.by_field else "ignore"
 
 
 def progressive(info: ClipInfo) -> ClipInfo:

@@ -138,6 +138,12 @@ class ClipInfo:
     warnings: tuple[str, ...] = ()
     sequence: ImageSequence | None = None  # for a clip of images; None for a movie
     curve: Curve | None = None  # that scene-linear samples are denoised behind
+    fields: bool | None = None  # whether frames hold two moments; None: as ``field_order`` says
+
+    @property
+    def by_field(self) -> bool:
+        """Whether frames are measured and denoised field by field."""
+        return self.interlaced if self.fields is None else self.fields
 
     @property
     def readable(self) -> int:

@@ -181,6 +181,11 @@ class NoiseProfile(BaseModel):
     schema_version: Literal[1] = 1
     source: str = ""
     shots: tuple[ShotNoise, ...] = Field(min_length=1)
+    bottom: tuple[ShotNoise, ...] = Field(
+        default=(),
+        description="Noise of the bottom fields, where it was measured field by field; ``shots`` "
+        "then is that of the top ones.",
+    )
 
     @model_validator(mode="after")
     def _shots_follow_each_other(self) -> Self:
@@ -200,8 +205,16 @@ class NoiseProfile(BaseModel):
         """What a profile tells of another clip: how strong noise is at which level, of which
         spectrum; not where and when in the picture."""
         none = {"bars": (0, 0, 0, 0), "places": (), "still": "", "moments": ()}
-        shots = tuple(shot.model_copy(update=none) for shot in self.shots)
-        return self.model_copy(update={"shots": shots})
+        shots, bottom = (
+            tuple(shot.model_copy(update=none) for shot in found)
+            for found in (self.shots, self.bottom)
+        )
+        return self.model_copy(update={"shots": shots, "bottom": bottom})
+
+    def of_parity(self, parity: int) -> NoiseProfile:
+        """That of the top (0) or bottom (1) fields alone."""
+        shots = self.bottom if parity and self.bottom else self.shots
+        return self.model_copy(update={"shots": shots, "bottom": ()})
 
     def at(self, index: int) -> ShotNoise:
         """Noise of the shot that frame ``index`` lies in (the last shot beyond the end)."""

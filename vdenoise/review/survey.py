@@ -15,13 +15,13 @@ from vdenoise.chain.resolve import Chain
 from vdenoise.engine.run import Progress
 from vdenoise.engine.streams import Shots
 from vdenoise.motion.cuts import REACH, CutFinder
-from vdenoise.noise.estimate import Analysis, Analyzer
+from vdenoise.noise.estimate import Analysis
 from vdenoise.picture.color import lift
 from vdenoise.picture.frame import ClipInfo, SourceFrame
 from vdenoise.picture.noise import NoiseProfile, ShotNoise
 from vdenoise.review.decoded import Decoded
 from vdenoise.review.spots import Scout, Spot
-from vdenoise.workflows.measure import propose
+from vdenoise.workflows.measure import ClipAnalyzer, propose
 from vdenoise.workflows.request import Knowledge
 
 WHOLE_PIXELS = 400_000_000  # of all frames: up to this a clip is measured whole, as a run does
@@ -147,14 +147,17 @@ def _cuts_near(
     progress.start("cuts", sum(len(piece) for piece in pieces))
     cuts: set[int] = set()
     for piece in pieces:
-        finder = CutFinder()
+        finders = (CutFinder(), CutFinder()) if decoded.info.by_field else (CutFinder(),)
         with torch.inference_mode():
             for frame in _told(decoded.frames(piece[0], piece[-1]), progress):
-                finder.push(frame.index, lift(frame, decoded.info)[0])
+                luma = lift(frame, decoded.info)[0]
+                for n, finder in enumerate(finders):
+                    finder.push(frame.index, luma[:, n :: len(finders)])
         # At the ends of a piece that are none of the clip a decision lacks its neighbors.
         first = piece[0] if piece[0] == 0 else piece[0] + REACH + 1
         last = piece[-1] if piece[-1] == count - 1 else piece[-1] - REACH
-        cuts |= {cut for cut in finder.finish() if first <= cut <= last}
+        found = {cut for finder in finders for cut in finder.finish()}
+        cuts |= {cut for cut in found if first <= cut <= last}
     return tuple(sorted(cuts))
 
 
@@ -166,11 +169,11 @@ def _analysis(
     progress: Progress,
 ) -> Analysis:
     info = decoded.info
-    analyzer = Analyzer(cuts, str(info.path))
+    analyzer = ClipAnalyzer(info, cuts)
     with torch.inference_mode():
         for frame in _told(decoded.frames(stretch[0], stretch[-1]), progress):
             luma, chroma = lift(frame, info)
-            analyzer.push(frame.index, luma, chroma)
+            analyzer.push(frame)
             scout.push(frame.index, luma, chroma)
     return analyzer.finish()
 
@@ -186,7 +189,15 @@ def _joined(profiles: Sequence[NoiseProfile], count: int) -> NoiseProfile:
     nothing could be measured the nearest one that could counts."""
     if len(profiles) == 1:
         return profiles[0]
-    shots = [shot for profile in profiles for shot in profile.shots]
+    source = profiles[0].source
+    shots, bottom = (
+        _reaching([shot for one in profiles for shot in getattr(one, name)], count)
+        for name in ("shots", "bottom")
+    )
+    return NoiseProfile(source=source, shots=shots, bottom=bottom)
+
+
+def _reaching(shots: Sequence[ShotNoise], count: int) -> tuple[ShotNoise, ...]:
     sure = [shot for shot in shots if shot.confidence > 0]
     found: list[ShotNoise] = []
     for n, shot in enumerate(shots):
@@ -200,4 +211,4 @@ def _joined(profiles: Sequence[NoiseProfile], count: int) -> NoiseProfile:
             near = min(sure, key=lambda other: abs(other.first - shot.first))
             noise = near.model_copy(update={"places": (), "moments": (), "bars": shot.bars})
         found.append(noise.model_copy(update={"first": first, "last": last}))
-    return NoiseProfile(source=profiles[0].source, shots=tuple(found))
+    return tuple(found)

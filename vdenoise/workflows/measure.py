@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
+from vdenoise.engine.plan import treated
 from vdenoise.engine.run import Progress, Stopwatch
 from vdenoise.engine.streams import Ahead
 from vdenoise.errors import UsageError
 from vdenoise.noise import estimate
 from vdenoise.noise.estimate import Analysis, Analyzer
 from vdenoise.picture.color import lift
+from vdenoise.picture.fields import PARITIES, field_clip, field_of
 from vdenoise.picture.frame import ClipInfo, SourceFrame
 from vdenoise.picture.noise import LEVELS, NoiseProfile, ShotNoise
 from vdenoise.workflows.reading import Reading
@@ -31,6 +33,12 @@ CLIPPED_CODES, EVEN = 28.0, 1.4  # and largest ratio of sigmas at middle levels
 REPEATING = 0.4  # lag-1 correlation; textured moving clips read up to 0.3 by mistake
 COARSE = 0.2  # share of the lowest quarter band: white noise 0.06, film grain 0.44 and more
 FILM_CHROMA = 0.45  # of the luma sigma: film grain has less, a demosaiced sensor more
+LEAST_REPEATS, ONE_IN_FIVE = 2, (0.13, 0.27)  # repeated fields of each parity that are telecine
+TELECINED = (
+    "fields repeat as they do in film at 24 frames a second shown in 60 fields (2:3 telecine): "
+    "undo that first, for example with FFmpeg's fieldmatch and decimate; a repeated field brings "
+    "no noise of its own, and what it repeats is cleaned less"
+)
 READ_AHEAD = 2
 SMALLEST_REGION = 32  # pixels each way: 16 in 4:2:0 chroma
 REGION_FRAMES = 8
@@ -62,6 +70,7 @@ def measure(
         InputError: it cannot be read, as from the reader.
     """
     clock = Stopwatch()
+    info = treated(info, reading.interlaced)
     last = None if info.alike is None else info.alike - 1  # what is denoised is of one size
     reader = reading.reader(info, last=last)
     with reader, Ahead(clock.reading(reader, "decode"), READ_AHEAD, "decode") as ahead:
@@ -80,11 +89,62 @@ def measure_frames(
     frames: Iterable[SourceFrame], info: ClipInfo, *, cuts: Sequence[int] | None = None
 ) -> Analysis:
     """Measure all frames of a clip; arguments as for `measure`."""
-    analyzer = Analyzer(cuts, str(info.path))
+    analyzer = ClipAnalyzer(info, cuts)
     with torch.inference_mode():
         for frame in frames:
-            analyzer.push(frame.index, *lift(frame, info))
+            analyzer.push(frame)
     return analyzer.finish()
+
+
+class ClipAnalyzer:
+    """Measures frames as they are denoised: whole, or the fields of each parity.
+
+    Args:
+        info: the clip.
+        cuts: first frames of new shots where they are known; None finds them.
+    """
+
+    def __init__(self, info: ClipInfo, cuts: Sequence[int] | None = None) -> None:
+        self._info = info
+        self._fields = [field_clip(info, parity) for parity in PARITIES] if info.by_field else []
+        self._analyzers = [Analyzer(cuts, str(info.path)) for _ in self._fields or [info]]
+
+    def push(self, frame: SourceFrame) -> None:
+        """Take the next frame."""
+        if not self._fields:
+            self._analyzers[0].push(frame.index, *lift(frame, self._info))
+        for parity, (analyzer, info) in enumerate(zip(self._analyzers, self._fields, strict=False)):
+            field = field_of(frame, self._info, parity)
+            analyzer.push(frame.index, *lift(field, info))
+
+    def finish(self) -> Analysis:
+        """What was found. Between fields that belong to two shots a cut lies on both sides of their
+        frame: each is denoised alone."""
+        found = [analyzer.finish() for analyzer in self._analyzers]
+        top = found[0]
+        if not self._fields:
+            return top
+        bottom = found[1]
+        repeats = tuple(sorted({*top.repeats, *bottom.repeats}))
+        notes = tuple(dict.fromkeys((*top.notes, *bottom.notes)))
+        if _is_telecined(top, bottom):
+            notes += (TELECINED,)
+        return replace(
+            top,
+            profile=top.profile.model_copy(update={"bottom": bottom.profile.shots}),
+            cuts=tuple(sorted({*top.cuts, *bottom.cuts})),
+            repeats=repeats,
+            notes=notes,
+        )
+
+
+def _is_telecined(top: Analysis, bottom: Analysis) -> bool:
+    """Whether one field in five of each parity repeats the one before, at different frames: film at
+    24 frames a second in 60 fields (2:3)."""
+    if min(len(top.repeats), len(bottom.repeats)) < LEAST_REPEATS:
+        return False
+    even = all(ONE_IN_FIVE[0] < len(f.repeats) / f.frames < ONE_IN_FIVE[1] for f in (top, bottom))
+    return even and not set(top.repeats) & set(bottom.repeats)
 
 
 def measure_region(info: ClipInfo, reading: Reading, region: Region) -> NoiseProfile:
@@ -94,18 +154,24 @@ def measure_region(info: ClipInfo, reading: Reading, region: Region) -> NoisePro
         UsageError: the clip has no such frame or rectangle, or it is too small.
     """
     inside = region.x + region.width <= info.width and region.y + region.height <= info.height
-    if not inside or min(region.width, region.height) < SMALLEST_REGION:
+    lines = SMALLEST_REGION * (2 if info.by_field else 1)
+    if not inside or region.width < SMALLEST_REGION or region.height < lines:
         raise UsageError(
             f"The region {region.x},{region.y},{region.width},{region.height} does not fit: it "
-            f"must lie in {info.width}x{info.height} and be {SMALLEST_REGION} pixels or more each "
-            "way.",
+            f"must lie in {info.width}x{info.height} and be {SMALLEST_REGION} pixels wide and "
+            f"{lines} high or more.",
             "Give an even area as --region x,y,w,h@FRAME, for example 100,80,64,64@0.",
             number=55,
         )
     last = max(region.frame, min(region.frame + REGION_FRAMES, info.frames or 0) - 1)
     with reading.reader(info, region.frame, last) as reader:
-        frames = [lift(frame, info) for frame in reader]
-    return estimate.measure_region(frames, (region.x, region.y, region.width, region.height))
+        box = (region.x, region.y, region.width, region.height)
+        if not info.by_field:
+            return estimate.measure_region([lift(frame, info) for frame in reader], box)
+        clip = field_clip(info, 0)
+        fields = [lift(field_of(frame, info, 0), clip) for frame in reader]
+    box = (region.x, region.y // 2, region.width, region.height // 2)
+    return estimate.measure_region(fields, box)
 
 
 def profile_from_sigma(codes: Sequence[float], info: ClipInfo) -> NoiseProfile:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from vdenoise.engine.plan import Interlaced, check_interlaced
+from vdenoise.engine.plan import Interlaced, check_interlaced, treated
 from vdenoise.media.images.sequence import OnMissing, is_image
+from vdenoise.media.movie.field_evidence import look_for_fields, may_hold_fields
 from vdenoise.media.movie.index import COMMON_RATES
 from vdenoise.media.movie.quick_index import adopt_quick_index
 from vdenoise.media.probe import probe
@@ -26,7 +27,7 @@ class Reading:
     fps: float | None = None  # of a sequence of images; None is what they say, else 24
     on_missing: OnMissing = "refuse"
     on_bad_frame: OnBadFrame = "fail"
-    interlaced: Interlaced = "refuse"
+    interlaced: Interlaced = "auto"
     threads: int | None = None  # of the decoder; None is one per core granted
 
     @property
@@ -45,13 +46,14 @@ class Reading:
 
         Raises:
             InputError: it cannot be read.
-            UsageError: it holds fields, or its sequence a gap, and nothing was said of that.
+            UsageError: it holds fields and that is refused, or its sequence has a gap and nothing
+                was said of that.
         """
         if quick and not is_image(self.path):
             adopt_quick_index(self.path)
         info = probe(self.path, on_missing=self.on_missing, rate=self._rate, heard=heard)
         check_interlaced(info, self.interlaced)
-        return info
+        return with_evidence(info) if self.interlaced == "auto" else treated(info, self.interlaced)
 
     @property
     def _rate(self) -> Fraction | None:
@@ -72,3 +74,34 @@ class Reading:
             on_bad_frame=self.on_bad_frame,
             deinterlace=self.deinterlace,
         )
+
+
+_SCANS = {
+    "progressive": "whole frames",
+    "tt": "fields, top field first",
+    "bb": "fields, bottom field first",
+}
+
+
+def with_evidence(info: ClipInfo) -> ClipInfo:
+    """The clip with what its pictures say of its fields: where flags say otherwise, pictures count,
+    and a warning tells so. The flags themselves stay as they are, in the output too."""
+    if not may_hold_fields(info):
+        return info
+    found = look_for_fields(info)
+    seen, told = found.scan, info.field_order
+    if seen is None or seen[0] == told[-1] or (seen == "progressive" and not info.interlaced):
+        return info
+    fields = seen != "progressive"
+    how = "field by field" if fields else "as whole frames"
+    word = "ignore" if fields else "fields"
+    count = found.progressive if not fields else max(found.top_first, found.bottom_first)
+    text = (
+        f"the file says {_SCANS.get('progressive' if not info.interlaced else told[-1] * 2)}, but "
+        f"its pictures are {_SCANS[seen]} ({count} of the {found.told} looked at that move)"
+    )
+    if fields == info.interlaced:
+        text += "; it is denoised field by field, which does not depend on their order"
+    else:
+        text += f": it is denoised {how}; --interlaced {word} does otherwise"
+    return replace(info, fields=fields, warnings=(*info.warnings, text))

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from vdenoise.chain.resolve import Chain
+from vdenoise.engine.plan import treated
 from vdenoise.engine.run import Progress
 from vdenoise.errors import UsageError, VerifyError
 from vdenoise.nets.base import Network
@@ -135,6 +136,12 @@ def adapt(
             "Only networks that are guided by the other stages can be adapted.",
             "Use --model S, M or L.",
             number=82,
+        )
+    if treated(info, reading.interlaced).by_field:
+        raise UsageError(
+            f"{info.path} holds fields, and a network is adapted to whole frames.",
+            "Say --interlaced deinterlace, or use the network as it is.",
+            number=191,
         )
     strongest = max(plane.codes for shot in profile.shots for plane in shot.planes)
     if strongest < LEAST_CODES:

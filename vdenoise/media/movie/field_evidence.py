@@ -1,0 +1,124 @@
+"""Whether the frames of a movie hold two moments, by their pictures; flags are often wrong.
+
+A field is compared with the fields of the other parity in its own frame, the one before and the one
+after: lines between lines, so that what differs is detail, noise and motion. Detail and noise are
+the same in all three, and motion grows with the time between:
+
+* progressive: none within the frame, alike in the frames before and after;
+* top field first: the bottom fields of this frame and the one before are as near in time, that of
+  the next is three times as far; bottom field first the other way round.
+
+Only blocks where something clearly moves are asked, and a cut is one frame among several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vdenoise.errors import InputError
+from vdenoise.media.reader import Reader
+from vdenoise.picture.frame import ClipInfo
+
+Scan = Literal["progressive", "tt", "bb"]
+
+PLACES, LENGTH = 3, 5  # stretches of so many frames that are looked at
+BLOCK = 16  # pixels and lines of a field
+STANDS_OUT = 2.0  # times the least of the three energies: noise alone differs by 20 %
+LEAST_BLOCKS = 4  # that move, or a frame tells nothing
+LEAST_FRAMES = 3  # that tell the same, or the clip tells nothing
+CLEAR = 0.5  # of the balance between before and after: -1 is top first, 0 progressive, 1 bottom
+SOME, MOST = 0.3, 0.75  # of the frames that tell anything: a few may be cuts
+HIGHEST, FASTEST = 1088, 31  # lines and frames per second that interlaced video has
+FLOOR = (0.5 / 255) ** 2  # energy that counts as none
+
+
+@dataclass(frozen=True)
+class FieldVotes:
+    """What frames that tell anything say."""
+
+    progressive: int = 0
+    top_first: int = 0
+    bottom_first: int = 0
+
+    @property
+    def told(self) -> int:
+        """Frames that tell anything."""
+        return self.progressive + self.top_first + self.bottom_first
+
+    @property
+    def scan(self) -> Scan | None:
+        """What they say together; None where they say too little or contradict each other."""
+        told = self.told
+        first = max(self.top_first, self.bottom_first)
+        if first >= LEAST_FRAMES and first >= SOME * told:
+            if min(self.top_first, self.bottom_first) > first / 4:
+                return None
+            return "tt" if first == self.top_first else "bb"
+        if self.progressive >= LEAST_FRAMES and self.progressive >= MOST * told:
+            return "progressive"
+        return None
+
+
+def may_hold_fields(info: ClipInfo) -> bool:
+    """Whether a clip is of a kind that fields are found in."""
+    return info.sequence is None and info.height <= HIGHEST and info.rate <= FASTEST
+
+
+def look_for_fields(info: ClipInfo) -> FieldVotes:
+    """Look at a few stretches of a movie. What cannot be decoded tells nothing."""
+    count = info.readable
+    length = min(LENGTH, count)
+    starts = {round(n * (count - length) / max(PLACES - 1, 1)) for n in range(PLACES)}
+    balances: list[float] = []
+    for start in sorted(starts):
+        try:
+            with Reader(info, first=start, last=start + length - 1) as reader:
+                lumas = [_luma(frame.planes[0], info) for frame in reader]
+        except InputError:  # the run will say so
+            continue
+        balances += [b for b in map(_balance, lumas, lumas[1:], lumas[2:]) if b is not None]
+    return votes(balances)
+
+
+def votes(balances: Sequence[float]) -> FieldVotes:
+    """Balances of frames, from -1 to 1, as what they speak for."""
+    return FieldVotes(
+        progressive=sum(abs(b) < CLEAR for b in balances),
+        top_first=sum(b <= -CLEAR for b in balances),
+        bottom_first=sum(b >= CLEAR for b in balances),
+    )
+
+
+def _luma(plane: Tensor, info: ClipInfo) -> Tensor:
+    if info.format.floating:
+        return plane.float()
+    return plane.to(torch.int32).float() / float((1 << info.format.bits) - 1)
+
+
+def _balance(before: Tensor, now: Tensor, after: Tensor) -> float | None:
+    """From -1 (top field first) over 0 (progressive) to 1 (bottom field first)."""
+    if min(now.shape) < 2 * BLOCK:
+        return None
+    # Four lines of the top field interpolate where the bottom field has a line
+    lines = now[0::2]
+    at_bottom = (9 * (lines[1:-2] + lines[2:-1]) - lines[:-3] - lines[3:]) / 16
+    energies = []
+    for other in (before, now, after):
+        bottom = other[1::2][1 : 1 + len(at_bottom)]
+        difference = (bottom - at_bottom[: len(bottom)]).square()
+        energies.append(functional.avg_pool2d(difference[None, None], BLOCK)[0, 0])
+    past, own, future = energies
+    least = torch.minimum(past, torch.minimum(own, future)) + FLOOR
+    moves = torch.maximum(past, future) > STANDS_OUT * least
+    moves &= own < torch.maximum(past, future)
+    if int(moves.sum()) < LEAST_BLOCKS:
+        return None
+    gains = [(other - own)[moves].clamp(min=0).sum().item() for other in (past, future)]
+    total = sum(gains)
+    return None if total <= 0 else (gains[0] - gains[1]) / total
