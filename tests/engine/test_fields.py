@@ -88,6 +88,16 @@ def test_flags_stay_and_strength_0_gives_every_sample_back(clip: Path, tmp_path:
     assert probe(out).field_order == probe(clip).field_order == "tt"
 
 
+@pytest.mark.parametrize("target", ["out.mov", "out.ts", "out.mp4"])
+def test_bottom_field_first_stays_so_with_x264(target: str, tmp_path: Path) -> None:
+    """Where the container does not tell the order, the codec itself must."""
+    frames = noisy(truth(4, first="b"), SIGMA)
+    path = write_frames(tmp_path / "in.mkv", frames, flag="bff")
+    out = tmp_path / target
+    run(path, out, "--sigma", "10", "--codec", "x264")
+    assert probe(out).field_order == "bb"
+
+
 @pytest.mark.parametrize(("flag", "first"), [("tff", "t"), ("bff", "b"), ("tff", "b")])
 def test_combing_is_not_raised_whichever_field_is_first(
     flag: str, first: str, tmp_path: Path
