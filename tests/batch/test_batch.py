@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,15 +23,18 @@ from vdenoise.batch.journal import Journal, tidy
 from vdenoise.batch.lists import OUTPUTS
 from vdenoise.batch.outcome import REPORT, Wanted, state_of
 from vdenoise.batch.watch import Looks
-from vdenoise.cli.batch import wanted_of
+from vdenoise.cli.batch_jobs import wanted_of
 from vdenoise.cli.chain import CHAIN_OPTIONS, chain_request
 from vdenoise.cli.run import run
 from vdenoise.errors import ConflictError, InputError, UsageError
 from vdenoise.nets.models import find
+from vdenoise.picture.frame import ClipInfo
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.ui import Reporter
 from vdenoise.workflows import decides
+from vdenoise.workflows import measure as workflows_measure
 from vdenoise.workflows.contents import content, fingerprint, is_same
+from vdenoise.workflows.recipe import load_recipe
 
 FAST = ("--speed", "veryfast", "--temporal-radius", "1", "--spatial", "gaussian")
 GIVEN = (*FAST, "--sigma", "5", "--cuts", "off")  # nothing is measured
@@ -553,6 +557,63 @@ def test_a_batch_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert call(*command, "--luma", "50") == 10
     assert "made with other options" in capsys.readouterr().err.splitlines()[-1]
     assert {path: path.stat().st_mtime_ns for path in first} == first
+
+
+def test_grain_to_match_is_measured_once_for_all_clips(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[Path] = []
+    real = workflows_measure.measure
+
+    def measure(info: ClipInfo, *rest: Any, **more: Any) -> Any:
+        measured.append(info.path)
+        return real(info, *rest, **more)
+
+    monkeypatch.setattr(workflows_measure, "measure", measure)
+    clips, out, like = tmp_path / "in", tmp_path / "out", tmp_path / "like.mkv"
+    clips.mkdir()
+    for name in ("a.mkv", "b.mkv"):
+        write(Clip(name, codec="ffv1", frames=2), clips)
+    write(Clip("like.mkv", codec="ffv1", frames=3), tmp_path)
+    jobs = tmp_path / "jobs.toml"
+    jobs.write_text(f'[[job]]\ninput = "in"\ngrain = "match:{like}"\n')
+    listed = ("batch", jobs, "-o", out, *GIVEN)
+    typed = ("batch", clips, "-o", out, *GIVEN, "--grain", f"match:{like}", "--jobs", "2")
+    assert call(*listed, "--dry-run") == 0 and not out.exists()
+    assert call(*typed) == 0 and measured == [like] * 2  # a dry run is a batch of its own
+    profiles = [out / f"{name}_dn.mkv.grain.json" for name in "ab"]
+    assert profiles[0].read_bytes() == profiles[1].read_bytes()
+    results = sorted(out.glob("*.mkv"))
+    before = [path.stat().st_mtime_ns for path in results]
+    assert call(*typed) == call(*listed) == 0  # done already
+    assert measured == [like] * 2  # and the clip known by its content
+    assert [path.stat().st_mtime_ns for path in results] == before and len(results) == 2
+
+    alone = tmp_path / "alone.mkv"
+    assert call("run", clips / "a.mkv", alone, *GIVEN, "--grain", f"match:{like}") == 0
+    assert frame_checks(alone) == frame_checks(results[0])
+    write(Clip("like.mkv", codec="ffv1", frames=2, size=(48, 48)), tmp_path)
+    assert call(*typed) == 10  # its content counts
+    profiles[0].write_bytes(b"mine")
+    assert call(*typed) == 10 and profiles[0].read_bytes() == b"mine"
+
+
+def frame_checks(output: Path) -> str:
+    recipe = load_recipe(output)
+    assert recipe is not None and recipe["result"]["frames_crc32"]
+    return str(recipe["result"]["frames_crc32"])
+
+
+def test_what_is_refused_leaves_no_folder(tmp_path: Path) -> None:
+    clip, out = write(Clip("a.mkv", codec="ffv1", frames=2), tmp_path), tmp_path / "out"
+    for wrong in (
+        ("--grain", f"match:{tmp_path / 'none.mov'}"),
+        ("--grain", f"match:{tmp_path / 'none.json'}"),
+        ("--luma", "500"),
+        ("--template", "{wrong}"),
+    ):
+        assert call("batch", clip, "-o", out, *GIVEN, *wrong) in (2, 3)
+        assert not out.exists()
 
 
 def test_folders_that_cannot_be_made_or_read_are_errors(

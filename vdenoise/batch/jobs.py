@@ -33,6 +33,7 @@ class ClipJob:
     options: tuple[str, ...] = ()  # of ``vdenoise run``, as typed
     listed: bool = False  # by a file, which may come from anybody
     fault: str = ""  # what makes it impossible
+    prepared: tuple[tuple[Path, str], ...] = ()  # files that its run reads, to write before it
 
     @property
     def name(self) -> str:

@@ -16,8 +16,9 @@ from typing import Any
 from vdenoise.batch.jobs import ClipJob
 from vdenoise.batch.journal import Journal, tidy
 from vdenoise.batch.outcome import Outcome
+from vdenoise.machine.files import write_text
 from vdenoise.machine.process import PARENT_VARIABLE
-from vdenoise.media.access import make_folder
+from vdenoise.media.access import make_folder, writing
 
 GRACE_SECONDS = 20.0  # for jobs to drop their work after a signal
 POLL_SECONDS = 0.2
@@ -92,6 +93,9 @@ def _start(outcome: Outcome, journal: Journal, threads: int) -> _Running:
     left = journal.begun.get(str(job.output))
     if left is not None:
         tidy(job, left)
+    for file, text in job.prepared:
+        with writing(file):
+            write_text(file, text)
     # Whether this output may be replaced was decided before.
     ours = ("--overwrite", "--progress", "json", "--threads", str(threads))
     command = [sys.executable, "-m", "vdenoise", "run", *job.arguments(*ours)]

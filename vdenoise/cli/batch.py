@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vdenoise.cli.batch_jobs import as_run
 from vdenoise.cli.batch_report import check, end, ended, note, show, tell
 from vdenoise.cli.chain import CHAIN_OPTIONS, chain_options
 from vdenoise.cli.clip import clip_options, reading_options
-from vdenoise.cli.files import FOLDER, FileCommand, claim_typed, claims_of, share_claims
+from vdenoise.cli.files import FOLDER, FileCommand, claims_of
+from vdenoise.cli.grain import References
 from vdenoise.cli.option_text import retyped
 from vdenoise.cli.options import option, progress_option
-from vdenoise.cli.request import clip_request
-from vdenoise.cli.run import run
-from vdenoise.errors import FileClash, InputError, Interrupted, UsageError
+from vdenoise.errors import FileClash, InputError, Interrupted, OutputError
 from vdenoise.settings.text import counted
 
 if TYPE_CHECKING:
     from vdenoise.batch.jobs import ClipJob
     from vdenoise.batch.journal import Journal
-    from vdenoise.batch.outcome import Outcome, Wanted
+    from vdenoise.batch.outcome import Outcome
     from vdenoise.batch.watch import Looks
     from vdenoise.machine.claims import Claims
 
@@ -100,20 +100,24 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
     started = time.monotonic()
     tried: dict[Path, Outcome] = {}  # by output: a watched folder shows them again
     looks = Looks(*_looks(options["settle"])) if options["watch"] else None
-    with ui.Reporter(options["progress"]) as reporter, _told(tried):
+    with (
+        ui.Reporter(options["progress"]) as reporter,
+        References(reporter) as references,
+        _told(tried),
+    ):
         if options["dry_run"]:
-            found = _outcomes(options, typed, Journal.open(folder), claims_of(ctx))
+            found = _outcomes(options, typed, Journal.open(folder), claims_of(ctx), references)
             show(found)
             check(found, keep_going=keep_going)
             return
-        make_folder(folder)
         while True:
             journal = Journal.open(folder)
             for file in (JOURNAL, REPORT):
                 claims_of(ctx).write(folder / file, f"the batch's own {file}", overwrite=True)
-            outcomes = _outcomes(options, typed, journal, claims_of(ctx), tried, looks)
+            outcomes = _outcomes(options, typed, journal, claims_of(ctx), references, tried, looks)
             fresh = [o for o in outcomes if o.job.output not in tried]
             check(fresh, keep_going=keep_going)
+            make_folder(folder)  # not before: what is refused leaves nothing
             tried |= {o.job.output: o for o in fresh}
             if any(o.state == "to do" for o in fresh) or not options["watch"]:
                 note(fresh, reporter)
@@ -140,6 +144,7 @@ def _outcomes(
     typed: Sequence[str],
     journal: Journal,
     claims: Claims,
+    references: References,
     tried: dict[Path, Outcome] | None = None,
     looks: Looks | None = None,
 ) -> list[Outcome]:
@@ -175,8 +180,8 @@ def _outcomes(
             found.append(
                 _outcome(
                     job,
-                    typed,
                     claims,
+                    references,
                     ours=str(job.output) in journal.unfinished,
                     overwrite=options["overwrite"] or again,
                 )
@@ -185,7 +190,12 @@ def _outcomes(
 
 
 def _outcome(
-    job: ClipJob, typed: Sequence[str], claims: Claims, *, ours: bool, overwrite: bool
+    job: ClipJob,
+    claims: Claims,
+    references: References,
+    *,
+    ours: bool,
+    overwrite: bool,
 ) -> Outcome:
     """How a job stands.
 
@@ -197,8 +207,9 @@ def _outcome(
     if job.fault:
         return Outcome(job, "failed", job.fault, "E0384", hint="Correct the list of jobs.")
     try:
-        return state_of(job, _wanted(job, typed, claims), ours=ours, overwrite=overwrite)
-    except FileClash as clash:
+        job, wanted = as_run(job, claims, references, overwrite=overwrite)
+        return state_of(job, wanted, ours=ours, overwrite=overwrite)
+    except (FileClash, OutputError) as clash:
         return Outcome(job, "conflict", clash.what, clash.code, hint=clash.hint)
     except InputError as error:
         return Outcome(job, "failed", error.what, error.code, hint=error.hint)
@@ -209,51 +220,6 @@ def _looks(settle: float | None) -> tuple[int, int]:
     seconds = (5.0, 20.0) if settle is None else (settle, settle)
     movie, images = (max(1, math.ceil(each / WATCH_SECONDS)) for each in seconds)
     return movie, images
-
-
-def wanted_of(ctx: click.Context) -> Wanted:
-    """What a run with this command line would make.
-
-    Raises:
-        InputError: a file it reads cannot be read.
-    """
-    from vdenoise import __version__
-    from vdenoise.batch.outcome import Wanted
-    from vdenoise.workflows.contents import hashes
-    from vdenoise.workflows.decides import deciding_files, deciding_options, written_beside
-
-    request = clip_request(ctx, None)
-    return Wanted(
-        version=__version__,
-        asked=request.chain.chain().parameters(),
-        options=deciding_options(request),
-        files=hashes(deciding_files(request)),
-        beside=written_beside(request),
-    )
-
-
-def _wanted(job: ClipJob, typed: Sequence[str], claims: Claims) -> Wanted:
-    """What a job is to make. The files it reads and writes are claimed.
-
-    Raises:
-        FileClash: it would write what this or another job reads or writes.
-        InputError: a file that it reads beside its clip cannot be read.
-        UsageError: it does not accept one of its options; of a list's job it says whose.
-    """
-    try:
-        ctx = run.make_context("run", list(job.arguments()))
-        share_claims(ctx, claims)
-        claim_typed(ctx, claims, overwrite=True, of=f" of {job.name}")
-        return wanted_of(ctx)
-    except FileClash:
-        raise
-    except click.UsageError as error:
-        found = UsageError(error.format_message(), "See: vdenoise run --help", number=1)
-    except UsageError as error:
-        found = error
-    if job.listed:
-        found = UsageError(f"The job of {job.name}: {found.what}", found.hint, number=found.number)
-    raise found
 
 
 @contextlib.contextmanager

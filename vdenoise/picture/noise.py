@@ -180,6 +180,7 @@ class NoiseProfile(BaseModel):
     kind: Literal["vdenoise-noise-profile"] = "vdenoise-noise-profile"
     schema_version: Literal[1] = 1
     source: str = ""
+    source_sha256: str = ""  # of its content, where a file stands for it
     shots: tuple[ShotNoise, ...] = Field(min_length=1)
     bottom: tuple[ShotNoise, ...] = Field(
         default=(),
