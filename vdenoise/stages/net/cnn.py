@@ -59,7 +59,7 @@ class Cnn(Stage):
         "flat stays flat": "a network answers to a thousandth of full scale, not to rounding",
     }
 
-    model: str = param("S", "Network to run: S, M, L, a .safetensors or .pth file, or none.")
+    model: str = param("S", "Network to run: S, M, a .safetensors or .pth file, or none.")
 
     weight: float = param(
         1.0,
