@@ -497,7 +497,7 @@ def test_every_option_of_a_run_decides_its_result_or_does_not() -> None:
     chain |= {"preset", "gauge", "speed", "assignments", "masks", "grain"}
     places = {"input", "target", "output", "profile", *decides.BESIDE}
     of_plans = {"plan", "segments", "resume", "devices", "source", "work", "allow_version_skew"}
-    harmless = {"threads", "progress", "overwrite", "dry_run", "strict", "qc"}
+    harmless = {"threads", "progress", "overwrite", "dry_run", "strict", "qc", "report"}
     known = chain | places | of_plans | harmless | set(decides.OPTIONS)
     assert {parameter.name for parameter in run.params} == known
     writes = {flag.replace("_", "-") for flag in decides.BESIDE}

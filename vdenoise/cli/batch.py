@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vdenoise.cli.batch_jobs import as_run
+from vdenoise.cli.batch_jobs import as_run, check_report
 from vdenoise.cli.batch_report import check, end, ended, note, show, tell
 from vdenoise.cli.chain import CHAIN_OPTIONS, chain_options
 from vdenoise.cli.clip import clip_options, reading_options
@@ -82,6 +82,11 @@ _OWN_TOO = ("threads", "progress", "settle", "trust_paths")
     is_flag=True,
     help="Let a list of jobs write outside of the output folder.",
 )
+@option(
+    "--report",
+    is_flag=True,
+    help="Write a page beside each output, and one of all: vdenoise-batch.html.",
+)
 @option("--dry-run", is_flag=True, help="Say what would be done, and stop.")
 @progress_option
 @click.pass_context
@@ -93,6 +98,7 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
     from vdenoise.batch.running import carry_out
     from vdenoise.batch.watch import Looks
     from vdenoise.media.access import make_folder
+    from vdenoise.review.report.index import INDEX, write_index
 
     folder: Path = options["output"]
     typed = tuple(retyped(ctx, (*_OWN, *_OWN_TOO)))
@@ -112,7 +118,7 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
             return
         while True:
             journal = Journal.open(folder)
-            for file in (JOURNAL, REPORT):
+            for file in (JOURNAL, REPORT, *((INDEX,) if options["report"] else ())):
                 claims_of(ctx).write(folder / file, f"the batch's own {file}", overwrite=True)
             outcomes = _outcomes(options, typed, journal, claims_of(ctx), references, tried, looks)
             fresh = [o for o in outcomes if o.job.output not in tried]
@@ -133,6 +139,10 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
                 )
             finally:
                 save_report(folder, list(tried.values()), time.monotonic() - started)
+                if options["report"]:
+                    page = write_index(folder, list(tried.values()))
+            if options["report"]:
+                reporter.note(f"report: {page}")
             if not options["watch"]:
                 break
             time.sleep(WATCH_SECONDS)
@@ -208,7 +218,10 @@ def _outcome(
         return Outcome(job, "failed", job.fault, "E0384", hint="Correct the list of jobs.")
     try:
         job, wanted = as_run(job, claims, references, overwrite=overwrite)
-        return state_of(job, wanted, ours=ours, overwrite=overwrite)
+        found = state_of(job, wanted, ours=ours, overwrite=overwrite)
+        if found.state == "to do" and "--report" in job.options and not overwrite:
+            check_report(job)
+        return found
     except (FileClash, OutputError) as clash:
         return Outcome(job, "conflict", clash.what, clash.code, hint=clash.hint)
     except InputError as error:

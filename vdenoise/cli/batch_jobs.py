@@ -12,7 +12,7 @@ from vdenoise.cli.files import claim_typed, share_claims
 from vdenoise.cli.grain import References, grain_of_batch
 from vdenoise.cli.request import clip_request
 from vdenoise.cli.run import run
-from vdenoise.errors import FileClash, UsageError
+from vdenoise.errors import FileClash, OutputError, UsageError
 
 if TYPE_CHECKING:
     from vdenoise.batch.jobs import ClipJob
@@ -52,10 +52,14 @@ def as_run(
         InputError: a file that it reads beside its clip cannot be read.
         UsageError: it does not accept one of its options; of a list's job it says whose.
     """
+    from vdenoise.review.report.summary import claim_report
+
     try:
         ctx = run.make_context("run", list(job.arguments()))
         share_claims(ctx, claims)
         claim_typed(ctx, claims, overwrite=True, of=f" of {job.name}")
+        if ctx.params["report"]:
+            claim_report(claims, job.output, overwrite=True, of=f" of {job.name}")
         kept = grain_of_batch(ctx, job.output, references, overwrite=overwrite)
         wanted = wanted_of(ctx)
         return (job, wanted) if kept is None else _with_grain(job, wanted, ctx, kept)
@@ -68,6 +72,23 @@ def as_run(
     if job.listed:
         found = UsageError(f"The job of {job.name}: {found.what}", found.hint, number=found.number)
     raise found
+
+
+def check_report(job: ClipJob) -> None:
+    """See that what lies where a job's report goes is a report, which may be replaced.
+
+    Raises:
+        OutputError: it is another file.
+    """
+    from vdenoise.review.report.summary import report_path, summary_in
+
+    page = report_path(job.output)
+    if page.exists() and summary_in(page) is None:
+        raise OutputError(
+            f"{page} exists, and is no report.",
+            "Move it away, or leave --report away.",
+            number=1,
+        )
 
 
 def _with_grain(

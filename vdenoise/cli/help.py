@@ -28,7 +28,7 @@ GROUPS: dict[str, str] = {
     "Finishing": "--grain --sharpen --detail --deband --dither --seed",
     "Output": "--output --to --template --codec --crf --bit-depth --strict --overwrite --dry-run "
     "--noise-out --mask-out --matte-out --matte --grain-table --write-cuts --csv --json --lpips "
-    "--qc --view --zoom --seconds --about",
+    "--qc --report --view --zoom --seconds --about",
     "Clips": "--jobs --keep-going --watch --settle --trust-paths",
     "Farm": "--plan --engine --segment-frames --analyze --segments --resume --devices --source "
     "--work --allow-version-skew --allow-mixed --verify --wait --name --executable --cpus --gpus "
@@ -39,7 +39,7 @@ GROUPS: dict[str, str] = {
 _FIRST = (
     "--output --preset --speed --luma --chroma --mask --grain --sharpen --frames --codec "
     "--overwrite --dry-run --jobs --keep-going --watch --to --help --help-all --noise --told "
-    "--against --csv --about --steps --at --view --qc"
+    "--against --csv --about --steps --at --view --qc --report"
 )
 FIRST = frozenset(_FIRST.split())
 

@@ -69,6 +69,11 @@ class _Run(FileCommand):
     show_default=True,
     help="Judge the picture while it is written: warn of what fails, or end with exit 7.",
 )
+@option(
+    "--report",
+    is_flag=True,
+    help="Write a page beside the output, OUTPUT.html: before and after, figures, settings.",
+)
 @option("--dry-run", is_flag=True, help="Say what would be done, and stop.")
 @segment_options
 @progress_option
@@ -82,6 +87,9 @@ def run(ctx: click.Context, /, **options: Any) -> None:
     """
     from vdenoise import ui
     from vdenoise.review.inspect import Inspector
+    from vdenoise.review.report.page import told_of, write_report
+    from vdenoise.review.report.summary import claim_report
+    from vdenoise.review.report.witness import Witness
     from vdenoise.workflows.denoise_clip import denoise_clip
     from vdenoise.workflows.prepare import plan_clip
 
@@ -104,6 +112,8 @@ def run(ctx: click.Context, /, **options: Any) -> None:
         ui.Reporter(options["progress"]) as reporter,
         grain_to_match(ctx, options["output"], reporter),
     ):
+        if options["report"]:
+            claim_report(claims_of(ctx), options["output"], overwrite=options["overwrite"])
         request = clip_request(ctx, set_threads(options["threads"]))
         plan = plan_clip(request, reporter.read, claims=claims_of(ctx))
         for warning in plan.warnings:
@@ -113,14 +123,27 @@ def run(ctx: click.Context, /, **options: Any) -> None:
             show_plan(plan, as_json=options["progress"] == "json")
             return
         command = ["vdenoise", *sys.argv[1:]]
-        inspector = (
-            None if options["qc"] == "off" else Inspector(plan.info, plan.encode.pixel_format)
+        judged = options["report"] or options["qc"] != "off"
+        inspector = Inspector(plan.info, plan.encode.pixel_format) if judged else None
+        witness = Witness(plan, inspector) if inspector is not None and options["report"] else None
+        seen = witness or inspector
+        prepared, result = denoise_clip(
+            request,
+            reporter,
+            command=command,
+            plan=plan,
+            watch=None if seen is None else seen.watch,
+            ready=None if witness is None else witness.ready,
         )
-        watch = None if inspector is None else inspector.watch
-        prepared, result = denoise_clip(request, reporter, command=command, plan=plan, watch=watch)
         _tell(prepared.plan, result, reporter)
-        if inspector is not None:
-            found = inspector.finish(prepared.cuts)
+        if inspector is None:
+            return
+        findings = None if witness is None else witness.finish()
+        found = inspector.finish(prepared.cuts) if findings is None else findings.inspection
+        if findings is not None:
+            page = write_report(prepared, findings, told_of(prepared, result, command))
+            reporter.note(f"report: {page}")
+        if options["qc"] != "off":
             tell_of_gates(found, plan.info, str(plan.output), options["qc"], reporter)
 
 

@@ -106,7 +106,21 @@ class Scout:
         found.append(Spot(0, where, ("first",), WHY["first"]))
         if frames > 1:
             found.append(Spot(frames - 1, where, ("last",), WHY["last"]))
-        return _merged(found)
+        return merged(found)
+
+    def best_in(self, frame: int) -> list[Spot]:
+        """The spots of a frame that are the best of their kind so far."""
+        return [
+            self._spot(kind, best)
+            for kind, best in self._best.items()
+            if best.frame == frame and self._is_any(best)
+        ]
+
+    def beside(self, frame: int, kind: Kind, reason: str) -> Spot:
+        """A frame that is shown for its place in the clip, where texture is finest so far."""
+        best = self._best.get("texture")
+        area = self._middle() if best is None else self._spot("texture", best).area
+        return Spot(frame, area, (kind,), reason)
 
     def asked(self, frame: int) -> Spot:
         """A frame that somebody asked for, at its own hardest place as far as it was looked at."""
@@ -217,7 +231,7 @@ def _pooled(x: Tensor, side: int) -> Tensor:
     return functional.avg_pool2d(x[None], sides)[0]
 
 
-def _merged(spots: Sequence[Spot]) -> list[Spot]:
+def merged(spots: Sequence[Spot]) -> list[Spot]:
     """Spots that show the same of the same frame become one, with both reasons; in time's order."""
     kept: list[Spot] = []
     for spot in spots:

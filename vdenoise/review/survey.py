@@ -102,7 +102,7 @@ def survey(
     proposed: Mapping[str, str] = {}
     notes: tuple[str, ...] = ()
     if profile is None:
-        profile = _joined([one.profile for one in found], count)
+        profile = joined([one.profile for one in found], count)
         proposal = propose(profile, info)
         proposed = proposal.values
         notes = (*dict.fromkeys(n for one in found for n in one.notes),)
@@ -184,7 +184,7 @@ def _told(frames: Iterator[SourceFrame], progress: Progress) -> Iterator[SourceF
         progress.advance({})
 
 
-def _joined(profiles: Sequence[NoiseProfile], count: int) -> NoiseProfile:
+def joined(profiles: Sequence[NoiseProfile], count: int) -> NoiseProfile:
     """One profile for all of a clip: between two stretches each reaches half way, and where
     nothing could be measured the nearest one that could counts."""
     if len(profiles) == 1:

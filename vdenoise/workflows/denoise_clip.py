@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from vdenoise.engine.correction import Done
 from vdenoise.engine.plan import Plan
@@ -22,6 +22,7 @@ def denoise_clip(
     command: Sequence[str],
     plan: Plan | None = None,
     watch: Watch | None = None,
+    ready: Callable[[Prepared], None] | None = None,
 ) -> tuple[Prepared, Result]:
     """Do what was asked for.
 
@@ -31,6 +32,7 @@ def denoise_clip(
         command: what to put into the recipe: what to type to do the same again.
         plan: of the request, where it was made already.
         watch: is shown every frame that is written.
+        ready: is told what will be carried out, before the first frame.
 
     Returns:
         What was carried out, and what came of it.
@@ -43,6 +45,8 @@ def denoise_clip(
     prepared = prepare(request, listener, plan)
     plan = prepared.plan
     listener.note(f"denoise: {plan.chain.text}, {plan.bit_path}, {plan.encode.label}")
+    if ready is not None:
+        ready(prepared)
     checks = FrameChecks()
 
     def watched(done: Done) -> None:
