@@ -20,10 +20,11 @@ from vdenoise.media.inputs import display, local, open_input, video_of
 from vdenoise.media.movie import hdr
 from vdenoise.media.movie.first_frames import Peek, display_matrix, no_frames, peek_at
 from vdenoise.media.movie.holdings import held
-from vdenoise.media.movie.index import FrameIndex, scan
+from vdenoise.media.movie.index import FrameIndex, scan, scanned
 from vdenoise.media.movie.packets import Heard
 from vdenoise.media.movie.pixels import planar_format
 from vdenoise.picture.frame import ClipInfo, PixelFormat
+from vdenoise.settings.text import counted
 
 
 def probe(
@@ -105,7 +106,7 @@ def _info(
     fmt: PixelFormat,
 ) -> ClipInfo:
     matrix, guessed = _matrix(peek, fmt)
-    warnings = _warnings(container, stream, index)
+    warnings = _warnings(path, container, stream, index)
     span = index.end - index.pts[0]
     return ClipInfo(
         path=path,
@@ -195,8 +196,16 @@ def _line(stream: Any) -> str:
     return ", ".join(parts)
 
 
-def _warnings(container: InputContainer, stream: VideoStream, index: FrameIndex) -> list[str]:
+def _warnings(
+    path: Path, container: InputContainer, stream: VideoStream, index: FrameIndex
+) -> list[str]:
     warnings = []
+    packets = scanned(path)
+    if packets is not None and packets.jumps:
+        warnings.append(
+            f"its packets do not follow each other at {counted(packets.jumps, 'place')}: it was "
+            "joined there, or some are missing"
+        )
     if index.truncated:
         warnings.append(f"the file was cut short: {index.truncated}")
     if index.counted and container.format.name != "avi":  # an AVI has no times but its rate

@@ -22,6 +22,7 @@ from av.video.stream import VideoStream
 from vdenoise.media.inputs import local, open_input, prepare_decoder, video_of
 from vdenoise.media.movie.integrity import lacks
 from vdenoise.media.movie.packets import Heard, StreamPackets, read_packets
+from vdenoise.media.movie.transport import continuity
 from vdenoise.picture.frame import ClipInfo
 
 COMMON_RATES = tuple(
@@ -139,6 +140,7 @@ class Scan:
     others: dict[int, StreamPackets]  # streams beside the picture, by their number in the file
     captions: bool  # the picture's packets hold closed captions
     turns: tuple[int, ...]  # pts of frames before which a header changed
+    jumps: int = 0  # of an MPEG-TS: see `Continuity`
 
 
 @lru_cache(maxsize=16)
@@ -149,7 +151,10 @@ def _scan(file: _File) -> Scan:
         found, others = read_packets(container, stream, file.size, file.heard)
         if file.heard is not None:
             file.heard(file.size, file.size)
-        truncated = lacks(path, container, stream, found, file.size)
+        truncated, jumps = lacks(path, container, stream, found, file.size), 0
+        if container.format.name == "mpegts" and not truncated:
+            told_by = continuity(local(path), {other.id for other in container.streams})
+            truncated, jumps = told_by.damage, told_by.jumps
         told = _told_end(container, stream) if not found.hidden else None
         base = stream.time_base or Fraction(1, 1000)
         rates = [
@@ -187,7 +192,7 @@ def _scan(file: _File) -> Scan:
             truncated=truncated,
             checks=tuple(found.checks),
         )
-        return Scan(index, others, found.captions, ())
+        return Scan(index, others, found.captions, (), jumps)
     order = sorted(range(len(known)), key=known.__getitem__)
     pts = [known[i] for i in order]
     rate, variable = _clock(pts, base, rates)
@@ -209,7 +214,7 @@ def _scan(file: _File) -> Scan:
         checks=tuple(found.checks[i] for i in order),
     )
     turns = tuple(pts for pts in found.turns if pts is not None)
-    return Scan(index, others, found.captions, turns)
+    return Scan(index, others, found.captions, turns, jumps)
 
 
 def _told_end(container: av.container.InputContainer, stream: VideoStream) -> int | None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from typing import BinaryIO
 
+import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
@@ -88,26 +91,78 @@ def lacks(
     size: int,
 ) -> str:
     """What a file that was cut short lacks; the demuxers themselves say nothing."""
-    frames = len(found.pts)
+    frames, file = len(found.pts), local(path)
     kinds = container.format.name.split(",")
     # The demuxer's index, not the header's count: frames that an edit list leaves out are in none.
     listed = len(stream.index_entries)
     if listed > frames + found.hidden and "mov" in kinds:
         return f"{frames} of its {listed - found.hidden} frames are there"
-    if "avi" in kinds and 8 + int.from_bytes(_head(path)[4:8], "little") > size:
-        return "it is shorter than its header says"
     if "matroska" in kinds:
-        return matroska_lacks(local(path))
-    if "mpegts" in kinds and size % 188 and size % 192:
-        return "its last packet is incomplete"
+        return matroska_lacks(file)
     if "mov" in kinds:
-        return quicktime_lacks(local(path)) or (
-            "its last packets are incomplete" if found.broken else ""
-        )
-    return ""
+        return quicktime_lacks(file) or ("its last packets are incomplete" if found.broken else "")
+    if "mpegts" in kinds and size % 188 and size % 192 and size % 204:
+        return "its last packet is incomplete"
+    if "ivf" in kinds and stream.frames > frames:
+        return f"{frames} of its {stream.frames} frames are there"
+    told = container.duration / av.time_base if container.duration else 0.0
+    if told - found.end > _TOLD.get(kinds[0], inf):
+        return f"{found.end:.2f} of its {told:.2f} s are there"
+    short = _ENDS[kinds[0]](file, found, size) if kinds[0] in _ENDS else False
+    return "its end is missing" if short or (found.cut and kinds[0] != "mpegts") else ""
 
 
-def _head(path: Path) -> bytes:
-    """The first bytes of a file: of an AVI, "RIFF" and its length."""
-    with local(path).open("rb") as file:
-        return file.read(8)
+# Seconds that a container's own length may be off by.
+_TOLD = {"mxf": 0.1, "flv": 1.0}
+
+
+def _avi_is_short(path: Path, _found: PicturePackets, size: int) -> bool:
+    return 8 + int.from_bytes(_part(path, 4, 4), "little") > size
+
+
+def _asf_is_short(path: Path, _found: PicturePackets, size: int) -> bool:
+    """By the size in its file properties, unless it was written for broadcast."""
+    head = _part(path, 0, 1 << 16)
+    at = head.find(bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"))
+    if at < 0 or len(head) < at + 92:
+        return False
+    told, flags = (
+        struct.unpack_from(kind, head, at + n)[0] for kind, n in (("<Q", 40), ("<I", 88))
+    )
+    return not flags & 1 and told > size
+
+
+def _ogg_is_short(path: Path, _found: PicturePackets, size: int) -> bool:
+    """The last page must be whole, and the end of its stream."""
+    begin = max(size - (1 << 17), 0)
+    tail = _part(path, begin, 1 << 17)
+    at = tail.rfind(b"OggS")
+    if at < 0 or len(tail) < at + 27:
+        return True
+    table = tail[at + 27 : at + 27 + tail[at + 26]]
+    return not tail[at + 5] & 4 or at + 27 + tail[at + 26] + sum(table) > len(tail)
+
+
+def _nut_is_short(path: Path, found: PicturePackets, size: int) -> bool:
+    """Behind the last packet there is nothing, or headers and an index; "NK" begins what is before
+    a frame."""
+    return found.until < size and _part(path, found.until, 2) not in (b"NM", b"NS", b"NI", b"NX")
+
+
+_ENDS: dict[str, Callable[[Path, PicturePackets, int], bool]] = {
+    "avi": _avi_is_short,
+    "asf": _asf_is_short,
+    "ogg": _ogg_is_short,
+    "nut": _nut_is_short,
+    "yuv4mpegpipe": lambda _path, found, size: found.until < size,
+    "dv": lambda _path, found, size: size % max(found.length, 1) != 0,
+    "gif": lambda path, _found, size: not _part(path, size - 64, 64).rstrip(b"\0").endswith(b";"),
+    "jpeg_pipe": lambda path, _found, size: b"\xff\xd9" not in _part(path, size - 64, 64),
+}
+
+
+def _part(path: Path, at: int, count: int) -> bytes:
+    """Some bytes of a file."""
+    with path.open("rb") as file:
+        file.seek(max(at, 0))
+        return file.read(count)

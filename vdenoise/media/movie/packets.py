@@ -30,6 +30,9 @@ class PicturePackets:
     hidden: int = 0
     broken: int = 0
     end: float = 0.0  # seconds, over all streams
+    until: int = 0  # byte where the last packet of any stream ends, as far as it is known
+    length: int = 0  # bytes of the first packet
+    cut: bool = False  # the last packet of any stream is shorter than the file says
     delayed: bool = False  # packets are decoded at another time than they are shown
     captions: bool = False  # CEA-608/708 in its own messages
     turns: list[int | None] = field(default_factory=list)  # pts where a header changed
@@ -102,6 +105,9 @@ def read_packets(
             continue
         if heard is not None and packet.pos is not None:
             heard(packet.pos, size)
+        found.cut = packet.is_corrupt
+        if packet.pos is not None:
+            found.until = max(found.until, packet.pos + packet.size)
         if packet.pts is not None and packet.time_base:
             end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
             found.end = max(found.end, end)
@@ -116,6 +122,7 @@ def _note_picture(found: PicturePackets, packet: Any, watch: HeaderWatch) -> Non
         found.hidden += 1
         return
     found.broken += packet.is_corrupt
+    found.length = found.length or packet.size
     found.pts.append(packet.pts)
     found.durations.append(packet.duration or 0)
     found.keys.append(packet.is_keyframe)
