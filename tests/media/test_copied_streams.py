@@ -111,6 +111,16 @@ def test_the_only_sound_is_not_left_out(tmp_path: Path) -> None:
     assert ".mkv" in caught.value.hint
 
 
+@pytest.mark.parametrize("suffix", ["ts", "webm"])
+def test_an_attachment_that_is_not_kept_is_named_before_the_start(
+    suffix: str, tmp_path: Path
+) -> None:
+    source = write(Clip("in.mkv", attachment=True, options=QUICK), tmp_path)
+    target = tmp_path / f"out.{suffix}"
+    assert any("attachment stream 1" in note for note in choose(probe(source), target).notes)
+    pass_through(source, target)
+
+
 def test_styled_text_is_seen_in_an_mp4(tmp_path: Path) -> None:
     header = (
         b"[Script Info]\r\nScriptType: v4.00+\r\nPlayResX: 384\r\nPlayResY: 288\r\n\r\n"

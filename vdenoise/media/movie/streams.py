@@ -131,6 +131,8 @@ def _takes(container: str, stream: Any) -> bool:
     It is tried with the first packets: some fail only there, and MPEG-TS takes anything, as data
     that nobody can read.
     """
+    if stream.type == "attachment":  # WebM's muxer drops it without a word, MPEG-TS's makes it data
+        return container == "matroska"
     memory = MemoryFile()
     tried: list[Any] = []
     try:
