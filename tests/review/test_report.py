@@ -13,6 +13,7 @@ from tests.helpers.browser import CHROMIUM, Page, browser
 from tests.helpers.clips import Clip, write
 from vdenoise import cli
 from vdenoise.review.report.html import as_data, render
+from vdenoise.review.report.index import IndexRow
 from vdenoise.review.report.plots import Plot, PlotLine, thinned, ticks
 from vdenoise.review.report.summary import report_path, summary_in
 
@@ -142,6 +143,26 @@ def test_a_batch_has_an_index_with_the_worst_first(
     assert (target / "one_dn.mkv.html").read_text(encoding="utf-8") == "mine"
 
 
+@pytest.mark.parametrize(
+    ("clip", "more"),
+    [
+        (Clip("still.mkv", codec="ffv1", size=(40, 16), frames=1), ()),
+        (Clip("fields.mkv", codec="ffv1", size=(96, 64), frames=3, field_order="tff"), ()),
+        (Clip("turned.mov", size=(96, 64), frames=3, rotation=90), ()),
+        (Clip("off.mkv", codec="ffv1", frames=2), ("--luma", "0", "--chroma", "0")),
+    ],
+    ids=lambda value: value.name if isinstance(value, Clip) else "",
+)
+def test_every_kind_of_clip_has_a_report(clip: Clip, more: tuple[str, ...], tmp_path: Path) -> None:
+    target = tmp_path / f"clean{Path(clip.name).suffix}"
+    args = ["run", str(write(clip, tmp_path)), str(target), *FAST, "--report", *more]
+    assert cli.status(args) == 0
+    text = report_path(target).read_text(encoding="utf-8")
+    spots = json.loads(text.split('id="spots">')[1].split("</script>")[0])
+    width, height = clip.size if not clip.rotation else clip.size[::-1]
+    assert spots and all((s["width"], s["height"]) == (width, height) for s in spots)
+
+
 def test_data_cannot_end_its_element() -> None:
     text = as_data({"a": "</script><!--&"})
     assert "<" not in text and json.loads(text) == {"a": "</script><!--&"}
@@ -194,6 +215,37 @@ def test_the_wipe_moves_by_mouse_and_by_keys(page: Page) -> None:
     assert page.js(clip) == "inset(0px 0px 0px 26%)"
     page.key("Home")
     assert page.js(clip) == "inset(0px 0px 0px 0%)"
+
+
+def test_an_index_is_sorted_by_its_heads(page: Page, folder: Path, tmp_path: Path) -> None:
+    one = summary_in(folder / "clean.mkv.html")
+    assert one is not None
+    rows = [
+        IndexRow(name, "done", "", f"{name}.html", one.model_copy(update={"noise": noise}), 0.0)
+        for name, noise in (("b", 9.5), ("c", 11.0), ("a", 2.0))
+    ]
+    target = tmp_path / "index.html"
+    text = render(
+        "index.html",
+        styles=("page.css",),
+        scripts=("index.js",),
+        title="index",
+        words="",
+        troubled=False,
+        rows=rows,
+    )
+    target.write_text(text, encoding="utf-8")
+    before = page.js("location.href")
+    page.open(target.as_uri())
+    names = "[...document.querySelectorAll('tbody th')].map(t => t.textContent).join('')"
+    heads = "document.querySelectorAll('thead button')"
+    for column, order in ((0, "abc"), (0, "cba"), (2, "cba"), (2, "abc")):
+        page.js(f"{heads}[{column}].focus()")
+        page.key(" ")
+        assert page.js(names) == order
+    assert page.js("document.querySelectorAll('[aria-sort]').length") == 1
+    assert page.errors == []
+    page.open(before)
 
 
 def test_zoom_and_pan_stay_in_step(page: Page) -> None:
