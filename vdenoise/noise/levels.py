@@ -63,7 +63,8 @@ def variance_by_level(
     even, odd = even.double(), odd.double()
     hats = hat_weights(level).double()
     flatter = _flatter(level, even) if single else None
-    curve = torch.ones(LEVELS, dtype=torch.float64)
+    # All differences make the first guess: taken for even, noise of log curves looks like texture
+    curve = _curve(level, odd, torch.ones_like(odd, dtype=torch.bool))
     for rounds_left in reversed(range(_REFITS + 1)):
         here = (hats @ curve)[:, None]
         if flatter is None:
