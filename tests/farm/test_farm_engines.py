@@ -72,6 +72,19 @@ def exported(engine: str, plan: Path, program: Path) -> Path:
     return folder
 
 
+def test_more_cores_ask_for_more_memory_and_a_short_segment_for_no_more(tmp_path: Path) -> None:
+    clip = write(Clip("in.mkv", "ffv1", frames=12, size=(960, 540)), tmp_path)
+    plan, asked = tmp_path / "plan.json", []
+    options = ("--segment-frames", 12, "--sigma", 5, "--cuts", "off")
+    assert call("plan", clip, "-o", plan, *options) == 0
+    for cores in (1, 4, 12, 64):
+        words = ("--plan", plan, "--engine", "slurm", "--cpus", cores, "-o", tmp_path / str(cores))
+        assert call("farm", "export", *words) == 0
+        text = (tmp_path / str(cores) / "segments.sbatch").read_text()
+        asked.append(int(text.partition("--mem=")[2].partition("M")[0]))
+    assert asked[0] < asked[1] < asked[2] == asked[3]  # no task has more frames than the segment
+
+
 def assert_like_a_single_pass(plan: Path) -> None:
     single = plan.with_name("single.mkv")
     assert call("run", plan.with_name("in.mkv"), "-o", single, *FAST) == 0

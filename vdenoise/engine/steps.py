@@ -175,6 +175,12 @@ def fitted(
     return steps, workers, memory
 
 
+def estimated(stages: Sequence[Stage], info: ClipInfo, workers: int) -> int:
+    """Bytes of memory at the peak on a processor with room, where so many threads compute."""
+    steps = tuple(_step(stage, info, "cpu", SCRATCH_BYTES) for stage in stages)
+    return _estimate(steps, info, "cpu", workers)
+
+
 def signal_bytes(width: int, height: int, fmt: PixelFormat) -> int:
     """Bytes of the float32 signals of one frame, with their residual maps."""
     luma = width * height * 2

@@ -10,6 +10,7 @@ from typing import get_args
 
 from vdenoise import __version__
 from vdenoise.engine.plan import Plan, View, ViewKind, make
+from vdenoise.engine.steps import estimated, stages_of
 from vdenoise.errors import ConflictError, TryAgain, UsageError
 from vdenoise.farm.planfile import AnalysisRecord, OutputPart, PartName, PlanFile
 from vdenoise.farm.record import digest, read_record
@@ -96,6 +97,18 @@ def _check_moved(part: OutputPart, output: Path) -> None:
             f"Let it end in {Path(part.output).suffix}, or make another plan.",
             number=98,
         )
+
+
+def task_memory(job: Job, cores: int) -> int:
+    """Estimate of the bytes that a task takes at its peak, with a frame on each of its cores.
+
+    The plan's own is of the machine that made it, which may have had fewer cores.
+    """
+    record = job.file.analysis
+    chain = job.file.request.asked().chain() if record is None else record.chain.chain()
+    views = tuple(part.name for part in job.file.parts if part.name in get_args(ViewKind))
+    longest = max(last - first + 1 for first, last in job.file.segments)
+    return estimated(stages_of(chain, views), job.info, min(cores, longest))
 
 
 def analysis_of(job: Job) -> AnalysisRecord:

@@ -15,11 +15,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Self
 
+from vdenoise.engine.plan import MIB
 from vdenoise.errors import UsageError
-from vdenoise.farm.job import Job
+from vdenoise.farm.job import Job, task_memory
 from vdenoise.media.output_names import called
 from vdenoise.settings.text import is_text
 
+HEADROOM = 1.15  # over the estimate: farms end tasks that take more than was asked for
 MEMORY_STEP = 1024  # MiB: asked for in whole GiB
 WAIT_SECONDS = 60  # for the last segments to show in a shared folder
 HERE = "\0"  # stands for a task's segments where a shell works them out: in no name there is one
@@ -67,8 +69,9 @@ class Export:
         per_task: int = 1,
         options: tuple[tuple[str, str], ...] = (),
     ) -> Self:
-        """Of a job; the memory is the plan's estimate in whole GiB."""
-        memory = memory_mib or -(-job.file.memory_mib // MEMORY_STEP) * MEMORY_STEP
+        """Of a job; the memory is what a task with so many cores takes, in whole GiB."""
+        needed = int(HEADROOM * task_memory(job, cpus))
+        memory = memory_mib or -(-needed // (MEMORY_STEP * MIB)) * MEMORY_STEP
         return cls(
             name=plain(name or called(job.source)[0]),
             plan=str(job.plan_path.absolute()),
