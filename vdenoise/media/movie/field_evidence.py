@@ -103,7 +103,8 @@ def _luma(plane: Tensor, info: ClipInfo) -> Tensor:
 
 def _balance(before: Tensor, now: Tensor, after: Tensor) -> float | None:
     """From -1 (top field first) over 0 (progressive) to 1 (bottom field first)."""
-    if min(now.shape) < 2 * BLOCK:
+    height, width = now.shape
+    if height < 2 * (BLOCK + 3) or width < BLOCK:  # interpolating takes three lines of a field
         return None
     # Four lines of the top field interpolate where the bottom field has a line
     lines = now[0::2]
