@@ -113,6 +113,21 @@ def test_what_is_done_is_kept_or_refused_or_done_again(
     assert clips == [path.read_bytes() for path in sorted(before) if path.suffix == ".mkv"]
 
 
+def test_leftovers_are_said_with_the_way_on_and_status_says_what_is_missing(
+    plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("run", "--plan", plan, "--segments", "0") == 0
+    capsys.readouterr()
+    assert call("farm", "status", "--plan", plan, "--json") == 75
+    assert json.loads(capsys.readouterr().out)["missing"] == [1]
+    next((tmp_path / "plan.work").glob("seg_000000*.json")).unlink()
+    assert call("run", "--plan", plan, "--segments", "0") == 4
+    said = capsys.readouterr().err
+    assert "--resume" in said and "segment 0 is done" in said
+    assert call("run", "--plan", plan, "--resume") == 0
+    assert call("farm", "status", "--plan", plan) == 0
+
+
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [

@@ -63,7 +63,7 @@ def analyze(ctx: click.Context, /, threads: int | None, progress: Any, **options
 @_plan_option
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def status(as_json: bool, **options: Any) -> None:
-    """Say which segments are done, sound and fit the plan."""
+    """Say which segments are done, sound and fit the plan; exit 75 while any is missing."""
     from vdenoise import ui
     from vdenoise.farm.job import analysis_of, work_id
     from vdenoise.farm.segments import finished
@@ -78,15 +78,24 @@ def status(as_json: bool, **options: Any) -> None:
     if as_json:
         facts = {"plan_id": job.file.plan_id, "done": done, "missing": missing, "seconds": seconds}
         ui.result_json(facts)
-        return
-    ui.facts(
-        "",
-        {
-            "plan": f"{options['plan']}, id {job.file.plan_id[:12]}",
-            "done": f"{len(done)} of {counted(len(reports), 'segment')}, {seconds:.0f} s of work",
-            "missing": as_text(missing) or "none",
-        },
-    )
+    else:
+        ui.facts(
+            "",
+            {
+                "plan": f"{options['plan']}, id {job.file.plan_id[:12]}",
+                "done": f"{len(done)} of {counted(len(reports), 'segment')}, "
+                f"{seconds:.0f} s of work",
+                "missing": as_text(missing) or "none",
+            },
+        )
+    if missing:
+        raise TryAgain(
+            f"{counted(len(missing), 'segment')} of {len(reports)} still to be done: "
+            f"{as_text(missing)}.",
+            f"Do them with: vdenoise run --plan {options['plan']} --segments {as_text(missing)} "
+            "--resume",
+            number=6,
+        )
 
 
 @farm.command()

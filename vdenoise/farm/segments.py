@@ -131,7 +131,7 @@ def to_do(job: Job, numbers: Sequence[int], *, resume: bool, overwrite: bool) ->
         overwrite: do all of them.
 
     Raises:
-        OutputError: one is done already, and neither was said.
+        OutputError: one is done already or was begun, and neither was said.
         ConflictError: one was made for another plan.
     """
     if overwrite:
@@ -144,7 +144,27 @@ def to_do(job: Job, numbers: Sequence[int], *, resume: bool, overwrite: bool) ->
             "Say --resume to leave it, or --overwrite to do it again.",
             number=13,
         )
-    return tuple(n for n in numbers if n not in done)
+    todo = tuple(n for n in numbers if n not in done)
+    if not resume:
+        _see_nothing_is_left(job, todo)
+    return todo
+
+
+def _see_nothing_is_left(job: Job, numbers: Sequence[int]) -> None:
+    """See that no file of a segment is there without its report.
+
+    Raises:
+        OutputError: one is.
+    """
+    for number in numbers:
+        files = (file for part in job.file.parts for file in files_of(job, number, part))
+        if (there := next((file for file in files if file.exists()), None)) is not None:
+            raise OutputError(
+                f"{there} exists, and no report says that segment {number} is done: a task may "
+                "have been stopped.",
+                "Say --resume to do what is not done and sound, or --overwrite to do all again.",
+                number=16,
+            )
 
 
 def files_hash(files: Sequence[Path]) -> str:
