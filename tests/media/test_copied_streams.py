@@ -12,7 +12,7 @@ import pytest
 
 from tests.helpers.clips import Clip, frame_of, write
 from tests.media.test_roundtrip import pass_through
-from tests.media.test_times_beside import avi_with, heard
+from tests.media.test_times_beside import clip_with, heard
 from vdenoise.errors import UsageError
 from vdenoise.media.movie.packets import codec_of
 from vdenoise.media.movie.settings import choose
@@ -77,7 +77,7 @@ def test_a_second_picture_goes_over(suffix: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("codec", ["pcm_mulaw", "pcm_alaw", "adpcm_ms", "adpcm_ima_wav"])
 def test_sound_that_matroska_does_not_take_becomes_pcm(codec: str, tmp_path: Path) -> None:
-    source, target = avi_with(codec, tmp_path), tmp_path / "out.mkv"
+    source, target = clip_with(codec, tmp_path), tmp_path / "out.mkv"
     pass_through(source, target)
     assert codecs(target)[1] == "pcm_s16le"
     with av.open(str(source)) as a, av.open(str(target)) as b:
@@ -89,7 +89,7 @@ def test_sound_that_matroska_does_not_take_becomes_pcm(codec: str, tmp_path: Pat
 
 
 def test_adpcm_of_an_avi_is_heard_in_an_avi(tmp_path: Path) -> None:
-    source = avi_with("adpcm_ms", tmp_path)
+    source = clip_with("adpcm_ms", tmp_path)
     pass_through(source, tmp_path / "out.avi")
     with av.open(str(tmp_path / "out.avi")) as container:
         samples = sum(frame.samples for frame in container.decode(audio=0))

@@ -28,9 +28,9 @@ def heard(path: Path) -> list[float]:
     return [sound.seconds(n) - zero for n in range(len(sound.times))]
 
 
-def avi_with(codec: str, folder: Path) -> Path:
+def clip_with(codec: str, folder: Path, suffix: str = "avi") -> Path:
     """One second of MJPEG with sound in a codec of its own frame length."""
-    path = folder / f"{codec}.avi"
+    path = folder / f"{codec}.{suffix}"
     clip = Clip("x.avi")
     with av.open(str(path), "w") as output:
         video: Any = output.add_stream("mjpeg", rate=25)
@@ -56,10 +56,19 @@ def avi_with(codec: str, folder: Path) -> Path:
 
 @pytest.mark.parametrize("codec", ["ac3", "aac", "libmp3lame", "pcm_s16le"])
 def test_sound_of_an_avi_keeps_its_times_in_an_avi(codec: str, tmp_path: Path) -> None:
-    source = avi_with(codec, tmp_path)
+    source = clip_with(codec, tmp_path)
     pass_through(source, tmp_path / "out.avi")
     assert heard(tmp_path / "out.avi") == pytest.approx(heard(source), abs=1e-3)
     assert heard(source)[-1] > 0.9
+
+
+@pytest.mark.parametrize("codec", ["eac3", "libopus", "libmp3lame", "aac"])
+def test_sound_that_avi_would_miscount_is_written_as_pcm(codec: str, tmp_path: Path) -> None:
+    """It is tried before the start: nothing fails after the work."""
+    pass_through(clip_with(codec, tmp_path, "mkv"), tmp_path / "out.avi")
+    with av.open(str(tmp_path / "out.avi")) as made:
+        found = made.streams.audio[0].codec_context.name
+    assert found.startswith("pcm") == (codec in ("eac3", "libopus"))
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mov", "ts", "nut", "mkv", "avi"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
@@ -26,6 +27,7 @@ _TEXT_SUBTITLES = {"mov": "mov_text", "mp4": "mov_text", "matroska": "srt", "web
 _TEXT_CODECS = {"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"}
 _READ_BACK = ("mpegts", "mov", "mp4", "avi")  # they have places for what has no name there
 _TRIED = 8  # packets
+_OFF = Fraction(1, 100)  # seconds: more is no rounding
 _PICTURE_ONLY = ("yuv4mpegpipe",)
 
 
@@ -160,9 +162,28 @@ def _takes(container: str, stream: Any) -> bool:
         with av.open(memory) as again:
             found = [codec_of(s) for s in again.streams]
             same = [codec_of(stream)]
-            return found == same or {*found, *same} == {"mp2", "mp3"}  # one name in MPEG-TS
+            if found != same and {*found, *same} != {"mp2", "mp3"}:  # one name in MPEG-TS
+                return False
+            return container != "avi" or stream.type != "audio" or _keeps_times(again, tried)
     except av.FFmpegError:
         return False
+
+
+def _keeps_times(again: Any, packets: list[Any]) -> bool:
+    """Whether sound that was written comes back at its times, counted from the first packet: AVI
+    counts blocks or bytes, and of some codecs wrongly. PCM comes back in other packets."""
+    if codec_of(again.streams[0]).startswith("pcm"):
+        return True
+    times, wanted = _times(again.demux()), _times(packets)
+    return len(times) == len(wanted) and all(
+        abs(a - b) < _OFF for a, b in zip(times, wanted, strict=True)
+    )
+
+
+def _times(packets: Iterable[Any]) -> list[Fraction]:
+    """Seconds of each packet behind the first."""
+    found = [p.pts * p.time_base for p in packets if p.size and p.pts is not None]
+    return [time - found[0] for time in found]
 
 
 def _miscounts(stream: Any, copy: Any, packets: list[Any]) -> bool:
