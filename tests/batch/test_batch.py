@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -18,13 +19,15 @@ from tests.helpers import images
 from tests.helpers.clips import Clip, write
 from tests.helpers.rights import permissions_count
 from vdenoise import cli
+from vdenoise.batch import running
 from vdenoise.batch.jobs import ClipJob, jobs_of
 from vdenoise.batch.journal import Journal, tidy
 from vdenoise.batch.lists import OUTPUTS
-from vdenoise.batch.outcome import REPORT, Wanted, state_of
+from vdenoise.batch.outcome import REPORT, Outcome, Wanted, state_of
 from vdenoise.batch.watch import Looks
 from vdenoise.cli.batch_jobs import wanted_of
 from vdenoise.cli.chain import CHAIN_OPTIONS, chain_request
+from vdenoise.cli.grain import References
 from vdenoise.cli.run import run
 from vdenoise.errors import ConflictError, InputError, UsageError
 from vdenoise.nets.models import find
@@ -719,3 +722,35 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_result(tmp_path: Path) -> N
     wanted = {signal.SIGKILL: 1, signal.SIGTERM: 1}
     rows = kills.check(clips, tmp_path, wanted, [*GIVEN, "--jobs", "2", "--threads", "2"])
     assert [row for row in rows if not row.sound or row.stopped != 1 or row.ended < 1] == []
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "why"),
+    [
+        (signal.SIGSEGV, "E0385", "in.mkv ended its process (signal 11)"),
+        (signal.SIGABRT, "E0385", "in.mkv ended its process (signal 6)"),
+        (signal.SIGKILL, "E0100", "ended from outside (signal 9)"),
+    ],
+)
+def test_a_library_that_crashes_is_a_fault_of_its_clip(
+    number: signal.Signals, code: str, why: str, tmp_path: Path
+) -> None:
+    quiet = "import os, resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0))"
+    end = f"{quiet}; os.kill(os.getpid(), {number.value})"
+    process = subprocess.Popen([sys.executable, "-c", end], stderr=subprocess.PIPE)
+    clip, out = write(Clip("in.mkv", "ffv1", frames=2), tmp_path), tmp_path / "out"
+    out.mkdir()
+    outcome = Outcome(ClipJob(clip, out / "in.mkv"), "to do")
+    running._end(running._Running(process, outcome, 0.0), Journal.open(out))
+    assert (outcome.state, outcome.code) == ("failed", code)
+    assert why in outcome.why and outcome.hint
+
+
+def test_a_reference_that_changes_while_a_batch_watches_is_measured_anew(tmp_path: Path) -> None:
+    like = write(Clip("like.mkv", codec="ffv1", frames=3), tmp_path)
+    with Reporter("none") as reporter, References(reporter) as references:
+        before = references.profile(like)
+        assert references.profile(like) is before
+        write(Clip("like.mkv", codec="ffv1", frames=2, size=(48, 48)), tmp_path)
+        after = references.profile(like)
+    assert after.source_sha256 == references.content(like) != before.source_sha256

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import selectors
+import signal
 import subprocess
 import sys
 import time
@@ -140,6 +141,13 @@ def _end(one: _Running, journal: Journal) -> None:
     else:
         outcome.state = "failed"
         outcome.code, outcome.why = "E0100", f"it ended with {code}"
+        if -code == signal.SIGKILL:
+            outcome.why = f"it was ended from outside (signal {-code})"
+            outcome.hint = "Perhaps memory ran out: fewer --jobs take less."
+        elif code < 0:  # a fault in a decoder or encoder; what is asked to end says so itself
+            said = f"reading or writing {outcome.job.source} ended its process"
+            outcome.code, outcome.why = "E0385", f"{said} (signal {-code})"
+            outcome.hint = "The file may be damaged: see vdenoise probe, or leave it out."
         for line in one.lines:
             if line.startswith("hint: "):
                 outcome.hint = line[6:]

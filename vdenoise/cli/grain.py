@@ -87,8 +87,8 @@ class References:
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
         self._folder = tempfile.TemporaryDirectory(prefix="vdenoise-")
-        self._content: dict[Path, str] = {}
-        self._profiles: dict[Path, NoiseProfile] = {}
+        self._content: dict[Path, tuple[tuple[tuple[int, int], ...], str]] = {}
+        self._profiles: dict[str, NoiseProfile] = {}  # by the content of the clip
 
     def __enter__(self) -> Self:
         return self
@@ -105,9 +105,12 @@ class References:
         from vdenoise.media.images.sequence import files_of
         from vdenoise.workflows.contents import hashes
 
-        if clip not in self._content:
-            self._content[clip] = hashes({"clip": files_of(clip)})["clip"]
-        return self._content[clip]
+        files = files_of(clip)
+        state = tuple((s.st_size, s.st_mtime_ns) for f in files if f.exists() and (s := f.stat()))
+        known = self._content.get(clip)
+        if known is None or known[0] != state:  # a batch that watches outlives a version of it
+            known = self._content[clip] = (state, hashes({"clip": files})["clip"])
+        return known[1]
 
     def profile(self, clip: Path) -> NoiseProfile:
         """The noise of a clip.
@@ -118,13 +121,14 @@ class References:
         from vdenoise.workflows.measure import measure
         from vdenoise.workflows.reading import Reading
 
-        if clip not in self._profiles:
+        content = self.content(clip)
+        if content not in self._profiles:
             reading = Reading(clip)
             info = reading.probe(self._reporter.read)
-            told = {"source": str(clip), "source_sha256": self.content(clip)}
+            told = {"source": str(clip), "source_sha256": content}
             found = measure(info, reading, self._reporter).profile
-            self._profiles[clip] = found.model_copy(update=told)
-        return self._profiles[clip]
+            self._profiles[content] = found.model_copy(update=told)
+        return self._profiles[content]
 
     def file(self, clip: Path) -> Path:
         """A file with the noise of a clip, there as long as this is."""
