@@ -75,6 +75,7 @@ def main() -> None:
     parser.add_argument("--yardstick", type=Path, help="published weights to compare with")
     parser.add_argument("--frames", type=int, default=16, help="first frames of each clip")
     parser.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="the middle")
+    parser.add_argument("--only", default="", help="competitors whose names hold this")
     parser.add_argument("--sigma", type=int, nargs="+", default=list(SIGMAS))
     parser.add_argument("--threads", type=int, default=2)
     chosen = parser.parse_args()
@@ -82,7 +83,7 @@ def main() -> None:
     for name, clean in footage(chosen.data, chosen.also or [], chosen.frames):
         part = clean if chosen.size is None else clips.middle(clean, tuple(chosen.size))
         for sigma in chosen.sigma:
-            for case in cases(chosen.yardstick):
+            for case in (c for c in cases(chosen.yardstick) if chosen.only in c[0]):
                 row = measured(name, part, Noise("gaussian", sigma), case)
                 print(row, flush=True)
                 results.merge(RESULTS, row, key, clips.SEED)
