@@ -92,9 +92,21 @@ def _half_a_pair(data: dict) -> None:
     data["shots"][0]["cb"] = data["shots"][0]["y"]
 
 
+def _of_fields(change):
+    """The same of the bottom fields."""
+
+    def both(data: dict) -> None:
+        bottom = {"shots": json.loads(json.dumps(data["shots"]))}
+        change(bottom)
+        data["bottom"] = bottom["shots"]
+
+    return both
+
+
 @pytest.mark.parametrize(
     "change",
     [
+        *map(_of_fields, (_half_a_pair, _shots((5, 3)), _shots((0, 9), (2, 4)))),
         *(_shape, _ragged, _zeros, _half_a_pair),
         *(_number(v) for v in (float("nan"), float("inf"), -0.1)),
         *(_sigma(v) for v in (float("nan"), float("inf"), -0.1)),

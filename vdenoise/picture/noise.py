@@ -190,15 +190,16 @@ class NoiseProfile(BaseModel):
 
     @model_validator(mode="after")
     def _shots_follow_each_other(self) -> Self:
-        end = -1
-        for number, shot in enumerate(self.shots):
-            if not end < shot.first <= shot.last:
-                raise ValueError(
-                    f"shot {number} goes from {shot.first} to {shot.last}, behind {end}: shots are "
-                    "to follow each other"
-                )
-            end = shot.last
-        if any((shot.cb is None) != (shot.cr is None) for shot in self.shots):
+        for shots in (self.shots, self.bottom):
+            end = -1
+            for number, shot in enumerate(shots):
+                if not end < shot.first <= shot.last:
+                    raise ValueError(
+                        f"shot {number} goes from {shot.first} to {shot.last}, behind {end}: shots "
+                        "are to follow each other"
+                    )
+                end = shot.last
+        if any((shot.cb is None) != (shot.cr is None) for shot in (*self.shots, *self.bottom)):
             raise ValueError("a shot has one of cb and cr, and is to have both or none")
         return self
 
