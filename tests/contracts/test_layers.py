@@ -18,7 +18,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("settings", "machine", "ui"),
     ("picture",),
-    ("filmgrain", "motion", "nets"),
+    ("filmgrain", "motion", "nets", "sampling"),
     ("noise", "media"),
     ("degrade",),
     ("masks",),
