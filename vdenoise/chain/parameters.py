@@ -25,6 +25,10 @@ class Parameter:
     rule: str  # what is accepted: "a whole number from 0 to 8"
     unit: str
     help: str
+    low: float | None = None  # least and most, where that is a number with both ends
+    high: float | None = None
+    whole: bool = False
+    words: tuple[str, ...] = ()  # one of these
 
 
 @cache
@@ -89,7 +93,17 @@ def _described(name: str, info: FieldInfo) -> Parameter:
         elif high is not None:
             rule += f" of {high:g} or less"
     extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-    return Parameter(name, info.default, rule, str(extra.get("unit", "")), info.description or "")
+    return Parameter(
+        name,
+        info.default,
+        rule,
+        str(extra.get("unit", "")),
+        info.description or "",
+        low=low,
+        high=high,
+        whole=info.annotation is int,
+        words=("true", "false") if info.annotation is bool else tuple(map(str, options)),
+    )
 
 
 def in_slot(values: Mapping[str, Any], slot: str) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from vdenoise.errors import UsageError
+from vdenoise.errors import OutputError, UsageError
+from vdenoise.machine.files import write_text
 
 DEFAULT = "auto"
 FOLDER_VARIABLE = "VDENOISE_PRESETS"
@@ -71,3 +72,20 @@ def new_path(name: str) -> Path:
             number=135,
         )
     return folder / f"{name}.toml"
+
+
+def write(target: Path, text: str) -> None:
+    """Write a preset of one's own, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_text(target, text)
+    except OSError as error:
+        raise OutputError(
+            f"The preset {target} cannot be written: {error.strerror}.",
+            "Say where your presets are: VDENOISE_PRESETS=FOLDER.",
+            number=23,
+        ) from error

@@ -225,8 +225,11 @@ def _values(path: Path, data: Any) -> dict[str, Any]:
     return {**values, **masks}
 
 
-def as_toml(about: str, inherit: str, speed: str | None, values: Mapping[str, Any]) -> str:
-    """The text of a preset that changes ``values`` of another; they have been checked."""
+def saved_text(about: str, inherit: str, speed: str | None, values: Mapping[str, Any]) -> str:
+    """The text of a preset that changes ``values`` of another; they have been checked. A parent
+    that is a file is found from anywhere."""
+    if inherit.endswith(".toml"):
+        inherit = os.path.realpath(inherit)
     lines = [f"schema = {SCHEMA}", f"about = {_toml(about)}", f"inherit = {_toml(inherit)}"]
     if speed is not None:
         lines.append(f"speed = {_toml(speed)}")

@@ -37,6 +37,7 @@ from vdenoise.cli.run import run
 from vdenoise.cli.stages import stages
 from vdenoise.cli.switches import with_strengths
 from vdenoise.cli.train import train
+from vdenoise.cli.tune import tune
 from vdenoise.cli.verify import verify
 from vdenoise.errors import (
     TRANSIENT,
@@ -81,6 +82,7 @@ def cli(ctx: click.Context) -> None:
 for command in (
     run,
     preview,
+    tune,
     compare,
     verify,
     qc,

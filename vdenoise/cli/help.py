@@ -29,6 +29,7 @@ GROUPS: dict[str, str] = {
     "Output": "--output --to --template --codec --crf --bit-depth --strict --overwrite --dry-run "
     "--noise-out --mask-out --matte-out --matte --grain-table --write-cuts --csv --json --lpips "
     "--qc --report --view --zoom --seconds --about",
+    "Page": "--port --no-browser",
     "Clips": "--jobs --keep-going --watch --settle --trust-paths",
     "Farm": "--plan --engine --segment-frames --analyze --segments --resume --devices --source "
     "--work --allow-version-skew --allow-mixed --verify --wait --name --executable --cpus --gpus "
@@ -39,7 +40,8 @@ GROUPS: dict[str, str] = {
 _FIRST = (
     "--output --preset --speed --luma --chroma --mask --grain --sharpen --frames --codec "
     "--overwrite --dry-run --jobs --keep-going --watch --to --help --help-all --noise --told "
-    "--against --csv --about --steps --at --view --qc --report"
+    "--against --csv --about --steps --at --view --qc --report "
+    "--port --no-browser"
 )
 FIRST = frozenset(_FIRST.split())
 

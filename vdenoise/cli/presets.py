@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -124,7 +123,7 @@ def save(ctx: click.Context, /, name: str, about: str | None, overwrite: bool, *
     """Keep a preset with what is typed here on top of it, under a name of your own."""
     from vdenoise import ui
     from vdenoise.chain import preset_files
-    from vdenoise.chain.presets import as_toml, load
+    from vdenoise.chain.presets import load, saved_text
     from vdenoise.chain.resolve import resolve
 
     parent = preset_name(ctx)
@@ -137,20 +136,5 @@ def save(ctx: click.Context, /, name: str, about: str | None, overwrite: bool, *
     for path in base.files:
         claims.read(path, "a preset it inherits from")
     claims.write(target, "the preset", overwrite=overwrite)
-    _write(target, as_toml(about or base.about, parent, speed, values))
+    preset_files.write(target, saved_text(about or base.about, parent, speed, values))
     ui.result(f"{target}\nuse it: vdenoise run INPUT -o OUTPUT --preset {name}")
-
-
-def _write(target: Path, text: str) -> None:
-    from vdenoise.errors import OutputError
-    from vdenoise.machine.files import write_text
-
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_text(target, text)
-    except OSError as error:
-        raise OutputError(
-            f"The preset {target} cannot be written: {error.strerror}.",
-            "Say where your presets are: VDENOISE_PRESETS=FOLDER.",
-            number=23,
-        ) from error

@@ -29,6 +29,7 @@ from vdenoise.stages.control.pilot import network, pilot
 from vdenoise.stages.control.strength import Settle
 
 T = TypeVar("T")
+Check = Callable[[], None]  # raises where the work is not wanted any more
 Motions = dict[tuple[Accuracy, bool], SharedMotion]  # by accuracy, and whether pilots guide it
 
 
@@ -60,6 +61,7 @@ def with_maps(
     only: Area | None = None,
     motions: Motions | None = None,
     heard: Heard | None = None,
+    check: Check | None = None,
 ) -> Generator[Done, None, None]:
     """`denoise`, with what there is to see of each frame.
 
@@ -70,6 +72,7 @@ def with_maps(
         motions: motion that is known already, of the same frames and the same noise; what is found
             is added. None starts anew.
         heard: is told what each stage made of each frame wanted.
+        check: is called before each piece of work, from any thread; what it raises ends all.
 
     Yields:
         Frame, new samples and maps by name: (1, 1, H, W) pictures in [0, 1] and (1,) numbers;
@@ -77,9 +80,9 @@ def with_maps(
     """
     with _workers(plan) as pool:
         if not plan.info.by_field:
-            yield from _frames(sources, plan, profile, only, heard, shots, motions, pool)
+            yield from _frames(sources, plan, profile, only, heard, shots, motions, pool, check)
             return
-        work = partial(_frames, shots=shots, motions=None, pool=pool)
+        work = partial(_frames, shots=shots, motions=None, pool=pool, check=check)
         yield from by_field(sources, plan, profile, only, heard, work)
 
 
@@ -92,6 +95,7 @@ def _frames(
     shots: Shots,
     motions: Motions | None,
     pool: Executor | None,
+    check: Check | None,
 ) -> Generator[Done, None, None]:
     """`with_maps` of whole pictures, be they frames or fields of one parity."""
     wanted = ranges(plan.steps, shots, plan.first, plan.last)
@@ -113,7 +117,7 @@ def _frames(
             count = 1 + len(step.stage.followed_by)
             mine, areas = areas[:count], areas[count:]
             known = motions if mended else damaged
-            frames = _through(step, groups, plan, profile, known, mattes, pool, mine)
+            frames = _through(step, groups, plan, profile, known, mattes, pool, mine, check)
             if heard is not None:
                 frames = _heard(frames, step.stage.name, plan, profile, heard)
         if not mended:
@@ -163,6 +167,7 @@ def _through(
     mattes: Mattes,
     pool: Executor | None,
     areas: Sequence[Area | None],
+    check: Check | None,
 ) -> Iterator[Frame]:
     """The frames of every group's core, after one step."""
     motion: SharedMotion | None = None
@@ -173,6 +178,8 @@ def _through(
         )
 
     def compute(group: Group[Frame]) -> list[Frame]:
+        if check is not None:
+            check()
         with torch.inference_mode():
             luma, chroma, maps = _compute(step, group, plan, profile, motion, mattes, areas)
         done = []

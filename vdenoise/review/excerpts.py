@@ -13,7 +13,7 @@ from torch import Tensor
 from vdenoise.chain.resolve import Chain
 from vdenoise.engine import plan as planning
 from vdenoise.engine.correction import Done
-from vdenoise.engine.denoise import Motions, with_maps
+from vdenoise.engine.denoise import Check, Motions, with_maps
 from vdenoise.engine.plan import Plan, View
 from vdenoise.engine.streams import Shots
 from vdenoise.engine.tiles import Area
@@ -106,6 +106,7 @@ class Excerpts:
         *,
         only: Area | None = None,
         stages: bool = False,
+        check: Check | None = None,
     ) -> Iterator[Excerpt]:
         """Frames as a run of ``plan`` writes them, in ascending order.
 
@@ -115,23 +116,30 @@ class Excerpts:
             only: luma pixels that are wanted, for less work; outside of them the samples mean
                 nothing. None is the whole picture.
             stages: whether to tell what each stage left as well.
+            check: is called before each piece of work; what it raises ends all.
 
         Raises:
             InputError: they cannot be read.
         """
         for first, last in _stretches(sorted(set(frames))):
             part = replace(plan, first=first, last=last, chosen=None)
-            yield from self._part(part, self.survey.profile, only, stages=stages)
+            yield from self._part(part, self.survey.profile, only, stages=stages, check=check)
 
     def _part(
-        self, plan: Plan, profile: NoiseProfile, only: Area | None, *, stages: bool
+        self,
+        plan: Plan,
+        profile: NoiseProfile,
+        only: Area | None,
+        *,
+        stages: bool,
+        check: Check | None,
     ) -> Iterator[Excerpt]:
         left: dict[int, list[tuple[str, tuple[Tensor, ...]]]] = {}
 
         def heard(name: str, done: Done) -> None:
             left.setdefault(done[0].index, []).append((name, done[1]))
 
-        sources = self.decoded.frames(*plan.source_range(self.shots))
+        sources = _checked(self.decoded.frames(*plan.source_range(self.shots)), check)
         with contextlib.closing(
             with_maps(
                 sources,
@@ -141,6 +149,7 @@ class Excerpts:
                 only=only,
                 motions=self._motions_of(plan),
                 heard=heard if stages else None,
+                check=check,
             )
         ) as results:
             for source, planes, maps in results:
@@ -154,6 +163,13 @@ class Excerpts:
         while len(self._motions) > KEPT_MOTIONS:
             del self._motions[next(iter(self._motions))]
         return found
+
+
+def _checked(frames: Iterator[SourceFrame], check: Check | None) -> Iterator[SourceFrame]:
+    for frame in frames:
+        if check is not None:
+            check()
+        yield frame
 
 
 def _stretches(frames: Sequence[int]) -> Iterator[tuple[int, int]]:

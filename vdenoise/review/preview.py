@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
-
 from vdenoise.engine.tiles import Area
 from vdenoise.errors import UsageError
 from vdenoise.media.images.drawing import Canvas, save_picture
@@ -21,6 +19,7 @@ from vdenoise.review.positions import place_text
 from vdenoise.review.sheet import Row, enlarged, overview_of, sheet, strip
 from vdenoise.review.spots import Spot
 from vdenoise.review.survey import Survey, survey
+from vdenoise.review.turning import upright
 from vdenoise.review.views import Cell, Variant, ViewName, cells
 from vdenoise.workflows.measure import overall
 from vdenoise.workflows.prepare import Listener
@@ -155,9 +154,9 @@ def _row(
     whole = shown(rgb_float(looks[0].source.planes, info.format, info))
     detail = ", ".join(filter(None, (place_text(info, spot.frame), spot.amount)))
     found = cells(request.view, variants, looks, info, area, gain=gain)
-    big = [Cell(enlarged(_upright(c.picture, info), request.zoom), c.caption) for c in found]
+    big = [Cell(enlarged(upright(c.picture, info), request.zoom), c.caption) for c in found]
     title = spot.reason[0].upper() + spot.reason[1:]
-    return Row(title, detail, _upright(overview_of(whole, area), info), big)
+    return Row(title, detail, upright(overview_of(whole, area), info), big)
 
 
 def _lines(
@@ -199,7 +198,7 @@ def _movie(
         done = (looks[0].index - first) / max(last - first, 1)
         wiped = 1 - abs(2 * done - 1)
         found = cells(request.view, variants, looks, info, area, wiped=wiped, gain=gain)
-        big = [Cell(enlarged(_upright(c.picture, info), times), c.caption) for c in found]
+        big = [Cell(enlarged(upright(c.picture, info), times), c.caption) for c in found]
         yield strip(big)
         listener.advance({})
 
@@ -218,8 +217,3 @@ def _movie_area(
     if request.view != "stages" and across * info.width <= _MOVIE_WIDTH:
         return Area(0, info.height, 0, info.width), 1
     return spot.area, request.zoom
-
-
-def _upright(picture: Picture, info: ClipInfo) -> Picture:
-    """As players show it: clips of phones are turned."""
-    return np.ascontiguousarray(np.rot90(picture, round(info.rotation / 90) % 4))

@@ -113,7 +113,7 @@ def survey(
     asked = tuple(scout.asked(frame) for frame in wanted)
     if cuts is None:
         near = [spot.frame for spot in (*asked, *looked)]
-        cuts = may_be_cuts if whole else _cuts_near(decoded, near, count, progress)
+        cuts = may_be_cuts if whole else cuts_near(decoded, near, count, progress)
     return Survey(profile, cuts, (*asked, *looked), whole or given, proposed, notes)
 
 
@@ -138,10 +138,23 @@ def _merged(pieces: Sequence[tuple[int, int]]) -> list[range]:
     return [range(first, end) for first, end in joined]
 
 
-def _cuts_near(
+def cuts_near(
     decoded: Decoded, frames: Sequence[int], count: int, progress: Progress
 ) -> tuple[int, ...]:
-    """The cuts that a chain could reach from some frames, decided as a run decides them."""
+    """The cuts that a chain could reach from some frames, decided as a run decides them.
+
+    Args:
+        decoded: the frames of the clip.
+        frames: numbers of those that are shown.
+        count: frames of the clip.
+        progress: told of every frame that is looked at.
+
+    Returns:
+        First frames of shots, ascending.
+
+    Raises:
+        InputError: the clip cannot be read.
+    """
     around = FARTHEST + REACH + 1
     pieces = _merged([(max(f - around, 0), min(f + around + 1, count)) for f in frames])
     progress.start("cuts", sum(len(piece) for piece in pieces))

@@ -22,18 +22,27 @@ from vdenoise import __version__
 _WEB = files(__package__) / "web"
 
 
-def render(template: str, *, styles: Sequence[str], scripts: Sequence[str], **values: Any) -> str:
+def render(
+    template: str,
+    *,
+    styles: Sequence[str],
+    scripts: Sequence[str],
+    asks: bool = False,
+    **values: Any,
+) -> str:
     """A page of `web`, with its styles and scripts inside and a policy that allows nothing else.
 
     Args:
         template: name of the page.
         styles, scripts: names of the files that it holds.
+        asks: whether its scripts may ask the server that the page came from.
         values: what the page shows; texts are escaped.
     """
     style, script = (_joined(names) for names in (styles, scripts))
+    connect = "connect-src 'self'; " if asks else ""
     policy = (
         f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; "
-        f"script-src '{_digest(script)}'; base-uri 'none'; form-action 'none'"
+        f"script-src '{_digest(script)}'; {connect}base-uri 'none'; form-action 'none'"
     )
     return (
         _pages()

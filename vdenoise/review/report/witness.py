@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,6 +18,7 @@ from vdenoise.review.display import Picture, noise_gain, removed, rgb_float, sho
 from vdenoise.review.inspect import Inspection, Inspector
 from vdenoise.review.spots import WHY, Scout, Spot, merged
 from vdenoise.review.survey import joined
+from vdenoise.review.turning import upright
 from vdenoise.workflows.prepare import Prepared
 
 WINDOW = (432, 768)  # height and width of a spot, luma pixels
@@ -178,9 +178,8 @@ def _figures(
 def _shown(spot: Spot, before: Tensor, after: Tensor, info: ClipInfo, gain: float) -> Shown:
     """A part of a frame, upright."""
     source, result = spot.area.of(before), spot.area.of(after)
-    turns = round(info.rotation / 90) % 4
     pictures = (shown(source), shown(result), removed(source, result, gain))
-    return Shown(spot, *(np.ascontiguousarray(np.rot90(each, turns)) for each in pictures))
+    return Shown(spot, *(upright(each, info) for each in pictures))
 
 
 def _stretches(first: int, count: int) -> Sequence[range]:

@@ -1,0 +1,1 @@
+"""``vdenoise tune``: a page on this machine for tuning a denoiser by eye."""
