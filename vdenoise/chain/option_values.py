@@ -51,7 +51,7 @@ def parse_grain(text: str) -> dict[str, str]:
         return {"grain.method": kind}
     if colon and rest:
         if kind in ("keep", "av1"):
-            return {"grain.method": kind, "grain.strength": _share(kind, rest)}
+            return {"grain.method": kind, "grain.strength": _share(f"--grain {kind}:", rest)}
         if kind == "match":
             return {"grain.method": kind, "grain.file": rest}
         if kind == "synth":
@@ -66,7 +66,21 @@ def parse_grain(text: str) -> dict[str, str]:
     )
 
 
-def _share(kind: str, percent: str) -> str:
+def parse_regrow(text: str) -> dict[str, str]:
+    """What ``--regrow`` says, as values of that slot: percent of the invented detail, 0 is off.
+
+    Raises:
+        UsageError: it is no number from 0 to 100.
+    """
+    what = "It is the percentage of the invented detail that is added; 0 is off."
+    return {"regrow.strength": _share("--regrow ", text.strip(), what)}
+
+
+def _share(
+    option: str,
+    percent: str,
+    hint: str = "It is the percentage of the true grain that is given back; 0 is off.",
+) -> str:
     """Percent as typed, as a share from 0 to 1."""
     try:
         number = float(percent)
@@ -74,8 +88,8 @@ def _share(kind: str, percent: str) -> str:
         number = float("nan")
     if not 0 <= number <= 100:
         raise UsageError(
-            f"--grain {kind}:{percent}: want a number from 0 to 100.",
-            "It is the percentage of the true grain that is given back; 0 is off.",
+            f"{option}{percent}: want a number from 0 to 100.",
+            hint,
             number=17,
         )
     return repr(number / 100)

@@ -41,6 +41,7 @@ class Preset:
     why: str = ""  # the reasons for its values
     gauges: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # values by film gauge
     files: tuple[Path, ...] = ()  # what was read: its own, and those it inherits from
+    evidence: bool = False  # nothing may be invented, nor in a preset that inherits from it
 
 
 def names() -> tuple[str, ...]:
@@ -114,6 +115,7 @@ def _read(name: str, children: tuple[str, ...]) -> Preset:
         values=_over(base.values, preset.values),
         gauges=base.gauges,
         files=(*preset.files, *base.files),
+        evidence=preset.evidence or base.evidence,
     )
 
 
@@ -183,6 +185,9 @@ def _parsed(path: Path, data: dict[str, Any]) -> Preset:
     if not isinstance(about, str) or not about:
         raise _malformed(path, 'it does not say what it is for (about = "...")')
     why, gauges = data.pop("why", ""), data.pop("gauge", {})
+    evidence = data.pop("evidence", False)
+    if not isinstance(evidence, bool):
+        raise _malformed(path, f"evidence = {evidence!r}, want true or false")
     if not isinstance(why, str) or not isinstance(gauges, dict):
         raise _malformed(path, "why is a text, and gauge a table of tables")
     if speed not in SPEEDS:
@@ -197,6 +202,7 @@ def _parsed(path: Path, data: dict[str, Any]) -> Preset:
         why=why,
         gauges={gauge: _values(path, tables) for gauge, tables in gauges.items()},
         files=(path,),
+        evidence=evidence,
     )
 
 

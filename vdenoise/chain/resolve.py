@@ -16,7 +16,7 @@ from vdenoise.errors import UsageError, did_you_mean
 from vdenoise.masks.spec import FINISHED, MaskSpec, check_order
 from vdenoise.masks.spec import make as make_mask
 from vdenoise.settings.dials import DIAL_FIELDS, DIALS, MASK
-from vdenoise.stages import OFF, SLOTS, every_stage, methods, stage_class
+from vdenoise.stages import OFF, ONLY_ASKED, SLOTS, every_stage, methods, stage_class
 from vdenoise.stages.plugins import plug_ins
 
 if TYPE_CHECKING:
@@ -107,6 +107,13 @@ def resolve(preset: Preset, layers: Sequence[Layer] = (), *, speed: str | None =
         for slot in SLOTS
         if (stage := _stage(slot, preset, layers, speed, origin)) is not None
     ]
+    inventing = [stage for stage in stages if stage.slot in ONLY_ASKED]
+    if preset.evidence and inventing:
+        raise UsageError(
+            f"The preset {preset.name} is for evidence, and {inventing[0].slot} invents detail.",
+            f"Leave --{inventing[0].slot} away, or use another preset: vdenoise presets.",
+            number=195,
+        )
     return Chain(
         preset=preset.name,
         speed=speed or preset.speed,
@@ -216,7 +223,8 @@ def _stage(
     if slot == "net" and values.get("model") == OFF:
         return None
     stage = build(cls, values)
-    return None if stage.idle else stage
+    silent = slot in ONLY_ASKED and "strength" not in values
+    return None if silent or stage.idle else stage
 
 
 def _speed_layer(cls: type[Stage], speed: str, wanted: bool) -> Layer:

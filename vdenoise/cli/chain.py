@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from vdenoise.chain.option_values import parse_assignments, parse_grain, parse_masks
+from vdenoise.chain.option_values import parse_assignments, parse_grain, parse_masks, parse_regrow
 from vdenoise.chain.presets import load
 from vdenoise.chain.presets import names as preset_names
 from vdenoise.chain.request import ChainRequest
@@ -104,6 +104,12 @@ def dial_options(command: Command) -> Command:
         help="keep:PERCENT of the true grain, match:FILE (a noise profile or a clip), "
         "synth:AMOUNT[,SIZE], av1[:PERCENT] (AV1 decoders draw what was removed), or none.  "
         "[default: the preset's]",
+    )(command)
+    command = option(
+        "--regrow",
+        metavar="PERCENT",
+        help="Invent detail where noise destroyed it, likely and not known, and add this much of "
+        "it: 0 is off.  [0 to 100; default: 0]",
     )(command)
     command = option(
         "--set",
@@ -198,6 +204,8 @@ def layers_from(ctx: click.Context) -> list[Layer]:
                 values[target] = ctx.params[key]
         if ctx.get_parameter_source("grain") is source:
             values |= parse_grain(ctx.params["grain"])
+        if ctx.get_parameter_source("regrow") is source:
+            values |= parse_regrow(ctx.params["regrow"])
         if ctx.get_parameter_source("assignments") is source:
             more = parse_assignments(ctx.params["assignments"])
             if both := sorted(more.keys() & values.keys()):
@@ -232,6 +240,8 @@ def _parsed_variant(text: str) -> tuple[str, dict[str, str], str | None]:
             speed = value
         elif key == "grain" and equals:
             values |= parse_grain(value)
+        elif key == "regrow" and equals:
+            values |= parse_regrow(value)
         else:
             values |= parse_assignments([f"{CHAIN_OPTIONS.get(f'--{key}', key)}{equals}{value}"])
     return name, values, speed

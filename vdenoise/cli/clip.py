@@ -145,11 +145,13 @@ def beside_options(command: Command, *, path: Writes = WRITES) -> Command:
             ),
             option(
                 "--matte",
-                type=click.Choice(("confidence", "color", "structure", "ghost", "dust")),
+                type=click.Choice(
+                    ("confidence", "color", "structure", "ghost", "dust", "invented")
+                ),
                 default="confidence",
                 show_default=True,
                 help="What --matte-out shows: how much of the noise is gone, where a guard "
-                "stepped in, or where dust was.",
+                "stepped in, where dust was, or how much is invented.",
             ),
             option(
                 "--grain-table",

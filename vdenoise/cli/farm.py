@@ -152,7 +152,8 @@ def _finish(reporter: Any, job: Job, made: Assembled) -> None:
     reporter.finish(
         f"{made.plan.output}: {counted(frames, 'frame')} of "
         f"{counted(len(job.file.segments), 'segment')}, "
-        f"checked, {made.seconds:.1f} s",
+        f"checked, {made.seconds:.1f} s"
+        + ("" if made.plan.invented is None else f"; {made.plan.invented}"),
         output=str(made.plan.output),
         frames=frames,
         seconds=round(made.seconds, 2),

@@ -25,7 +25,7 @@ GROUPS: dict[str, str] = {
     "Repair": "--dust --scratches --hot-pixels --lines --deflicker",
     "Stages": "--temporal --temporal-radius --motion-threshold --spatial --model --model-weight "
     "--deblock --set --against --steps",
-    "Finishing": "--grain --sharpen --detail --deband --dither --seed",
+    "Finishing": "--grain --sharpen --detail --deband --regrow --dither --seed",
     "Output": "--output --to --template --codec --crf --bit-depth --strict --overwrite --dry-run "
     "--noise-out --mask-out --matte-out --matte --grain-table --write-cuts --csv --json --lpips "
     "--qc --report --view --zoom --seconds --about",

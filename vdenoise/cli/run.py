@@ -179,7 +179,8 @@ def _tell(plan: Plan, result: Result, reporter: Reporter) -> None:
     fps = result.frames / max(result.seconds, 1e-6)
     reporter.finish(
         f"{plan.output}: {counted(result.frames, 'frame')}, checked, "
-        f"{result.seconds:.1f} s ({fps:.2f} frames per second)",
+        f"{result.seconds:.1f} s ({fps:.2f} frames per second)"
+        + ("" if plan.invented is None else f"; {plan.invented}"),
         output=str(plan.output),
         frames=result.frames,
         seconds=round(result.seconds, 2),

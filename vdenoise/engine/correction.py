@@ -114,6 +114,8 @@ def finished(frame: Frame, plan: Plan, profile: NoiseProfile) -> Done:
         if frame.present is not None:
             left = torch.where(frame.present > 0, left / frame.present.clamp(min=1e-6), 0.0)
         maps = {**frame.maps, "confidence": 1 - left}
+        if "invented" in maps and "amount" in maps:  # dials and masks came after it
+            maps["invented"] = maps["invented"] * maps["amount"]
         bars = Bars(*profile.at(frame.index).bars)
         return frame.source, _corrected(frame, plan, bars), maps
 

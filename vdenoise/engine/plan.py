@@ -19,7 +19,7 @@ from vdenoise.machine.devices import find_device
 from vdenoise.masks import files
 from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
 from vdenoise.picture.frame import ClipInfo
-from vdenoise.stages import DECODER_GRAIN
+from vdenoise.stages import DECODER_GRAIN, ONLY_ASKED
 from vdenoise.stages.control.guards import GUARDS
 
 # What is done with frames that may hold two fields; auto is fields where they do
@@ -29,7 +29,7 @@ Dither = Literal["auto", "on", "off"]
 MIB = 1 << 20
 SUBCODE_BITS = 10  # depths up to this show bands where a slope was made smooth
 
-ViewKind = Literal["mask", "confidence", "color", "structure", "ghost", "dust"]
+ViewKind = Literal["mask", "confidence", "color", "structure", "ghost", "dust", "invented"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,18 @@ class Plan:
         return next((s.strength for s in self.chain.stages if s.name == DECODER_GRAIN), None)
 
     @property
+    def invented(self) -> str | None:
+        """What to call detail that was drawn and not recorded: how much of it, by what; None for
+        none."""
+        for stage in (s for s in self.chain.stages if s.slot in ONLY_ASKED):
+            how = stage.model_dump()
+            return (
+                f"invented detail: {100 * stage.strength:g} % of what {stage.slot} drew "
+                f"({how['sampler']}, {how['steps']} steps, seed {self.seed}, model {how['model']})"
+            )
+        return None
+
+    @property
     def touches(self) -> tuple[bool, bool]:
         """Whether luma and chroma may change at all; where not, they stay as they are."""
         chain = self.chain
@@ -136,6 +148,7 @@ class Plan:
             "encode": self.encode.model_dump(mode="json"),
             "interlaced": self.interlaced,
             "seed": self.seed,
+            "invented": self.invented,
             "dither": self.dither,
             "grain_table": None if self.grain_table is None else str(self.grain_table),
             "warnings": list(self.warnings),
@@ -272,6 +285,12 @@ def _check_view(kind: ViewKind, chain: Chain) -> None:
     if kind == "dust" and all(stage.slot != "dust" for stage in chain.stages):
         raise UsageError(
             "--matte dust has nothing to show: no dust is looked for.", "Add --dust.", number=67
+        )
+    if kind == "invented" and all(stage.slot not in ONLY_ASKED for stage in chain.stages):
+        raise UsageError(
+            "--matte invented has nothing to show: nothing is invented.",
+            "Add --regrow PERCENT.",
+            number=67,
         )
     if kind in GUARDS and kind not in chain.guards:
         raise UsageError(

@@ -21,7 +21,17 @@ if TYPE_CHECKING:
 REPAIRING: tuple[str, ...] = ("hot", "lines", "flicker", "scratches", "dust")
 # What takes away. Averaging over time first leaves the spatial filter the least to do; block edges
 # go first of all, before anything takes them for texture.
-REMOVING: tuple[str, ...] = (*REPAIRING, "deblock", "temporal", "spatial", "net", "levels")
+REMOVING: tuple[str, ...] = (
+    *REPAIRING,
+    "deblock",
+    "temporal",
+    "spatial",
+    "net",
+    "levels",
+    "regrow",
+)
+# What invents: on where its strength is said, never by a preset of ours or another parameter of it
+ONLY_ASKED: tuple[str, ...] = ("regrow",)
 # What gives back, sharpens or adds: after denoising, always. Sharpening first would turn noise into
 # detail that no denoiser takes away again (docs/finishing.md shows it).
 FINISHING: tuple[str, ...] = ("detail", "deband", "sharpen", "grain")
@@ -50,6 +60,7 @@ STAGES: dict[str, str] = {
     "spatial.mean": "Mean",
     "net.cnn": "Cnn",
     "levels.unclip": "Unclip",
+    "regrow.posterior": "Posterior",
     "detail.contra": "ContraSharpening",
     "deband.smooth": "SmoothBands",
     "sharpen.cas": "ContrastAdaptive",

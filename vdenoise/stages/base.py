@@ -42,6 +42,7 @@ Role = Literal[
     "repair",  # removes what else a picture suffers from: block edges, bands
     "sharpener",  # makes detail stronger, flats stay as they are
     "grain",  # puts grain into the picture
+    "sampler",  # draws what may have been there
 ]
 
 

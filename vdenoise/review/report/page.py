@@ -90,7 +90,9 @@ def _facts(
     removed = mean([f.removed for f in findings.frames])
     seconds = recipe["result"]["seconds"]
     failed = findings.inspection.failed
+    invented = [] if plan.invented is None else [("Invented detail", "yes", plan.invented)]
     return [
+        *invented,
         ("Noise measured", f"{noise:.2f}", "luma, 8-bit codes"),
         (
             "Noise left",

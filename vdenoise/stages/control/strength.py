@@ -108,6 +108,8 @@ class Settle(Stage):
             found[f"{COVER}{mask.spec.name}"] = mask.cover.mean(dim=(1, 2))
         rest = self._tone(clean) * (1 - self.blend / 100)
         of_luma, of_chroma = of_luma * rest, of_chroma * rest
+        if "invented" in self.show:
+            found["amount"] = of_luma
         if block.chroma is not None:
             of_chroma = resize_to(of_chroma, block.chroma.pixels)
         return of_luma, of_chroma
@@ -138,7 +140,7 @@ class Settle(Stage):
         return done
 
     def _shown(self, found: dict[str, Tensor]) -> dict[str, Tensor]:
-        wanted = (*self.show, "gate", *FINISHED)
+        wanted = (*self.show, "gate", "amount", *FINISHED)
         shown = {name: found[name] for name in wanted if name in found}
         shown |= {name: part for name, part in found.items() if name.startswith(COVER)}
         if "structure" in found:

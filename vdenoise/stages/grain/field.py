@@ -25,7 +25,7 @@ Filter = tuple[tuple[tuple[float, ...], tuple[float, ...]], ...]
 Color = tuple[tuple[float, ...], ...]
 
 _FINE = 2 * SPECTRUM
-_REACH = 8  # pixels each side over which grain is alike at most
+FIELD_MARGIN = 8  # pixels each side over which grain is alike at most: white noise asked for
 _PARTS = 4  # products a filter is made of at most
 _ENOUGH = 0.9995  # share of a filter's energy that its products must hold
 _STEPS = 4  # from no noise left to as much as the grain wanted: each has its filter
@@ -86,8 +86,8 @@ def _fitted(
     """
     (top, side), (height, width) = corner, share.shape
     white = normal(
-        range(top - _REACH, top + height + _REACH),
-        range(side - _REACH, side + width + _REACH),
+        range(top - FIELD_MARGIN, top + height + FIELD_MARGIN),
+        range(side - FIELD_MARGIN, side + width + FIELD_MARGIN),
         *words,
         device=share.device,
     )
@@ -102,7 +102,7 @@ def _fitted(
 
 def filtered(white: Tensor, through: Filter) -> Tensor:
     """(H + 16, W + 16) white noise through a filter: (H, W)."""
-    total: Tensor = torch.zeros_like(white[_REACH:-_REACH, _REACH:-_REACH])
+    total: Tensor = torch.zeros_like(white[FIELD_MARGIN:-FIELD_MARGIN, FIELD_MARGIN:-FIELD_MARGIN])
     for down, across in through:
         total += taps_sum(taps_sum(white, across, -1), down, -2)
     return total
@@ -114,7 +114,7 @@ def bell(size: float) -> Color:
     x = torch.arange(_FINE, dtype=torch.float64)
     x = torch.minimum(x, _FINE - x)
     taps = torch.exp(-0.5 * (x / size) ** 2) if size else (x == 0).double()
-    taps[_REACH + 1 : -_REACH] = 0
+    taps[FIELD_MARGIN + 1 : -FIELD_MARGIN] = 0
     power = torch.fft.fft(taps / taps.norm()).abs().square()
     return _rows(power[:, None] * power)
 
@@ -176,7 +176,7 @@ def filter_for(color: Color, left: Color = (), step: int = 0) -> Filter:
         # All of it there, and of the same color: any will do, for none is drawn
         power = lacking if lacking.mean() > _TINY else power
     kernel = torch.fft.fftshift(torch.fft.ifft2(power.sqrt()).real)
-    middle = slice(SPECTRUM - _REACH, SPECTRUM + _REACH + 1)
+    middle = slice(SPECTRUM - FIELD_MARGIN, SPECTRUM + FIELD_MARGIN + 1)
     return _products(kernel[middle, middle])
 
 

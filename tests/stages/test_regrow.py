@@ -1,0 +1,124 @@
+"""Regrowing: what is drawn, how much of it, and what it must leave behind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.helpers.pictures import SIGMA, cut, noisy, scene
+from vdenoise.picture.frame import Block, Signal
+from vdenoise.picture.noise import SPECTRUM
+from vdenoise.stages.regrow.consistency import consistent
+from vdenoise.stages.regrow.posterior import Posterior
+from vdenoise.stages.regrow.prior import Prior
+
+
+def example(frames: int = 1, side: int = 48, layout: str = "420") -> Block:
+    torch.manual_seed(3)
+    return noisy(*scene(frames, side, side, layout), "noise")
+
+
+def luma(stage: Posterior, block: Block) -> Tensor:
+    return stage.apply(block).luma.pixels
+
+
+def drawing(**values: Any) -> Posterior:
+    return Posterior(sampler="ddpm", steps=4, schedule="cosine", **values)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_one_another_picture() -> None:
+    block, stage = example(), drawing()
+    first = luma(stage, block)
+    assert first.equal(luma(stage, block))
+    other = luma(stage, replace(block, seed=8))
+    assert not first.equal(other)
+    changes = [(x - block.luma.pixels).std().item() for x in (first, other)]
+    assert changes[0] == pytest.approx(changes[1], rel=0.15)
+
+
+def test_a_frame_is_the_same_in_every_segment() -> None:
+    """Drawn by absolute number, whatever comes with it."""
+    block, stage = example(3, 32), drawing()
+    whole = stage.apply(block)
+    part = stage.apply(cut(block, range(1, 3), range(2, 3)))
+    assert part.luma.pixels.equal(whole.luma.pixels[2:])
+    assert whole.chroma is not None and part.chroma is not None
+    assert part.chroma.pixels.equal(whole.chroma.pixels[2:])
+    assert stage.reach == 0
+
+
+def test_samples_average_to_the_plain_answer() -> None:
+    block, stage = example(), drawing(consistency=0.0)
+    added = [luma(stage, replace(block, seed=n)) - block.luma.pixels for n in range(6)]
+    alone = added[0].square().mean().sqrt()
+    assert torch.stack(added).mean(0).square().mean().sqrt() < 0.65 * alone
+
+
+def test_strength_is_a_share_of_what_is_invented() -> None:
+    block = example()
+    full, half = (luma(drawing(strength=s), block) - block.luma.pixels for s in (1.0, 0.5))
+    torch.testing.assert_close(half, full / 2, rtol=0, atol=1e-6)
+    shown = drawing().apply(block).maps["invented"]
+    assert shown.shape == block.luma.pixels.shape and 0 < shown.mean() < 1
+
+
+def test_where_neighbors_know_the_picture_little_is_left_to_invent() -> None:
+    """An average of many frames, nearly without noise, and the guidance that follows it or not."""
+    block = example()
+    clean, _ = scene(1, 48, 48)
+    known = Signal(clean, torch.full_like(clean, 0.05))
+    informed = replace(block, averaged=(known, block.chroma), source=block.before)
+
+    def invented(guidance: float) -> float:
+        stage = drawing(consistency=0.0, guidance=guidance)
+        return (luma(stage, informed) - informed.luma.pixels).std().item()
+
+    assert invented(1.0) < 0.4 * invented(0.0)
+
+
+def test_where_there_was_no_noise_nothing_is_invented() -> None:
+    block = example()
+    present = torch.ones_like(block.luma.pixels)
+    present[..., :24] = 0
+    left = Signal(block.luma.pixels, present)
+    changed = luma(drawing(), replace(block, present=present, luma=left)) - block.luma.pixels
+    assert changed[..., :24].abs().max() == 0
+    assert changed[..., 24:].abs().max() > 0
+
+
+def test_what_is_drawn_has_level_and_color_of_the_measured_noise() -> None:
+    block = example(1, 96)
+    falling = torch.exp(-torch.arange(SPECTRUM) / 4.0)
+    color = falling[:, None] * falling
+    spectrum = (color / color.mean()).expand(3, -1, -1)
+    prior = Prior(replace(block, noise=replace(block.noise, spectrum=spectrum)), "S", 1.0)
+    drawn, chroma = prior.planes(prior.noise(0, 1))
+    assert drawn.std() == pytest.approx(SIGMA, rel=0.15)
+    assert chroma.std() == pytest.approx(0.7 * SIGMA, rel=0.25)
+    beside = (drawn[..., 1:] * drawn[..., :-1]).mean() / drawn.square().mean()
+    assert beside > 0.5
+    assert not drawn.equal(prior.planes(prior.noise(1, 1))[0])
+
+
+def test_fifty_steps_run() -> None:
+    found = luma(Posterior(steps=50), example(1, 4, "gray"))
+    assert found.isfinite().all()
+
+
+def test_what_cannot_leave_noise_behind_is_taken_back() -> None:
+    torch.manual_seed(0)
+    size, white = (96, 96), torch.ones(SPECTRUM, SPECTRUM)
+    noise, sigma = torch.randn(size), torch.ones(size)
+    small = 0.2 * torch.randn(size)
+    lost = consistent(small, noise, sigma, white) - small  # chance goes further in some blocks
+    assert lost.std() < 0.2 * small.std()
+    wild = 3 * torch.randn(size)
+    assert (noise - wild).std() > 3
+    assert (noise - consistent(wild, noise, sigma, white)).std() < 1.3
+    own = consistent(noise, noise, sigma, white)  # the noise itself, for detail
+    assert 0.5 < (noise - own).std() < 1
+    assert consistent(torch.zeros(size), noise, sigma, white).abs().max() == 0

@@ -1,0 +1,1 @@
+"""The slot ``regrow``: detail that noise destroyed, drawn anew from what is possible."""

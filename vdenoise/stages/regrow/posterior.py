@@ -1,0 +1,170 @@
+"""Detail that noise destroyed, drawn anew from what is possible: invented, and labelled so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vdenoise.nets.models import find
+from vdenoise.picture.frame import Block, Signal
+from vdenoise.picture.subsampling import resize_to
+from vdenoise.sampling.samplers import Sampler, sample
+from vdenoise.sampling.schedules import Schedule, noise_levels
+from vdenoise.stages.base import Role, Stage, param
+from vdenoise.stages.regrow.consistency import consistent
+from vdenoise.stages.regrow.prior import Prior, network
+
+_SHOWN = 8 / 255  # RMS of what was invented that --matte invented shows as white
+_AROUND = 9  # px: side of the window of that RMS
+
+
+class Posterior(Stage):
+    """Draws one of the pictures that could lie under the noise, instead of their mean.
+
+    A denoiser answers with the mean of all that is possible, which is the most accurate single
+    answer and, under strong noise, a smooth one. This takes the noise off in small steps, from the
+    noisy frame at its own noise level on, and comes to one picture among the possible ones. What
+    that differs by from the network's single answer is invented detail: it is likely, it is not
+    known, and a strength of it is added to the denoised picture. Random numbers are drawn anew for
+    each frame, by seed and frame number.
+    """
+
+    slot: ClassVar[str] = "regrow"
+    method: ClassVar[str] = "posterior"
+    role: ClassVar[Role] = "sampler"
+    mixed: ClassVar[bool] = True
+    needs_source: ClassVar[bool] = True
+    tileable: ClassVar[bool] = False
+    speeds: ClassVar[dict[str, dict[str, Any]]] = {
+        "slow": {"model": "M"},
+        "veryslow": {"model": "M"},
+    }
+    exempt: ClassVar[dict[str, str]] = {
+        "a level shift commutes": "a network has learned what dark and bright pictures are like",
+        "flat stays flat": "a network answers to a thousandth of full scale, not to rounding",
+        "both ends of every range run": "fifty runs of a network: tests/stages/test_regrow.py",
+        "reach is enough and used": "it is 0, at the price of eight networks: as above",
+        "block length does not matter": "each frame is by itself: tests/stages/test_regrow.py",
+    }
+
+    strength: float = param(
+        1.0, "Share of the invented detail that is added: 0 is off.", low=0, high=1
+    )
+    sampler: Sampler = param(
+        "euler",
+        "How the noise is taken off: euler, heun, dpm++2m and ddim (eta 0) draw nothing and follow "
+        "the noise itself, ddpm, langevin and ddim with eta draw by --seed.",
+    )
+    steps: int = param(
+        8,
+        "Noise levels on the way: more is more exact and sharper, and takes longer.",
+        low=1,
+        high=50,
+    )
+    schedule: Schedule = param("karras", "How the noise level falls from step to step.")
+    eta: float = param(
+        0.0, "How much ddim draws: 0 nothing, 1 as much as ancestral sampling.", low=0, high=1
+    )
+    guidance: float = param(
+        1.0,
+        "How far the aligned neighbors are followed: 0 the frame alone, 1 as they deserve, more "
+        "exaggerates what they say.",
+        low=0,
+        high=3,
+    )
+    consistency: float = param(
+        1.0,
+        "How strictly source less result is held to the measured noise, by block and frequency: 0 "
+        "is off, 1 allows what chance does.",
+        low=0,
+        high=1,
+    )
+    model: str = param("S", "Network that knows what is possible: S, M, or a file.")
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Hash of the weights."""
+        return find(self.model).sha256
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The weights."""
+        return (find(self.model).path,)
+
+    @property
+    def half_inside(self) -> bool:
+        """As the network claims."""
+        return network(self.model).half_inside
+
+    @property
+    def scratch(self) -> float:
+        """The network's, and the pictures of a step."""
+        return network(self.model).scratch + 8
+
+    def denoise(self, block: Block) -> Block:
+        """Frame by frame: the result cannot depend on how many come at once."""
+        made = [self._regrown(replace(block, core=slice(t, t + 1))) for t in _frames(block)]
+        luma = [planes[0] for planes, _ in made]
+        chroma = [planes[1] for planes, _ in made if len(planes) > 1]
+        core = [signal[block.core] for signal in block.signals]
+        now = Signal(torch.cat(luma), core[0].left.clone())
+        colors = Signal(torch.cat(chroma), core[1].left.clone()) if chroma else None
+        shown = {**block.maps, "invented": torch.cat([map for _, map in made])}
+        return replace(block.with_signals(now, colors), maps=shown)
+
+    def _regrown(self, block: Block) -> tuple[list[Tensor], Tensor]:
+        """Luma and chroma of one frame, and how much of its luma is invented."""
+        prior = Prior(block, self.model, self.guidance)
+        start = prior.start
+        single = prior.denoise(start, 1.0)
+
+        def denoise(x: Tensor, sigma: float) -> Tensor:
+            return single if x is start else prior.denoise(x, sigma)
+
+        drawn = sample(
+            self.sampler,
+            denoise,
+            start,
+            noise_levels(self.schedule, self.steps),
+            lambda draw: prior.noise(draw, block.seed),
+            eta=self.eta,
+        )
+        planes = []
+        for n, invented in enumerate(prior.planes(drawn - single)):
+            plain = block.signals[n].pixels[block.core]
+            if self.consistency > 0:
+                held = self._held(invented, prior, n, plain)
+                invented = torch.lerp(invented, held, self.consistency)
+            invented = invented * (self.strength * (prior.present[n] > 0))
+            if n == 0:
+                shown = _rms(invented).div(_SHOWN).clamp(max=1)
+            planes.append(plain + invented)
+        return planes, shown
+
+    def _held(self, invented: Tensor, prior: Prior, n: int, plain: Tensor) -> Tensor:
+        """What leaves a residual that can be noise, plane by plane."""
+        noise = prior.block.noise.planes(slice(0, 1) if n == 0 else slice(1, 3))
+        luma = resize_to(prior.average[0].pixels, plain)
+        sigma = noise.sigma_at(luma) * prior.present[n]
+        removed = prior.noisy[n] - plain
+        found = [
+            consistent(invented[0, c], removed[0, c], sigma[0, c], noise.spectrum[c])
+            for c in range(plain.shape[1])
+        ]
+        return torch.stack(found)[None]
+
+
+def _frames(block: Block) -> range:
+    return range(*block.core.indices(block.frames))
+
+
+def _rms(pixels: Tensor) -> Tensor:
+    """(1, 1, H, W): root of the mean square around each pixel."""
+    half = _AROUND // 2
+    framed = functional.pad(pixels.square(), (half,) * 4, mode="replicate")
+    return functional.avg_pool2d(framed, _AROUND, 1).sqrt()
