@@ -284,6 +284,23 @@ def test_texture_that_motion_does_not_quite_hold_is_not_read_as_noise(sigma):
         assert shot.y.sigma[level] == pytest.approx(true, rel=0.12)
 
 
+@pytest.mark.parametrize("sigma", [4, 10])
+def test_texture_that_no_motion_follows_is_not_read_as_noise_or_as_noisier_places(sigma):
+    """Foliage before a fast camera: its frames have nothing in common."""
+    rng = torch.Generator().manual_seed(6)
+    leaves = torch.randn(8, 1, HEIGHT, WIDTH, generator=rng)
+    leaves = sum(
+        functional.interpolate(functional.avg_pool2d(leaves, n), (HEIGHT, WIDTH), mode="bicubic")
+        for n in (2, 4, 8, 16)
+    )
+    sky = torch.sigmoid((torch.arange(HEIGHT)[:, None] - 0.28 * HEIGHT) / 2)
+    rgb = (0.45 + 0.12 * sky * leaves / leaves.std()).clamp(0.03, 0.97).expand(-1, 3, -1, -1)
+    frames = working(synth.gaussian(rgb, sigma / 255, seed=1))
+    shot = analyze(frames, cuts=()).profile.shots[0]
+    assert shot.y.mean_sigma == pytest.approx(truth(frames, working(rgb))[0], rel=0.12)
+    assert shot.places == ()
+
+
 def test_texture_that_is_alike_everywhere_is_not_called_standing_noise():
     rng = torch.Generator().manual_seed(2)
     ground = torch.randn(1, 1, HEIGHT, WIDTH + 32, generator=rng)

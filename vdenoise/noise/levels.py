@@ -34,6 +34,7 @@ _STEEPEST = 0.3  # most of a texture's energy that alignment leaves in the diffe
 _LEAST = 0.45  # of the flattest blocks' energy is noise: compressed noise may only look textured
 _LEAK = 0.5  # of the noise's energy: blocks with more of the picture in the difference are left out
 _FLATTEST = 0.05  # ... but this share of the blocks is always used
+_SHARED = 0.25  # of the usual energy in the finest band: blocks with less have no noise
 _QUANTILE = 0.3  # of the differences at one level and band, by which levels are compared
 _SURE = 0.1  # error of such a reading (log variance) however many the blocks
 _BEND = 0.2  # usual change of the curve's slope from one level to the next (log variance) ...
@@ -78,15 +79,22 @@ def variance_by_level(
 
 
 def _without_texture(even: Tensor, odd: Tensor) -> tuple[Tensor, Tensor]:
-    """(n, BANDS) differences less their share of the texture; and which of them are to be used."""
-    noise, used = torch.empty_like(odd), torch.empty_like(odd, dtype=torch.bool)
-    fewest = min(len(odd), max(4 * _FEWEST, int(_FLATTEST * len(odd))))
+    """(n, BANDS) differences less their share of the texture; and which of them are to be used.
+
+    Where motion was not found at all, fine bands hold texture as well, though their own line is too
+    noisy to show how much: a block is used in all bands or in none, if noise is in what remains.
+    """
+    leak = torch.empty_like(odd)
     for band, size in enumerate(band_sizes().tolist()):
         floor, slope = _leak(even[:, band], odd[:, band], size)
-        leak = slope / floor * (even[:, band] - _LIKE_NOISE * floor).clamp(min=0)
-        noise[:, band] = odd[:, band] / (1 + leak)
-        used[:, band] = leak <= max(_LEAK, leak.kthvalue(fewest).values.item())
-    return noise, used
+        leak[:, band] = slope / floor * (even[:, band] - _LIKE_NOISE * floor).clamp(min=0)
+    most = leak.max(1).values
+    fewest = min(len(odd), max(4 * _FEWEST, int(_FLATTEST * len(odd))))
+    used = (most <= max(_LEAK, most.kthvalue(fewest).values.item()))[:, None].expand_as(odd)
+    if odd[used[:, -1], -1].median() < _SHARED * odd[:, -1].median():
+        # What is left is a drawn part without noise: each band for itself, then
+        used = leak <= leak.kthvalue(fewest, dim=0).values.clamp(min=_LEAK)
+    return odd / (1 + leak), used
 
 
 def _leak(even: Tensor, odd: Tensor, size: float) -> tuple[float, float]:

@@ -37,6 +37,15 @@ _SPREAD = 0.35  # of log energies that agree; beyond it they count less and less
 _WIDE = (8, 8, 8, 6, 4, 3, 2, 2)  # times that at first, while the curve is not known
 _USUAL = 0.6  # log energy by which moments may differ before it takes evidence
 _AGREE = 0.65  # span of the lower half of a cell's log energies: noise has 0.1 to 0.5
+_TEXTURE = 10.0  # such a span of cells that show texture where motion was not found:
+_LOST = 0.4  # from this share of their blocks on,
+_TEXTURED = 0.25  # with so much texture ...
+_UNLIKE = 2.0  # ... and coarse bands this many times stronger than fine ones, against noise
+_PARTS = slice(1, 4), slice(4, 5), slice(5, 6)  # bands that are compared
+_SHARED = (
+    0.25  # of the usual energy in the finest band: with less the flattest blocks have no noise
+)
+_FLAT, _FLAT_BLOCKS = 0.05, 48  # share of the blocks, and at least so many, that show noise's bands
 _ENOUGH = 0.35  # share of the cells that agree: else all is texture that nothing follows
 _NEAR = 1.5  # cells: neighbors that a place without evidence goes with
 _LOW = 1.0  # log energy below the neighbors' noise at which what does not agree is clean
@@ -101,7 +110,7 @@ def strength(
     moment = torch.cat([torch.full((len(s.blocks.level),), i) for i, s in enumerate(seen)])
     rows, columns = _grid(size)
     cell = _cells(place, size)
-    energy, texture = _whitened(seen)
+    energy, texture, lost = _whitened(seen)
     trust = 1 / (1 + texture)
     moments = functional.one_hot(moment, len(seen)).double()
     design = torch.cat([hat_weights(level).double(), moments], 1)
@@ -128,6 +137,8 @@ def strength(
             if len(here) >= _FEWEST:
                 low, middle, high = here.quantile(here.new_tensor((0.1, 0.35, 0.6))).tolist()
                 found[c], span[c] = middle, high - low
+                if lost[cell == c].double().mean() > _LOST:
+                    span[c] = _TEXTURE
         agreed = span < _AGREE
         if agreed.any():
             found -= found[agreed].median()
@@ -155,23 +166,36 @@ def _cells(place: Tensor, size: tuple[int, int]) -> Tensor:
     return y * columns + (place[:, 1] * columns // size[1]).clamp(max=columns - 1)
 
 
-def _whitened(seen: Sequence[Seen]) -> tuple[Tensor, Tensor]:
-    """Log energy of the differences with every band relative to its usual, and how much texture.
+def _whitened(seen: Sequence[Seen]) -> tuple[Tensor, Tensor, Tensor]:
+    """Log energy of the differences with every band relative to noise, and how much texture.
 
-    Of finer and coarser bands the lower counts: noise is in both, texture is mostly in one.
+    Of finer and coarser bands the lowest counts: noise is in all, texture is mostly in some. Its
+    bands are as in the flattest blocks.
+
+    Returns:
+        (n,) log energy; (n,) texture, squared; (n,) bool: there is texture, and the difference is
+        coarser than noise is here: motion was not found.
     """
     even = torch.cat([s.blocks.even for s in seen]).double()
     odd = torch.cat([s.blocks.odd for s in seen if s.blocks.odd is not None]).double()
     sizes = band_sizes().double()
-    usual = odd.median(0).values.clamp(min=_NOTHING)
+    flattest = (even @ sizes).argsort()[: max(_FLAT_BLOCKS, int(_FLAT * len(even)))]
+    usual, everywhere = (e.median(0).values.clamp(min=_NOTHING) for e in (odd[flattest], odd))
+    # Flattest may be what has no noise, a drawn part: it cannot tell how noise is elsewhere.
+    telling = bool(usual[-1] > _SHARED * everywhere[-1])
+    usual = usual if telling else everywhere
     mean = usual @ sizes / sizes.sum()
 
     def of(energy: Tensor, bands: slice) -> Tensor:
         return (energy / usual)[:, bands] @ sizes[bands] / sizes[bands].sum() * mean
 
-    energy = torch.minimum(of(odd, slice(1, 4)), of(odd, slice(4, 6))).clamp(min=_NOTHING)
+    cuts = _PARTS if telling else (slice(1, 4), slice(4, 6))
+    parts = torch.stack([of(odd, part) for part in cuts]).clamp(min=_NOTHING)
+    energy = parts.amin(0)
     texture = (of(even, slice(1, 6)) / energy - 2).clamp(min=0) / 4
-    return energy.log(), texture.square()
+    coarse, fine = parts[0], parts[1:].amin(0)
+    lost = (texture > _TEXTURED) & (coarse > _UNLIKE * fine) & telling
+    return energy.log(), texture.square(), lost
 
 
 def _placed(
