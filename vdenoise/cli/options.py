@@ -40,6 +40,17 @@ def progress_option(command: Command) -> Command:
     )(command)
 
 
+def device_option(command: Command) -> Command:
+    """Add ``--device``."""
+    return option(
+        "--device",
+        default="auto",
+        show_default=True,
+        metavar="auto|cpu|cuda:N",
+        help="Where to compute.",
+    )(command)
+
+
 def set_threads(threads: int | None) -> int | None:
     """Limit torch as decoding is limited: to what was typed, else to what a scheduler grants
     (OpenCV is kept on one thread). Returns the number, None for no limit."""

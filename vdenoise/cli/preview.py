@@ -12,7 +12,7 @@ import click
 from vdenoise.cli.chain import chain_request, dial_options
 from vdenoise.cli.clip import Box, knowledge_options, reading_options, sample_options
 from vdenoise.cli.files import READS, WRITES, FileCommand
-from vdenoise.cli.options import option, progress_option, set_threads
+from vdenoise.cli.options import device_option, option, progress_option, set_threads
 from vdenoise.cli.request import knowledge_from, reading_from
 from vdenoise.errors import UsageError
 
@@ -86,13 +86,7 @@ MOVIE = ".mp4"
 @dial_options
 @knowledge_options
 @sample_options
-@option(
-    "--device",
-    default="auto",
-    show_default=True,
-    metavar="auto|cpu|cuda:N",
-    help="Where to compute.",
-)
+@device_option
 @reading_options
 @option("--overwrite", is_flag=True, help="Replace the picture if it exists.")
 @progress_option

@@ -13,7 +13,7 @@ from vdenoise.cli.chain import chain_options, warn_of_idle
 from vdenoise.cli.clip import beside_options, clip_options, reading_options
 from vdenoise.cli.files import READS, WRITES, FileCommand, claims_of
 from vdenoise.cli.grain import grain_to_match
-from vdenoise.cli.options import option, progress_option, set_threads
+from vdenoise.cli.options import device_option, option, progress_option, set_threads
 from vdenoise.cli.planned import frame_number, show_plan
 from vdenoise.cli.qc import QC, tell_of_gates
 from vdenoise.cli.request import clip_request
@@ -53,13 +53,7 @@ class _Run(FileCommand):
 @clip_options
 @beside_options
 @option("--write-cuts", type=WRITES, metavar="FILE", help="Keep the cuts found, for --cuts FILE.")
-@option(
-    "--device",
-    default="auto",
-    show_default=True,
-    metavar="auto|cpu|cuda:N",
-    help="Where to compute.",
-)
+@device_option
 @reading_options
 @option("--overwrite", is_flag=True, help="Replace outputs that exist.")
 @option(

@@ -15,7 +15,7 @@ from vdenoise.cli.chain import CHAIN_OPTIONS, TYPED, chain_options, chain_reques
 from vdenoise.cli.clip import knowledge_options, reading_options, sample_options
 from vdenoise.cli.files import READS, WRITES, FileCommand
 from vdenoise.cli.help import FIRST, GROUPS
-from vdenoise.cli.options import option, progress_option, set_threads
+from vdenoise.cli.options import device_option, option, progress_option, set_threads
 from vdenoise.cli.request import knowledge_from, reading_from
 from vdenoise.errors import DeviceError, Interrupted, UsageError
 
@@ -59,13 +59,7 @@ _NOT_PASSED = {
 @chain_options
 @knowledge_options
 @sample_options
-@option(
-    "--device",
-    default="auto",
-    show_default=True,
-    metavar="auto|cpu|cuda:N",
-    help="Where to compute.",
-)
+@device_option
 @reading_options
 @option("--overwrite", is_flag=True, help="'Render now' replaces its output if it exists.")
 @progress_option

@@ -200,7 +200,7 @@ def _frame_by_frame(
 ) -> Block:
     parts = [
         apply_tiled(stage, replace(block, core=slice(t, t + 1)), tile, factors, only)
-        for t in range(*block.core.indices(block.frames))
+        for t in block.wanted
     ]
     luma = joined([part.luma for part in parts])
     assert luma is not None

@@ -57,7 +57,7 @@ def layers(specs: Sequence[MaskSpec], block: Block) -> list[MaskLayer]:
 
 def _raw(spec: MaskSpec, block: Block) -> Tensor:
     height, width = block.luma.pixels.shape[-2:]
-    core = range(*block.core.indices(block.frames))
+    core = block.wanted
     if not spec.moving:
         still = shape(spec, height, width).to(block.luma.pixels.device)
         return still.expand(len(core), -1, -1)

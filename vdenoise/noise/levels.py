@@ -89,12 +89,27 @@ def _without_texture(even: Tensor, odd: Tensor) -> tuple[Tensor, Tensor]:
         floor, slope = _leak(even[:, band], odd[:, band], size)
         leak[:, band] = slope / floor * (even[:, band] - _LIKE_NOISE * floor).clamp(min=0)
     most = leak.max(1).values
-    fewest = min(len(odd), max(4 * _FEWEST, int(_FLATTEST * len(odd))))
+    fewest = fewest_of(len(odd))
     used = (most <= max(_LEAK, most.kthvalue(fewest).values.item()))[:, None].expand_as(odd)
-    if odd[used[:, -1], -1].median() < _SHARED * odd[:, -1].median():
+    if not hold_noise(odd[used[:, 0]], odd):
         # What is left is a drawn part without noise: each band for itself, then
         used = leak <= leak.kthvalue(fewest, dim=0).values.clamp(min=_LEAK)
     return odd / (1 + leak), used
+
+
+def fewest_of(count: int) -> int:
+    """How many of so many blocks, the flattest, are looked at whatever else speaks against them."""
+    return min(count, max(4 * _FEWEST, int(_FLATTEST * count)))
+
+
+def hold_noise(some: Tensor, everywhere: Tensor) -> bool:
+    """Whether some blocks tell of the others' noise; the flattest may be a drawn part without any.
+
+    Args:
+        some, everywhere: (n, BANDS) energies of differences. The finest band, in which texture
+            shows least, is compared.
+    """
+    return bool(some[:, -1].median() >= _SHARED * everywhere[:, -1].median())
 
 
 def _leak(even: Tensor, odd: Tensor, size: float) -> tuple[float, float]:

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vdenoise.noise.bands import band_sizes
-from vdenoise.noise.levels import hat_weights, smoothness
+from vdenoise.noise.levels import fewest_of, hat_weights, hold_noise, smoothness
 from vdenoise.noise.pairs import PlaneBlocks
 from vdenoise.noise.still import Still
 from vdenoise.picture.noise import LEVELS, Knots, factor_at
@@ -41,11 +41,8 @@ _TEXTURE = 10.0  # such a span of cells that show texture where motion was not f
 _LOST = 0.4  # from this share of their blocks on,
 _TEXTURED = 0.25  # with so much texture ...
 _UNLIKE = 2.0  # ... and coarse bands this many times stronger than fine ones, against noise
-_PARTS = slice(1, 4), slice(4, 5), slice(5, 6)  # bands that are compared
-_SHARED = (
-    0.25  # of the usual energy in the finest band: with less the flattest blocks have no noise
-)
-_FLAT, _FLAT_BLOCKS = 0.05, 48  # share of the blocks, and at least so many, that show noise's bands
+_COARSE, _FINE = slice(1, 4), (slice(4, 5), slice(5, 6))  # bands that are compared
+_ALL_FINE = (slice(4, 6),)  # ... where the flattest blocks cannot tell how noise's bands are
 _ENOUGH = 0.35  # share of the cells that agree: else all is texture that nothing follows
 _NEAR = 1.5  # cells: neighbors that a place without evidence goes with
 _LOW = 1.0  # log energy below the neighbors' noise at which what does not agree is clean
@@ -120,6 +117,9 @@ def strength(
     solution[:LEVELS] = energy.median()
     found = torch.zeros(rows * columns, dtype=torch.float64)
     span = torch.full_like(found, math.inf)
+    count = torch.bincount(cell, minlength=len(found))
+    lost_count = torch.bincount(cell, lost.double(), minlength=len(found))
+    textured = (count >= _FEWEST) & (lost_count > _LOST * count)
     for n in range(_ROUNDS):
         # A little more or less here or there may as well be the curve's.
         rest = energy - found.masked_fill(found.abs() < _ALIKE, 0)[cell]
@@ -137,17 +137,15 @@ def strength(
             if len(here) >= _FEWEST:
                 low, middle, high = here.quantile(here.new_tensor((0.1, 0.35, 0.6))).tolist()
                 found[c], span[c] = middle, high - low
-                if lost[cell == c].double().mean() > _LOST:
-                    span[c] = _TEXTURE
+        span[textured] = _TEXTURE
         agreed = span < _AGREE
         if agreed.any():
             found -= found[agreed].median()
     drawn = torch.zeros_like(found)
     for s in seen:
         drawn += torch.bincount(_cells(s.drawn.long(), size), minlength=len(found))
-    few = torch.bincount(cell, minlength=len(found))
     usual = hat_weights(level).double() @ solution[:LEVELS]
-    cells = _placed(found, span, few, drawn, (rows, columns), float(usual.median()))
+    cells = _placed(found, span, count, drawn, (rows, columns), float(usual.median()))
     steady = float(usual.median() + solution[LEVELS:].max()) < _WEAK
     over_time = None if steady else _moments(solution[LEVELS:], [s.index for s in seen], roughness)
     return Strength(cells, over_time)
@@ -179,21 +177,19 @@ def _whitened(seen: Sequence[Seen]) -> tuple[Tensor, Tensor, Tensor]:
     even = torch.cat([s.blocks.even for s in seen]).double()
     odd = torch.cat([s.blocks.odd for s in seen if s.blocks.odd is not None]).double()
     sizes = band_sizes().double()
-    flattest = (even @ sizes).argsort()[: max(_FLAT_BLOCKS, int(_FLAT * len(even)))]
-    usual, everywhere = (e.median(0).values.clamp(min=_NOTHING) for e in (odd[flattest], odd))
-    # Flattest may be what has no noise, a drawn part: it cannot tell how noise is elsewhere.
-    telling = bool(usual[-1] > _SHARED * everywhere[-1])
-    usual = usual if telling else everywhere
+    flattest = odd[(even @ sizes).argsort()[: fewest_of(len(even))]]
+    telling = hold_noise(flattest.clamp(min=_NOTHING), odd.clamp(min=_NOTHING))
+    usual = (flattest if telling else odd).median(0).values.clamp(min=_NOTHING)
     mean = usual @ sizes / sizes.sum()
 
     def of(energy: Tensor, bands: slice) -> Tensor:
         return (energy / usual)[:, bands] @ sizes[bands] / sizes[bands].sum() * mean
 
-    cuts = _PARTS if telling else (slice(1, 4), slice(4, 6))
-    parts = torch.stack([of(odd, part) for part in cuts]).clamp(min=_NOTHING)
-    energy = parts.amin(0)
+    parts = [of(odd, part) for part in (_FINE if telling else _ALL_FINE)]
+    fine = torch.stack(parts).amin(0).clamp(min=_NOTHING)
+    coarse = of(odd, _COARSE).clamp(min=_NOTHING)
+    energy = torch.minimum(coarse, fine)
     texture = (of(even, slice(1, 6)) / energy - 2).clamp(min=0) / 4
-    coarse, fine = parts[0], parts[1:].amin(0)
     lost = (texture > _TEXTURED) & (coarse > _UNLIKE * fine) & telling
     return energy.log(), texture.square(), lost
 

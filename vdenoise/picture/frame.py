@@ -297,6 +297,11 @@ class Block:
         """Number of frames in the block, context included."""
         return self.luma.pixels.shape[0]
 
+    @property
+    def wanted(self) -> range:
+        """Positions in the block of the frames a stage must deliver: ``core`` as numbers."""
+        return range(*self.core.indices(self.frames))
+
     def with_signals(self, luma: Signal, chroma: Signal | None) -> Block:
         """The same block with other pixels (a stage's result holds core frames only)."""
         return replace(self, luma=luma, chroma=chroma)

@@ -56,7 +56,7 @@ class Finisher(Stage):
         source, clean = block.before, block.clean
         if clean is None:
             clean = block.luma.pixels, None if block.chroma is None else block.chroma.pixels
-        first = block.first + core.indices(block.frames)[0]
+        first = block.first + block.wanted.start
         done = luma
         if "luma" in self.changes:
             done = self.finish(

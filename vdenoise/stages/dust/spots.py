@@ -82,7 +82,7 @@ class DustSpots(Stage):
         """Repair luma, and chroma at the same places."""
         planes = [block.luma.pixels[t, 0].float().cpu().numpy() for t in range(block.frames)]
         lumas, chromas, maps = [], [], []
-        for t in range(*block.core.indices(block.frames)):
+        for t in block.wanted:
             luma, chroma, found = self._frame(block, planes, t)
             lumas.append(luma)
             maps.append(found)

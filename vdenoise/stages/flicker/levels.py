@@ -58,7 +58,7 @@ class Deflicker(Stage):
             for a, b in pairwise(pictures)
         ]
         lumas, chromas = [], []
-        for t in range(*block.core.indices(block.frames)):
+        for t in block.wanted:
             seen = window(block.first + t, self.radius, block.shot_first, block.shot_last)
             around = range(seen.start - block.first, seen.stop - block.first)
             luma = block.luma[t : t + 1]

@@ -71,7 +71,7 @@ class HotPixels(Stage):
 
     def denoise(self, block: Block) -> Block:
         """Correct luma, and Cb and Cr each for itself."""
-        moves = [self._moves(block, t) for t in range(*block.core.indices(block.frames))]
+        moves = [self._moves(block, t) for t in block.wanted]
         luma = self._signal(block, block.luma, slice(0, 1), moves)
         chroma = None
         if block.chroma is not None:
@@ -100,8 +100,8 @@ class HotPixels(Stage):
 
     def _signal(self, block: Block, signal: Signal, planes: slice, moves: list[Tensor]) -> Signal:
         done = []
-        first = range(*block.core.indices(block.frames)).start
-        for t in range(*block.core.indices(block.frames)):
+        first = block.wanted.start
+        for t in block.wanted:
             around = self._around(block, t)
             if len(around) < 3:
                 done.append(signal[t : t + 1])

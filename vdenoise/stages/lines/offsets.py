@@ -68,7 +68,7 @@ class LineOffsets(Stage):
         done = []
         rows, columns = self.axis != "columns", self.axis != "rows"
         bound = self.limit / 255
-        for t in range(*block.core.indices(block.frames)):
+        for t in block.wanted:
             own = signal[t : t + 1]
             seen = window(block.first + t, self.radius, block.shot_first, block.shot_last)
             others = [n - block.first for n in seen if n != block.first + t]

@@ -169,7 +169,7 @@ class Cnn(Stage):
         dtype = block.compute if found.half_ok else torch.float32
         net = load(self.model, block.luma.pixels.device, dtype)
         pictures = _Pictures(block, self.strength)
-        core = range(*block.core.indices(block.frames))
+        core = block.wanted
         groups = _clips(block, core, net) if net.clip else [(range(t, t + 1),) * 2 for t in core]
         changes = []
         for given, wanted in groups:

@@ -108,7 +108,7 @@ class Posterior(Stage):
 
     def denoise(self, block: Block) -> Block:
         """Frame by frame: the result cannot depend on how many come at once."""
-        made = [self._regrown(replace(block, core=slice(t, t + 1))) for t in _frames(block)]
+        made = [self._regrown(replace(block, core=slice(t, t + 1))) for t in block.wanted]
         luma = [planes[0] for planes, _ in made]
         chroma = [planes[1] for planes, _ in made if len(planes) > 1]
         core = [signal[block.core] for signal in block.signals]
@@ -157,10 +157,6 @@ class Posterior(Stage):
             for c in range(plain.shape[1])
         ]
         return torch.stack(found)[None]
-
-
-def _frames(block: Block) -> range:
-    return range(*block.core.indices(block.frames))
 
 
 def _rms(pixels: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from vdenoise.stages.net.cnn import Cnn
 from vdenoise.stages.spatial.wiener import Wiener
 
 _SALT = 0x5265  # keeps these draws apart from those of grain with the same seed
+_TINY = 1e-6
 _LEAST = 1e-3  # share of noise left below which an average is taken for as certain as this
 
 
@@ -82,7 +83,7 @@ class Prior:
     def noise(self, draw: int, seed: int) -> Tensor:
         """Noise of level 1, drawn by seed, frame, plane, draw and pixel."""
         block = self.block
-        index = block.first + block.core.indices(block.frames)[0]
+        index = block.first + block.wanted.start
         luma = self.average[0].pixels
         found = []
         for n, like in enumerate(self.noisy):
@@ -121,7 +122,7 @@ class Prior:
         luma, chroma = known[0], known[1] if len(known) > 1 else None
         given = replace(
             block,
-            first=block.first + block.core.indices(block.frames)[0],
+            first=block.first + block.wanted.start,
             core=slice(0, 1),
             luma=luma,
             chroma=chroma,
@@ -134,9 +135,6 @@ class Prior:
         )
         done = self.net.apply(given.with_signals(*_pair(Wiener().apply(given))))
         return _flat([signal.pixels for signal in done.signals])
-
-
-_TINY = 1e-6
 
 
 def _pair(block: Block) -> tuple[Signal, Signal | None]:

@@ -65,7 +65,7 @@ class VerticalScratches(Stage):
         """Search luma; chroma is repaired at the same places."""
         profiles = [_profiles(_plane(pixels), self.width) for pixels in block.luma.pixels]
         lumas, chromas = [], []
-        for t in range(*block.core.indices(block.frames)):
+        for t in block.wanted:
             luma = block.luma[t : t + 1]
             chroma = None if block.chroma is None else block.chroma[t : t + 1]
             sigma = block.noise.planes(slice(0, 1)).sigma_at(luma.pixels) * luma.left

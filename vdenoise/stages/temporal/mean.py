@@ -120,7 +120,7 @@ class TemporalMean(Stage):
         if self.radius == 0:
             chroma = None if block.chroma is None else block.chroma[block.core]
             return block.with_signals(block.luma[block.core], chroma)
-        merged = [self._frame(block, t) for t in range(*block.core.indices(block.frames))]
+        merged = [self._frame(block, t) for t in block.wanted]
         luma = joined([luma for luma, _ in merged])
         assert luma is not None, "a block has a core"
         return block.with_signals(luma, joined([c for _, c in merged if c is not None]))

@@ -58,7 +58,7 @@ class TemporalMedian(Stage):
 
     def denoise(self, block: Block) -> Block:
         """Search and repair luma; chroma is repaired there and where it stands out itself."""
-        results = [self._frame(block, p) for p in range(*block.core.indices(block.frames))]
+        results = [self._frame(block, p) for p in block.wanted]
         luma = joined([luma for luma, _ in results])
         assert luma is not None, "a block has a core"
         return block.with_signals(luma, joined([c for _, c in results if c is not None]))

@@ -52,7 +52,7 @@ class TemporalStatic(Stage):
 
     def denoise(self, block: Block) -> Block:
         """Average luma, then chroma where luma agrees too."""
-        core = range(*block.core.indices(block.frames))
+        core = block.wanted
         results = [self._frame(block, position) for position in core]
         luma = joined([luma for luma, _ in results])
         assert luma is not None, "a block has a core"
