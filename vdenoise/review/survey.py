@@ -66,6 +66,7 @@ def survey(
     *,
     wanted: Sequence[int] = (),
     spots: bool = True,
+    near: bool = True,
 ) -> Survey:
     """Excerpt at a clip: its noise, its cuts, and where it is hard.
 
@@ -77,6 +78,8 @@ def survey(
         wanted: frames that will be shown. Around them, and around the spots, cuts are those that a
             run finds; only the noise of a long clip is that of a few stretches.
         spots: whether hard spots are looked for; else only ``wanted`` frames are.
+        near: whether cuts around all these are looked for now; else `cuts_near` is to be asked
+            before a frame of a long clip is shown, and none is known so far.
 
     Raises:
         InputError: the clip cannot be read.
@@ -112,8 +115,8 @@ def survey(
     looked = tuple(scout.spots(count, may_be_cuts)) if spots else ()
     asked = tuple(scout.asked(frame) for frame in wanted)
     if cuts is None:
-        near = [spot.frame for spot in (*asked, *looked)]
-        cuts = may_be_cuts if whole else cuts_near(decoded, near, count, progress)
+        shown = [spot.frame for spot in (*asked, *looked)] if near else []
+        cuts = may_be_cuts if whole else cuts_near(decoded, shown, count, progress)
     return Survey(profile, cuts, (*asked, *looked), whole or given, proposed, notes)
 
 
@@ -157,6 +160,8 @@ def cuts_near(
     """
     around = FARTHEST + REACH + 1
     pieces = _merged([(max(f - around, 0), min(f + around + 1, count)) for f in frames])
+    if not pieces:
+        return ()
     progress.start("cuts", sum(len(piece) for piece in pieces))
     cuts: set[int] = set()
     for piece in pieces:

@@ -130,6 +130,26 @@ def test_a_newer_look_ends_the_older_one(source: Path) -> None:
     assert ended == [True] and found[0].result.shape == (64, 96, 3)
 
 
+def test_cuts_of_a_long_clip_are_looked_for_where_one_looks(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[int]] = []
+
+    def found(_: Any, frames: list[int], count: int, progress: Any) -> tuple[int, ...]:
+        progress.start("cuts", count)
+        progress.advance({})
+        asked.append(frames)
+        return (2,)
+
+    monkeypatch.setattr("vdenoise.review.survey.WHOLE_PIXELS", 0)
+    monkeypatch.setattr("vdenoise.review.tune.session.cuts_near", found)
+    made, box = session(source), (0, 0, 32, 32)
+    assert made.survey.cuts == () and not made.survey.whole and asked == []
+    for frame in (3, 3, 1):
+        made.look(Settings(**PLAIN), frame, box)
+    assert asked == [[3], [1]] and made.survey.cuts == (2,)
+
+
 def test_who_waits_is_passed_over_and_nothing_begins_after_the_end() -> None:
     newest = Newest()
     with newest.turn() as check:

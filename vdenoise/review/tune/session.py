@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from vdenoise.chain.resolve import idle
+from vdenoise.engine.denoise import Check
 from vdenoise.engine.tiles import Area
 from vdenoise.errors import UsageError
 from vdenoise.picture.frame import ClipInfo
@@ -72,13 +73,12 @@ class Session:
         self, base: Base, info: ClipInfo, output: Callable[[], Path], listener: Listener
     ) -> None:
         self.base, self.info, self._output = base, info, output
-        self._listener = listener
         self._decoded = Decoded(base.request.reading, info)
-        found = survey(self._decoded, base.request.known, WINDOW, listener)
+        found = survey(self._decoded, base.request.known, WINDOW, listener, near=False)
         for note in found.notes:
             listener.note(note)
         self._excerpts = Excerpts(self._decoded, found)
-        self._near = {spot.frame for spot in found.spots}  # frames around which cuts are known
+        self._near: set[int] = set()  # frames around which the cuts of a long clip are known
         self._sources: dict[tuple[int, Area], torch.Tensor] = {}
         self.noise = overall(found.profile, info.frames or 1)
         self.gain = noise_gain(self.noise.luma_codes / 255)
@@ -142,7 +142,7 @@ class Session:
         request = self.base.run_request(settings)
         area = self._area(box)
         with self.newest.turn() as check, torch.inference_mode():
-            self._know_cuts(frame)
+            self._know_cuts(frame, check)
             plan = excerpt_plan(request, self.info, self.survey.chain(request.chain))
             (seen,) = self._excerpts.looks(plan, (frame,), only=area, check=check)
             source = self._source(frame, area)
@@ -221,15 +221,29 @@ class Session:
                 del self._sources[next(iter(self._sources))]
         return self._sources[key]
 
-    def _know_cuts(self, frame: int) -> None:
+    def _know_cuts(self, frame: int, check: Check) -> None:
         """Of a long clip cuts are known around frames that were looked at; see to this one too."""
         known = self.base.request.known.first_frames(self.info) is not None
         if self.survey.whole or known or frame in self._near:
             return
-        found = cuts_near(self._decoded, [frame], self.info.readable, self._listener)
+        found = cuts_near(self._decoded, [frame], self.info.readable, _Checking(check))
         cuts = tuple(sorted({*self.survey.cuts, *found}))
         self._excerpts.survey = replace(self.survey, cuts=cuts)
         self._near.add(frame)
+
+
+class _Checking:
+    """Ends a pass over frames that nobody wants any more, and tells nobody of it."""
+
+    def __init__(self, check: Check) -> None:
+        self._check = check
+
+    def start(self, phase: str, frames: int, *, unit: str = "fps") -> None:
+        """Nobody is told."""
+
+    def advance(self, busy: dict[str, float]) -> None:
+        """One frame more was looked at."""
+        self._check()
 
 
 def small(picture: Picture, width: int) -> Picture:

@@ -95,6 +95,8 @@ function paint() {
   });
   document.querySelector(".before .tag").textContent = versus ? "A" : "Before";
   document.querySelector(".after .tag").textContent = versus ? "B" : `After ${NAMES[side]}`;
+  const ends = document.querySelectorAll(".wipe > span");
+  [ends[0].textContent, ends[1].textContent] = versus ? ["A", "B"] : ["Before", "After"];
   find("gain").textContent = `Removed by ${NAMES[side]}, ${data.gain} times`;
   for (const [value, text] of [["source", words[0]], ["result", versus ? words[1] : "After"]])
     document.querySelector(`input[name=view][value=${value}] + span`).textContent = text;
