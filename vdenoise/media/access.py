@@ -12,6 +12,8 @@ import av
 
 from vdenoise.errors import TRANSIENT, InputError, OutputError, TryAgain, UsageError
 
+DISK_FULL = 5  # number of an OutputError
+
 
 def check_folder(target: Path) -> None:
     """See that a file could be made in the folder of ``target``.
@@ -103,7 +105,7 @@ def writing(target: Path) -> Iterator[None]:
             raise OutputError(
                 f"The disk is full: {target} cannot be finished.",
                 f"Free some room in {target.parent} and run the same command again.",
-                number=5,
+                number=DISK_FULL,
             ) from error
         if code == errno.EPIPE:
             raise OutputError(

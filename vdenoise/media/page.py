@@ -9,7 +9,7 @@ import av
 
 from vdenoise.media.movie.codecs import CODECS
 from vdenoise.media.movie.ledger import RULES, WRITTEN, Rule
-from vdenoise.media.movie.streams import NullFile
+from vdenoise.media.movie.memory_files import NullFile
 
 INTRODUCTION = """\
 # What is kept
@@ -27,6 +27,12 @@ the output is asked for each, with its own parameters and first packets; what it
 what nobody could read again from it, is named. Text subtitles for which a container has another
 format are rewritten in that. The check compares the contents of every packet, and when it is shown
 or heard beside the picture: to a tick of the containers, in AVI to half a frame of sound.
+
+Before the start all of it is written once with a small gray picture and checked the same way (of a
+clip of more than 1000 frames 500 at each end): what a container cannot hold ends a run there, and
+the error names outputs that hold it. MXF holds sound from the picture's first frame to its last:
+silence fills what lacks, and what goes beyond is named. Where times jump back, as in joined
+transport streams, frames are shown at the clip's rate and sound goes on where it ended.
 
 ## The picture
 

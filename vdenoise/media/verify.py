@@ -19,6 +19,7 @@ from vdenoise.media.movie.clock import (
 from vdenoise.media.movie.codecs import CODECS, CONTAINERS
 from vdenoise.media.movie.compare_streams import Begin, differences
 from vdenoise.media.movie.encoder import EncodeSettings
+from vdenoise.media.movie.filling import checksum, filled_kind
 from vdenoise.media.movie.index import index_of, scan, streams_beside
 from vdenoise.media.movie.ledger import contents, keeps
 from vdenoise.media.movie.metadata import language_in
@@ -150,9 +151,9 @@ def _compare_timing(
         found.findings.append(f"timestamps: off by up to {float(worst) * 1000:.3f} ms")
     end = (index.end - index.pts[0]) * tick
     wanted = (clock.pts[-1] + clock.durations[-1] - clock.pts[0]) * clock.time_base
-    # At a variable rate containers give the last frame's duration in decoding order; MPEG-TS has
-    # no place for it.
-    guessed = info.variable_rate or container == "mpegts"
+    # At a variable rate containers give the last frame's duration in decoding order; MPEG-TS and
+    # NUT have no place for it.
+    guessed = info.variable_rate or container in ("mpegts", "nut")
     if abs(end - wanted) > (1 / info.rate + tick if guessed else max(allowed, tick)):
         found.findings.append(f"duration: {float(wanted):.3f} s became {float(end):.3f} s")
     movable = container in ("matroska", "webm", "mpegts", "nut", *CONSTANT_RATE_CONTAINERS)
@@ -239,6 +240,11 @@ def _compare_streams(
             if a.index in beside and b.index in copies:
                 found.checked.append(f"packets of {stream_name(a)}")
                 found.tracks[a.type] += 1
+                if filled_kind(container, a) and a.index not in plan.rewritten:
+                    expected = checksum(info.path, a.index, clock)
+                    if expected != copies[b.index].whole:
+                        found.findings.append(f"{stream_name(a)}: its samples changed")
+                    continue
                 found.findings += differences(
                     stream_name(a),
                     beside[a.index],

@@ -17,6 +17,8 @@ from vdenoise.engine.run import Progress
 from vdenoise.errors import OutputError
 from vdenoise.machine.claims import Claims
 from vdenoise.media.images.sequence import selected
+from vdenoise.media.movie.encoder import IMAGES
+from vdenoise.media.movie.rehearsal import rehearse
 from vdenoise.media.movie.settings import choose
 from vdenoise.media.side_outputs import noise_settings, view_settings
 from vdenoise.media.writer import check_target, files_written
@@ -112,6 +114,8 @@ def plan_clip(
         ),
     )
     planning.check_film_grain(made)
+    if encode.container != IMAGES and info.sequence is None:
+        rehearse(source, encode, made.first, made.last)
     if request.strict and made.warnings:
         raise OutputError(
             f"Not everything can be kept: {made.warnings[0]}.",

@@ -12,6 +12,8 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Disposition
 
 from vdenoise.media.movie.clock import CONSTANT_RATE_CONTAINERS, Clock
+from vdenoise.media.movie.filling import Filler, filled_kind, filler
+from vdenoise.media.movie.packets import Onward
 
 HIDES = ("mov", "mp4")  # they have edit lists: what is hidden there stays hidden
 
@@ -43,6 +45,11 @@ class StreamCopier:
         self._clock = clock
         self._container = container
         self._packers: dict[int, tuple[Any, AudioResampler]] = {}  # decoders, packing
+        self._fillers: dict[int, Filler] = {
+            s.index: filler(s, clock)
+            for s in source.streams
+            if s.index in streams and s.index not in rewritten and filled_kind(container, s)
+        }
         self.firsts: dict[int, Fraction] = {}  # AVI: when each stream begins, the picture at 0
         for stream in source.streams:
             if stream.index not in streams:
@@ -62,6 +69,8 @@ class StreamCopier:
         if until is None:
             for number in self._packers:
                 self._decode(None, number)
+            for number, filled in self._fillers.items():
+                self._write_samples(number, filled.done, filled.rest())
 
     def _packets(self, source: InputContainer, wanted: list[Any]) -> Iterator[tuple[Fraction, Any]]:
         """(time in the output, packet) of every packet inside the range."""
@@ -71,6 +80,7 @@ class StreamCopier:
         shift = self._clock.shift
         if self._container in CONSTANT_RATE_CONTAINERS:
             shift += self._clock.begin
+        onward = {s.index: Onward() for s in wanted if s.type == "audio"}
         for packet in source.demux(wanted):
             if not packet.size or (packet.is_discard and self._container not in HIDES):
                 continue
@@ -79,9 +89,13 @@ class StreamCopier:
             if ticks is None or packet.stream.disposition & Disposition.attached_pic:
                 yield Fraction(0), packet
                 continue
+            index = packet.stream_index
+            if index in onward and (ahead := onward[index].move(packet.dts, packet.duration)):
+                packet.dts = None if packet.dts is None else packet.dts + ahead
+                packet.pts = None if packet.pts is None else packet.pts + ahead
+                ticks += ahead
             if not self._clock.holds(ticks * base):
                 continue
-            index = packet.stream_index
             if self._container == "avi":
                 # Its muxer knows no start: each stream begins at 0, the header is told afterwards.
                 self.firsts.setdefault(index, ticks * base - shift)
@@ -100,8 +114,24 @@ class StreamCopier:
             else:
                 self._rewrite(packet, target)
             return
+        if packet.stream_index in self._fillers:
+            filled = self._fillers[packet.stream_index]
+            data = filled.take(bytes(packet), packet.pts * packet.time_base)
+            self._write_samples(packet.stream_index, filled.done - len(data) // filled.block, data)
+            return
         packet.stream = target
         self._output.mux(packet)
+
+    def _write_samples(self, number: int, place: int, data: bytes) -> None:
+        """PCM, second by second: a muxer takes no packet of any length."""
+        filled = self._fillers[number]
+        step = filled.rate * filled.block
+        for start in range(0, len(data), step):
+            packet = av.Packet(data[start : start + step])
+            packet.stream, packet.time_base = self._streams[number], Fraction(1, filled.rate)
+            packet.pts = packet.dts = place + start // filled.block
+            packet.duration = packet.size // filled.block
+            self._output.mux(packet)
 
     def _decode(self, packet: Any, number: int) -> None:
         """Sound that the container does not take as it is, encoded anew; None at the end."""

@@ -8,6 +8,7 @@ checksum of each packet a reader notices a file that is no longer the one that w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -162,12 +163,15 @@ def _scan(file: _File) -> Scan:
             for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate)
             if rate
         ] or [Fraction(25)]
+        if len(found.pts) == 1 and found.durations[0]:
+            rates = _rates_of_one(found.durations[0] * base, rates)
         # An AVI tells no times. Where frames depend on later ones, FFmpeg gives each the time of
         # its packet and some delay: in another order than they are shown.
         guessed = container.format.name == "avi" and found.delayed
     known = [pts for pts in found.pts if pts is not None]
     counted = len(known) < len(found.pts) or len(set(known)) < len(known) or not known
-    counted = counted or guessed
+    # Where the times jump back, as in joined files, their order is not that of the frames.
+    counted = counted or guessed or found.onward.moved > 0
     if not counted:
         decoded = _decoded_pts(path, known)
         if decoded is not None:
@@ -181,11 +185,15 @@ def _scan(file: _File) -> Scan:
             known = decoded
     if counted:
         rate = rates[0]
+        begin = Fraction(0)
+        if known and not guessed:
+            begin = (known[0] if found.onward.moved else min(known)) * base
+        ticks, step = _counted_ticks(rate, begin)
         index = FrameIndex(
-            pts=tuple(range(len(found.pts))),
-            durations=(1,) * len(found.pts),
+            pts=tuple(round(begin / ticks) + n * step for n in range(len(found.pts))),
+            durations=(step,) * len(found.pts),
             keys=(0,),
-            time_base=1 / rate,
+            time_base=ticks,
             rate=rate,
             variable_rate=False,
             counted=True,
@@ -215,6 +223,23 @@ def _scan(file: _File) -> Scan:
     )
     turns = tuple(pts for pts in found.turns if pts is not None)
     return Scan(index, others, found.captions, turns, jumps)
+
+
+def _rates_of_one(lasting: Fraction, told: list[Fraction]) -> list[Fraction]:
+    """Rates that a single frame can have: as long as it lasts, which containers know better than
+    how many a second there would be of it. The nearest common one, for milliseconds are rounded."""
+    common = min((*told, *COMMON_RATES), key=lambda rate: abs(1 / rate - lasting))
+    near = abs(1 / common - lasting) < Fraction(1, 2000)
+    return [common if near else 1 / lasting, *told]
+
+
+def _counted_ticks(rate: Fraction, begin: Fraction) -> tuple[Fraction, int]:
+    """Ticks that tell when the first of evenly spaced frames is shown, and how many of them a frame
+    lasts: sound stands beside the picture by the file's own times."""
+    if begin == 0:
+        return 1 / rate, 1
+    ticks = Fraction(1, math.lcm(rate.numerator, 1000))
+    return ticks, int(1 / rate / ticks)
 
 
 def _told_end(container: av.container.InputContainer, stream: VideoStream) -> int | None:

@@ -19,6 +19,26 @@ from vdenoise.media.movie.headers import HeaderWatch
 Heard = Callable[[int, int], None]  # is told how many bytes of how many have been read
 
 
+class Onward:
+    """The times of a stream whose packets jump back, as where files were joined: there it goes on
+    where the packet before ended."""
+
+    def __init__(self) -> None:
+        self._last: int | None = None  # decoding time of the packet before, as it was told
+        self._end = 0  # when that ended, as it was told
+        self.moved = 0  # ticks
+
+    def move(self, ticks: int | None, duration: int | None) -> int:
+        """Ticks to add to the times of the next packet, which says that it is decoded at
+        ``ticks``."""
+        if ticks is None:
+            return self.moved
+        if self._last is not None and ticks < self._last:
+            self.moved += self._end - ticks
+        self._last, self._end = ticks, ticks + (duration or 0)
+        return self.moved
+
+
 @dataclass
 class PicturePackets:
     """The packets of the picture in the order of the file, those left out that are hidden."""
@@ -36,6 +56,7 @@ class PicturePackets:
     delayed: bool = False  # packets are decoded at another time than they are shown
     captions: bool = False  # CEA-608/708 in its own messages
     turns: list[int | None] = field(default_factory=list)  # pts where a header changed
+    onward: Onward = field(default_factory=Onward)
 
 
 @dataclass
@@ -51,6 +72,7 @@ class StreamPackets:
     checks: array[int] = field(default_factory=lambda: array("L"))  # CRC-32 of what is coded
     hidden: int = 0
     whole: int = 0  # CRC-32 over all of it: PCM may be cut into other packets
+    onward: Onward = field(default_factory=Onward)  # of sound
 
     def seconds(self, number: int) -> float:
         """When packet ``number`` is shown or heard."""
@@ -128,6 +150,7 @@ def _note_picture(found: PicturePackets, packet: Any, watch: HeaderWatch) -> Non
     found.keys.append(packet.is_keyframe)
     found.checks.append(zlib.crc32(packet))
     pts = packet.pts
+    found.onward.move(packet.dts, packet.duration)
     found.delayed |= None not in (pts, packet.dts) and pts != packet.dts
     if watch.new_header(packet):
         found.turns.append(pts)
@@ -143,7 +166,8 @@ def _note_other(found: StreamPackets, packet: Any) -> None:
     data = data[adts_header(found.codec, data) :]
     if found.codec == "mov_text" and data == b"\0\0":
         return  # QuickTime fills the time between two subtitles with an empty one
-    found.times.append(time if time is not None else 0)
+    moved = found.onward.move(packet.dts, packet.duration) if found.kind == "audio" else 0
+    found.times.append(time + moved if time is not None else 0)
     found.durations.append(packet.duration or 0)
     found.checks.append(zlib.crc32(data))
     found.whole = zlib.crc32(data, found.whole)

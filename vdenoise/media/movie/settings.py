@@ -26,10 +26,13 @@ from vdenoise.media.movie.codecs import (
     profile_options,
 )
 from vdenoise.media.movie.encoder import EncodeSettings, add_video, open_output
+from vdenoise.media.movie.filling import filled_kind, told
 from vdenoise.media.movie.formats import format_notes, formats_of, yuv_formats_of
+from vdenoise.media.movie.index import index_of, streams_beside
 from vdenoise.media.movie.ledger import lost
+from vdenoise.media.movie.memory_files import NullFile
 from vdenoise.media.movie.opening import open_encoder
-from vdenoise.media.movie.streams import NullFile, plan_copies
+from vdenoise.media.movie.streams import plan_copies, stream_name
 from vdenoise.picture.frame import ClipInfo
 
 
@@ -148,7 +151,14 @@ def _source_facts(info: ClipInfo, kind: str) -> tuple[str | None, tuple[str, ...
                 f"Name an output that holds it: {', '.join(names[:4]) or 'none is known'}.",
                 number=26,
             )
-        return stream.codec_context.profile, plan.notes
+        notes = [*plan.notes]
+        for other in container.streams:
+            if other.index in plan.copied and filled_kind(kind, other):
+                sound = streams_beside(info.path)[other.index]
+                index = index_of(info)
+                begin, end = (tick * index.time_base for tick in (index.pts[0], index.end))
+                notes += told(stream_name(other), sound, begin, end)
+        return stream.codec_context.profile, tuple(notes)
 
 
 def _what_works(info: ClipInfo, kind: str, profile: str | None) -> str:

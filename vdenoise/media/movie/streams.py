@@ -8,7 +8,6 @@ before the start.
 from __future__ import annotations
 
 import contextlib
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -20,6 +19,7 @@ from av.container import InputContainer, OutputContainer
 from av.video.stream import VideoStream
 
 from vdenoise.media.movie.demuxers import open_demuxer
+from vdenoise.media.movie.memory_files import MemoryFile, NullFile
 from vdenoise.media.movie.metadata import stream_metadata
 from vdenoise.media.movie.packets import codec_of
 
@@ -29,44 +29,6 @@ _READ_BACK = ("mpegts", "mov", "mp4", "avi")  # they have places for what has no
 _TRIED = 8  # packets
 _OFF = Fraction(1, 100)  # seconds: more is no rounding
 _PICTURE_ONLY = ("yuv4mpegpipe",)
-
-
-class NullFile(io.RawIOBase):
-    """A file that swallows what is written, to try a header."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._at = self._size = 0
-
-    def writable(self) -> bool:
-        """Yes."""
-        return True
-
-    def seekable(self) -> bool:
-        """Yes."""
-        return True
-
-    def write(self, data: Any) -> int:
-        """Count the bytes."""
-        self._at += len(data)
-        self._size = max(self._size, self._at)
-        return len(data)
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Move as in a real file."""
-        self._at = offset + (0, self._at, self._size)[whence]
-        return self._at
-
-    def tell(self) -> int:
-        """The position."""
-        return self._at
-
-
-class MemoryFile(io.BytesIO):
-    """A file in memory that can be read after PyAV has closed what it wrote."""
-
-    def close(self) -> None:
-        """Stay open."""
 
 
 @dataclass(frozen=True)
@@ -151,10 +113,12 @@ def _takes(container: str, stream: Any) -> bool:
             for packet in tried:
                 packet.stream = copy
                 output.mux(packet)
+            output.close()  # MP4 writes its header here, and may refuse it
     except (av.FFmpegError, ValueError):
         return False
-    with contextlib.suppress(av.FFmpegError):
-        output.close()
+    if container == "mxf":
+        with contextlib.suppress(av.FFmpegError):
+            output.close()
     if container not in _READ_BACK or not tried:
         return True
     memory.seek(0)
@@ -259,6 +223,7 @@ _ASS_HEADER = (
 _PCM = {"u8": "pcm_s16le", "s16": "pcm_s16le", "s32": "pcm_s32le", "flt": "pcm_f32le"}
 
 
+_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 OPUS, _OPUS_RATE = "libopus", 48000
 
 
@@ -279,7 +244,10 @@ def add_sound(output: OutputContainer, stream: Any, encoder: str) -> Any:
     """Add a sound stream that is decoded and encoded anew; see `sound_for`."""
     context = stream.codec_context
     rate = _OPUS_RATE if encoder == OPUS else context.sample_rate
-    sound: Any = output.add_stream(encoder, rate=rate, layout=context.layout.name)
+    layout = context.layout.name
+    if layout.endswith("channels"):  # MP4 holds only named ones: FFmpeg's names for as many
+        layout = _LAYOUTS.get(context.layout.nb_channels, layout)
+    sound: Any = output.add_stream(encoder, rate=rate, layout=layout)
     sound.metadata.update(stream_metadata(stream, output.format.name))
     sound.disposition = stream.disposition
     return sound

@@ -1,0 +1,114 @@
+"""MXF holds sound that begins and ends with the picture: silence fills what lacks, the rest goes.
+
+Its muxer writes sound frame by frame and forgets when it began; where sound ends first, it would
+drop the frames that are left.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from vdenoise.media.inputs import open_input
+from vdenoise.media.movie.clock import Clock
+from vdenoise.media.movie.packets import StreamPackets
+
+CONTAINER = "mxf"
+_SLACK = Fraction(1, 400)  # seconds: times in milliseconds are no gaps
+
+
+def filled_kind(container: str, stream: Any) -> bool:
+    """Whether a copied stream is sound that is filled."""
+    return (
+        container == CONTAINER
+        and stream.type == "audio"
+        and stream.codec_context.name.startswith("pcm_")
+    )
+
+
+@dataclass
+class Filler:
+    """Sound from time 0 to the end of the picture, without a gap.
+
+    Args:
+        rate: samples a second.
+        block: bytes of a sample, all channels together.
+        seconds: how long the picture is.
+    """
+
+    rate: int
+    block: int
+    seconds: Fraction
+    done: int = 0  # samples
+
+    @property
+    def total(self) -> int:
+        """Samples in all."""
+        return int(self.seconds * self.rate + Fraction(1, 2))
+
+    def take(self, data: bytes, time: Fraction) -> bytes:
+        """What to write, given the samples that are heard from ``time`` (seconds) on."""
+        at = round(time * self.rate)
+        if abs(at - self.done) <= _SLACK * self.rate and self.done:
+            at = self.done
+        ready = bytes(max(at - self.done, 0) * self.block)
+        ready += data[max(self.done - at, 0) * self.block :]
+        ready = ready[: (self.total - self.done) * self.block]
+        self.done += len(ready) // self.block
+        return ready
+
+    def rest(self) -> bytes:
+        """Silence to the end."""
+        silence = bytes((self.total - self.done) * self.block)
+        self.done = self.total
+        return silence
+
+
+def filler(stream: Any, clock: Clock) -> Filler:
+    """What fills a stream of PCM beside the frames of a clock."""
+    context = stream.codec_context
+    bits = int(context.name.removeprefix("pcm_").lstrip("suf")[:2])
+    ticks = clock.pts[-1] + clock.durations[-1] - clock.pts[0]
+    channels = context.layout.nb_channels
+    return Filler(context.sample_rate, channels * bits // 8, ticks * clock.time_base)
+
+
+def checksum(path: Path, number: int, clock: Clock) -> int:
+    """CRC-32 of all samples that stream ``number`` of a clip comes to beside a picture."""
+    with open_input(path) as source:
+        stream = source.streams[number]
+        filled = filler(stream, clock)
+        whole = 0
+        for packet in source.demux(stream):
+            if packet.size and not packet.is_discard and packet.pts is not None:
+                time = packet.pts * packet.time_base
+                if clock.holds(time):
+                    data = filled.take(bytes(packet), time - clock.shift - clock.begin)
+                    whole = zlib.crc32(data, whole)
+        return zlib.crc32(filled.rest(), whole)
+
+
+def told(name: str, sound: StreamPackets, begin: Fraction, end: Fraction) -> Iterator[str]:
+    """What is filled and what goes, for people.
+
+    Args:
+        name: of the stream.
+        sound: its packets.
+        begin: when the picture begins, in the file's seconds.
+        end: when it ends.
+    """
+    if not sound.times:
+        return
+    first = sound.times[0] * sound.time_base
+    last = (sound.times[-1] + sound.durations[-1]) * sound.time_base
+    lacks = max(first - begin, Fraction(0)) + max(end - last, Fraction(0))
+    beyond = max(begin - first, Fraction(0)) + max(last - end, Fraction(0))
+    frame = Fraction(1, 20)  # sound seldom ends with a frame to the sample
+    if lacks > frame:
+        yield f"{CONTAINER} fills {float(lacks):.2f} s of {name} with silence, beside the picture"
+    if beyond > frame:
+        yield f"{CONTAINER} cannot keep {float(beyond):.2f} s of {name}, which has no picture"
