@@ -130,14 +130,14 @@ def denoised(path: Path) -> Denoised:
     words = ("--codec", "ffv1", "--bit-depth", "12", "--matte-out", matte)
     _vdenoise("run", path, "-o", clean, "--profile", profile, "--model", "none", *words)
     before, (luma, chroma) = _read(path), _read(clean)
-    left = 1 - _read(matte)[0]
+    residual = 1 - _read(matte)[0]
     noise = NoiseProfile.load(profile).at(0).table()
     return Denoised(
         Block(
             first=0,
             core=slice(0, len(luma)),
-            luma=Signal(luma, left),
-            chroma=Signal(chroma, resize_to(left, chroma)),
+            luma=Signal(luma, residual),
+            chroma=Signal(chroma, resize_to(residual, chroma)),
             noise=noise,
             motion=SharedMotion("better").block(0, before[0], noise),
             source=before,

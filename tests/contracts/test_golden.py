@@ -71,7 +71,7 @@ def compute(name: str) -> dict[str, Tensor]:
     return {
         "luma": result.luma.pixels[0],
         "chroma": result.chroma.pixels[0],
-        "luma_left": result.luma.left[0],
+        "luma_left": result.luma.residual[0],
     }
 
 

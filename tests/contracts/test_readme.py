@@ -67,4 +67,4 @@ def test_the_denoiser_of_the_readme_works():
     assert torch.equal(off.luma.pixels, given.luma.pixels)
     done = stage_class().apply(given)
     assert psnr(done.luma.pixels, luma) > psnr(given.luma.pixels, luma) + 2
-    assert done.luma.left.max() <= 1
+    assert done.luma.residual.max() <= 1

@@ -80,7 +80,7 @@ def signals(result: Block) -> list[tuple[str, Signal]]:
 def assert_same(a: Block, b: Block, tolerance: float = 0.0) -> None:
     """Pixels and residual maps agree: to the bit unless a tolerance is given."""
     for (name, one), (_, other) in zip(signals(a), signals(b), strict=True):
-        for what in ("pixels", "left"):
+        for what in ("pixels", "residual"):
             gap = (getattr(one, what).double() - getattr(other, what).double()).abs().max().item()
             assert gap <= tolerance, f"{name}.{what} differs by up to {gap:.3g}"
 
@@ -106,19 +106,19 @@ def test_name(cls: type[Stage]) -> None:
 def test_shape_and_input(cls: type[Stage], layout: str) -> None:
     source = example(cls, 37, 51, layout)
     core = slice(0, 1)
-    before = [(s.pixels.clone(), s.left.clone()) for s in source.signals]
+    before = [(s.pixels.clone(), s.residual.clone()) for s in source.signals]
     result = cls().apply(replace(source, core=core))
     assert (result.chroma is None) == (layout == "gray")
     for old, (name, new), copy in zip(source.signals, signals(result), before, strict=True):
         assert new.pixels.shape == old.pixels[core].shape
-        assert new.pixels.dtype == old.pixels.dtype and new.left.dtype == old.left.dtype
+        assert new.pixels.dtype == old.pixels.dtype and new.residual.dtype == old.residual.dtype
         assert new.pixels.device == old.pixels.device
         assert new.pixels.isfinite().all()
-        assert new.left.min() >= 0 and new.left.max() <= 1
+        assert new.residual.min() >= 0 and new.residual.max() <= 1
         if name in cls.changes and not cls().idle:  # else it is handed on
             new.pixels.fill_(9)
-            new.left.fill_(9)
-        assert old.pixels.equal(copy[0]) and old.left.equal(copy[1]), "writes to its input"
+            new.residual.fill_(9)
+        assert old.pixels.equal(copy[0]) and old.residual.equal(copy[1]), "writes to its input"
 
 
 @clause("strength 0 is the identity to the bit")
@@ -167,7 +167,7 @@ def test_left_is_honest(cls: type[Stage]) -> None:
         signals(cls().apply(source)), (luma, chroma), source.noise.sigma[:2, 0], strict=True
     ):
         true = ((result.pixels - clean).square().mean().sqrt() / sigma).item()
-        said = result.left.square().mean().sqrt().item()
+        said = result.residual.square().mean().sqrt().item()
         assert said == pytest.approx(true, rel=0.2), f"{name}: said {said:.3f}, is {true:.3f}"
 
 
@@ -176,7 +176,9 @@ def test_residual_map_is_used(cls: type[Stage]) -> None:
     """Where nothing is left of the noise, hardly anything is done: the dial is sigma times left."""
     source = example(cls)
     clean = replace(
-        source, luma=replace(source.luma, left=torch.zeros_like(source.luma.left)), chroma=None
+        source,
+        luma=replace(source.luma, residual=torch.zeros_like(source.luma.residual)),
+        chroma=None,
     )
     change = (cls().apply(clean).luma.pixels - source.luma.pixels).abs().max()
     assert change < 0.02 * source.noise.sigma[0, 0]
@@ -261,7 +263,7 @@ def test_sharpening_does_not_raise_noise(cls: type[Stage]) -> None:
     if cls.needs_source:  # the other case: all noise was removed, and none may come back
         source = replace(
             source,
-            luma=Signal(clean[0], 0 * source.luma.left),
+            luma=Signal(clean[0], 0 * source.luma.residual),
             chroma=None,
             source=(source.luma.pixels, None),
             clean=(clean[0] + 1e-4 * torch.randn(luma.shape), None),
@@ -277,7 +279,7 @@ def test_sharpening_does_not_raise_noise(cls: type[Stage]) -> None:
 def test_grainier(cls: type[Stage]) -> None:
     """Grain grows with the dial and does not move the mean; the picture below stays."""
     luma, chroma = torch.full((1, 1, 96, 128), 0.5), torch.zeros(1, 2, 48, 64)
-    source = finished(luma, chroma, left=0.0)
+    source = finished(luma, chroma, residual=0.0)
     found = [0.0]
     for strength in (0.25, 0.5, 1.0):
         added = cls(strength=strength).apply(source).luma.pixels - source.luma.pixels
@@ -319,7 +321,7 @@ def influence(stage: Stage, dim: int) -> dict[str, int]:
             changed = replace(changed, clean=clean_now)
         result = stage.apply(changed)
         for (name, new), (_, old) in zip(signals(result), signals(clean), strict=True):
-            changed = (new.pixels != old.pixels) | (new.left != old.left)
+            changed = (new.pixels != old.pixels) | (new.residual != old.residual)
             lines = changed.any(0).any(0).any(0 if dim == -1 else 1)
             if lines.any():
                 felt[name] = max(felt[name], (lines.nonzero() - line).abs().max().item())
@@ -370,7 +372,7 @@ def test_reach(cls: type[Stage]) -> None:
             t
             for t in range(frames)
             if not result.pixels[t].equal(clean.luma.pixels[t])
-            or not result.left[t].equal(clean.luma.left[t])
+            or not result.residual[t].equal(clean.luma.residual[t])
         }
         seen = {t for t in range(frames) if poked in window(t, stage.reach, 0, frames - 1)}
         assert noticed == seen
@@ -435,7 +437,7 @@ def test_tiny(cls: type[Stage], size: tuple[int, int], layout: str) -> None:
     result = cls().apply(source)
     for (_, new), old in zip(signals(result), source.signals, strict=True):
         assert new.pixels.shape == old.pixels.shape
-        assert new.pixels.isfinite().all() and new.left.isfinite().all()
+        assert new.pixels.isfinite().all() and new.residual.isfinite().all()
 
 
 @clause("a shot of one frame runs")
@@ -467,7 +469,9 @@ def test_ends_of_ranges(cls: type[Stage]) -> None:
         luma, chroma = scene(min(frames_for(stage), 5), 20, 26)
         result = stage.apply(example_for(cls, luma, chroma))
         assert result.luma.pixels.isfinite().all(), f"{name} = {value}"
-        assert result.luma.left.min() >= 0 and result.luma.left.max() <= 1, f"{name} = {value}"
+        assert result.luma.residual.min() >= 0 and result.luma.residual.max() <= 1, (
+            f"{name} = {value}"
+        )
 
 
 @clause("speeds are settings of its own")

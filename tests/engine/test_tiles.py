@@ -25,7 +25,7 @@ class Box(SpatialStage):
     def filter(self, signal: Signal, noise: NoiseTable, luma: torch.Tensor) -> Signal:
         mixed = signal.pixels + luma
         padded = functional.pad(mixed, (3, 3, 3, 3), mode="replicate")
-        return Signal(functional.avg_pool2d(padded, 7, 1), signal.left * 0.5)
+        return Signal(functional.avg_pool2d(padded, 7, 1), signal.residual * 0.5)
 
 
 class Narrow(Box):
@@ -69,10 +69,10 @@ def test_tiles_equal_the_whole(
     expected = stage.apply(whole)
     found = apply_tiled(stage, whole, tile, factors)
     assert torch.equal(found.luma.pixels, expected.luma.pixels)
-    assert torch.equal(found.luma.left, expected.luma.left)
+    assert torch.equal(found.luma.residual, expected.luma.residual)
     assert found.chroma is not None and expected.chroma is not None
     assert torch.equal(found.chroma.pixels, expected.chroma.pixels)
-    assert torch.equal(found.chroma.left, expected.chroma.left)
+    assert torch.equal(found.chroma.residual, expected.chroma.residual)
 
 
 def test_gray_is_tiled_too() -> None:

@@ -114,7 +114,7 @@ def noisy(luma: Tensor, chroma: Tensor | None, kind: str, density: float = 0.005
     return block(planes[0], planes[1], sigma=sigma)
 
 
-def finished(luma: Tensor, chroma: Tensor | None, left: float = 0.1) -> Block:
+def finished(luma: Tensor, chroma: Tensor | None, residual: float = 0.1) -> Block:
     """What a finishing stage finds: a picture denoised a little too much, and its noisy source.
 
     A tenth of the noise is left, and the finest detail is weaker than it was.
@@ -124,7 +124,7 @@ def finished(luma: Tensor, chroma: Tensor | None, left: float = 0.1) -> Block:
     def cleaned(clean: Tensor, signal: Signal) -> Signal:
         framed = functional.pad(clean, (1, 1, 1, 1), mode="replicate")
         soft = 0.5 * clean + 0.5 * functional.avg_pool2d(framed, 3, 1)
-        return Signal(soft + left * (signal.pixels - clean), left * signal.left)
+        return Signal(soft + residual * (signal.pixels - clean), residual * signal.residual)
 
     y = cleaned(luma, noise.luma)
     c = None if chroma is None or noise.chroma is None else cleaned(chroma, noise.chroma)
@@ -211,7 +211,7 @@ def converted(source: Block, dtype: torch.dtype, device: torch.device | str = "c
     """The same block in another precision, on another device."""
 
     def move(signal: Signal) -> Signal:
-        return Signal(signal.pixels.to(device, dtype), signal.left.to(device, dtype))
+        return Signal(signal.pixels.to(device, dtype), signal.residual.to(device, dtype))
 
     luma = move(source.luma)
     noise = replace(

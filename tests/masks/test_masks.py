@@ -321,7 +321,7 @@ def test_a_moving_mask_flickers_no_more_than_the_picture(source: str, contrast: 
     cleaned = clean + 0.3 * (noisy - clean)
     colors = torch.cat([cleaned - contrast / 2, contrast / 2 - cleaned.flip(-2)], 1) / 2
     seen = block(cleaned, colors, sigma=0.6 * 0.03)
-    seen = replace(seen, luma=replace(seen.luma, left=torch.full_like(cleaned, 0.3)))
+    seen = replace(seen, luma=replace(seen.luma, residual=torch.full_like(cleaned, 0.3)))
     motion = SharedMotion("better").block(0, noisy, seen.noise)
     cover, raw = (
         layers([mask(f"m={source},stabilize={n}")], replace(seen, motion=motion))[0].cover

@@ -71,7 +71,7 @@ def test_guides_say_what_noise_is_left_in_them() -> None:
         synth.gaussian(flat, 0.06, seed=1),
         synth.film_grain(flat, 0.06, size=1.0, color=0.0, seed=1),
     )
-    said, left = {}, {}
+    said, residual = {}, {}
     for name, noisy in (("white", white), ("coarse", coarse)):
         (luma, chroma), clean = split_rgb(noisy, False), split_rgb(flat, False)
         table = true_noise(luma, chroma, *clean)
@@ -80,11 +80,11 @@ def test_guides_say_what_noise_is_left_in_them() -> None:
         for accuracy in choices:
             said[name, accuracy] = guide_noise(table, accuracy)
             guide = make_guide(luma[0], table, accuracy)
-            left[name, accuracy] = float((guide - 0.5).square().mean() / power)
+            residual[name, accuracy] = float((guide - 0.5).square().mean() / power)
     for accuracy in choices:
-        assert left["white", accuracy] < 1.1 * said["white", accuracy]
+        assert residual["white", accuracy] < 1.1 * said["white", accuracy]
     for accuracy in choices[1:]:
-        assert left["coarse", accuracy] < 0.25 * left["coarse", "fast"]
+        assert residual["coarse", accuracy] < 0.25 * residual["coarse", "fast"]
         assert said["coarse", accuracy] < 0.25 * said["coarse", "fast"]
 
 

@@ -87,7 +87,7 @@ def given(net: Network, height: int, width: int, frames: int = 1) -> NetInput:
         noisy=picture + 0.05 * torch.randn_like(picture),
         average=picture,
         sigma=torch.full_like(picture, SIGMA),
-        left=torch.full_like(picture, 0.5),
+        residual=torch.full_like(picture, 0.5),
         bands=torch.ones(frames, 2 * BANDS),
         neighbors=neighbors if "neighbors" in net.inputs else None,
     )
@@ -99,7 +99,7 @@ def single(x: NetInput, n: int) -> NetInput:
 
 def same(a: Block, b: Block) -> bool:
     return all(
-        x.pixels.equal(y.pixels) and x.left.equal(y.left)
+        x.pixels.equal(y.pixels) and x.residual.equal(y.residual)
         for x, y in zip(a.signals, b.signals, strict=True)
     )
 
@@ -169,7 +169,7 @@ def test_the_halo_is_exact(name: str, dim: int) -> None:
         noisy=average,
         average=average,
         sigma=torch.full_like(average, 1e-200),
-        left=torch.ones_like(average),
+        residual=torch.ones_like(average),
         bands=torch.zeros(net.multiple, 2 * BANDS, dtype=torch.float64),
         neighbors=average[:, None].expand(-1, 4, -1, -1, -1) if net.reach == 2 else None,
     )
@@ -237,9 +237,9 @@ def test_nothing_is_done_where_no_noise_is_left(stage: Cnn) -> None:
     source = noisy(*scene(1, 24, 40), "noise")
     for name in ("luma", "chroma"):
         signal = getattr(source, name)
-        left = signal.left.clone()
-        left[..., : left.shape[-1] // 2] = 0
-        source = replace(source, **{name: replace(signal, left=left)})
+        residual = signal.residual.clone()
+        residual[..., : residual.shape[-1] // 2] = 0
+        source = replace(source, **{name: replace(signal, residual=residual)})
     result = stage.apply(source)
     for new, old in zip(result.signals, source.signals, strict=True):
         half = old.pixels.shape[-1] // 2

@@ -45,10 +45,10 @@ def test_noise_on_a_flat_picture_nearly_vanishes_and_the_share_left_says_so(
     noisy = 0.5 + sigma * torch.randn(1, 96, 96)
     variance = torch.full_like(noisy, sigma**2)
     spectrum = torch.ones(1, 64)
-    clean, left = dct_denoise(noisy, variance, spectrum, offsets=offsets)
+    clean, residual = dct_denoise(noisy, variance, spectrum, offsets=offsets)
     remaining = (clean - 0.5).var() / sigma**2
     assert remaining < 0.06
-    assert 0 < left.mean() < 0.12
+    assert 0 < residual.mean() < 0.12
 
 
 def test_a_strong_edge_survives_weak_noise() -> None:

@@ -67,7 +67,7 @@ def test_half_the_weight_is_half_the_correction() -> None:
     whole, half = (Cnn(weight=weight).apply(before) for weight in (1.0, 0.5))
     for start, a, b in zip(before.signals, half.signals, whole.signals, strict=True):
         assert torch.allclose(2 * (a.pixels - start.pixels), b.pixels - start.pixels, atol=1e-6)
-        assert torch.allclose(a.left, (start.left + b.left) / 2)
+        assert torch.allclose(a.residual, (start.residual + b.residual) / 2)
     assert Cnn(weight=0).apply(before).luma.pixels.equal(before.luma.pixels)
 
 
@@ -81,7 +81,7 @@ def test_it_says_where_most_noise_is_left() -> None:
     alone[..., 64:] = True
     first = Signal(
         torch.where(alone, source.luma.pixels[3:4], averaged.luma.pixels),
-        torch.where(alone, torch.ones(()), averaged.luma.left),
+        torch.where(alone, torch.ones(()), averaged.luma.residual),
     )
     assert chroma is not None and averaged.chroma is not None and source.chroma is not None
     given = replace(
@@ -94,17 +94,17 @@ def test_it_says_where_most_noise_is_left() -> None:
     done = Cnn().apply(given)
     error = (done.luma.pixels - luma[3:4]).square()
     for part, least, most in ((alone, 0.3, 0.5), (~alone, 0.1, 0.3)):
-        said = float(done.luma.left[part].square().mean().sqrt())
+        said = float(done.luma.residual[part].square().mean().sqrt())
         true = float(error[part].mean().sqrt() / source.noise.sigma[0, 0])
         assert least < said < most and said == pytest.approx(true, rel=0.6), (said, true)
-    assert bool((done.luma.left <= first.left).all())
+    assert bool((done.luma.residual <= first.residual).all())
 
 
 def test_where_nothing_is_left_nothing_is_done() -> None:
     averaged, before = filtered(*scene(7, 48, 64))
-    clean = replace(averaged.luma, left=torch.zeros_like(averaged.luma.left))
+    clean = replace(averaged.luma, residual=torch.zeros_like(averaged.luma.residual))
     assert averaged.chroma is not None
-    clean_chroma = replace(averaged.chroma, left=torch.zeros_like(averaged.chroma.left))
+    clean_chroma = replace(averaged.chroma, residual=torch.zeros_like(averaged.chroma.residual))
     result = Cnn().apply(replace(before, averaged=(clean, clean_chroma)))
     assert result.luma.pixels.equal(before.luma.pixels)
 
@@ -161,8 +161,8 @@ def test_the_guard_over_foreign_networks_keeps_what_is_no_noise() -> None:
     noise, texture = 0.02 * torch.randn(1, 3, 64, 128), torch.zeros(1, 3, 64, 128)
     texture[..., 64:] = 0.05 * torch.where(torch.arange(64) % 2 == 0, 1.0, -1.0)
     picture = 0.5 + noise + texture
-    sigma, left = torch.full_like(picture, 0.02), torch.ones_like(picture)
-    x = NetInput(picture, picture, sigma, left, torch.ones(1, 2 * BANDS))
+    sigma, residual = torch.full_like(picture, 0.02), torch.ones_like(picture)
+    x = NetInput(picture, picture, sigma, residual, torch.ones(1, 2 * BANDS))
     kept = guarded(-(noise + texture), x, 1.0)
     assert kept[..., 80:].abs().max() == 0
     plain = kept[..., :48] / -noise[..., :48]

@@ -31,7 +31,7 @@ from vdenoise.picture.frame import Block, Signal
 from vdenoise.picture.noise import LEVELS, NoiseProfile
 from vdenoise.picture.random_at import normal
 from vdenoise.stages import FINISHING, SLOTS, stage_class
-from vdenoise.stages.grain.field import _rows, correlation, filter_for, filtered, left_of
+from vdenoise.stages.grain.field import _rows, correlation, filter_for, filtered, residual_of
 
 SCENE = Path(__file__).parents[2] / "samples" / "scene_clean.mp4"
 COARSE = tuple(
@@ -64,7 +64,7 @@ def profile(tmp_path: Path) -> Path:
 def flat(level: float, size: int = 320) -> Block:
     luma = torch.full((1, 1, size, size), level)
     chroma = torch.zeros(1, 2, size // 2, size // 2)
-    return finished(luma, chroma, left=0.0)
+    return finished(luma, chroma, residual=0.0)
 
 
 def lag(field: Tensor, down: int, across: int) -> float:
@@ -112,7 +112,7 @@ def test_grain_fills_up_what_noise_is_left(profile: Path) -> None:
     """Noise already there counts: the sum has the strength wanted."""
     stage = stage_class("grain.synth").model_validate({"amount": 20.0, "size": 0})
     luma = torch.full((1, 1, 200, 200), 0.5)
-    source = finished(luma, None, left=1.0)
+    source = finished(luma, None, residual=1.0)
     assert stage.apply(source).luma.pixels.std() == pytest.approx(20 / 255, rel=0.1)
     weaker = stage_class("grain.synth").model_validate({"amount": 6.0, "size": 0})
     assert weaker.apply(source).luma.pixels.equal(source.luma.pixels)
@@ -135,11 +135,11 @@ def test_grain_has_the_color_that_left_noise_lacks(size: float) -> None:
     source = flat(0.5)
     spectrum, sigma = source.noise.spectrum[0], source.noise.sigma[0, 8]
     white = normal(range(336), range(336), 77)
-    coarse = filtered(white, filter_for(left_of(_rows(spectrum), 8.5)))
+    coarse = filtered(white, filter_for(residual_of(_rows(spectrum), 8.5)))
     amount = 12 / 255
     share = 0.5 * amount / float(sigma)  # a quarter of the variance
     luma = Signal(
-        source.luma.pixels + coarse * (0.5 * amount), torch.full_like(source.luma.left, share)
+        source.luma.pixels + coarse * (0.5 * amount), torch.full_like(source.luma.residual, share)
     )
     stage = stage_class("grain.synth").model_validate({"amount": 12.0, "size": size})
     made = stage.apply(replace(source, luma=luma)).luma.pixels
@@ -306,7 +306,7 @@ def test_bands_become_a_slope_of_more_than_a_few_values() -> None:
 
 def test_detail_brings_back_what_a_blur_took() -> None:
     luma, _ = scene(1, 96, 128)
-    source = finished(luma, None, left=0.0)
+    source = finished(luma, None, residual=0.0)
     result = stage_class("detail.contra")().apply(source)
     assert psnr(result.luma.pixels, luma) > psnr(source.luma.pixels, luma) + 0.3
 
@@ -314,7 +314,7 @@ def test_detail_brings_back_what_a_blur_took() -> None:
 @pytest.mark.parametrize("name", ["sharpen.cas", "sharpen.unsharp"])
 def test_sharpening_falls_where_noise_is_left(name: str) -> None:
     luma, _ = scene(1, 96, 128)
-    clean = finished(luma, None, left=0.0)
+    clean = finished(luma, None, residual=0.0)
     noisy = replace(clean, luma=Signal(clean.luma.pixels, torch.ones_like(luma)))
     stage = stage_class(name)()
     change = [(stage.apply(b).luma.pixels - b.luma.pixels).abs().mean() for b in (clean, noisy)]
@@ -326,8 +326,8 @@ def test_unsharp_stops_at_its_halo_limit() -> None:
     luma[..., 16:] = 0.5
     for limit in (0.0, 6.0):
         stage = stage_class("sharpen.unsharp").model_validate({"halo_limit": limit, "strength": 2})
-        pixels = stage.apply(finished(luma, None, left=0.0)).luma.pixels
-        soft = finished(luma, None, left=0.0).luma.pixels
+        pixels = stage.apply(finished(luma, None, residual=0.0)).luma.pixels
+        soft = finished(luma, None, residual=0.0).luma.pixels
         local = functional.max_pool2d(soft, 3, 1, 1)
         assert (pixels - local).max() <= limit / 255 + 1e-6
 

@@ -84,8 +84,8 @@ def test_where_there_was_no_noise_nothing_is_invented() -> None:
     block = example()
     present = torch.ones_like(block.luma.pixels)
     present[..., :24] = 0
-    left = Signal(block.luma.pixels, present)
-    changed = luma(drawing(), replace(block, present=present, luma=left)) - block.luma.pixels
+    residual = Signal(block.luma.pixels, present)
+    changed = luma(drawing(), replace(block, present=present, luma=residual)) - block.luma.pixels
     assert changed[..., :24].abs().max() == 0
     assert changed[..., 24:].abs().max() > 0
 

@@ -122,14 +122,16 @@ def settled(stage: Settle, removed: float = 0.02) -> tuple[Tensor, Tensor]:
     before = block(ramp, None)
     now = Signal(ramp + removed, torch.full_like(ramp, 0.2))
     done = stage.apply(replace(before, luma=now, source=(ramp, None)))
-    return (done.luma.pixels - ramp)[0, 0, 4] / removed, done.luma.left[0, 0, 4]
+    return (done.luma.pixels - ramp)[0, 0, 4] / removed, done.luma.residual[0, 0, 4]
 
 
 def test_shadows_and_highlights_work_in_their_own_parts() -> None:
-    amount, left = settled(Settle(shadows=30))
+    amount, residual = settled(Settle(shadows=30))
     assert torch.allclose(amount[:7], torch.tensor(0.3), atol=1e-3)
     assert torch.allclose(amount[27:], torch.tensor(1.0), atol=1e-3)
-    assert bool((amount.diff() > -1e-3).all()) and torch.allclose(left, 1 - 0.8 * amount, atol=1e-3)
+    assert bool((amount.diff() > -1e-3).all()) and torch.allclose(
+        residual, 1 - 0.8 * amount, atol=1e-3
+    )
     amount, _ = settled(Settle(highlights=0))
     assert torch.allclose(amount[:36], torch.tensor(1.0), atol=1e-3)
     assert torch.allclose(amount[54:], torch.tensor(0.0), atol=1e-3)
@@ -186,7 +188,7 @@ def test_the_color_guard_keeps_the_levels_of_flats() -> None:
     assert shown.shape == luma.shape
     # the chroma is 2 codes off everywhere, the map's white is one
     assert float(shown.clamp(0, 1).mean()) > 0.95
-    still = replace(changed, luma=Signal(before[0], changed.luma.left))
+    still = replace(changed, luma=Signal(before[0], changed.luma.residual))
     still = replace(still, chroma=Signal(before[1], torch.ones_like(before[1][:, :1])))
     black = Settle(guards=("color",), show=("color",)).apply(still).maps["color"]
     assert float(black.max()) == 0
@@ -211,8 +213,12 @@ def loss() -> tuple[Block, Tensor, Tensor]:
     clean[..., 16:48, 32:64] = float(luma[..., 16:48, 32:64].mean())
     lost = torch.zeros_like(luma, dtype=torch.bool)
     lost[..., 20:44, 36:60] = True
-    left = torch.full_like(luma, 0.1)
-    return replace(block(dirty, None), luma=Signal(clean, left), source=(dirty, None)), luma, lost
+    residual = torch.full_like(luma, 0.1)
+    return (
+        replace(block(dirty, None), luma=Signal(clean, residual), source=(dirty, None)),
+        luma,
+        lost,
+    )
 
 
 def test_the_structure_guard_gives_picture_back_where_it_was_lost() -> None:
@@ -223,7 +229,7 @@ def test_the_structure_guard_gives_picture_back_where_it_was_lost() -> None:
     assert (
         psnr(done.luma.pixels[lost], truth[lost]) > psnr(given.luma.pixels[lost], truth[lost]) + 3
     )
-    assert float(done.luma.left[lost].mean()) > 0.5  # and says that noise came back with it
+    assert float(done.luma.residual[lost].mean()) > 0.5  # and says that noise came back with it
 
 
 def test_the_ghost_guard_takes_a_false_average_back() -> None:
@@ -232,7 +238,7 @@ def test_the_ghost_guard_takes_a_false_average_back() -> None:
     before = given.before[0]
     nearer = (done.luma.pixels - before)[lost].abs().mean()
     assert nearer < 0.5 * (given.luma.pixels - before)[lost].abs().mean()
-    assert float(done.luma.left[lost].mean()) > 0.5
+    assert float(done.luma.residual[lost].mean()) > 0.5
     assert torch.allclose(
         done.luma.pixels[..., :8, :20], given.luma.pixels[..., :8, :20], atol=2e-3
     )
@@ -248,6 +254,6 @@ def test_guards_stand_where_they_are_asked_for(source: Path) -> None:
 
 
 def test_strengths_below_full_leave_noise_and_say_so() -> None:
-    amount, left = settled(Settle(luma=25))
+    amount, residual = settled(Settle(luma=25))
     assert torch.allclose(amount, torch.tensor(0.25), atol=1e-3)
-    assert torch.allclose(left, torch.tensor(0.8), atol=1e-3)  # 1 - 0.25 * (1 - 0.2)
+    assert torch.allclose(residual, torch.tensor(0.8), atol=1e-3)  # 1 - 0.25 * (1 - 0.2)

@@ -39,7 +39,7 @@ def test_a_still_picture_gains_what_averaging_can_give(radius: int) -> None:
     remaining = (out.pixels - clean[:1]).std() / SIGMA
     ideal = (2 * radius + 1) ** -0.5
     assert remaining < 1.25 * ideal
-    assert out.left.mean() == pytest.approx(remaining.item(), rel=0.25)
+    assert out.residual.mean() == pytest.approx(remaining.item(), rel=0.25)
 
 
 def test_a_moving_picture_gains_nearly_as_much() -> None:
@@ -70,17 +70,17 @@ def test_something_that_appears_for_one_frame_leaves_no_ghost_and_is_not_erased(
 def test_where_nothing_matches_the_map_says_that_all_noise_is_left() -> None:
     clean = torch.rand(5, 1, 96, 128, generator=torch.Generator().manual_seed(0))
     out = TemporalMean(radius=2).apply(block_of(clean, 0.01, slice(2, 3))).luma
-    assert out.left.mean() > 0.97
+    assert out.residual.mean() > 0.97
 
 
 def test_a_higher_motion_threshold_averages_more() -> None:
     clean = torch.stack([shifted_pair(4.0 * i * i, 0)[1] for i in range(-1, 2)])
     block = block_of(clean, core=slice(1, 2))
-    left = [
-        TemporalMean(radius=1, motion_threshold=m).apply(block).luma.left.mean()
+    residual = [
+        TemporalMean(radius=1, motion_threshold=m).apply(block).luma.residual.mean()
         for m in (0.0, 50.0, 100.0)
     ]
-    assert left[0] > left[1] > left[2]
+    assert residual[0] > residual[1] > residual[2]
 
 
 def test_a_neighbor_of_white_noise_may_differ_less_than_one_of_coarse_grain() -> None:
@@ -97,7 +97,7 @@ def test_noise_that_repeats_in_time_is_known_to_stay() -> None:
     block = block_of(clean, core=slice(2, 3))
     frozen = replace(block, noise=replace(block.noise, temporal_correlation=0.6))
     stage = TemporalMean(radius=2)
-    assert stage.apply(frozen).luma.left.mean() > 1.5 * stage.apply(block).luma.left.mean()
+    assert stage.apply(frozen).luma.residual.mean() > 1.5 * stage.apply(block).luma.residual.mean()
 
 
 def test_the_cores_of_a_block_do_not_depend_on_how_the_clip_is_cut_into_blocks() -> None:
@@ -120,4 +120,4 @@ def test_the_cores_of_a_block_do_not_depend_on_how_the_clip_is_cut_into_blocks()
         )
         result = stage.apply(alone).luma
         assert torch.equal(result.pixels[0], together.pixels[t])
-        assert torch.equal(result.left[0], together.left[t])
+        assert torch.equal(result.residual[0], together.residual[t])

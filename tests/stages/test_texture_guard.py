@@ -71,7 +71,7 @@ def test_it_leaves_colors_and_maps_alone_and_its_input_as_it_was() -> None:
     done = TextureGuard().apply(before)
     assert before.chroma is not None and done.chroma is not None
     assert done.chroma.pixels.equal(before.chroma.pixels)
-    assert done.luma.left.equal(before.luma.left) and before.luma.pixels.equal(kept)
+    assert done.luma.residual.equal(before.luma.residual) and before.luma.pixels.equal(kept)
 
 
 def test_tiles_are_the_whole() -> None:

@@ -56,12 +56,12 @@ def averaged(clean: Tensor, noisy: Tensor, layout: str = "444") -> Block:
     source, now = split(noisy[:1]), split(noisy.mean(0, keepdim=True))
     rest = split(noisy - clean)
     table = NoiseProfile.white(*(float(p.std()) for p in (rest[0], rest[1], rest[1]))).at(0).table()
-    left = [torch.full_like(p[:, :1], 1 / math.sqrt(len(noisy))) for p in now]
+    residual = [torch.full_like(p[:, :1], 1 / math.sqrt(len(noisy))) for p in now]
     return Block(
         first=0,
         core=slice(0, 1),
-        luma=Signal(now[0], left[0]),
-        chroma=Signal(now[1], left[1]),
+        luma=Signal(now[0], residual[0]),
+        chroma=Signal(now[1], residual[1]),
         noise=table,
         source=source,
     )
@@ -145,7 +145,7 @@ def test_strength_is_a_share() -> None:
 def test_what_is_left_is_stretched_with_the_levels() -> None:
     """Between black and gray more than before; in the middle as it was; never more than 1."""
     source = averaged(ramp(), clipped(ramp(), "white"))
-    now = Unclip().apply(source).luma.left / source.luma.left
+    now = Unclip().apply(source).luma.residual / source.luma.residual
     gray = ramp()[:, :1, : HEIGHT // 2 - 24]
     now = now[..., : HEIGHT // 2 - 24, :]
     dark = (gray > 0.03) & (gray < 0.1)

@@ -71,9 +71,9 @@ def test_an_average_has_what_its_map_says_is_left_and_holds_the_frame_itself() -
     clean = torch.full((1, 3, 128, 128), 0.4)
     noise = torch.from_numpy(rng.standard_normal((2, 3, 128, 128), np.float32)) * 0.05
     made = Noisy(clean, clean + noise, clean + noise, torch.zeros_like(noise))
-    left = torch.full((1, 1, 128, 128), 1.0)
-    left[..., 64:] = 0.4
-    found = given(made, "gaussian", False, left)
+    residual = torch.full((1, 1, 128, 128), 1.0)
+    residual[..., 64:] = 0.4
+    found = given(made, "gaussian", False, residual)
     average, own = found.planes[6] - found.planes[0], found.planes[3] - found.planes[0]
     for part, share in ((slice(0, 64), 1.0), (slice(64, 128), 0.4)):
         ratio = float(average[:, part].std() / own[:, part].std())
@@ -81,7 +81,7 @@ def test_an_average_has_what_its_map_says_is_left_and_holds_the_frame_itself() -
         # Of 1 / share^2 frames the frame itself is one.
         alike = float((average * own)[:, part].mean() / own[:, part].square().mean())
         assert alike == pytest.approx(share**2, abs=0.03)
-    assert torch.equal(found.planes[9], left[0, 0])
+    assert torch.equal(found.planes[9], residual[0, 0])
 
 
 def test_colored_noise_is_of_many_colors() -> None:

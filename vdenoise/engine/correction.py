@@ -103,17 +103,17 @@ def _protected(signal: Signal, before: Tensor, after: Tensor, frame: Frame) -> S
     if gate is None or after is before:
         return signal
     back = (1 - resize_to(gate, before)) * (after - before)
-    return Signal(signal.pixels - back, signal.left)
+    return Signal(signal.pixels - back, signal.residual)
 
 
 def finished(frame: Frame, plan: Plan, profile: NoiseProfile) -> Done:
     """A frame behind the last stage: the source samples plus what the chain changed, which is
     nothing in bars."""
     with torch.inference_mode():
-        left = frame.luma.left
+        residual = frame.luma.residual
         if frame.present is not None:
-            left = torch.where(frame.present > 0, left / frame.present.clamp(min=1e-6), 0.0)
-        maps = {**frame.maps, "confidence": 1 - left}
+            residual = torch.where(frame.present > 0, residual / frame.present.clamp(min=1e-6), 0.0)
+        maps = {**frame.maps, "confidence": 1 - residual}
         if "invented" in maps and "amount" in maps:  # dials and masks came after it
             maps["invented"] = maps["invented"] * maps["amount"]
         bars = Bars(*profile.at(frame.index).bars)

@@ -259,7 +259,7 @@ def _compute(
         source=_together((f.repaired for f in frames), _stacked) if stage.needs_source else None,
         averaged=_together((f.averaged for f in frames), joined) if guides else None,
         clean=_together((f.clean for f in frames), _stacked) if starts else None,
-        leaves=_leaves(plan),
+        residual_factor=_residual_factor(plan),
         seed=plan.seed,
         compute=getattr(torch, step.precision),
         mattes=_mattes(frames[group.core], mattes) if isinstance(stage, Settle) else None,
@@ -280,10 +280,10 @@ def _compute(
     )
 
 
-def _leaves(plan: Plan) -> float:
-    """`Stage.leaves` of the last stage that removed noise."""
+def _residual_factor(plan: Plan) -> float:
+    """`Stage.residual_factor` of the last stage that removed noise."""
     stages = [step.stage for step in plan.steps]
-    found = [s.leaves for s in stages if s.slot in REMOVING and s.role == "denoiser"]
+    found = [s.residual_factor for s in stages if s.slot in REMOVING and s.role == "denoiser"]
     return found[-1] if found else 1.0
 
 
@@ -294,10 +294,10 @@ def _shared(
     share = frame.maps.get(step.stage.slot)
     if share is None:
         return luma, chroma
-    luma = Signal(torch.lerp(frame.luma.pixels, luma.pixels, share), luma.left)
+    luma = Signal(torch.lerp(frame.luma.pixels, luma.pixels, share), luma.residual)
     if chroma is not None and frame.chroma is not None:
         of_chroma = resize_to(share, chroma.pixels)
-        chroma = Signal(torch.lerp(frame.chroma.pixels, chroma.pixels, of_chroma), chroma.left)
+        chroma = Signal(torch.lerp(frame.chroma.pixels, chroma.pixels, of_chroma), chroma.residual)
     return luma, chroma
 
 
@@ -324,11 +324,11 @@ def _stacked(pictures: list[Tensor]) -> Tensor | None:
 
 
 def _half(signal: Signal) -> Signal:
-    return Signal(signal.pixels.half(), signal.left.half())
+    return Signal(signal.pixels.half(), signal.residual.half())
 
 
 def _refined(exact: Signal, before: Signal, after: Signal) -> Signal:
     """What a float16 stage changed, added to the float32 pixels: rounding the picture itself to
     float16 would lose half a 10-bit code."""
     change = after.pixels.float() - before.pixels.float()
-    return Signal(exact.pixels + change, after.left.float())
+    return Signal(exact.pixels + change, after.residual.float())

@@ -210,8 +210,8 @@ def _frame_by_frame(
 def _fresh(like: Signal, only: Area | None) -> Signal:
     """Room for a result; a copy where a part of it stays as it is."""
     if only is None:
-        return Signal(torch.empty_like(like.pixels), torch.empty_like(like.left))
-    return Signal(like.pixels.clone(), like.left.contiguous().clone())
+        return Signal(torch.empty_like(like.pixels), torch.empty_like(like.residual))
+    return Signal(like.pixels.clone(), like.residual.contiguous().clone())
 
 
 def _crop(block: Block, area: Area, factors: tuple[int, int]) -> Block:
@@ -243,7 +243,7 @@ def _crop(block: Block, area: Area, factors: tuple[int, int]) -> Block:
 
 
 def _part(signal: Signal, area: Area) -> Signal:
-    return Signal(area.of(signal.pixels), area.of(signal.left))
+    return Signal(area.of(signal.pixels), area.of(signal.residual))
 
 
 def _paste(
@@ -258,4 +258,4 @@ def _paste(
     target = area.times(factors, size)
     source = target.inside(seen.times(factors, size))
     target.of(whole.pixels).copy_(source.of(part.pixels))
-    target.of(whole.left).copy_(source.of(part.left))
+    target.of(whole.residual).copy_(source.of(part.residual))

@@ -85,7 +85,7 @@ def _of_frame(spec: MaskSpec, block: Block, k: int) -> Tensor:
         spec,
         luma.pixels[k],
         None if chroma is None else chroma.pixels[k],
-        sigma * luma.left[k, 0],
+        sigma * luma.residual[k, 0],
     )
 
 

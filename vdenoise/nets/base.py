@@ -20,7 +20,7 @@ from torch.nn import functional
 from vdenoise.picture.noise import SPECTRUM
 from vdenoise.picture.sizes import round_up
 
-Input = Literal["noisy", "average", "temporal", "neighbors", "sigma", "left", "bands"]
+Input = Literal["noisy", "average", "temporal", "neighbors", "sigma", "residual", "bands"]
 
 # Edges, in cycles a pixel, of the bands in which a network is told the noise's color: octaves
 # below Nyquist, as codecs and grain differ by octaves.
@@ -37,21 +37,21 @@ class NetInput:
     noisy: Tensor  # (N, 3, H, W) before any stage
     average: Tensor  # (N, 3, H, W) after the stages before; the noisy frame where there were none
     sigma: Tensor  # (N, 3, H, W) of the noise to remove in ``noisy``
-    left: Tensor  # (N, 3, H, W) in [0, 1]: the share of it that ``average`` still carries
+    residual: Tensor  # (N, 3, H, W) in [0, 1]: the share of it that ``average`` still carries
     bands: Tensor  # (N, 2 * BANDS) color of the noise in luma and in chroma, see `noise_bands`
     neighbors: Tensor | None = None  # (N, 2 * reach, 3, H, W), where a network asks for them
     # What the temporal stage made and the share of sigma left in that, both (N, 3, H, W), where a
     # spatial stage came after it; else both None, see `averaged`.
     temporal: Tensor | None = None
-    temporal_left: Tensor | None = None
+    temporal_residual: Tensor | None = None
 
     @property
     def averaged(self) -> tuple[Tensor, Tensor]:
         """The temporal stage's result and the share of sigma left in it, each (N, 3, H, W): the
-        same as ``average`` and ``left`` where no stage came after it."""
-        if self.temporal is None or self.temporal_left is None:
-            return self.average, self.left
-        return self.temporal, self.temporal_left
+        same as ``average`` and ``residual`` where no stage came after it."""
+        if self.temporal is None or self.temporal_residual is None:
+            return self.average, self.residual
+        return self.temporal, self.temporal_residual
 
     def cropped(self, rows: slice, columns: slice) -> NetInput:
         """A rectangle of every picture."""
@@ -77,14 +77,14 @@ class NetInput:
         """The same done to every picture; ``bands`` is none."""
         optional = {
             name: None if value is None else change(value)
-            for name in ("neighbors", "temporal", "temporal_left")
+            for name in ("neighbors", "temporal", "temporal_residual")
             for value in (getattr(self, name),)
         }
         return NetInput(
             noisy=change(self.noisy),
             average=change(self.average),
             sigma=change(self.sigma),
-            left=change(self.left),
+            residual=change(self.residual),
             bands=self.bands,
             **optional,
         )
@@ -162,7 +162,7 @@ def example(net: Network) -> NetInput:
         noisy=picture,
         average=picture,
         sigma=torch.full_like(picture, 0.1),
-        left=torch.ones_like(picture),
+        residual=torch.ones_like(picture),
         bands=torch.ones(frames, 2 * BANDS),
         neighbors=neighbors if "neighbors" in net.inputs else None,
     )

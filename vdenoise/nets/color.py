@@ -20,7 +20,7 @@ class RgbNetwork(Network):
     a filter leaves of it.
     """
 
-    inputs: ClassVar[tuple[Input, ...]] = ("temporal", "sigma", "left")
+    inputs: ClassVar[tuple[Input, ...]] = ("temporal", "sigma", "residual")
     half_ok: ClassVar[bool] = False  # it answers with a picture, which bfloat16 would round
 
     def change(self, rgb: Tensor, sigma: Tensor, x: NetInput) -> Tensor:
@@ -35,8 +35,8 @@ class RgbNetwork(Network):
 
     def correction(self, x: NetInput) -> Tensor:
         """(N, 3, H, W) float32."""
-        picture, left = x.averaged
-        change = self.change(to_rgb(picture), rgb_sigma(x.sigma * left), x)
+        picture, residual = x.averaged
+        change = self.change(to_rgb(picture), rgb_sigma(x.sigma * residual), x)
         return from_rgb(change.float()) + (picture - x.average)
 
 

@@ -74,7 +74,7 @@ class DnCnn(RgbNetwork):
 class FDnCnn(DnCnn):
     """DnCNN that is told sigma."""
 
-    inputs: ClassVar[tuple[Input, ...]] = ("temporal", "sigma", "left")
+    inputs: ClassVar[tuple[Input, ...]] = ("temporal", "sigma", "residual")
 
 
 def plain() -> DnCnn:

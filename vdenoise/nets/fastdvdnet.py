@@ -73,7 +73,7 @@ class _DenBlock(nn.Module):
 class FastDvdNet(RgbNetwork):
     """Two frames on each side; takes a map of sigma."""
 
-    inputs: ClassVar[tuple[Input, ...]] = ("temporal", "neighbors", "sigma", "left")
+    inputs: ClassVar[tuple[Input, ...]] = ("temporal", "neighbors", "sigma", "residual")
     reach = 2
     memory: ClassVar[float] = 140.0
 

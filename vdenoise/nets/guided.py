@@ -50,7 +50,14 @@ class ResidualBlock(nn.Module):
 class Guided(Network):
     """Pixel-unshuffle, U-Net of residual blocks, pixel-shuffle."""
 
-    inputs: ClassVar[tuple[Input, ...]] = ("noisy", "average", "temporal", "sigma", "left", "bands")
+    inputs: ClassVar[tuple[Input, ...]] = (
+        "noisy",
+        "average",
+        "temporal",
+        "sigma",
+        "residual",
+        "bands",
+    )
     bounded: ClassVar[bool] = True
 
     def __init__(self, widths: tuple[int, ...], blocks: tuple[int, ...]) -> None:
@@ -96,7 +103,7 @@ class Guided(Network):
         # The difference is small, so float16 and bfloat16 keep it well; the picture itself only
         # guides, and what is added to it is added in float32.
         dtype = self.dtype
-        temporal, left = x.averaged
+        temporal, residual = x.averaged
         full = torch.cat(
             [
                 (x.average - 0.5 * _luma_only(x)).to(dtype),
@@ -105,7 +112,7 @@ class Guided(Network):
             ],
             1,
         )
-        sigma, rest = (functional.avg_pool2d(m, 2) for m in (x.sigma, x.sigma * left))
+        sigma, rest = (functional.avg_pool2d(m, 2) for m in (x.sigma, x.sigma * residual))
         maps = torch.cat([sigma, rest], 1).mul_(_GAIN).to(dtype)
         bands = x.bands.to(dtype)[:, :, None, None].expand(-1, -1, *maps.shape[-2:])
         packed = torch.cat([functional.pixel_unshuffle(full, 2), maps, bands], 1)

@@ -56,7 +56,7 @@ def shifted(x: Tensor, frames: int) -> Tensor:
 class Shift(Network):
     """U-Net at half resolution, channel shift in every block."""
 
-    inputs: ClassVar[tuple[Input, ...]] = ("noisy", "temporal", "sigma", "left")
+    inputs: ClassVar[tuple[Input, ...]] = ("noisy", "temporal", "sigma", "residual")
     clip = 8
     reach = 2
     memory: ClassVar[float] = 240.0
@@ -109,8 +109,8 @@ class Shift(Network):
 
     def _clips(self, x: NetInput, frames: int) -> Tensor:
         """As many clips of ``frames`` as there are."""
-        picture, left = x.averaged
-        level = x.sigma * left
+        picture, residual = x.averaged
+        level = x.sigma * residual
         centred = picture - picture.new_tensor([0.5, 0.0, 0.0])[:, None, None]
         planes = [functional.pixel_unshuffle(centred, 2), functional.avg_pool2d(level, 2) * _GAIN]
         noise = functional.avg_pool2d((x.noisy - picture) * _GAIN, 2)

@@ -132,15 +132,15 @@ def dct_denoise(
         gain = power.div_((_wide(level, block) * shape).add_(power).add_(_TINY))
         gain[:, :, 0, ::block] = 1
         c.mul_(gain)
-        left = _block_sums(gain.square_().mul_(shape), block) * level
-        return 1 / (left + _TINY), (left + _TINY) / (level * block**2 + _TINY)
+        residual = _block_sums(gain.square_().mul_(shape), block) * level
+        return 1 / (residual + _TINY), (residual + _TINY) / (level * block**2 + _TINY)
 
     work = (padded, padded_variance, spectrum, block)
     first, second = offsets
-    result, left = _pass(*work, first, hard, None, want_left=not second)
+    result, residual = _pass(*work, first, hard, None, want_residual=not second)
     if second:
-        result, left = _pass(*work, second, wiener, result)
-    return result[inside], left[inside]
+        result, residual = _pass(*work, second, wiener, result)
+    return result[inside], residual[inside]
 
 
 def dct_outliers(
@@ -184,8 +184,8 @@ def dct_outliers(
 
     work = (padded, padded_variance, spectrum, block)
     first, second = offsets
-    pilot, _ = _pass(*work, first, hard, None, want_left=False)
-    found, _ = _pass(*work, second, wiener, pilot, want_left=False)
+    pilot, _ = _pass(*work, first, hard, None, want_residual=False)
+    found, _ = _pass(*work, second, wiener, pilot, want_residual=False)
     return found[inside]
 
 
@@ -217,13 +217,13 @@ def _pass(
     shrink: Shrink,
     pilot: Tensor | None,
     *,
-    want_left: bool = True,
+    want_residual: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """One pass over all offsets: transform, shrink, transform back, weighted average.
 
-    ``want_left`` False saves the map of what is left, which then is all zeros.
+    ``want_residual`` False saves the map of what is left, which then is all zeros.
     """
-    total, left, weights = (torch.zeros_like(pixels) for _ in range(3))
+    total, residual, weights = (torch.zeros_like(pixels) for _ in range(3))
     shape = spectrum.reshape(-1, 1, block, block).repeat(1, 1, 1, pixels.shape[-1] // block)
     for y, x in lattice(block, count):
         columns = (pixels.shape[-1] - x) // block * block
@@ -237,10 +237,10 @@ def _pass(
             # Not addcmul_: it rounds once or twice, depending on where in a row a pixel lies.
             _rows(total[window], block).add_(_inverse(coefficients, block).mul_(wide))
             _rows(weights[window], block).add_(wide)
-            if want_left:
-                _rows(left[window], block).add_(_wide(weight * share, block))
+            if want_residual:
+                _rows(residual[window], block).add_(_wide(weight * share, block))
     weights.clamp_(min=_TINY)
-    return total.div_(weights), left.div_(weights)
+    return total.div_(weights), residual.div_(weights)
 
 
 def _strips(first: int, pixels: Tensor, block: int) -> Iterator[tuple[int, int]]:

@@ -178,15 +178,15 @@ class Signal:
     """Luma or chroma of T consecutive frames, with the share of the measured noise left in them."""
 
     pixels: Tensor  # (T, C, H, W): C = 1 for luma, 2 for chroma
-    left: Tensor  # (T, 1, H, W) in [0, 1]: sigma of the noise now, relative to the profile's
+    residual: Tensor  # (T, 1, H, W) in [0, 1]: sigma of the noise now, relative to the profile's
 
     def __post_init__(self) -> None:
-        assert self.pixels.ndim == 4 and self.left.ndim == 4, "signals are (T, C, H, W)"
-        assert self.left.shape[0] == self.pixels.shape[0] and self.left.shape[1] == 1
-        assert self.left.shape[2:] == self.pixels.shape[2:]
+        assert self.pixels.ndim == 4 and self.residual.ndim == 4, "signals are (T, C, H, W)"
+        assert self.residual.shape[0] == self.pixels.shape[0] and self.residual.shape[1] == 1
+        assert self.residual.shape[2:] == self.pixels.shape[2:]
 
     def __getitem__(self, frames: slice) -> Signal:
-        return Signal(self.pixels[frames], self.left[frames])
+        return Signal(self.pixels[frames], self.residual[frames])
 
     def __repr__(self) -> str:
         return f"Signal({tuple(self.pixels.shape)}, {self.pixels.dtype}, {self.pixels.device})"
@@ -200,11 +200,11 @@ def joined(signals: Sequence[Signal]) -> Signal | None:
     """
     if len(signals) <= 1:
         return signals[0] if signals else None
-    left = [signal.left for signal in signals]
-    untouched = all(map.untyped_storage().nbytes() == map.element_size() for map in left)
+    residual = [signal.residual for signal in signals]
+    untouched = all(map.untyped_storage().nbytes() == map.element_size() for map in residual)
     return Signal(
         torch.cat([signal.pixels for signal in signals]),
-        left[0].expand(len(left), -1, -1, -1) if untouched else torch.cat(left),
+        residual[0].expand(len(residual), -1, -1, -1) if untouched else torch.cat(residual),
     )
 
 
@@ -253,7 +253,7 @@ class Block:
     chroma: Signal | None  # None for 4:0:0
     noise: NoiseTable  # measured noise of this shot, on the signals' device
     motion: Motion | None = None  # None where no stage asked for motion
-    present: Tensor | None = None  # (T, 1, H, W): luma's `left` before any stage; None: 1
+    present: Tensor | None = None  # (T, 1, H, W): luma's `residual` before any stage; None: 1
     shot: tuple[int, int] | None = None  # absolute first and last frame; None: the block itself
     # For stages that ask: luma and chroma of the same frames before any stage, and what the
     # temporal stage made of them; None: the block's own
@@ -261,7 +261,7 @@ class Block:
     averaged: tuple[Signal, Signal | None] | None = None
     # What the finishing stages start from: everything that removes is done, dials and masks applied
     clean: tuple[Tensor, Tensor | None] | None = None
-    leaves: float = 1.0  # `Stage.leaves` of the last one that removed noise, for finishing stages
+    residual_factor: float = 1.0  # `Stage.residual_factor` of the last stage that removed noise
     compute: torch.dtype = torch.float32  # what a network's convolutions run in
     seed: int = 0  # of what is drawn at random
     # Row and column of the block's first luma and first chroma pixel in their planes

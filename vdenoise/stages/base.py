@@ -75,9 +75,11 @@ class Stage(BaseModel):
     )
 
     @property
-    def leaves(self) -> float:
-        """How many times as much noise it leaves in pictures as it states, who knows flat noise:
-        measured on clips of camera noise and film grain."""
+    def residual_factor(self) -> float:
+        """Noise that is left in real pictures, as a multiple of what `Signal.residual` says.
+
+        A stage knows what it does to even noise; measured on clips of camera noise and film grain.
+        """
         return 1.1
 
     @property
@@ -191,7 +193,7 @@ class SpatialStage(Stage):
 
     def sigma(self, signal: Signal, noise: NoiseTable, luma: Tensor) -> Tensor:
         """(T, C, H, W): the sigma to remove, in full-scale units, ``strength`` included."""
-        return noise.sigma_at(luma) * (signal.left * self.strength)
+        return noise.sigma_at(luma) * (signal.residual * self.strength)
 
 
 def noise_present(block: Block, like: Tensor) -> Tensor | float:

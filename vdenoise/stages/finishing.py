@@ -27,7 +27,7 @@ class Part:
     corner: tuple[int, int]  # row and column of the first pixel in its plane
     seed: int
     present: Tensor | float  # share of that noise that was there, (T, 1, H, W) in [0, 1]
-    leaves: float  # times as much noise is left in pictures as the signal says
+    residual_factor: float  # times as much noise is left in pictures as the signal says
 
     @property
     def sigma(self) -> Tensor:
@@ -35,9 +35,9 @@ class Part:
         return self.noise.sigma_at(self.luma) * self.present
 
     @property
-    def sigma_left(self) -> Tensor:
+    def residual_sigma(self) -> Tensor:
         """(T, C, H, W): the noise that is still there."""
-        return self.noise.sigma_at(self.luma) * self.signal.left
+        return self.noise.sigma_at(self.luma) * self.signal.residual
 
 
 class Finisher(Stage):
@@ -71,7 +71,7 @@ class Finisher(Stage):
                     corner=block.corner[0],
                     seed=block.seed,
                     present=noise_present(block, luma.pixels),
-                    leaves=block.leaves,
+                    residual_factor=block.residual_factor,
                 )
             )
         if block.chroma is None or "chroma" not in self.changes:
@@ -89,7 +89,7 @@ class Finisher(Stage):
             corner=block.corner[1],
             seed=block.seed,
             present=noise_present(block, chroma.pixels),
-            leaves=block.leaves,
+            residual_factor=block.residual_factor,
         )
         return block.with_signals(done, self.finish(part))
 

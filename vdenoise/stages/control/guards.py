@@ -150,9 +150,9 @@ class GhostGuard(Stage):
             assert before is not None and expected is not None
             now = signal[block.core]
             poor = excess(now.pixels - before, expected, block.noise.grain_area)
-            all_left = torch.ones_like(poor) * noise_present(block, before)
+            all_residual = torch.ones_like(poor) * noise_present(block, before)
             signals[n] = Signal(
-                torch.lerp(now.pixels, before, poor), torch.lerp(now.left, all_left, poor)
+                torch.lerp(now.pixels, before, poor), torch.lerp(now.residual, all_residual, poor)
             )
             ghost = poor if ghost is None else ghost
         luma, chroma = signals

@@ -89,8 +89,8 @@ class Settle(Stage):
                 if n == 0:
                     found["structure"] = picture
             start = noise_present(block, before)
-            left = start - amount * (start - signal.left)
-            done[n] = Signal(before + correction * amount, left)
+            residual = start - amount * (start - signal.residual)
+            done[n] = Signal(before + correction * amount, residual)
         luma, chroma = done
         assert luma is not None
         return replace(block.with_signals(luma, chroma), maps={**block.maps, **self._shown(found)})

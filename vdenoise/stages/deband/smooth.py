@@ -58,4 +58,4 @@ class SmoothBands(Finisher):
         low = -functional.max_pool2d(functional.max_pool2d(-near, (1, size), 1), (size, 1), 1)
         reach = self.range / 255 * max(self.strength, 1.0)
         flat = (2 - (high - low) / reach).clamp(0, 1) * min(self.strength, 1.0)
-        return Signal(pixels + flat * (even - pixels), part.signal.left.clone())
+        return Signal(pixels + flat * (even - pixels), part.signal.residual.clone())

@@ -65,12 +65,12 @@ class BlockEdges(Finisher):
 
     def finish(self, part: Part) -> Signal:
         """Edges across, edges down and ringing, all seen in the same picture."""
-        pixels, sigma = part.signal.pixels, part.sigma_left
+        pixels, sigma = part.signal.pixels, part.residual_sigma
         change = self._edges(pixels, sigma)
         change = change + self._edges(pixels.mT, sigma.mT).mT
         if self.ringing > 0:
             change = change + self._ringing(pixels)
-        return Signal(pixels + change, part.signal.left.clone())
+        return Signal(pixels + change, part.signal.residual.clone())
 
     def _edges(self, pixels: Tensor, sigma: Tensor) -> Tensor:
         """The change at the vertical edges of (T, C, H, W)."""

@@ -60,5 +60,5 @@ class ContraSharpening(Finisher):
         most = torch.stack(around).amax(0).clamp(min=0)
         least = torch.stack(around).amin(0).clamp(max=0)
         return Signal(
-            pixels + torch.maximum(torch.minimum(wanted, most), least), part.signal.left.clone()
+            pixels + torch.maximum(torch.minimum(wanted, most), least), part.signal.residual.clone()
         )

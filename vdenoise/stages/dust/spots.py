@@ -104,7 +104,7 @@ class DustSpots(Stage):
             return luma, chroma, nothing
         flows = [_flow(planes[t], planes[k], self.size) for k in others]
         moved = [_moved(block.luma.pixels[k], f) for k, f in zip(others, flows, strict=True)]
-        sigma = block.noise.planes(slice(0, 1)).sigma_at(luma.pixels) * luma.left
+        sigma = block.noise.planes(slice(0, 1)).sigma_at(luma.pixels) * luma.residual
         scene = _Scene(
             planes[t],
             (_plane(moved[0]), _plane(moved[1])),
@@ -413,7 +413,7 @@ def _mended(
     return (
         Signal(
             torch.lerp(signal.pixels, fill.to(signal.pixels), cover),
-            signal.left * (1 - cover * (1 - kept)),
+            signal.residual * (1 - cover * (1 - kept)),
         ),
         cover,
     )
@@ -448,4 +448,4 @@ def _plane(x: Tensor) -> Plane:
 
 def _stack(signals: Sequence[Signal]) -> Signal:
     """Signals of one frame each as one, copied."""
-    return Signal(torch.cat([s.pixels for s in signals]), torch.cat([s.left for s in signals]))
+    return Signal(torch.cat([s.pixels for s in signals]), torch.cat([s.residual for s in signals]))

@@ -72,17 +72,17 @@ class Deflicker(Stage):
             if self.local:
                 rest = steadied([p for p in places if p is not None], around, t)
                 change = change + _field(rest, curve, pictures[t], luma.pixels)
-            lumas.append(Signal(luma.pixels + self.strength * change, luma.left.clone()))
+            lumas.append(Signal(luma.pixels + self.strength * change, luma.residual.clone()))
             if chroma is not None:
                 gain = 1 + self.strength * (_gain(curve) - 1)
-                chromas.append(Signal(chroma.pixels * gain, chroma.left.clone()))
+                chromas.append(Signal(chroma.pixels * gain, chroma.residual.clone()))
         luma_all = joined(lumas)
         assert luma_all is not None, "a block has a core"
         return block.with_signals(luma_all, joined(chromas))
 
 
 def _copied(signal: Signal) -> Signal:
-    return Signal(signal.pixels.clone(), signal.left.clone())
+    return Signal(signal.pixels.clone(), signal.residual.clone())
 
 
 def _by_level(own: Plane) -> NDArray[np.int64]:

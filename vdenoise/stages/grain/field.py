@@ -57,28 +57,29 @@ class DrawnGrain(Finisher):
     def finish(self, part: Part) -> Signal:
         """Fill what is left of the source's noise up to the grain wanted."""
         pixels, chroma = part.signal.pixels, part.planes[0] > 0
-        there = part.sigma * (part.signal.left * part.leaves).clamp(max=1)
+        there = part.sigma * (part.signal.residual * part.residual_factor).clamp(max=1)
         wanted = self.wanted(part)
         lacking = (wanted.square() - there.square()).clamp(min=0)
         share = (there / wanted.clamp(min=_TINY)).square().clamp(max=1)
         field = torch.empty_like(pixels, dtype=torch.float32)
         for c, plane in enumerate(part.planes):
-            color, left = self.color(plane), left_of(_rows(part.noise.spectrum[c]), _FALL[chroma])
+            color = self.color(plane)
+            residual = residual_of(_rows(part.noise.spectrum[c]), _FALL[chroma])
             for t in range(len(pixels)):
                 words = part.seed, part.first + t, plane
-                field[t, c] = _fitted(color, left, share[t, c], part.corner, words)
+                field[t, c] = _fitted(color, residual, share[t, c], part.corner, words)
         grain = field.to(pixels) * (lacking.sqrt() * self.strength)
-        return Signal(pixels + grain, part.signal.left.clone())
+        return Signal(pixels + grain, part.signal.residual.clone())
 
 
 def _fitted(
-    color: Color, left: Color, share: Tensor, corner: tuple[int, int], words: tuple[int, ...]
+    color: Color, residual: Color, share: Tensor, corner: tuple[int, int], words: tuple[int, ...]
 ) -> Tensor:
     """(H, W) float32 grain of variance 1, which makes up with what is left for the color wanted.
 
     Args:
         color: wanted of both together.
-        left: what is left has.
+        residual: what is left has.
         share: (H, W) of the variance wanted that is left, 0 to 1. Between the steps that have
             filters fields are mixed, which are alike: they come from the same white noise.
         corner: row and column of the first pixel.
@@ -96,7 +97,7 @@ def _fitted(
     for step in range(_STEPS + 1):
         weight = (1 - (place - step).abs()).clamp(min=0)
         if bool(weight.any()):
-            total += weight * filtered(white, filter_for(color, left, step))
+            total += weight * filtered(white, filter_for(color, residual, step))
     return total
 
 
@@ -154,25 +155,27 @@ def color_of(spectrum: Color) -> Color:
 
 
 @lru_cache(maxsize=64)
-def left_of(spectrum: Color, fall: float) -> Color:
-    """Of what is left of noise with this spectrum."""
+def residual_of(spectrum: Color, fall: float) -> Color:
+    """The color of what is left of noise with this spectrum."""
     k = torch.arange(SPECTRUM, dtype=torch.float64)
     kept = torch.exp(-(k[:, None].square() + k.square()).sqrt() / fall)
     return color_of(_rows(torch.tensor(spectrum, dtype=torch.float64) * kept))
 
 
 @lru_cache(maxsize=256)
-def filter_for(color: Color, left: Color = (), step: int = 0) -> Filter:
+def filter_for(color: Color, residual: Color = (), step: int = 0) -> Filter:
     """The filter that gives white noise a color, less that of what is left; it keeps the variance.
 
     Args:
         color: wanted of grain and what is left together.
-        left: of what is left; not looked at in the first step.
+        residual: of what is left; not looked at in the first step.
         step: how much of the variance wanted is left, in parts of `_STEPS`.
     """
     power = torch.tensor(color, dtype=torch.float64)
     if step:
-        lacking = (power - torch.tensor(left, dtype=torch.float64) * (step / _STEPS)).clamp(min=0)
+        lacking = (power - torch.tensor(residual, dtype=torch.float64) * (step / _STEPS)).clamp(
+            min=0
+        )
         # All of it there, and of the same color: any will do, for none is drawn
         power = lacking if lacking.mean() > _TINY else power
     kernel = torch.fft.fftshift(torch.fft.ifft2(power.sqrt()).real)

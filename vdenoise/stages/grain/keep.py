@@ -31,5 +31,6 @@ class KeptGrain(Finisher):
         """What the stages since did, on top of clean picture and grain."""
         # lerp is exact at both ends, so that all of the grain gives the source to the bit
         grainy = torch.lerp(part.clean, part.source, self.strength)
-        left = torch.lerp(part.signal.left, torch.ones_like(part.signal.left), self.strength)
-        return Signal(grainy + (part.signal.pixels - part.clean), left)
+        before = part.signal.residual
+        residual = torch.lerp(before, torch.ones_like(before), self.strength)
+        return Signal(grainy + (part.signal.pixels - part.clean), residual)

@@ -124,7 +124,7 @@ class HotPixels(Stage):
             own = signal[t : t + 1]
             fill = _median(own.pixels, _NEXT)
             kept = 1 - 0.5 * share.amax(1, keepdim=True)  # of the noise, by a median of eight
-            done.append(Signal(torch.lerp(own.pixels, fill, share), own.left * kept))
+            done.append(Signal(torch.lerp(own.pixels, fill, share), own.residual * kept))
         result = joined(done)
         assert result is not None, "a block has a core"
         return result

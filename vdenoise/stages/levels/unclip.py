@@ -102,7 +102,7 @@ class Unclip(Stage):
 
 def _changed(signal: Signal, change: Tensor, slope: Tensor) -> Signal:
     """What noise is left near an end is stretched along with the levels."""
-    return Signal(signal.pixels + change, (signal.left * slope).clamp(0, 1))
+    return Signal(signal.pixels + change, (signal.residual * slope).clamp(0, 1))
 
 
 def _shift(

@@ -73,10 +73,10 @@ class LineOffsets(Stage):
             seen = window(block.first + t, self.radius, block.shot_first, block.shot_last)
             others = [n - block.first for n in seen if n != block.first + t]
             if not others:
-                done.append(Signal(own.pixels.clone(), own.left.clone()))
+                done.append(Signal(own.pixels.clone(), own.residual.clone()))
                 continue
             level = resize_to(block.luma.pixels[t : t + 1], own.pixels)
-            sigma = block.noise.planes(planes).sigma_at(level) * own.left
+            sigma = block.noise.planes(planes).sigma_at(level) * own.residual
             compared = _Compared(block, t, {k: signal.pixels[k] for k in others})
             change = torch.zeros_like(own.pixels[0])
             for off in _OFF:
@@ -88,7 +88,7 @@ class LineOffsets(Stage):
             sure = known.mean((-1, -2), keepdim=True)
             sure = ((sure - _SURE[0]) / (_SURE[1] - _SURE[0])).clamp(0, 1)
             change = (change * sure).clamp(-bound, bound)
-            done.append(Signal(own.pixels - self.strength * change[None], own.left.clone()))
+            done.append(Signal(own.pixels - self.strength * change[None], own.residual.clone()))
         result = joined(done)
         assert result is not None, "a block has a core"
         return result

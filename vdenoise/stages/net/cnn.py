@@ -116,7 +116,7 @@ class Cnn(Stage):
         return net.reach + max(0, net.clip - 1)
 
     @property
-    def leaves(self) -> float:
+    def residual_factor(self) -> float:
         """Luma 1.2, chroma 1.0 to 1.15 times."""
         return 1.2
 
@@ -157,9 +157,9 @@ class Cnn(Stage):
             return self._denoised(block)
         done = self._denoised(_relative(block))
         luma, chroma = done.luma, done.chroma
-        luma = Signal(luma.pixels, luma.left * noise_present(block, luma.pixels))
+        luma = Signal(luma.pixels, luma.residual * noise_present(block, luma.pixels))
         if chroma is not None:
-            chroma = Signal(chroma.pixels, chroma.left * noise_present(block, chroma.pixels))
+            chroma = Signal(chroma.pixels, chroma.residual * noise_present(block, chroma.pixels))
         return block.with_signals(luma, chroma)
 
     def _denoised(self, block: Block) -> Block:
@@ -184,20 +184,22 @@ class Cnn(Stage):
             change *= min(self.strength, 1.0)
         change *= self.weight
         luma = block.luma[block.core]
-        averaged = [None if s is None else s.left[block.core] for s in pictures.averaged]
-        luma = Signal(luma.pixels + change[:, :1], self._left(luma.left, averaged[0]))
+        averaged = [None if s is None else s.residual[block.core] for s in pictures.averaged]
+        luma = Signal(luma.pixels + change[:, :1], self._residual(luma.residual, averaged[0]))
         if block.chroma is None:
             return block.with_signals(luma, None)
         chroma = block.chroma[block.core]
         change = resize_to(change[:, 1:], chroma.pixels)
-        left = self._left(chroma.left, averaged[1])
-        return block.with_signals(luma, Signal(chroma.pixels + change, left))
+        residual = self._residual(chroma.residual, averaged[1])
+        return block.with_signals(luma, Signal(chroma.pixels + change, residual))
 
-    def _left(self, left: Tensor, averaged: Tensor | None) -> Tensor:
+    def _residual(self, residual: Tensor, averaged: Tensor | None) -> Tensor:
         """The residual map behind the network, from that before it and that behind the average."""
         assert averaged is not None, "all that is averaged has a map"
-        done = torch.where(left < averaged, left, torch.minimum(left, _LEAVES * left.sqrt()))
-        return torch.lerp(left, done, self.weight * min(self.strength, 1.0))
+        done = torch.where(
+            residual < averaged, residual, torch.minimum(residual, _LEAVES * residual.sqrt())
+        )
+        return torch.lerp(residual, done, self.weight * min(self.strength, 1.0))
 
 
 class _Pictures:
@@ -223,11 +225,11 @@ class _Pictures:
             noisy=_joined(*block.before, frames),
             average=_pixels(block.luma, block.chroma, frames),
             sigma=sigma if chroma is not None else _joined(sigma, None),
-            left=_left(block.luma, block.chroma, frames),
+            residual=_residual(block.luma, block.chroma, frames),
             bands=self.bands.expand(len(frames), -1),
             neighbors=neighbors,
             temporal=_pixels(luma, chroma, frames),
-            temporal_left=_left(luma, chroma, frames),
+            temporal_residual=_residual(luma, chroma, frames),
         )
 
     def _around(self, t: int, reach: int) -> list[int]:
@@ -252,8 +254,8 @@ def _relative(block: Block) -> Block:
 
     def of(signal: Signal) -> Signal:
         there = resize_to(present, signal.pixels)
-        left = torch.where(there > 0, signal.left / there.clamp(min=1e-6), 0.0)
-        return Signal(signal.pixels, left.clamp_(max=1))
+        residual = torch.where(there > 0, signal.residual / there.clamp(min=1e-6), 0.0)
+        return Signal(signal.pixels, residual.clamp_(max=1))
 
     luma, chroma = block.luma, block.chroma
     averaged = block.averaged
@@ -283,11 +285,11 @@ def _pixels(luma: Signal, chroma: Signal | None, frames: list[int]) -> Tensor:
     return _joined(luma.pixels, None if chroma is None else chroma.pixels, frames)
 
 
-def _left(luma: Signal, chroma: Signal | None, frames: list[int]) -> Tensor:
+def _residual(luma: Signal, chroma: Signal | None, frames: list[int]) -> Tensor:
     """The residual map of every plane, (N, 3, H, W)."""
     if chroma is None:
-        return luma.left[frames].expand(-1, 3, -1, -1)
-    return _joined(luma.left, chroma.left.expand(-1, 2, -1, -1), frames)
+        return luma.residual[frames].expand(-1, 3, -1, -1)
+    return _joined(luma.residual, chroma.residual.expand(-1, 2, -1, -1), frames)
 
 
 def _joined(luma: Tensor, chroma: Tensor | None, frames: list[int] | None = None) -> Tensor:

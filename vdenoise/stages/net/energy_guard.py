@@ -29,9 +29,9 @@ def guarded(correction: Tensor, x: NetInput, grain_area: float) -> Tensor:
         x: what the network was given.
         grain_area: pixels over which the noise is alike (`NoiseTable.grain_area`).
     """
-    temporal, left = x.averaged
+    temporal, residual = x.averaged
     before = temporal - x.average
-    noise = _sums((x.sigma * left).square_()).add_(_TINY)
+    noise = _sums((x.sigma * residual).square_()).add_(_TINY)
     share_before = _sums(before.square()).div_(noise)
     share = _sums((before - correction).square_()).div_(noise)
     deviation = math.sqrt(2 * max(grain_area, 1)) / WINDOW

@@ -54,7 +54,7 @@ class TextureGuard(Stage):
         else:
             average = block.averaged[0][block.core]
         noise = block.noise.planes(slice(0, 1))
-        sigma = noise.sigma_at(average.pixels) * average.left * self.strength
+        sigma = noise.sigma_at(average.pixels) * average.residual * self.strength
         spectrum = spectrum_for(noise.spectrum, _BLOCK).to(now.pixels)
         order = torch.arange(_BLOCK, device=spectrum.device)
         coarse = torch.hypot(order[:, None].float(), order.float()) < _COARSE
@@ -70,5 +70,5 @@ class TextureGuard(Stage):
             )
             for removed, variance in zip(average.pixels - now.pixels, sigma.square(), strict=True)
         ]
-        luma = Signal(now.pixels + torch.stack(found), now.left)
+        luma = Signal(now.pixels + torch.stack(found), now.residual)
         return block.with_signals(luma, None if block.chroma is None else block.chroma[block.core])

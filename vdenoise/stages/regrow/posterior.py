@@ -109,8 +109,8 @@ class Posterior(Stage):
         luma = [planes[0] for planes, _ in made]
         chroma = [planes[1] for planes, _ in made if len(planes) > 1]
         core = [signal[block.core] for signal in block.signals]
-        now = Signal(torch.cat(luma), core[0].left.clone())
-        colors = Signal(torch.cat(chroma), core[1].left.clone()) if chroma else None
+        now = Signal(torch.cat(luma), core[0].residual.clone())
+        colors = Signal(torch.cat(chroma), core[1].residual.clone()) if chroma else None
         shown = {**block.maps, "invented": torch.cat([map for _, map in made])}
         return replace(block.with_signals(now, colors), maps=shown)
 

@@ -115,9 +115,9 @@ class Prior:
                 known.append(Signal(plane, torch.ones_like(plane[:, :1]) * present))
                 continue
             average = self.average[n]
-            left = (average.left / (present + _TINY)).clamp(_LEAST, 1).square()
-            variance = 1 / (1 / sigma**2 + 1 / left - 1)
-            joint = variance * (plane / sigma**2 + average.pixels / left - self.noisy[n])
+            residual = (average.residual / (present + _TINY)).clamp(_LEAST, 1).square()
+            variance = 1 / (1 / sigma**2 + 1 / residual - 1)
+            joint = variance * (plane / sigma**2 + average.pixels / residual - self.noisy[n])
             known.append(Signal(joint, (variance.sqrt() / sigma).clamp(max=1) * present))
         luma, chroma = known[0], known[1] if len(known) > 1 else None
         given = replace(

@@ -68,7 +68,7 @@ class VerticalScratches(Stage):
         for t in block.wanted:
             luma = block.luma[t : t + 1]
             chroma = None if block.chroma is None else block.chroma[t : t + 1]
-            sigma = block.noise.planes(slice(0, 1)).sigma_at(luma.pixels) * luma.left
+            sigma = block.noise.planes(slice(0, 1)).sigma_at(luma.pixels) * luma.residual
             seen = window(block.first + t, self.radius, block.shot_first, block.shot_last)
             around = [profiles[n - block.first] for n in seen]
             grain = float(sigma.mean()) * max(block.noise.grain_area, 1) ** 0.5
@@ -133,7 +133,7 @@ def _beside(line: Plane, width: int) -> Plane:
 
 def _lifted(signal: Signal, lines: list[tuple[int, int]], across: int, strength: float) -> Signal:
     """A frame without its lines; ``across`` luma columns are one of the signal."""
-    pixels, left = signal.pixels.clone(), signal.left.clone()
+    pixels, residual = signal.pixels.clone(), signal.residual.clone()
     width = pixels.shape[-1]
     share = min(1.0, strength)
     for first, last in lines:
@@ -142,7 +142,7 @@ def _lifted(signal: Signal, lines: list[tuple[int, int]], across: int, strength:
             plane = np.asarray(pixels[0, c].float().cpu().numpy(), np.float32)
             fixed = torch.from_numpy(_under(plane, start, stop)).to(pixels)
             pixels[0, c, :, start:stop] += share * (fixed - pixels[0, c, :, start:stop])
-    return Signal(pixels, left)
+    return Signal(pixels, residual)
 
 
 def _under(plane: Plane, start: int, stop: int) -> Plane:

@@ -53,9 +53,9 @@ class ContrastAdaptive(Finisher):
         lobe = -room.clamp(max=1).sqrt() * (self.strength / _LOBE)
         change = (up + down + left + right - 4 * pixels) * (lobe / (1 + 4 * lobe))
         # White noise of variance 1 shows 20 through the same filter
-        heard = part.sigma_left.square() * (20 * (lobe / (1 + 4 * lobe)).square())
+        heard = part.residual_sigma.square() * (20 * (lobe / (1 + 4 * lobe)).square())
         window = box(2)
         gain = wiener_gain(
             smooth(change.square(), window), smooth(heard, window), self.noise_margin
         )
-        return Signal(pixels + change * gain, part.signal.left.clone())
+        return Signal(pixels + change * gain, part.signal.residual.clone())

@@ -59,7 +59,7 @@ class Unsharp(Finisher):
         detail = pixels - smooth(pixels, taps)
         # Variance of white noise in the detail
         center, total = taps[len(taps) // 2] ** 2, sum(t * t for t in taps) ** 2
-        heard = part.sigma_left.square() * (1 - 2 * center + total)
+        heard = part.residual_sigma.square() * (1 - 2 * center + total)
         window = box(2)
         gain = wiener_gain(
             smooth(detail.square(), window), smooth(heard, window), self.noise_margin
@@ -71,4 +71,4 @@ class Unsharp(Finisher):
         bounded = torch.minimum(
             torch.maximum(wanted, around.amin(0) - slack), around.amax(0) + slack
         )
-        return Signal(bounded, part.signal.left.clone())
+        return Signal(bounded, part.signal.residual.clone())

@@ -44,10 +44,10 @@ class Bilateral(SpatialStage):
         sigma = self.sigma(signal, noise, luma)
         scale = 1 / ((sigma * self.width).square() * planes).clamp(min=TINY)
         padded = pad(pixels, radius)
-        total = torch.ones_like(signal.left)
+        total = torch.ones_like(signal.residual)
         moved = torch.zeros_like(pixels)
-        second = torch.zeros_like(signal.left)
-        others = torch.zeros_like(signal.left)
+        second = torch.zeros_like(signal.residual)
+        others = torch.zeros_like(signal.residual)
         for dy in range(-radius, radius + 1):
             for dx in range(-radius, radius + 1):
                 if dy == dx == 0:
@@ -64,5 +64,5 @@ class Bilateral(SpatialStage):
         first = (moved * moved * scale).sum(1, keepdim=True)
         # derivative of the result by its own pixel: weights also follow the center's error
         own = (1 + second / planes) / total - first / planes
-        left = colored(own.square() + others / (total * total), noise.spectrum).sqrt()
-        return Signal(pixels + moved, signal.left * left)
+        residual = colored(own.square() + others / (total * total), noise.spectrum).sqrt()
+        return Signal(pixels + moved, signal.residual * residual)

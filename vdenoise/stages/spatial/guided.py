@@ -47,5 +47,5 @@ class GuidedFilter(SpatialStage):
         common = power((1.0,), twice)
         cross = noise_share(noise.spectrum, common, common).mean()
         keep = 1 - give
-        left = keep * keep + give * give * of_mean + 2 * keep * give * cross
-        return Signal(result, signal.left * left.clamp(0, 1).sqrt())
+        residual = keep * keep + give * give * of_mean + 2 * keep * give * cross
+        return Signal(result, signal.residual * residual.clamp(0, 1).sqrt())

@@ -51,5 +51,5 @@ def pull_to_mean(signal: Signal, sigma: Tensor, noise: NoiseTable, taps: Sequenc
     expected = sigma * sigma * (1 - share).clamp(min=0)
     keep = wiener_gain(variance, expected, 1 + scatter(taps, noise.grain_area))
     give = 1 - keep
-    left = keep * keep + give * give * share.mean() + 2 * keep * give * cross.mean()
-    return Signal(pixels + give * (mean - pixels), signal.left * left.clamp(0, 1).sqrt())
+    residual = keep * keep + give * give * share.mean() + 2 * keep * give * cross.mean()
+    return Signal(pixels + give * (mean - pixels), signal.residual * residual.clamp(0, 1).sqrt())

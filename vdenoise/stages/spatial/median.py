@@ -61,7 +61,7 @@ class Median(SpatialStage):
 
     def filter(self, signal: Signal, noise: NoiseTable, luma: Tensor) -> Signal:
         """Replace the outliers of each plane."""
-        bar = (noise.sigma_at(luma) * signal.left * self.threshold).clamp(min=self.floor)
+        bar = (noise.sigma_at(luma) * signal.residual * self.threshold).clamp(min=self.floor)
         for _ in range(self.passes):
             signal = self._repair(signal, self._outliers(signal.pixels, bar))
         return signal
@@ -90,9 +90,9 @@ class Median(SpatialStage):
         result[t, c, y, x] = torch.where(count > 0, found, pixels[t, c, y, x])
         # a median of n pixels keeps sqrt(pi / 2n) of their sigma
         share = (torch.pi / 2 / count.clamp(min=1)).sqrt().clamp(max=1).to(pixels.dtype)
-        left = torch.ones_like(pixels)
-        left[t, c, y, x] = share
-        return Signal(result, signal.left * left.mean(1, keepdim=True))
+        residual = torch.ones_like(pixels)
+        residual[t, c, y, x] = share
+        return Signal(result, signal.residual * residual.mean(1, keepdim=True))
 
 
 def _sorted(values: list[Tensor]) -> list[Tensor]:

@@ -53,9 +53,9 @@ class NonLocalMeans(SpatialStage):
         variance = pad(self.sigma(signal, noise, luma).square(), self.halo)
         # the coarser the grain, the fewer samples a patch has and the more its distance scatters
         decay = 2 / self.width**2 / max(noise.grain_area, 1) ** 0.5
-        total = torch.ones_like(signal.left)  # a pixel counts for itself with the full weight
-        square = torch.zeros_like(signal.left)
-        follow = torch.zeros_like(signal.left)
+        total = torch.ones_like(signal.residual)  # a pixel counts for itself with the full weight
+        square = torch.zeros_like(signal.residual)
+        follow = torch.zeros_like(signal.residual)
         moved = torch.zeros_like(pixels)
         for dy, dx in self._offsets():
             weights = self._weights(x, variance, decay, dy, dx)
@@ -69,8 +69,8 @@ class NonLocalMeans(SpatialStage):
         compared = (2 * self.patch + 1) ** 2 * pixels.shape[1]
         steepness = FOLLOW * 2 * decay / compared
         own = (1 + follow * steepness) / total
-        left = colored(own.square() + square / (total * total), noise.spectrum, 3).sqrt()
-        return Signal(pixels + moved / total, signal.left * left)
+        residual = colored(own.square() + square / (total * total), noise.spectrum, 3).sqrt()
+        return Signal(pixels + moved / total, signal.residual * residual)
 
     def _offsets(self) -> Iterator[tuple[int, int]]:
         """Half of the search square: the other half is the same pairs seen from the far end."""

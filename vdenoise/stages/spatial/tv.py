@@ -61,7 +61,7 @@ class TotalVariation(SpatialStage):
             down, right = new_down, new_right
         correction = _divergence(down, right)
         result = pixels + correction
-        return Signal(result, signal.left * _left(result, bound, noise.spectrum))
+        return Signal(result, signal.residual * _residual(result, bound, noise.spectrum))
 
 
 WINDOW = 1  # half size of the window in which the result's slope is measured
@@ -83,7 +83,7 @@ def _divergence(down: Tensor, right: Tensor) -> Tensor:
     return result
 
 
-def _left(u: Tensor, bound: Tensor, spectrum: Tensor) -> Tensor:
+def _residual(u: Tensor, bound: Tensor, spectrum: Tensor) -> Tensor:
     """(T, 1, H, W) share of sigma that is left in the result ``u``.
 
     Near its solution TV acts as diffusion along the contours with conductance

@@ -48,10 +48,10 @@ class Wavelet(SpatialStage):
         """Analyse, shrink, add the adjoint of every band."""
         pixels, halo = signal.pixels, self.halo
         variance = self.sigma(signal, noise, luma).square()
-        result, left = _octave(
+        result, residual = _octave(
             pad(pixels, halo), pad(variance, halo), noise.spectrum, (1.0,), 1, self.levels, halo
         )
-        return Signal(result, signal.left * left.clamp(0, 1).sqrt())
+        return Signal(result, signal.residual * residual.clamp(0, 1).sqrt())
 
 
 def _octave(
@@ -85,7 +85,7 @@ def _octave(
     at = _crop(variance, inner)
     at = at.narrow(-2, half, at.shape[-2] - 3 * step).narrow(-1, half, at.shape[-1] - 3 * step)
     shape = x.shape[-2] - 2 * margin, x.shape[-1] - 2 * margin
-    total, left = x.new_zeros(()), x.new_zeros(())
+    total, residual = x.new_zeros(()), x.new_zeros(())
     for vertical, horizontal in (("low", "high"), ("high", "low"), ("high", "high")):
         taps = {"low": low, "high": high}
         share = noise_share(spectrum, power(taps[vertical]), power(taps[horizontal]))
@@ -93,18 +93,18 @@ def _octave(
         kept, gain = _shrink(_crop(band, inner - WINDOW * step), at * share, step)
         total = total + _adjoint(kept, vertical, horizontal, step)
         own = gain.narrow(-2, 3 * step - half, shape[0]).narrow(-1, 3 * step - half, shape[1])
-        left = left + own * own * share.mean()
+        residual = residual + own * own * share.mean()
     rest = taps_sum(rows["low"], LOW, -1, step)
     if levels > 1:
         around = variance.narrow(-2, half, variance.shape[-2] - 3 * step)
         around = around.narrow(-1, half, variance.shape[-1] - 3 * step)
         kept, below = _octave(rest, around, spectrum, low, 2 * step, levels - 1, inner)
         below = below.narrow(-2, 3 * step - half, shape[0])
-        left = left + below.narrow(-1, 3 * step - half, shape[1])
+        residual = residual + below.narrow(-1, 3 * step - half, shape[1])
     else:
         kept = _crop(rest, inner)
-        left = left + noise_share(spectrum, power(low), power(low)).mean()
-    return total + _adjoint(kept, "low", "low", step), left
+        residual = residual + noise_share(spectrum, power(low), power(low)).mean()
+    return total + _adjoint(kept, "low", "low", step), residual
 
 
 def _shrink(band: Tensor, variance: Tensor, step: int) -> tuple[Tensor, Tensor]:

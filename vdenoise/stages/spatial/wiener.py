@@ -58,7 +58,7 @@ class Wiener(SpatialStage):
         return {1: (4, 0), 2: (4, 4), 3: (4, 8), 4: (8, 16), 5: (16, 16)}[self.effort]
 
     @property
-    def leaves(self) -> float:
+    def residual_factor(self) -> float:
         """What it keeps follows the noise, the more so in a single pass."""
         return 1.85 if self.effort == 1 else 1.3
 
@@ -77,7 +77,7 @@ class Wiener(SpatialStage):
         coarse = noise.grain_area > COARSE_GRAIN
         block = (16 if coarse else 8) if self.block == "auto" else self.block
         spectrum = spectrum_for(noise.spectrum, block).to(signal.pixels)
-        sigma = noise.sigma_at(luma) * signal.left * self.strength
+        sigma = noise.sigma_at(luma) * signal.residual * self.strength
         frames = [
             dct_denoise(
                 pixels,
@@ -90,5 +90,5 @@ class Wiener(SpatialStage):
             for pixels, variance in zip(signal.pixels, sigma.square(), strict=True)
         ]
         pixels = torch.stack([p for p, _ in frames])
-        left = torch.stack([share.mean(0, keepdim=True).sqrt() for _, share in frames])
-        return Signal(pixels, signal.left * left.clamp(max=1))
+        residual = torch.stack([share.mean(0, keepdim=True).sqrt() for _, share in frames])
+        return Signal(pixels, signal.residual * residual.clamp(max=1))

@@ -81,7 +81,7 @@ class TemporalMean(Stage):
     )
 
     @property
-    def leaves(self) -> float:
+    def residual_factor(self) -> float:
         """What it states: a mean over time knows no flats."""
         return 1.0
 
@@ -180,11 +180,11 @@ class _Average:
         self.factors = subsampling(block.luma.pixels, signal.pixels)
         down, across = (_CELL if factor == 1 else 1 for factor in self.factors)
         self.cell = (down, across)
-        self.left = signal.left[t, :, ::down, ::across]
+        self.residual = signal.residual[t, :, ::down, ::across]
         self.area = max(block.noise.grain_area, 1)
         planes = slice(0, 1) if signal is block.luma else slice(1, 3)
         level = reduce(resize_to(block.luma.pixels[t : t + 1], signal.pixels)[0], self.cell)
-        sigma = block.noise.planes(planes).sigma_at(level[None])[0] * (self.left * strength)
+        sigma = block.noise.planes(planes).sigma_at(level[None])[0] * (self.residual * strength)
         self.variance = sigma.square_().add_(_TINY)  # (C, h, w)
         self.total = torch.zeros_like(self.pixels)  # of weighted differences from the frame
         self.weight = torch.ones_like(level[0])
@@ -226,7 +226,7 @@ class _Average:
         variance = self.power / self.weight.square() * ((1 + rho) / (1 - rho))
         share = self._full(variance.clamp_(max=1).sqrt_())
         mean = self.total.div_(self._full(self.weight)).add_(self.pixels)
-        return Signal(mean[None], self.signals.left[self.t][None] * share)
+        return Signal(mean[None], self.signals.residual[self.t][None] * share)
 
     def _full(self, cells: Tensor) -> Tensor:
         return resize(cells, (self.pixels.shape[-2], self.pixels.shape[-1]))

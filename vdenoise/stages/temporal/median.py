@@ -92,7 +92,7 @@ class TemporalMedian(Stage):
         own = signal.pixels[current]
         planes = slice(0, 1) if signal is block.luma else slice(1, 3)
         level = resize_to(block.luma.pixels[current], own)
-        sigma = block.noise.planes(planes).sigma_at(level) * signal.left[current]
+        sigma = block.noise.planes(planes).sigma_at(level) * signal.residual[current]
         bar = (sigma * self.threshold).clamp(min=self.floor) / self.strength
         moved = [self._moved(block, signal, position, other) for other in others]
         around = torch.cat([pixels for pixels, _ in moved]).sort(dim=0).values
@@ -118,7 +118,7 @@ class TemporalMedian(Stage):
         """Another frame as it would look now (1, C, H, W), and the trust in that (1, 1, H, W)."""
         pixels = signal.pixels[other]
         if not self.compensate:
-            return pixels[None], torch.ones_like(signal.left[:1])
+            return pixels[None], torch.ones_like(signal.residual[:1])
         assert block.motion is not None, "the planner gives motion to a stage that needs it"
         height, width = pixels.shape[-2:]
         trust = resize(block.motion.trust(position, other), (height, width))
@@ -131,5 +131,5 @@ def _repair(signal: Signal, share: Tensor, median: Tensor, count: int) -> Signal
     """Mix in the median; of ``count`` samples it keeps sqrt(pi / 2 count) of their sigma."""
     kept = min((torch.pi / 2 / count) ** 0.5, 1.0)
     return Signal(
-        signal.pixels + (median - signal.pixels) * share, signal.left * (1 - share * (1 - kept))
+        signal.pixels + (median - signal.pixels) * share, signal.residual * (1 - share * (1 - kept))
     )

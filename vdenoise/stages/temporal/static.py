@@ -80,7 +80,7 @@ class TemporalStatic(Stage):
         frame = slice(position, position + 1)
         planes = slice(0, 1) if signal is block.luma else slice(1, 3)
         level = resize_to(block.luma.pixels[frame], signal.pixels)
-        sigma = block.noise.planes(planes).sigma_at(level) * signal.left[frame]
+        sigma = block.noise.planes(planes).sigma_at(level) * signal.residual[frame]
         return (sigma * self.strength).square()
 
     def _weights(
@@ -130,9 +130,9 @@ class TemporalStatic(Stage):
         for p, weight in zip(positions, weights, strict=True):
             moved += (signal.pixels[p : p + 1] - own) * weight
             total += weight
-            noisy = weight * signal.left[p : p + 1]
+            noisy = weight * signal.residual[p : p + 1]
             before *= rho
             square += noisy * noisy + noisy * before * 2
             before += noisy
-        left = (square.sqrt() / total).clamp(max=1)
-        return Signal(own + moved / total, left)
+        residual = (square.sqrt() / total).clamp(max=1)
+        return Signal(own + moved / total, residual)

@@ -61,15 +61,16 @@ def batch(crops: Sequence[Crop], jitter: Jitter | None, rng: np.random.Generator
         planes.append(seen)
         bands.append(noise_bands(crop.noise.spectrum))
     whole = torch.stack(planes)
-    left = torch.cat([whole[:, 9:10], whole[:, 10:11], whole[:, 10:11]], 1)
+    residual = torch.cat([whole[:, 9:10], whole[:, 10:11], whole[:, 10:11]], 1)
     given = NetInput(
         noisy=whole[:, 3:6],
         average=whole[:, 11:14],
         sigma=torch.stack(sigmas),
-        left=left,  # of the temporal result: networks that are trained here look at no other
+        # Of the temporal result: networks that are trained here look at no other
+        residual=residual,
         bands=torch.stack(bands),
         temporal=whole[:, 6:9],
-        temporal_left=left,
+        temporal_residual=residual,
     )
     return Batch(given, whole[:, 0:3], torch.tensor([crop.subsampled for crop in crops]))
 
@@ -77,9 +78,9 @@ def batch(crops: Sequence[Crop], jitter: Jitter | None, rng: np.random.Generator
 def _bared(planes: Tensor, jitter: Jitter, rng: np.random.Generator) -> Tensor:
     """`Example.planes` as they are without the spatial stage, or without any, now and then."""
     u = rng.random()
-    clean, noisy, average, left, _ = torch.split(planes, [3, 3, 3, 2, 3])
+    clean, noisy, average, residual, _ = torch.split(planes, [3, 3, 3, 2, 3])
     if u < jitter.alone:
-        return torch.cat([clean, noisy, noisy, torch.ones_like(left), noisy])
+        return torch.cat([clean, noisy, noisy, torch.ones_like(residual), noisy])
     if u < jitter.alone + jitter.unfiltered:
-        return torch.cat([clean, noisy, average, left, average])
+        return torch.cat([clean, noisy, average, residual, average])
     return planes

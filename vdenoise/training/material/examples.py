@@ -139,7 +139,7 @@ def planes_of(
         averaged: after the temporal stage.
         estimate: after the spatial stage.
     """
-    left_chroma, estimate_chroma = averaged.signals[1], estimate.signals[1]
+    chroma_residual, estimate_chroma = averaged.signals[1], estimate.signals[1]
     luma = noisy[0]
     return torch.cat(
         [
@@ -148,9 +148,9 @@ def planes_of(
             luma,
             repeat_to(noisy[1], luma),
             averaged.luma.pixels,
-            repeat_to(left_chroma.pixels, luma),
-            averaged.luma.left,
-            repeat_to(left_chroma.left, luma),
+            repeat_to(chroma_residual.pixels, luma),
+            averaged.luma.residual,
+            repeat_to(chroma_residual.residual, luma),
             estimate.luma.pixels,
             repeat_to(estimate_chroma.pixels, luma),
         ],

@@ -146,9 +146,9 @@ def square(
     centered = unshifted(told, drawings) if clipped or kind == "sensor" else told
     noise = Noisy(clean, noisy, centered, told - centered)
     subsampled = bool(rng.random() < (0.2 if kind == "gaussian" else 0.6))
-    left = _left(size, rng) if averaged else None
+    residual = _residual(size, rng) if averaged else None
     effort = int(rng.choice([1, 3])) if rng.random() < recipe.filtered else None
-    return given(noise, kind, subsampled, left, effort)
+    return given(noise, kind, subsampled, residual, effort)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +165,7 @@ def given(
     made: Noisy,
     kind: Kind,
     subsampled: bool,
-    left: Tensor | None = None,
+    residual: Tensor | None = None,
     effort: int | None = None,
 ) -> Crop:
     """What a network is given of a noisy frame, and what it should answer.
@@ -174,7 +174,7 @@ def given(
         made: the frame; with two draws of its noise where there is an average over time.
         kind: of noise.
         subsampled: whether chroma is that of 4:2:0.
-        left: (1, 1, H, W) share of sigma in an average over time; None: there is none.
+        residual: (1, 1, H, W) share of sigma in an average over time; None: there is none.
         effort: of the spatial stage behind it; None: there is none.
     """
     luma, chroma = split_rgb(made.noisy, subsampled)
@@ -186,12 +186,12 @@ def given(
     luma_error, chroma_error = error
     found = true_noise(still[0] + luma_error, still[1] + chroma_error, still[0], still[1], seen)
     noise = NoiseTable(found.sigma, found.spectrum, 0.0)  # two draws are no two frames
-    if left is None:
+    if residual is None:
         averaged = Signal(luma[:1], torch.ones_like(luma[:1]))
         averaged_chroma = Signal(chroma[:1], torch.ones_like(chroma[:1, :1]))
     else:
-        averaged = _averaged(level[0], error[0], left)
-        averaged_chroma = _averaged(level[1], error[1], resize_to(left, chroma))
+        averaged = _averaged(level[0], error[0], residual)
+        averaged_chroma = _averaged(level[1], error[1], resize_to(residual, chroma))
     block = Block(
         first=0, core=slice(0, 1), luma=averaged, chroma=averaged_chroma, noise=noise, motion=None
     )
@@ -204,21 +204,21 @@ def given(
     return Crop(planes[0], noise, subsampled, kind)
 
 
-def _averaged(level: Tensor, errors: Tensor, left: Tensor) -> Signal:
+def _averaged(level: Tensor, errors: Tensor, residual: Tensor) -> Signal:
     """The mean over time of a frame, as far as its noise goes.
 
     Args:
         level: (1, C, H, W) what the mean over very many frames would be.
         errors: (2, C, H, W) noise of the frame, and another draw of it.
-        left: (1, 1, H, W) share of sigma that the mean leaves.
+        residual: (1, 1, H, W) share of sigma that the mean leaves.
     """
     own, others = errors[:1], errors[1:]
-    # Of N frames with the same weight: left = N^-0.5, and the frame's own noise has 1/N of it.
-    noise = left.square() * own + left * (1 - left.square()).sqrt() * others
-    return Signal(level + noise, left)
+    # Of N frames with the same weight: residual = N^-0.5, and the frame's own noise has 1/N of it.
+    noise = residual.square() * own + residual * (1 - residual.square()).sqrt() * others
+    return Signal(level + noise, residual)
 
 
-def _left(size: int, rng: np.random.Generator) -> Tensor:
+def _residual(size: int, rng: np.random.Generator) -> Tensor:
     """(1, 1, size, size): the same everywhere, or with slopes or steps, as matches come and go."""
     low, high = sorted(rng.uniform(_LEAST, 1.0, 2))
     if rng.random() < 0.4:
