@@ -69,7 +69,9 @@ def variance_by_level(
     for rounds_left in reversed(range(_REFITS + 1)):
         here = (hats @ curve)[:, None]
         if flatter is None:
-            noise, used = _without_texture(even / here, odd / here)
+            # What the curve calls nothing is nothing here too, or it would be the flattest of all
+            leak, used = _texture(even.clamp(min=_NOTHING) / here, odd.clamp(min=_NOTHING) / here)
+            noise = odd / here / (1 + leak)
         else:
             noise, used = odd / here, flatter
         if rounds_left:
@@ -78,8 +80,8 @@ def variance_by_level(
     return curve.float(), torch.tensor(found), used
 
 
-def _without_texture(even: Tensor, odd: Tensor) -> tuple[Tensor, Tensor]:
-    """(n, BANDS) differences less their share of the texture; and which of them are to be used.
+def _texture(even: Tensor, odd: Tensor) -> tuple[Tensor, Tensor]:
+    """(n, BANDS) texture in the differences as a share of the noise; and which are to be used.
 
     Where motion was not found at all, fine bands hold texture as well, though their own line is too
     noisy to show how much: a block is used in all bands or in none, if noise is in what remains.
@@ -94,7 +96,7 @@ def _without_texture(even: Tensor, odd: Tensor) -> tuple[Tensor, Tensor]:
     if not hold_noise(odd[used[:, 0]], odd):
         # What is left is a drawn part without noise: each band for itself, then
         used = leak <= leak.kthvalue(fewest, dim=0).values.clamp(min=_LEAK)
-    return odd / (1 + leak), used
+    return leak, used
 
 
 def fewest_of(count: int) -> int:
