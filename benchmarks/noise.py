@@ -43,8 +43,8 @@ from vdenoise.degrade import synth
 from vdenoise.media.roundtrip import compress_planes, to_planes
 from vdenoise.noise.bands import BANDS, by_band
 from vdenoise.noise.estimate import Analyzer
+from vdenoise.picture.block_passes import dct_matrix
 from vdenoise.picture.color import lift_planes
-from vdenoise.picture.dct import dct_matrix
 from vdenoise.picture.frame import PixelFormat
 from vdenoise.picture.noise import SPECTRUM, ShotNoise
 

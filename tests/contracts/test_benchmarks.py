@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from benchmarks import clips, combination, networks, presets, results
+from benchmarks import clips, combination, networks, presets, profile, results
 from benchmarks.peers import PEERS, Peer, best_setting
 from vdenoise.chain import preset_files
 
@@ -236,3 +237,25 @@ def test_footage_of_color_speckle_has_clean_luma():
     weights = torch.tensor([0.2126, 0.7152, 0.0722])[:, None, None]
     assert kept is clean and float((noisy - clean).abs().mean()) > 0.01
     assert float(((noisy - clean) * weights).sum(1).abs().max()) < 1e-5
+
+
+def test_profile_file_has_parts_that_add_up_to_a_frame():
+    found = results.load(profile.RESULTS)
+    assert found["schema"] == results.SCHEMA and set(found["machine"]) >= MACHINE
+    rows = found["rows"]
+    assert {row["speed"] for row in rows} >= {"fast", "base"}
+    for row in rows:
+        total = sum(part["ms"] for part in row["parts"])
+        assert math.isclose(total, 1000 * row["core_seconds"], abs_tol=2)
+        assert row["gb_a_second"] > 0 and row["gmacs_a_second"] > 0
+        assert all(operation["ms"] >= 0 for operation in row["operations"])
+
+
+def test_the_profile_counts_what_a_part_calls_for_the_callee():
+    clock = profile.Clock()
+    with clock.running("outer"), clock.running("inner"):
+        begin = time.thread_time()
+        while time.thread_time() < begin + 0.02:
+            pass
+    assert clock.seconds["inner"] >= 0.02 and clock.seconds["outer"] < 0.01
+    assert clock.part == "handing on"

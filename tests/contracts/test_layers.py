@@ -16,6 +16,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 # Each may import itself and the lines above its own.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
+    ("compiled",),
     ("settings", "machine", "ui"),
     ("picture",),
     ("filmgrain", "motion", "nets", "sampling"),

@@ -26,7 +26,7 @@ from vdenoise.degrade import synth
 from vdenoise.engine import run
 from vdenoise.engine.streams import Shots
 from vdenoise.errors import UsageError
-from vdenoise.picture.dct import dct_matrix
+from vdenoise.picture.block_passes import dct_matrix
 from vdenoise.picture.frame import Block, Signal
 from vdenoise.picture.noise import LEVELS, NoiseProfile
 from vdenoise.picture.random_at import normal

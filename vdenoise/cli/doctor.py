@@ -19,7 +19,7 @@ def doctor(as_json: bool) -> None:
 
     import torch
 
-    from vdenoise import __version__, ui
+    from vdenoise import __version__, compiled, ui
     from vdenoise.chain import preset_files
     from vdenoise.chain.presets import usable
     from vdenoise.chain.resolve import resolve
@@ -45,6 +45,7 @@ def doctor(as_json: bool) -> None:
         "python": f"{platform.python_version()} on {platform.platform()}",
         "torch": f"{torch.__version__}, {torch.get_num_threads()} threads, "
         f"{torch.backends.cpu.get_cpu_capability()}",
+        "inner loops": compiled.described(),
         "opencv": version("opencv-python-headless"),
         **libraries(),
         "cores": str(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from vdenoise import __version__
+from vdenoise import __version__, compiled
 
 # Instruction sets that libraries choose their code by: the last bits of results differ.
 _SETS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "sve")
@@ -20,6 +20,7 @@ def fingerprint(device: str) -> dict[str, str]:
         "vdenoise": __version__,
         **{name: version(name) for name in ("torch", "av", "opencv-python-headless", "numpy")},
         "processor": _processor(),
+        "inner loops": compiled.described(),
         "device": _card(device) if device != "cpu" else "cpu",
     }
 

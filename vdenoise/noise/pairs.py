@@ -27,7 +27,7 @@ from vdenoise.noise.bands import band_sizes, bands, by_band
 from vdenoise.noise.bars import Bars
 from vdenoise.noise.evidence import CLIPPED, EVEN, REPEATED, LeftOut, Marks
 from vdenoise.noise.shifts import CellMotion
-from vdenoise.picture.dct import dct_matrix
+from vdenoise.picture.block_passes import dct_matrix
 from vdenoise.picture.noise import SPECTRUM as SIZE
 
 MOST_BLOCKS = 800  # per plane and pair of frames

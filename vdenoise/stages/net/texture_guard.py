@@ -6,7 +6,8 @@ from typing import ClassVar
 
 import torch
 
-from vdenoise.picture.dct import dct_outliers, lattice, spectrum_for
+from vdenoise.picture.block_passes import lattice
+from vdenoise.picture.dct import dct_outliers, spectrum_for
 from vdenoise.picture.frame import Block, Signal
 from vdenoise.stages.base import Stage, noise_present
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vdenoise.nets.base import BAND_EDGES
-from vdenoise.picture.dct import dct_matrix
+from vdenoise.picture.block_passes import dct_matrix
 from vdenoise.picture.noise import SPECTRUM
 
 _STEP = SPECTRUM // 2

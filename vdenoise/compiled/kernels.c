@@ -1,0 +1,11 @@
+/* All compiled functions. hatch_build.py compiles this file once for any processor and, on x86, once
+ * more with -march=haswell and AVX2 defined; both go into one library. */
+#ifdef AVX2
+#define NAME(name) vdenoise_##name##_avx2
+#else
+#define NAME(name) vdenoise_##name
+/* Of the functions' arguments: as _VERSION in __init__.py. */
+int vdenoise_version(void) { return 1; }
+#endif
+
+#include "dct.c"
