@@ -37,6 +37,7 @@ from vdenoise.motion.flow import SharedMotion
 from vdenoise.motion.warp import resize, warp
 from vdenoise.picture.color import lift
 from vdenoise.picture.frame import Block, Motion, Signal
+from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.stages.control.strength import Settle
@@ -106,7 +107,7 @@ class Denoised:
     @property
     def source(self) -> Tensor:
         """(T, 3, H, W) R'G'B' before anything."""
-        return joined_rgb(*self.block.before)
+        return joined_rgb(*self.block.original)
 
     def cover(self, mask: str) -> Tensor:
         """(T, H, W): the mask as made from this clip."""
@@ -140,7 +141,7 @@ def denoised(path: Path) -> Denoised:
             chroma=Signal(chroma, resize_to(residual, chroma)),
             noise=noise,
             motion=SharedMotion("better").block(0, before[0], noise),
-            source=before,
+            kept_original=Picture(*before),
         )
     )
 

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from tests.helpers.pictures import block, noisy, scene
 from vdenoise.picture.frame import Block
+from vdenoise.picture.luma_chroma import Picture
 from vdenoise.stages import FINISHING, STAGES, stage_class
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -65,7 +66,7 @@ def compute(name: str) -> dict[str, Tensor]:
         noisy_planes = pictures["luma"], pictures["chroma"]
         soft = tuple(functional.avg_pool2d(plane, 3, 1, 1) for plane in noisy_planes)
         source = block(soft[0], soft[1], sigma=sigma / 4, core=slice(1, 2))
-        source = replace(source, source=noisy_planes, clean=soft)
+        source = replace(source, kept_original=Picture(*noisy_planes), clean=Picture(*soft))
     result: Block = cls().apply(source)
     assert result.chroma is not None
     return {

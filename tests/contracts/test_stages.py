@@ -30,6 +30,7 @@ from tests.helpers.pictures import (
 )
 from vdenoise.engine.tiles import apply_tiled, tile_unit
 from vdenoise.picture.frame import Block, Signal, window
+from vdenoise.picture.luma_chroma import Picture
 from vdenoise.stages import SLOTS, STAGES, stage_class
 from vdenoise.stages.base import Stage
 
@@ -207,10 +208,10 @@ def test_level_shift(cls: type[Stage]) -> None:
     up = replace(source, luma=replace(source.luma, pixels=source.luma.pixels + 0.125))
     if source.chroma is not None:
         up = replace(up, chroma=replace(source.chroma, pixels=source.chroma.pixels + 0.125))
-    for name in ("source", "clean"):
+    for name in ("kept_original", "clean"):
         planes = getattr(source, name)
         if planes is not None:
-            up = replace(up, **{name: tuple(plane + 0.125 for plane in planes)})
+            up = replace(up, **{name: planes.map(lambda plane: plane + 0.125)})
     up = replace(up, motion=type(source.motion)(up.luma.pixels))  # type: ignore[call-arg, misc]
     for (_, a), (_, b) in zip(signals(cls().apply(source)), signals(cls().apply(up)), strict=True):
         assert (b.pixels - a.pixels - 0.125).abs().max() < tolerance
@@ -265,8 +266,8 @@ def test_sharpening_does_not_raise_noise(cls: type[Stage]) -> None:
             source,
             luma=Signal(clean[0], 0 * source.luma.residual),
             chroma=None,
-            source=(source.luma.pixels, None),
-            clean=(clean[0] + 1e-4 * torch.randn(luma.shape), None),
+            kept_original=Picture(source.luma.pixels),
+            clean=Picture(clean[0] + 1e-4 * torch.randn(luma.shape)),
         )
         rest = cls().apply(source).luma.pixels - clean[0]
         assert rest.std() < 0.02 * SIGMA
@@ -314,10 +315,7 @@ def influence(stage: Stage, dim: int) -> dict[str, int]:
             poked[name] = replace(signal, pixels=pixels)
         changed = replace(source, **poked)
         if source.clean is not None:
-            clean_now = (
-                changed.luma.pixels,
-                None if changed.chroma is None else changed.chroma.pixels,
-            )
+            clean_now = changed.picture.map(lambda signal: signal.pixels)
             changed = replace(changed, clean=clean_now)
         result = stage.apply(changed)
         for (name, new), (_, old) in zip(signals(result), signals(clean), strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vdenoise.picture.frame import Block, Signal, window
+from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise import NoiseProfile, NoiseTable
 from vdenoise.stages import FINISHING
 from vdenoise.stages.base import Stage
@@ -132,8 +133,8 @@ def finished(luma: Tensor, chroma: Tensor | None, residual: float = 0.1) -> Bloc
         noise,
         luma=y,
         chroma=c,
-        source=(noise.luma.pixels, None if noise.chroma is None else noise.chroma.pixels),
-        clean=(y.pixels, None if c is None else c.pixels),
+        kept_original=noise.picture.map(lambda signal: signal.pixels),
+        clean=Picture(y, c).map(lambda signal: signal.pixels),
         motion=StillMotion(y.pixels),
     )
 
@@ -193,38 +194,29 @@ def cut(source: Block, frames: range, core: range) -> Block:
         chroma=None if source.chroma is None else source.chroma[inside],
         motion=StillMotion(luma.pixels),
         shot=(source.shot_first, source.shot_last),
-        source=_each(source.source, lambda plane: plane[inside]),
-        clean=_each(source.clean, lambda plane: plane[inside]),
+        kept_original=source.kept_original and source.kept_original.map(lambda x: x[inside]),
+        clean=source.clean and source.clean.map(lambda x: x[inside]),
     )
-
-
-def _each(
-    planes: tuple[Tensor, Tensor | None] | None, change: Callable[[Tensor], Tensor]
-) -> tuple[Tensor, Tensor | None] | None:
-    """The same done to luma and chroma."""
-    if planes is None:
-        return None
-    return change(planes[0]), None if planes[1] is None else change(planes[1])
 
 
 def converted(source: Block, dtype: torch.dtype, device: torch.device | str = "cpu") -> Block:
     """The same block in another precision, on another device."""
 
-    def move(signal: Signal) -> Signal:
-        return Signal(signal.pixels.to(device, dtype), signal.residual.to(device, dtype))
+    def move(x: Tensor) -> Tensor:
+        return x.to(device, dtype)
 
-    luma = move(source.luma)
+    picture = source.picture.map(lambda signal: signal.map(move))
     noise = replace(
         source.noise, sigma=source.noise.sigma.to(device), spectrum=source.noise.spectrum.to(device)
     )
     return replace(
         source,
-        luma=luma,
-        chroma=None if source.chroma is None else move(source.chroma),
+        luma=picture.luma,
+        chroma=picture.chroma,
         noise=noise,
-        motion=StillMotion(luma.pixels),
-        source=_each(source.source, lambda plane: plane.to(device, dtype)),
-        clean=_each(source.clean, lambda plane: plane.to(device, dtype)),
+        motion=StillMotion(picture.luma.pixels),
+        kept_original=source.kept_original and source.kept_original.map(move),
+        clean=source.clean and source.clean.map(move),
     )
 
 

@@ -32,7 +32,7 @@ def shot_of(name: str) -> ShotNoise:
 
 def read(shot: ShotNoise, index: int, like: torch.Tensor) -> torch.Tensor:
     """Sigma of luma at each pixel of a frame, codes."""
-    sigma = shot.table().planes(slice(0, 1)).sigma_at(like[None])[0, 0]
+    sigma = shot.table().luma.sigma_at(like[None])[0, 0]
     present = shot.present(index, (like.shape[-2], like.shape[-1]))
     return 255 * sigma * (1 if present is None else present[0, 0])
 

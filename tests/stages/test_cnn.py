@@ -18,6 +18,7 @@ from vdenoise.nets.base import BANDS, NetInput
 from vdenoise.nets.ensemble import ensembled
 from vdenoise.nets.models import load
 from vdenoise.picture.frame import Block, Signal
+from vdenoise.picture.luma_chroma import Picture
 from vdenoise.stages.net.cnn import Cnn, _Pictures
 from vdenoise.stages.net.energy_guard import guarded
 from vdenoise.stages.net.texture_guard import TextureGuard
@@ -30,13 +31,9 @@ def filtered(luma: Tensor, chroma: Tensor | None) -> tuple[Block, Block]:
     """The middle frame of a noisy clip of 7, averaged, and what the spatial stage makes of that."""
     source = replace(noisy(luma, chroma, "noise"), core=slice(3, 4))
     averaged = TemporalMean(radius=3).apply(source)
-    middle = (luma_of(source), None if source.chroma is None else source.chroma.pixels[3:4])
-    averaged = replace(averaged, core=slice(0, 1), source=middle, averaged=averaged.signals)
+    middle = source.frame(3).map(lambda signal: signal.pixels)
+    averaged = replace(averaged, core=slice(0, 1), kept_original=middle, averaged=averaged.picture)
     return averaged, Wiener.model_validate(Wiener.speeds["fast"]).apply(averaged)
-
-
-def luma_of(block: Block) -> Tensor:
-    return block.luma.pixels[3:4]
 
 
 def test_it_improves_on_the_stages_before() -> None:
@@ -88,8 +85,8 @@ def test_it_says_where_most_noise_is_left() -> None:
         averaged,
         core=slice(0, 1),
         luma=first,
-        source=(source.luma.pixels[3:4], source.chroma.pixels[3:4]),
-        averaged=(first, averaged.chroma),
+        kept_original=Picture(source.luma.pixels[3:4], source.chroma.pixels[3:4]),
+        averaged=Picture(first, averaged.chroma),
     )
     done = Cnn().apply(given)
     error = (done.luma.pixels - luma[3:4]).square()
@@ -105,7 +102,7 @@ def test_where_nothing_is_left_nothing_is_done() -> None:
     clean = replace(averaged.luma, residual=torch.zeros_like(averaged.luma.residual))
     assert averaged.chroma is not None
     clean_chroma = replace(averaged.chroma, residual=torch.zeros_like(averaged.chroma.residual))
-    result = Cnn().apply(replace(before, averaged=(clean, clean_chroma)))
+    result = Cnn().apply(replace(before, averaged=Picture(clean, clean_chroma)))
     assert result.luma.pixels.equal(before.luma.pixels)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tests.helpers.pictures import SIGMA, cut, noisy, scene
 from vdenoise.picture.frame import Block, Signal
+from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise import SPECTRUM
 from vdenoise.stages.regrow.consistency import consistent
 from vdenoise.stages.regrow.posterior import Posterior
@@ -71,7 +72,7 @@ def test_where_neighbors_know_the_picture_little_is_left_to_invent() -> None:
     block = example()
     clean, _ = scene(1, 48, 48)
     known = Signal(clean, torch.full_like(clean, 0.05))
-    informed = replace(block, averaged=(known, block.chroma), source=block.before)
+    informed = replace(block, averaged=Picture(known, block.chroma), kept_original=block.original)
 
     def invented(guidance: float) -> float:
         stage = drawing(consistency=0.0, guidance=guidance)

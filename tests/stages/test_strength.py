@@ -20,6 +20,7 @@ from vdenoise.engine.steps import stages_of
 from vdenoise.engine.streams import Shots
 from vdenoise.errors import UsageError
 from vdenoise.picture.frame import Block, Signal
+from vdenoise.picture.luma_chroma import Picture
 from vdenoise.settings.dials import DIALS
 from vdenoise.stages import stage_class
 from vdenoise.stages.control.guards import DRIFT, GhostGuard, Tally
@@ -121,7 +122,7 @@ def settled(stage: Settle, removed: float = 0.02) -> tuple[Tensor, Tensor]:
     ramp = torch.linspace(0, 1, 64)[None, None, None].repeat(1, 1, 8, 1)
     before = block(ramp, None)
     now = Signal(ramp + removed, torch.full_like(ramp, 0.2))
-    done = stage.apply(replace(before, luma=now, source=(ramp, None)))
+    done = stage.apply(replace(before, luma=now, kept_original=Picture(ramp)))
     return (done.luma.pixels - ramp)[0, 0, 4] / removed, done.luma.residual[0, 0, 4]
 
 
@@ -163,7 +164,7 @@ def test_the_color_guard_keeps_the_levels_of_flats() -> None:
     steps = torch.tensor([0.1, 0.3, 0.52, 0.9]).repeat_interleave(64)
     luma = steps.expand(1, 1, 192, 256).contiguous()
     chroma = torch.zeros(1, 2, 96, 128)
-    before = (
+    before = Picture(
         luma + 3 / 255 * torch.randn_like(luma),
         chroma + 2 / 255 * torch.randn(1, 2, 96, 128),
     )
@@ -172,7 +173,7 @@ def test_the_color_guard_keeps_the_levels_of_flats() -> None:
         block(luma, chroma),
         luma=Signal(luma + shift, torch.ones_like(luma)),
         chroma=Signal(chroma + 2 / 255, torch.ones_like(chroma[:, :1])),
-        source=before,
+        kept_original=before,
     )
     done = Settle(guards=("color",)).apply(changed)
     for signal, truth in zip(done.signals, (luma, chroma), strict=True):
@@ -188,7 +189,7 @@ def test_the_color_guard_keeps_the_levels_of_flats() -> None:
     assert shown.shape == luma.shape
     # the chroma is 2 codes off everywhere, the map's white is one
     assert float(shown.clamp(0, 1).mean()) > 0.95
-    still = replace(changed, luma=Signal(before[0], changed.luma.residual))
+    still = replace(changed, luma=Signal(before.luma, changed.luma.residual))
     still = replace(still, chroma=Signal(before[1], torch.ones_like(before[1][:, :1])))
     black = Settle(guards=("color",), show=("color",)).apply(still).maps["color"]
     assert float(black.max()) == 0
@@ -199,7 +200,7 @@ def test_the_color_guard_lets_a_sound_correction_be() -> None:
     dirty = noisy(luma, chroma, "noise")
     stage = stage_class("spatial.wiener")()
     clean = stage.apply(dirty)
-    given = replace(clean, source=dirty.before)
+    given = replace(clean, kept_original=dirty.original)
     done = Settle(guards=("color",)).apply(given)
     assert float((done.luma.pixels - clean.luma.pixels).abs().max()) < 0.1 / 255
 
@@ -215,7 +216,7 @@ def loss() -> tuple[Block, Tensor, Tensor]:
     lost[..., 20:44, 36:60] = True
     residual = torch.full_like(luma, 0.1)
     return (
-        replace(block(dirty, None), luma=Signal(clean, residual), source=(dirty, None)),
+        replace(block(dirty, None), luma=Signal(clean, residual), kept_original=Picture(dirty)),
         luma,
         lost,
     )
@@ -235,7 +236,7 @@ def test_the_structure_guard_gives_picture_back_where_it_was_lost() -> None:
 def test_the_ghost_guard_takes_a_false_average_back() -> None:
     given, _, lost = loss()
     done = GhostGuard().apply(given)
-    before = given.before[0]
+    before = given.original[0]
     nearer = (done.luma.pixels - before)[lost].abs().mean()
     assert nearer < 0.5 * (given.luma.pixels - before)[lost].abs().mean()
     assert float(done.luma.residual[lost].mean()) > 0.5

@@ -12,6 +12,7 @@ from tests.helpers.pictures import SIGMA, converted, noisy
 from tests.stages.test_cnn import filtered
 from vdenoise.engine.tiles import apply_tiled
 from vdenoise.picture.frame import Block, Signal
+from vdenoise.picture.luma_chroma import Picture
 from vdenoise.stages.net.cnn import Cnn
 from vdenoise.stages.net.texture_guard import TextureGuard
 
@@ -33,8 +34,8 @@ def wiped(strength: float) -> tuple[Block, Tensor, Tensor]:
     block = replace(
         source,
         luma=Signal(flat, torch.full_like(flat, 0.2)),
-        source=(flat + noise + weave, None),
-        averaged=(Signal(flat + noise + weave, torch.ones_like(flat)), None),
+        kept_original=Picture(flat + noise + weave),
+        averaged=Picture(Signal(flat + noise + weave, torch.ones_like(flat))),
     )
     return block, noise, weave[None, None]
 
@@ -98,7 +99,7 @@ def test_the_halo_is_what_it_looks_at(dim: int) -> None:
     size = 2 * TextureGuard().halo + 2 * TextureGuard().multiple + 5
     shape = (240, size) if dim == -1 else (size, 240)
     source = noisy(torch.full((1, 1, *shape), 0.5), None, "noise")
-    source = replace(source, source=(source.luma.pixels, None))
+    source = replace(source, kept_original=Picture(source.luma.pixels))
     flat = replace(source, luma=replace(source.luma, pixels=torch.full((1, 1, *shape), 0.5)))
     clean, felt = TextureGuard().apply(flat).luma.pixels, 0
     for line in range(TextureGuard().halo, TextureGuard().halo + TextureGuard().multiple + 1):

@@ -20,6 +20,7 @@ from vdenoise.evaluation.measure import run_chain
 from vdenoise.evaluation.protocol import Form, Given, Noise, given
 from vdenoise.picture.color import from_rgb, to_rgb
 from vdenoise.picture.frame import Block, Signal
+from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.picture.quality import psnr
 from vdenoise.stages.control.strength import Settle
@@ -49,9 +50,9 @@ def averaged(clean: Tensor, noisy: Tensor, layout: str = "444") -> Block:
     ratio = SUBSAMPLING[layout]
     assert ratio is not None
 
-    def split(rgb: Tensor) -> tuple[Tensor, Tensor]:
+    def split(rgb: Tensor) -> Picture[Tensor]:
         planes = from_rgb(rgb)
-        return planes[:, :1], shrink(planes[:, 1:], ratio)
+        return Picture(planes[:, :1], shrink(planes[:, 1:], ratio))
 
     source, now = split(noisy[:1]), split(noisy.mean(0, keepdim=True))
     rest = split(noisy - clean)
@@ -63,7 +64,7 @@ def averaged(clean: Tensor, noisy: Tensor, layout: str = "444") -> Block:
         luma=Signal(now[0], residual[0]),
         chroma=Signal(now[1], residual[1]),
         noise=table,
-        source=source,
+        kept_original=source,
     )
 
 

@@ -17,6 +17,7 @@ from vdenoise.masks.files import Mattes, Planes
 from vdenoise.noise.bars import Bars, without_bars
 from vdenoise.picture.color import lift
 from vdenoise.picture.frame import Signal, SourceFrame
+from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.picture.samples import apply_correction
 from vdenoise.picture.subsampling import resize_to
@@ -27,12 +28,11 @@ class Frame:
     """A frame on its way through the chain."""
 
     source: SourceFrame
-    lifted: tuple[Tensor, Tensor | None]  # (1, 1, H, W) and (1, 2, h, w) before any stage
-    repaired: tuple[Tensor, Tensor | None]  # what denoisers take for the source
-    luma: Signal  # of this one frame
-    chroma: Signal | None
-    averaged: tuple[Signal, Signal | None] | None = None  # after the temporal stage
-    clean: tuple[Tensor, Tensor | None] | None = None  # once everything that removes is done
+    original: Picture[Tensor]  # (1, 1, H, W) and (1, 2, h, w) before any stage
+    repaired: Picture[Tensor]  # what denoisers take for the original
+    picture: Picture[Signal]  # as the last stage left it
+    averaged: Picture[Signal] | None = None  # after the temporal stage
+    clean: Picture[Tensor] | None = None  # once everything that removes is done
     present: Tensor | None = None  # (1, 1, H, W) share of the profile's noise; None: all of it
     mattes: tuple[Planes, ...] = ()  # masks from files, as decoded
     maps: Mapping[str, Tensor] = field(default_factory=dict)  # what stages have to show of it
@@ -47,20 +47,18 @@ class Frame:
 Done = tuple[SourceFrame, tuple[Tensor, ...], Mapping[str, Tensor]]
 
 
-def lifted(source: SourceFrame, plan: Plan, profile: NoiseProfile, mattes: Mattes) -> Frame:
-    """A decoded frame as the first stage finds it, on the plan's device."""
+def lift_frame(source: SourceFrame, plan: Plan, profile: NoiseProfile, mattes: Mattes) -> Frame:
+    """Take a decoded frame into the chain, as its first stage finds it, on the plan's device."""
     with torch.inference_mode():
-        luma, chroma = lift(source, plan.info, plan.device)
-        luma = luma[None]
-        chroma = None if chroma is None else chroma[None]
+        original = lift(source, plan.info, plan.device).map(lambda planes: planes[None])
+        luma = original.luma
         size = (luma.shape[-2], luma.shape[-1])
         present = profile.at(source.index).present(source.index, size, luma.device)
         return Frame(
             source=source,
-            lifted=(luma, chroma),
-            repaired=(luma, chroma),
-            luma=_noisy(luma, present),
-            chroma=None if chroma is None else _noisy(chroma, present),
+            original=original,
+            repaired=original,
+            picture=original.map(lambda pixels: _noisy(pixels, present)),
             present=present,
             mattes=mattes.read(source),
         )
@@ -74,27 +72,27 @@ def _noisy(pixels: Tensor, present: Tensor | None) -> Signal:
     return Signal(pixels, one)
 
 
-def repaired(frame: Frame) -> Frame:
-    """Damage is out: what is in the picture now is the source to all that follows, so that nothing
-    takes it back for being unlike the film."""
-    return replace(
-        frame,
-        repaired=(frame.luma.pixels, None if frame.chroma is None else frame.chroma.pixels),
-    )
+def adopt_repairs(frame: Frame) -> Frame:
+    """Make the repaired picture the original of all that follows, once damage is out, so that
+    nothing takes it back for being unlike the film."""
+    return replace(frame, repaired=frame.picture.map(lambda signal: signal.pixels))
 
 
-def cleaned(frame: Frame, plan: Plan) -> Frame:
-    """Everything that removes is done: what finishing starts from. A plane of which no noise is to
-    be removed is the repaired source's own; where masks protect, nothing is repaired either."""
-    of_luma, of_chroma = plan.touches
-    luma = frame.luma if of_luma else _noisy(frame.repaired[0], frame.present)
-    luma = _protected(luma, frame.lifted[0], frame.repaired[0], frame)
-    chroma = frame.chroma
-    if frame.lifted[1] is not None and frame.repaired[1] is not None and chroma is not None:
-        chroma = chroma if of_chroma else _noisy(frame.repaired[1], frame.present)
-        chroma = _protected(chroma, frame.lifted[1], frame.repaired[1], frame)
-    clean = luma.pixels, None if chroma is None else chroma.pixels
-    return replace(frame, luma=luma, chroma=chroma, averaged=None, clean=clean)
+def adopt_cleaning(frame: Frame, plan: Plan) -> Frame:
+    """Make the picture what finishing starts from, once everything that removes is done.
+
+    A plane of which no noise is to be removed is the repaired original's own; where masks protect,
+    nothing is repaired either.
+    """
+
+    def kept(n: int) -> Signal:
+        before, after = frame.original.planes[n], frame.repaired.planes[n]
+        signal = frame.picture.planes[n] if plan.touches[n] else _noisy(after, frame.present)
+        return _protected(signal, before, after, frame)
+
+    picture = Picture.of([kept(n) for n in range(len(frame.picture.planes))])
+    clean = picture.map(lambda signal: signal.pixels)
+    return replace(frame, picture=picture, averaged=None, clean=clean)
 
 
 def _protected(signal: Signal, before: Tensor, after: Tensor, frame: Frame) -> Signal:
@@ -106,11 +104,10 @@ def _protected(signal: Signal, before: Tensor, after: Tensor, frame: Frame) -> S
     return Signal(signal.pixels - back, signal.residual)
 
 
-def finished(frame: Frame, plan: Plan, profile: NoiseProfile) -> Done:
-    """A frame behind the last stage: the source samples plus what the chain changed, which is
-    nothing in bars."""
+def finish_frame(frame: Frame, plan: Plan, profile: NoiseProfile) -> Done:
+    """Add what the chain changed to the source samples, which is nothing in bars."""
     with torch.inference_mode():
-        residual = frame.luma.residual
+        residual = frame.picture.luma.residual
         if frame.present is not None:
             residual = torch.where(frame.present > 0, residual / frame.present.clamp(min=1e-6), 0.0)
         maps = {**frame.maps, "confidence": 1 - residual}
@@ -122,16 +119,13 @@ def finished(frame: Frame, plan: Plan, profile: NoiseProfile) -> Done:
 
 def _corrected(frame: Frame, plan: Plan, bars: Bars) -> tuple[Tensor, ...]:
     info, chain = plan.info, plan.chain
-    luma, chroma = _masked(frame)
-    before = frame.lifted[0]
-    d_luma = _correction(luma, before, before, bars)
-    d_chroma = None
-    if chroma is not None and frame.lifted[1] is not None:
-        d_chroma = _correction(chroma, frame.lifted[1], before, bars)
+    luma = frame.original.luma
+    changes = _masked(frame).pair(
+        frame.original, lambda now, before: _correction(now, before, luma, bars)
+    )
     planes = apply_correction(
         [plane.to(plan.device) for plane in frame.source.planes],
-        d_luma,
-        d_chroma,
+        *changes,
         info.format,
         info.full_range,
         out=plan.encode.pixel_format,
@@ -143,16 +137,13 @@ def _corrected(frame: Frame, plan: Plan, bars: Bars) -> tuple[Tensor, ...]:
     return tuple(plane.cpu() for plane in planes)
 
 
-def _masked(frame: Frame) -> tuple[Tensor, Tensor | None]:
+def _masked(frame: Frame) -> Picture[Tensor]:
     """The pixels of a finished frame: what finishing did goes only where masks let work be done."""
-    luma, chroma = frame.luma.pixels, None if frame.chroma is None else frame.chroma.pixels
+    now = frame.picture.map(lambda signal: signal.pixels)
     gate = frame.maps.get("gate")
-    if gate is None or frame.clean is None or luma is frame.clean[0]:
-        return luma, chroma
-    luma_start, chroma_start = frame.clean
-    if chroma is not None and chroma_start is not None:
-        chroma = chroma_start + resize_to(gate, chroma) * (chroma - chroma_start)
-    return luma_start + gate * (luma - luma_start), chroma
+    if gate is None or frame.clean is None or now.luma is frame.clean.luma:
+        return now
+    return now.pair(frame.clean, lambda x, start: start + resize_to(gate, x) * (x - start))
 
 
 def _correction(pixels: Tensor, before: Tensor, luma: Tensor, bars: Bars) -> Tensor | None:

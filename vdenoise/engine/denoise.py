@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
@@ -12,7 +13,14 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from vdenoise.engine.correction import Done, Frame, cleaned, finished, lifted, repaired
+from vdenoise.engine.correction import (
+    Done,
+    Frame,
+    adopt_cleaning,
+    adopt_repairs,
+    finish_frame,
+    lift_frame,
+)
 from vdenoise.engine.fields import Heard, by_field
 from vdenoise.engine.plan import Plan
 from vdenoise.engine.steps import Step, areas_wanted, precision_of, ranges
@@ -22,6 +30,7 @@ from vdenoise.masks.files import Mattes
 from vdenoise.motion.flow import SharedMotion
 from vdenoise.motion.opencv import keep_on_one_thread
 from vdenoise.picture.frame import Accuracy, Block, Signal, SourceFrame, joined
+from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise import NoiseProfile, NoiseTable
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.stages import FINISHING, REMOVING, REPAIRING
@@ -107,12 +116,12 @@ def _frames(
     areas = list(areas_wanted(flat, only, plan.info))
     mended = removed = False
     with Mattes(chain.masks, plan.info, *wanted[0], chain.mask_fit) as mattes:
-        frames: Iterator[Frame] = (lifted(source, plan, profile, mattes) for source in sources)
+        frames: Iterator[Frame] = (lift_frame(source, plan, profile, mattes) for source in sources)
         for step, (first, last) in zip(plan.steps, wanted[1:], strict=True):
             if step.stage.slot not in REPAIRING and not mended:
-                frames, mended = map(repaired, frames), True
+                frames, mended = map(adopt_repairs, frames), True
             if step.stage.slot in FINISHING and not removed:
-                frames, removed = (cleaned(frame, plan) for frame in frames), True
+                frames, removed = (adopt_cleaning(frame, plan) for frame in frames), True
             groups = windows(frames, step.stage.reach, step.block, shots, first, last)
             count = 1 + len(step.stage.followed_by)
             mine, areas = areas[:count], areas[count:]
@@ -121,10 +130,12 @@ def _frames(
             if heard is not None:
                 frames = _heard(frames, step.stage.name, plan, profile, heard)
         if not mended:
-            frames = map(repaired, frames)
+            frames = map(adopt_repairs, frames)
         if not removed:
-            frames = (cleaned(frame, plan) for frame in frames)
-        yield from mapped(partial(finished, plan=plan, profile=profile), frames, pool, plan.workers)
+            frames = (adopt_cleaning(frame, plan) for frame in frames)
+        yield from mapped(
+            partial(finish_frame, plan=plan, profile=profile), frames, pool, plan.workers
+        )
 
 
 def _heard(
@@ -132,7 +143,7 @@ def _heard(
 ) -> Iterator[Frame]:
     for frame in frames:
         if plan.first <= frame.index <= plan.last:
-            heard(name, finished(frame, plan, profile))
+            heard(name, finish_frame(frame, plan, profile))
         yield frame
 
 
@@ -181,14 +192,14 @@ def _through(
         if check is not None:
             check()
         with torch.inference_mode():
-            luma, chroma, maps = _compute(step, group, plan, profile, motion, mattes, areas)
+            result, maps = _compute(step, group, plan, profile, motion, mattes, areas)
         done = []
         for n, frame in enumerate(group.frames[group.core]):
             part = slice(n, n + 1)
-            now = _shared(frame, luma[part], None if chroma is None else chroma[part], step)
+            now = _shared(frame, result.map(operator.itemgetter(part)), step)
             averaged = now if step.stage.slot in ("temporal", "guard") else frame.averaged
             shown = {**frame.maps, **{name: found[part] for name, found in maps.items()}}
-            done.append(replace(frame, luma=now[0], chroma=now[1], averaged=averaged, maps=shown))
+            done.append(replace(frame, picture=now, averaged=averaged, maps=shown))
         return done
 
     for frames in mapped(compute, groups, pool, plan.workers):
@@ -207,8 +218,7 @@ def _pilots(frames: Sequence[Frame], noise: NoiseTable, device: str) -> Callable
     compute: torch.dtype = getattr(torch, precision_of(network(), device))
 
     def made(k: int) -> Tensor:
-        luma, chroma = frames[k].repaired
-        return pilot(luma, chroma, noise, frames[k].present, compute)
+        return pilot(frames[k].repaired, noise, frames[k].present, compute)
 
     return made
 
@@ -229,36 +239,38 @@ def _compute(
     motion: SharedMotion | None,
     mattes: Mattes,
     areas: Sequence[Area | None],
-) -> tuple[Signal, Signal | None, Mapping[str, Tensor]]:
-    """Luma and chroma of a group's core after ``step``, in float32, and what it has to show."""
+) -> tuple[Picture[Signal], Mapping[str, Tensor]]:
+    """A group's core after ``step``, in float32, and what it has to show."""
     frames, stage = group.frames, step.stage
     starts = stage.needs_source and stage.slot in FINISHING
     guides = stage.needs_source and not starts
     noise = profile.at(group.shot[0]).table(plan.device, scale=plan.chain.sigma_scale)
-    now = _together(((frame.luma, frame.chroma) for frame in frames), joined)
-    assert now is not None
-    luma, chroma = now
-    present = _stacked([f.present for f in frames if f.present is not None])
+    exact = Picture.join([frame.picture for frame in frames], joined)
+    given = exact.map(lambda signal: signal.map(Tensor.half)) if step.half else exact
+    shares = [f.present for f in frames if f.present is not None]
+    present = torch.cat(shares) if shares else None
     block = Block(
         first=frames[0].index,
         core=group.core,
-        luma=_half(luma) if step.half else luma,
-        chroma=_half(chroma) if step.half and chroma is not None else chroma,
+        luma=given.luma,
+        chroma=given.chroma,
         noise=noise,
         motion=None
         if motion is None
         else motion.block(
             frames[0].index,
-            [f.repaired[0][0] for f in frames],
+            [f.repaired.luma[0] for f in frames],
             noise,
             present,
             _pilots(frames, noise, plan.device) if _piloted(step, plan) else None,
         ),
         present=present,
         shot=group.shot,
-        source=_together((f.repaired for f in frames), _stacked) if stage.needs_source else None,
+        kept_original=_together((f.repaired for f in frames), torch.cat)
+        if stage.needs_source
+        else None,
         averaged=_together((f.averaged for f in frames), joined) if guides else None,
-        clean=_together((f.clean for f in frames), _stacked) if starts else None,
+        clean=_together((f.clean for f in frames), torch.cat) if starts else None,
         residual_factor=_residual_factor(plan),
         seed=plan.seed,
         compute=getattr(torch, step.precision),
@@ -269,15 +281,9 @@ def _compute(
     for follower, area in zip(stage.followed_by, areas[1:], strict=True):
         done = apply_fitting(follower, block.behind(done), None, factors, area)
     if not step.half:
-        return done.luma, done.chroma, done.maps
-    core = group.core
-    return (
-        _refined(luma[core], block.luma[core], done.luma),
-        None
-        if chroma is None or block.chroma is None or done.chroma is None
-        else _refined(chroma[core], block.chroma[core], done.chroma),
-        done.maps,
-    )
+        return done.picture, done.maps
+    changed = block.core_picture.pair(done.picture, _changed)
+    return exact.map(lambda signal: signal[group.core]).pair(changed, _moved), done.maps
 
 
 def _residual_factor(plan: Plan) -> float:
@@ -287,48 +293,40 @@ def _residual_factor(plan: Plan) -> float:
     return found[-1] if found else 1.0
 
 
-def _shared(
-    frame: Frame, luma: Signal, chroma: Signal | None, step: Step
-) -> tuple[Signal, Signal | None]:
+def _shared(frame: Frame, result: Picture[Signal], step: Step) -> Picture[Signal]:
     """What a step made of a frame, where masks let only a share of this slot's work be done."""
     share = frame.maps.get(step.stage.slot)
     if share is None:
-        return luma, chroma
-    luma = Signal(torch.lerp(frame.luma.pixels, luma.pixels, share), luma.residual)
-    if chroma is not None and frame.chroma is not None:
-        of_chroma = resize_to(share, chroma.pixels)
-        chroma = Signal(torch.lerp(frame.chroma.pixels, chroma.pixels, of_chroma), chroma.residual)
-    return luma, chroma
+        return result
+
+    def mixed(before: Signal, after: Signal) -> Signal:
+        own = resize_to(share, after.pixels)
+        return Signal(torch.lerp(before.pixels, after.pixels, own), after.residual)
+
+    return frame.picture.pair(result, mixed)
 
 
 def _mattes(frames: Sequence[Frame], mattes: Mattes) -> Tensor | None:
     """(T, N, H, W) of the masks that come from files."""
     found = [mattes.lifted(frame.mattes) for frame in frames]
-    there = [one.to(frames[0].luma.pixels.device) for one in found if one is not None]
+    there = [one.to(frames[0].original.luma.device) for one in found if one is not None]
     return torch.stack(there) if there else None
 
 
 def _together(
-    pairs: Iterable[tuple[T, T | None] | None], join: Callable[[list[T]], T | None]
-) -> tuple[T, T | None] | None:
-    """Luma and chroma of consecutive frames, joined each; None where no frame has them."""
-    there = [pair for pair in pairs if pair is not None]
-    luma = join([luma for luma, _ in there])
-    if luma is None:
-        return None
-    return luma, join([chroma for _, chroma in there if chroma is not None])
+    pictures: Iterable[Picture[T] | None], join: Callable[[list[T]], T]
+) -> Picture[T] | None:
+    """Pictures of consecutive frames as one; None where no frame has any."""
+    there = [picture for picture in pictures if picture is not None]
+    return Picture.join(there, join) if there else None
 
 
-def _stacked(pictures: list[Tensor]) -> Tensor | None:
-    return torch.cat(pictures) if pictures else None
+def _changed(before: Signal, after: Signal) -> Signal:
+    """What a float16 stage did to the pixels, with the residual it left."""
+    return Signal(after.pixels.float() - before.pixels.float(), after.residual.float())
 
 
-def _half(signal: Signal) -> Signal:
-    return Signal(signal.pixels.half(), signal.residual.half())
-
-
-def _refined(exact: Signal, before: Signal, after: Signal) -> Signal:
-    """What a float16 stage changed, added to the float32 pixels: rounding the picture itself to
-    float16 would lose half a 10-bit code."""
-    change = after.pixels.float() - before.pixels.float()
-    return Signal(exact.pixels + change, after.residual.float())
+def _moved(exact: Signal, change: Signal) -> Signal:
+    """A float16 stage's change on the float32 pixels: rounding the picture itself to float16 would
+    lose half a 10-bit code."""
+    return Signal(exact.pixels + change.pixels, change.residual)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vdenoise.errors import MemoryShort
 from vdenoise.picture.frame import Block, Signal, joined
+from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.sizes import round_up
 from vdenoise.stages.base import Stage
 
@@ -117,8 +118,7 @@ def apply_tiled(
     coarse = (-(-height // factors[0]), -(-width // factors[1]))
     halo = tile_halo(stage, factors)
     side = max(coarse) if tile is None else tile // max(factors)
-    luma = _fresh(block.luma[block.core], only)
-    chroma = None if block.chroma is None else _fresh(block.chroma[block.core], only)
+    result = block.core_picture.map(lambda signal: _fresh(signal, only))
     wanted = None if only is None else _on_grid(only, stage.multiple, factors, coarse)
     for area in grid(coarse, side):
         area = area if wanted is None else area.common(wanted)
@@ -126,10 +126,10 @@ def apply_tiled(
             continue
         seen = area.grown(halo, coarse)
         part = stage.apply(_crop(block, seen, factors))
-        _paste(luma, part.luma, area, seen, factors, (height, width))
-        if chroma is not None and part.chroma is not None:
-            _paste(chroma, part.chroma, area, seen, (1, 1), coarse)
-    return block.with_signals(luma, chroma)
+        _paste(result.luma, part.luma, area, seen, factors, (height, width))
+        if result.chroma is not None and part.chroma is not None:
+            _paste(result.chroma, part.chroma, area, seen, (1, 1), coarse)
+    return block.with_picture(result)
 
 
 def _on_grid(only: Area, multiple: int, factors: tuple[int, int], size: tuple[int, int]) -> Area:
@@ -202,9 +202,7 @@ def _frame_by_frame(
         apply_tiled(stage, replace(block, core=slice(t, t + 1)), tile, factors, only)
         for t in block.wanted
     ]
-    luma = joined([part.luma for part in parts])
-    assert luma is not None
-    return block.with_signals(luma, joined([p.chroma for p in parts if p.chroma is not None]))
+    return block.with_picture(Picture.join([part.picture for part in parts], joined))
 
 
 def _fresh(like: Signal, only: Area | None) -> Signal:
@@ -215,35 +213,9 @@ def _fresh(like: Signal, only: Area | None) -> Signal:
 
 
 def _crop(block: Block, area: Area, factors: tuple[int, int]) -> Block:
-    height, width = block.luma.pixels.shape[-2:]
-    fine = area.times(factors, (height, width))
-
-    def cut(luma: Signal, chroma: Signal | None) -> tuple[Signal, Signal | None]:
-        return _part(luma, fine), None if chroma is None else _part(chroma, area)
-
-    luma, chroma = cut(block.luma, block.chroma)
-    source, averaged = block.source, block.averaged
-    if source is not None:
-        source = (fine.of(source[0]), None if source[1] is None else area.of(source[1]))
-    if averaged is not None:
-        averaged = cut(*averaged)
-    clean = block.clean
-    if clean is not None:
-        clean = (fine.of(clean[0]), None if clean[1] is None else area.of(clean[1]))
-    return replace(
-        block,
-        luma=luma,
-        chroma=chroma,
-        source=source,
-        averaged=averaged,
-        clean=clean,
-        present=None if block.present is None else fine.of(block.present),
-        corner=((fine.top, fine.left), (area.top, area.left)),
-    )
-
-
-def _part(signal: Signal, area: Area) -> Signal:
-    return Signal(area.of(signal.pixels), area.of(signal.residual))
+    fine = area.times(factors, (block.luma.pixels.shape[-2], block.luma.pixels.shape[-1]))
+    corner = ((fine.top, fine.left), (area.top, area.left))
+    return replace(block.cut(fine.of, area.of), corner=corner)
 
 
 def _paste(

@@ -20,6 +20,7 @@ from vdenoise.filmgrain.params import NO_GRAIN, GrainParams, grain_seed
 from vdenoise.machine.files import write_text
 from vdenoise.picture.color import lift_planes
 from vdenoise.picture.frame import ClipInfo, PixelFormat, SourceFrame
+from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.samples import apply_correction, yuv_samples
 
 TICKS = 10_000_000  # of the table's times, in a second
@@ -66,15 +67,15 @@ class GrainTable:
         before, after, full_range = self._as_coded(source.planes, planes)
         luma_codes, zero = (255.0, 0.0) if full_range else (219.0, 16.0)
         chroma_codes = 255.0 if full_range else 224.0
-        removed = [(before[0] - after[0]) * luma_codes]
-        if before[1] is not None and after[1] is not None:
-            chroma = torch.stack([resized(c, before[1][0]) for c in after[1]])
-            removed.append((before[1] - chroma) * chroma_codes)
-        self._fits[shot].push(removed, after[0] * luma_codes + zero)
+        removed = [(before.luma - after.luma) * luma_codes]
+        if before.chroma is not None and after.chroma is not None:
+            chroma = torch.stack([resized(c, before.chroma[0]) for c in after.chroma])
+            removed.append((before.chroma - chroma) * chroma_codes)
+        self._fits[shot].push(removed, after.luma * luma_codes + zero)
 
     def _as_coded(
         self, source: Sequence[Tensor], planes: Sequence[Tensor]
-    ) -> tuple[tuple[Tensor, Tensor | None], tuple[Tensor, Tensor | None], bool]:
+    ) -> tuple[Picture[Tensor], Picture[Tensor], bool]:
         """Source and result in working units of what is coded, and whether that is full range."""
         fmt, out, full_range = self._info.format, self._out, self._info.full_range
         if self._written.family != out.family:

@@ -80,7 +80,7 @@ def _seen(spec: MaskSpec, block: Block, index: int) -> range:
 
 def _of_frame(spec: MaskSpec, block: Block, k: int) -> Tensor:
     luma, chroma = block.luma, block.chroma
-    sigma = block.noise.planes(slice(0, 1)).sigma_at(luma.pixels[k : k + 1])[0, 0]
+    sigma = block.noise.luma.sigma_at(luma.pixels[k : k + 1])[0, 0]
     return drawn(
         spec,
         luma.pixels[k],

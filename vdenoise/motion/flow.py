@@ -70,7 +70,7 @@ def make_guide(
         blurred_cuda: Tensor = gaussian_blur2d(luma[None], (taps, taps), (_GUIDE_BLUR, _GUIDE_BLUR))
         return blurred_cuda[0]
     block = 16 if accuracy == "best" or noise.grain_area > COARSE_GRAIN else 8
-    table = noise.planes(slice(0, 1))
+    table = noise.luma
     sigma = table.sigma_at(luma[None])[0] * present
     spectrum = spectrum_for(table.spectrum, block).to(luma)
     return dct_denoise(luma, sigma.square(), spectrum, block=block, offsets=(4, 4))[0]

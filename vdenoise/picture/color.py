@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vdenoise.picture.frame import ClipInfo, Curve, PixelFormat, SourceFrame
+from vdenoise.picture.luma_chroma import Picture
 
 # Rec. ITU-R BT.709-6, item 3.2 and 3.3
 KR, KG, KB = 0.2126, 0.7152, 0.0722
@@ -80,9 +81,7 @@ def _height(curve: Curve) -> float:
     return 2 * curve.white / rise
 
 
-def lift(
-    frame: SourceFrame, info: ClipInfo, device: torch.device | str = "cpu"
-) -> tuple[Tensor, Tensor | None]:
+def lift(frame: SourceFrame, info: ClipInfo, device: torch.device | str = "cpu") -> Picture[Tensor]:
     """A decoded frame to float32 working planes, as every stage and measurement has them.
 
     Args:
@@ -99,7 +98,7 @@ def lift(
 
 def lift_planes(
     planes: Sequence[Tensor], fmt: PixelFormat, full_range: bool, curve: Curve | None
-) -> tuple[Tensor, Tensor | None]:
+) -> Picture[Tensor]:
     """Planes that belong to no decoded frame, to float32 working planes; else see :func:`lift`.
 
     Args:
@@ -121,16 +120,16 @@ def lift_planes(
         luma = g.mul_(KG).add_(b, alpha=KB).add_(r, alpha=KR)
         cb = b.sub_(luma).mul_(1 / CB_SCALE)
         cr = r.sub_(luma).mul_(1 / CR_SCALE)
-        return luma.unsqueeze(0), torch.stack((cb, cr))
+        return Picture(luma.unsqueeze(0), torch.stack((cb, cr)))
     scale, zero = quantisation(fmt, full_range, chroma=False)
     luma = _to_unit(planes[0], fmt, scale, zero, curve).unsqueeze(0)
     if fmt.family == "gray":
-        return luma, None
+        return Picture(luma)
     scale, zero = quantisation(fmt, full_range, chroma=True)
     chroma = torch.empty((2, *planes[1].shape), dtype=torch.float32, device=planes[1].device)
     for target, plane in zip(chroma, planes[1:3], strict=True):
         target.copy_(_quick(plane, fmt))
-    return luma, chroma.sub_(zero).mul_(1 / scale)
+    return Picture(luma, chroma.sub_(zero).mul_(1 / scale))
 
 
 def _quick(plane: Tensor, fmt: PixelFormat) -> Tensor:

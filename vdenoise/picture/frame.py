@@ -7,7 +7,7 @@ clip keeps quarter-size chroma planes). Values outside the nominal range are leg
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import torch
 from torch import Tensor
 
+from vdenoise.picture.luma_chroma import Picture
+
 if TYPE_CHECKING:
     from vdenoise.picture.noise import NoiseTable
 
 Family = Literal["yuv", "gray", "rgb"]
 Accuracy = Literal["fast", "better", "best"]  # of motion
+Cut = Callable[[Tensor], Tensor]  # a part of (T, C, H, W)
 
 
 @dataclass(frozen=True)
@@ -188,18 +191,26 @@ class Signal:
     def __getitem__(self, frames: slice) -> Signal:
         return Signal(self.pixels[frames], self.residual[frames])
 
+    def map(self, change: Callable[[Tensor], Tensor]) -> Signal:
+        """Do the same to pixels and residual, such as to cut a part out."""
+        return Signal(change(self.pixels), change(self.residual))
+
+    def copy(self) -> Signal:
+        """Copy the tensors: a stage never hands its input on to be written to."""
+        return self.map(Tensor.clone)
+
     def __repr__(self) -> str:
         return f"Signal({tuple(self.pixels.shape)}, {self.pixels.dtype}, {self.pixels.device})"
 
 
-def joined(signals: Sequence[Signal]) -> Signal | None:
-    """Signals of consecutive frames as one, None for none (a clip without chroma).
+def joined(signals: Sequence[Signal]) -> Signal:
+    """Join signals of consecutive frames.
 
     A single one is not copied, nor are the maps of frames that no stage has touched yet, which
     are one expanded number.
     """
-    if len(signals) <= 1:
-        return signals[0] if signals else None
+    if len(signals) == 1:
+        return signals[0]
     residual = [signal.residual for signal in signals]
     untouched = all(map.untyped_storage().nbytes() == map.element_size() for map in residual)
     return Signal(
@@ -255,12 +266,12 @@ class Block:
     motion: Motion | None = None  # None where no stage asked for motion
     present: Tensor | None = None  # (T, 1, H, W): luma's `residual` before any stage; None: 1
     shot: tuple[int, int] | None = None  # absolute first and last frame; None: the block itself
-    # For stages that ask: luma and chroma of the same frames before any stage, and what the
-    # temporal stage made of them; None: the block's own
-    source: tuple[Tensor, Tensor | None] | None = None
-    averaged: tuple[Signal, Signal | None] | None = None
+    # For stages that ask: the same frames before any stage, and what the temporal stage made of
+    # them; None: the block's own
+    kept_original: Picture[Tensor] | None = None
+    averaged: Picture[Signal] | None = None
     # What the finishing stages start from: everything that removes is done, dials and masks applied
-    clean: tuple[Tensor, Tensor | None] | None = None
+    clean: Picture[Tensor] | None = None
     residual_factor: float = 1.0  # `Stage.residual_factor` of the last stage that removed noise
     compute: torch.dtype = torch.float32  # what a network's convolutions run in
     seed: int = 0  # of what is drawn at random
@@ -271,11 +282,30 @@ class Block:
     maps: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
-    def before(self) -> tuple[Tensor, Tensor | None]:
-        """Luma (T, 1, H, W) and chroma before any stage."""
-        if self.source is not None:
-            return self.source
-        return self.luma.pixels, None if self.chroma is None else self.chroma.pixels
+    def picture(self) -> Picture[Signal]:
+        """Luma and chroma of all frames as the stage finds them."""
+        return Picture(self.luma, self.chroma)
+
+    @property
+    def core_picture(self) -> Picture[Signal]:
+        """Luma and chroma of the frames that a stage must deliver."""
+        return self.picture.map(lambda signal: signal[self.core])
+
+    def frame(self, t: int) -> Picture[Signal]:
+        """Luma and chroma of the frame at position ``t`` of the block, context included."""
+        return self.picture.map(lambda signal: signal[t : t + 1])
+
+    @property
+    def original(self) -> Picture[Tensor]:
+        """Luma (T, 1, H, W) and chroma (T, 2, h, w) of all frames before any stage."""
+        if self.kept_original is not None:
+            return self.kept_original
+        return self.picture.map(lambda signal: signal.pixels)
+
+    @property
+    def core_original(self) -> Picture[Tensor]:
+        """`original` of the frames that a stage must deliver."""
+        return self.original.map(lambda pixels: pixels[self.core])
 
     @property
     def shot_first(self) -> int:
@@ -290,7 +320,7 @@ class Block:
     @property
     def signals(self) -> tuple[Signal, ...]:
         """Luma, then chroma where there is any."""
-        return (self.luma,) if self.chroma is None else (self.luma, self.chroma)
+        return self.picture.planes
 
     @property
     def frames(self) -> int:
@@ -302,25 +332,35 @@ class Block:
         """Positions in the block of the frames a stage must deliver: ``core`` as numbers."""
         return range(*self.core.indices(self.frames))
 
-    def with_signals(self, luma: Signal, chroma: Signal | None) -> Block:
-        """The same block with other pixels (a stage's result holds core frames only)."""
-        return replace(self, luma=luma, chroma=chroma)
+    def with_picture(self, picture: Picture[Signal]) -> Block:
+        """The same block with another picture (a stage's result holds core frames only)."""
+        return replace(self, luma=picture.luma, chroma=picture.chroma)
+
+    def cut(self, luma: Cut, chroma: Cut) -> Block:
+        """Cut all that the block shows alike: luma's tensors by one function, chroma's by other."""
+
+        def tensors(picture: Picture[Tensor] | None) -> Picture[Tensor] | None:
+            return picture and picture.map_each(luma, chroma)
+
+        def signals(picture: Picture[Signal]) -> Picture[Signal]:
+            return picture.map_each(lambda s: s.map(luma), lambda s: s.map(chroma))
+
+        return replace(
+            self.with_picture(signals(self.picture)),
+            kept_original=tensors(self.kept_original),
+            averaged=self.averaged and signals(self.averaged),
+            clean=tensors(self.clean),
+            present=None if self.present is None else luma(self.present),
+        )
 
     def behind(self, done: Block) -> Block:
         """What a stage right behind another finds: the core frames as they came out of that, and
         what they were."""
         core = self.core
-        source, averaged = self.source, self.averaged
         return replace(
-            self,
+            self.cut(lambda x: x[core], lambda x: x[core]).with_picture(done.picture),
             first=self.first + core.start,
             core=slice(0, done.frames),
-            luma=done.luma,
-            chroma=done.chroma,
             motion=None,
-            source=source and (source[0][core], None if source[1] is None else source[1][core]),
-            averaged=averaged
-            and (averaged[0][core], None if averaged[1] is None else averaged[1][core]),
-            present=self.present if self.present is None else self.present[core],
             maps=done.maps,
         )

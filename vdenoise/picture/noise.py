@@ -22,6 +22,7 @@ from torch.nn import functional
 from vdenoise.errors import UsageError, fault_of
 from vdenoise.machine.files import write_text
 from vdenoise.picture import areas
+from vdenoise.picture.luma_chroma import Picture
 
 SCHEMA = 1
 LEVELS = 17  # luma levels 0, 1/16 .. 1 at which sigma is tabulated
@@ -277,9 +278,23 @@ class NoiseTable:
         """
         return float(self.spectrum[0].square().mean())
 
-    def planes(self, which: slice) -> NoiseTable:
-        """The noise of some planes: ``slice(0, 1)`` luma, ``slice(1, 3)`` chroma."""
-        return replace(self, sigma=self.sigma[which], spectrum=self.spectrum[which])
+    @property
+    def luma(self) -> NoiseTable:
+        """The noise of luma alone."""
+        return self._of(slice(0, 1))
+
+    @property
+    def chroma(self) -> NoiseTable:
+        """The noise of Cb and Cr alone."""
+        return self._of(slice(1, 3))
+
+    @property
+    def picture(self) -> Picture[NoiseTable]:
+        """The noise of luma, and of chroma where it was measured."""
+        return Picture(self.luma, self.chroma if len(self.sigma) > 1 else None)
+
+    def _of(self, planes: slice) -> NoiseTable:
+        return replace(self, sigma=self.sigma[planes], spectrum=self.spectrum[planes])
 
     def sigma_at(self, luma: Tensor) -> Tensor:
         """Look sigma up at luma levels, linear between table entries (to a 1024th of the range).

@@ -59,7 +59,7 @@ class Stage(BaseModel):
     method: ClassVar[str]  # name inside the slot
     half: ClassVar[bool] = False  # float16 on CUDA is close enough (held to it by a test)
     mixed: ClassVar[bool] = False  # computes in `Block.compute` inside, on float32 pixels
-    needs_source: ClassVar[bool] = False  # wants `Block.source` and `Block.averaged` as well
+    needs_source: ClassVar[bool] = False  # wants `Block.original` and `Block.averaged`
     joint: ClassVar[bool] = False  # filters all planes at luma's size: halo counts luma pixels
     tileable: ClassVar[bool] = True  # False: needs whole frames (motion has no bounded halo)
     memory: ClassVar[float] = 8.0  # scratch, in copies of the block's core signals
@@ -155,9 +155,7 @@ class Stage(BaseModel):
         Never changes its input, keeps device and dtype.
         """
         if self.idle:
-            luma = block.luma[block.core]
-            chroma = None if block.chroma is None else block.chroma[block.core]
-            return block.with_signals(luma, chroma)
+            return block.with_picture(block.core_picture)
         return self.denoise(block)
 
     def denoise(self, block: Block) -> Block:
@@ -172,14 +170,12 @@ class SpatialStage(Stage):
 
     def denoise(self, block: Block) -> Block:
         """Filter luma and chroma of the core frames, each at its own resolution."""
-        luma_in = block.luma[block.core]
-        luma = self.filter(luma_in, block.noise.planes(slice(0, 1)), luma_in.pixels)
-        if block.chroma is None:
-            return block.with_signals(luma, None)
-        chroma_in = block.chroma[block.core]
-        guide = resize_to(luma_in.pixels, chroma_in.pixels)
-        chroma = self.filter(chroma_in, block.noise.planes(slice(1, 3)), guide)
-        return block.with_signals(luma, chroma)
+        luma = block.luma.pixels[block.core]
+
+        def filtered(signal: Signal, noise: NoiseTable) -> Signal:
+            return self.filter(signal, noise, resize_to(luma, signal.pixels))
+
+        return block.with_picture(block.core_picture.pair(block.noise.picture, filtered))
 
     def filter(self, signal: Signal, noise: NoiseTable, luma: Tensor) -> Signal:
         """Denoise one signal.

@@ -8,6 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from vdenoise.picture.frame import Block, Signal
+from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise import NoiseTable
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.stages.base import Stage, noise_present, param
@@ -20,7 +21,7 @@ class Part:
     signal: Signal  # (T, C, H, W)
     noise: NoiseTable  # of these C planes, before any stage
     luma: Tensor  # (T, 1, H, W) at the signal's resolution
-    source: Tensor  # (T, C, H, W) before any stage
+    original: Tensor  # (T, C, H, W) before any stage
     clean: Tensor  # (T, C, H, W) after everything that removes
     first: int  # absolute number of the first frame
     planes: range  # 0 for luma, 1 and 2 for chroma
@@ -51,47 +52,30 @@ class Finisher(Stage):
 
     def denoise(self, block: Block) -> Block:
         """Finish the signals that this stage changes."""
-        core = block.core
-        luma = block.luma[core]
-        source, clean = block.before, block.clean
-        if clean is None:
-            clean = block.luma.pixels, None if block.chroma is None else block.chroma.pixels
-        first = block.first + block.wanted.start
-        done = luma
-        if "luma" in self.changes:
-            done = self.finish(
-                Part(
-                    signal=luma,
-                    noise=block.noise.planes(slice(0, 1)),
-                    luma=luma.pixels,
-                    source=source[0][core],
-                    clean=clean[0][core],
-                    first=first,
-                    planes=range(1),
-                    corner=block.corner[0],
-                    seed=block.seed,
-                    present=noise_present(block, luma.pixels),
-                    residual_factor=block.residual_factor,
-                )
+        core, now, original = block.core, block.core_picture, block.core_original
+        clean = now.map(lambda signal: signal.pixels)
+        if block.clean is not None:
+            clean = block.clean.map(lambda pixels: pixels[core])
+        done = []
+        for n, signal in enumerate(now.planes):
+            if ("luma", "chroma")[n] not in self.changes:
+                done.append(signal)
+                continue
+            part = Part(
+                signal=signal,
+                noise=block.noise.picture.planes[n],
+                luma=resize_to(now.luma.pixels, signal.pixels),
+                original=original.planes[n],
+                clean=clean.planes[n],
+                first=block.first + block.wanted.start,
+                planes=(range(1), range(1, 3))[n],
+                corner=block.corner[n],
+                seed=block.seed,
+                present=noise_present(block, signal.pixels),
+                residual_factor=block.residual_factor,
             )
-        if block.chroma is None or "chroma" not in self.changes:
-            return block.with_signals(done, None if block.chroma is None else block.chroma[core])
-        chroma = block.chroma[core]
-        assert source[1] is not None and clean[1] is not None
-        part = Part(
-            signal=chroma,
-            noise=block.noise.planes(slice(1, 3)),
-            luma=resize_to(luma.pixels, chroma.pixels),
-            source=source[1][core],
-            clean=clean[1][core],
-            first=first,
-            planes=range(1, 3),
-            corner=block.corner[1],
-            seed=block.seed,
-            present=noise_present(block, chroma.pixels),
-            residual_factor=block.residual_factor,
-        )
-        return block.with_signals(done, self.finish(part))
+            done.append(self.finish(part))
+        return block.with_picture(Picture.of(done))
 
     def finish(self, part: Part) -> Signal:
         """What a stage implements: the new signal, never the same tensors."""

@@ -35,7 +35,7 @@ _DISPLAY = (
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageFile:
     """The image a frame comes from."""
 
     path: Path
@@ -173,7 +173,7 @@ def pictures(
             time_base=index.time_base,
             duration=1,
             planes=planes,
-            handle=Picture(path, layout),
+            handle=ImageFile(path, layout),
             corrupt=info.sequence.numbers[position] in info.sequence.held,
         )
         for earlier in waiting:

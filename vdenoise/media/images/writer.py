@@ -20,7 +20,7 @@ from vdenoise.media.access import check_folder, check_free, reading, writing
 from vdenoise.media.images import carry, dpx, turn, write
 from vdenoise.media.images import files as image_files
 from vdenoise.media.images.belongings import Belongings, belongings, of_movie
-from vdenoise.media.images.reader import Picture
+from vdenoise.media.images.reader import ImageFile
 from vdenoise.media.images.sequence import target_of
 from vdenoise.media.movie.clock import advanced_timecode
 from vdenoise.media.movie.encoder import EncodeSettings
@@ -129,7 +129,7 @@ class ImageWriter:
         with writing(path):
             self.temporary.touch(exist_ok=False)
             source, compression = frame.handle, self.settings.options.get("compression", "")
-            copied = isinstance(source, Picture) and self._fits(source)
+            copied = isinstance(source, ImageFile) and self._fits(source)
             if copied:
                 write.write_copy(self.temporary, source.path, source.layout, made, compression)
             else:
@@ -139,7 +139,7 @@ class ImageWriter:
                     self._coded,
                     made,
                     compression,
-                    like=source.path if isinstance(source, Picture) else None,
+                    like=source.path if isinstance(source, ImageFile) else None,
                     rate=self.info.rate,
                     timecode=self._timecode(frame),
                     aspect=self._aspect(),
@@ -175,7 +175,7 @@ class ImageWriter:
             )
         return Report(checked=_CHECKED, findings=(), notes=notes)
 
-    def _fits(self, source: Picture) -> bool:
+    def _fits(self, source: ImageFile) -> bool:
         """Whether the file is like the source's but for the samples."""
         return source.layout.kind == self.settings.codec and source.layout.format == self._coded
 
@@ -183,7 +183,7 @@ class ImageWriter:
         """The picture as it is to be seen, where the file cannot say how to turn it."""
         source = frame.handle
         if turn.is_held(self.settings.codec) or (
-            isinstance(source, Picture) and source.layout.kind == self.settings.codec
+            isinstance(source, ImageFile) and source.layout.kind == self.settings.codec
         ):
             return tuple(planes)
         return tuple(turn.turned(plane, turn.orientation_of(self.info)) for plane in planes)
@@ -195,7 +195,7 @@ class ImageWriter:
         return 1 / aspect if sideways else aspect
 
     def _own(self, source: object) -> Belongings:
-        if isinstance(source, Picture):
+        if isinstance(source, ImageFile):
             return belongings(source.path, source.layout.kind)
         info = self.info
         return of_movie(info.primaries, info.transfer, turn.orientation_of(info))
@@ -212,7 +212,7 @@ class ImageWriter:
             return tuple(planes)
         return rgb_samples(planes, given, self.info.full_range, self.info.matrix, self._coded)
 
-    def _check(self, path: Path, made: Sequence[Tensor], like: Picture | None) -> None:
+    def _check(self, path: Path, made: Sequence[Tensor], like: ImageFile | None) -> None:
         assert self.temporary is not None
         trouble = ""
         try:

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from vdenoise.motion.warp import box_mean
 from vdenoise.picture.frame import Block, Signal
+from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise import NoiseTable
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.stages.base import Stage, noise_present
@@ -116,14 +117,15 @@ def without_drift(removed: Tensor, luma: Tensor) -> tuple[Tensor, float]:
     return removed - shift, worst
 
 
-def sigma_of(noise: NoiseTable, block: Block) -> tuple[Tensor, Tensor | None]:
-    """The measured sigma at each pixel of the core frames: (T, 1, H, W) and (T, 2, h, w)."""
+def sigma_of(block: Block) -> Picture[Tensor]:
+    """Look up the measured sigma at each pixel of the core frames: (T, 1, H, W), (T, 2, h, w)."""
     luma = block.luma.pixels[block.core]
-    of_luma = noise.planes(slice(0, 1)).sigma_at(luma) * noise_present(block, luma)
-    if block.chroma is None:
-        return of_luma, None
-    level = resize_to(luma, block.chroma.pixels[block.core])
-    return of_luma, noise.planes(slice(1, 3)).sigma_at(level) * noise_present(block, level)
+
+    def looked_up(signal: Signal, noise: NoiseTable) -> Tensor:
+        level = resize_to(luma, signal.pixels)
+        return noise.sigma_at(level) * noise_present(block, level)
+
+    return block.core_picture.pair(block.noise.picture, looked_up)
 
 
 class GhostGuard(Stage):
@@ -141,24 +143,21 @@ class GhostGuard(Stage):
 
     def denoise(self, block: Block) -> Block:
         """Mix the source in where the temporal stage is not to be trusted."""
-        sigma = sigma_of(block.noise, block)
-        befores = [None if x is None else x[block.core] for x in block.before]
-        signals: list[Signal | None] = [None, None]
-        ghost: Tensor | None = None
-        for n, signal in enumerate(block.signals):
-            before, expected = befores[n], sigma[n]
-            assert before is not None and expected is not None
-            now = signal[block.core]
-            poor = excess(now.pixels - before, expected, block.noise.grain_area)
-            all_residual = torch.ones_like(poor) * noise_present(block, before)
-            signals[n] = Signal(
-                torch.lerp(now.pixels, before, poor), torch.lerp(now.residual, all_residual, poor)
+        now, original = block.core_picture, block.core_original
+        removed = now.pair(original, lambda signal, before: signal.pixels - before)
+        area = block.noise.grain_area
+        ghosts = removed.pair(sigma_of(block), lambda gone, sigma: excess(gone, sigma, area))
+
+        def mixed(n: int) -> Signal:
+            signal, before, ghost = now.planes[n], original.planes[n], ghosts.planes[n]
+            noisy = torch.ones_like(ghost) * noise_present(block, before)
+            return Signal(
+                torch.lerp(signal.pixels, before, ghost), torch.lerp(signal.residual, noisy, ghost)
             )
-            ghost = poor if ghost is None else ghost
-        luma, chroma = signals
-        assert luma is not None and ghost is not None
-        done = block.with_signals(luma, chroma)
-        return replace(done, maps={"ghost": ghost, "ghost_share": ghost.mean(dim=(1, 2, 3))})
+
+        done = block.with_picture(Picture.of([mixed(n) for n in range(len(now.planes))]))
+        seen = ghosts.luma
+        return replace(done, maps={"ghost": seen, "ghost_share": seen.mean(dim=(1, 2, 3))})
 
 
 class Tally:

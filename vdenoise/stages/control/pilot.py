@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from vdenoise.picture.frame import Block, Signal
+from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise import NoiseTable
 from vdenoise.stages.net.cnn import Cnn
 
@@ -26,8 +27,7 @@ def network() -> Cnn:
 
 
 def pilot(
-    luma: Tensor,
-    chroma: Tensor | None,
+    picture: Picture[Tensor],
     noise: NoiseTable,
     present: Tensor | None,
     compute: torch.dtype,
@@ -35,8 +35,7 @@ def pilot(
     """The luma of a frame with its noise removed, from nothing but the frame.
 
     Args:
-        luma: (1, 1, H, W) before any denoising.
-        chroma: (1, 2, h, w); None for a clip without.
+        picture: luma (1, 1, H, W) and chroma (1, 2, h, w) before any denoising.
         noise: measured noise of the shot.
         present: (1, 1, H, W) share of it in this frame; None: all of it.
         compute: what convolutions run in.
@@ -44,11 +43,12 @@ def pilot(
     Returns:
         (1, H, W).
     """
+    luma, chroma = picture.map(_signal)
     given = Block(
         first=0,
         core=slice(0, 1),
-        luma=_signal(luma),
-        chroma=None if chroma is None else _signal(chroma),
+        luma=luma,
+        chroma=chroma,
         noise=noise,
         present=present,
         compute=compute,

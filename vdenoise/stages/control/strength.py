@@ -17,6 +17,7 @@ from torch.nn import functional
 from vdenoise.masks.coverage import layers, strengths
 from vdenoise.masks.spec import FINISHED, MaskSpec
 from vdenoise.picture.frame import Accuracy, Block, Signal
+from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.picture.windows import pad, taps_sum
 from vdenoise.stages.base import Stage, noise_present
@@ -70,30 +71,27 @@ class Settle(Stage):
 
     def denoise(self, block: Block) -> Block:
         """Scale what the chain has changed."""
-        core = [signal[block.core] for signal in block.signals]
-        befores = [x[block.core] for x in block.before if x is not None]
-        clean = core[0].pixels
+        core, original = block.core_picture, block.core_original
+        clean = core.luma.pixels
         found: dict[str, Tensor] = {}
         amounts = self._amounts(block, clean, found)
-        sigma = sigma_of(block.noise, block) if "structure" in self.guards else (None, None)
-        done: list[Signal | None] = [None, None]
-        for n, (signal, before) in enumerate(zip(core, befores, strict=True)):
+        sigma = sigma_of(block) if "structure" in self.guards else None
+        done = []
+        for n, (signal, before) in enumerate(zip(core.planes, original.planes, strict=True)):
             correction = _weighted_bands(signal.pixels - before, self.bands)
             if "color" in self.guards:
                 correction = self._level(correction, resize_to(clean, before), clean, found)
             amount = amounts[n]
-            expected = sigma[n]
-            if expected is not None:
-                picture = excess(correction, expected, block.noise.grain_area)
+            if sigma is not None:
+                picture = excess(correction, sigma.planes[n], block.noise.grain_area)
                 amount = amount * (1 - picture)
                 if n == 0:
                     found["structure"] = picture
             start = noise_present(block, before)
             residual = start - amount * (start - signal.residual)
-            done[n] = Signal(before + correction * amount, residual)
-        luma, chroma = done
-        assert luma is not None
-        return replace(block.with_signals(luma, chroma), maps={**block.maps, **self._shown(found)})
+            done.append(Signal(before + correction * amount, residual))
+        result = block.with_picture(Picture.of(done))
+        return replace(result, maps={**block.maps, **self._shown(found)})
 
     def _amounts(
         self, block: Block, clean: Tensor, found: dict[str, Tensor]

@@ -43,7 +43,7 @@ class ContraSharpening(Finisher):
     def finish(self, part: Part) -> Signal:
         """Add the detail, each plane's own."""
         pixels = part.signal.pixels
-        removed = part.source - part.clean
+        removed = part.original - part.clean
         detail = part.clean - smooth(part.clean, _FINE)
         window = box(self.radius)
         samples = len(window) ** 2

@@ -15,6 +15,7 @@ from torch import Tensor
 from vdenoise.motion.opencv import keep_on_one_thread
 from vdenoise.motion.warp import warp
 from vdenoise.picture.frame import Block, Signal, window
+from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.subsampling import subsampling
 from vdenoise.stages.base import Role, Stage, param
 
@@ -81,30 +82,24 @@ class DustSpots(Stage):
     def denoise(self, block: Block) -> Block:
         """Repair luma, and chroma at the same places."""
         planes = [block.luma.pixels[t, 0].float().cpu().numpy() for t in range(block.frames)]
-        lumas, chromas, maps = [], [], []
-        for t in block.wanted:
-            luma, chroma, found = self._frame(block, planes, t)
-            lumas.append(luma)
-            maps.append(found)
-            if chroma is not None:
-                chromas.append(chroma)
-        done = block.with_signals(_stack(lumas), _stack(chromas) if chromas else None)
-        return replace(done, maps={**block.maps, "dust": torch.cat(maps)})
+        frames = [self._frame(block, planes, t) for t in block.wanted]
+        done = block.with_picture(Picture.join([picture for picture, _ in frames], _stack))
+        return replace(done, maps={**block.maps, "dust": torch.cat([map for _, map in frames])})
 
     def _frame(
         self, block: Block, planes: Sequence[Plane], t: int
-    ) -> tuple[Signal, Signal | None, Tensor]:
-        luma = block.luma[t : t + 1]
-        chroma = None if block.chroma is None else block.chroma[t : t + 1]
+    ) -> tuple[Picture[Signal], Tensor]:
+        now = block.frame(t)
+        luma, chroma = now
         seen = window(block.first + t, self.reach, block.shot_first, block.shot_last)
         others = [n - block.first for n in seen if n != block.first + t]
         nothing = torch.zeros_like(luma.pixels)
         # Nobody can tell from one frame which of the two has the spot
         if len(others) < 2 or min(luma.pixels.shape[-2:]) < _SMALLEST:
-            return luma, chroma, nothing
+            return now, nothing
         flows = [_flow(planes[t], planes[k], self.size) for k in others]
         moved = [_moved(block.luma.pixels[k], f) for k, f in zip(others, flows, strict=True)]
-        sigma = block.noise.planes(slice(0, 1)).sigma_at(luma.pixels) * luma.residual
+        sigma = block.noise.luma.sigma_at(luma.pixels) * luma.residual
         scene = _Scene(
             planes[t],
             (_plane(moved[0]), _plane(moved[1])),
@@ -114,7 +109,7 @@ class DustSpots(Stage):
         )
         spots = self._spots(scene)
         if not spots:
-            return luma, chroma, nothing
+            return now, nothing
         mended, cover = _mended(luma, moved, spots, (1, 1), self.strength)
         if chroma is not None and block.chroma is not None:
             ratio = subsampling(luma.pixels, chroma.pixels)
@@ -123,7 +118,7 @@ class DustSpots(Stage):
                 _moved(block.chroma.pixels[k], f, scale) for k, f in zip(others, flows, strict=True)
             ]
             chroma, _ = _mended(chroma, colors, spots, ratio, self.strength)
-        return mended, chroma, cover
+        return Picture(mended, chroma), cover
 
     def _spots(self, scene: _Scene) -> list[_Spot]:
         """What is dust."""

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from vdenoise.motion.exposure import Plane, Step, aligned, likeness, small, steadied, step
 from vdenoise.picture.frame import Block, Signal, joined, window
+from vdenoise.picture.luma_chroma import Picture
 from vdenoise.stages.base import Role, Stage, param
 
 _LEVELS = 9  # from black to white, at which a curve is found
@@ -57,32 +58,26 @@ class Deflicker(Stage):
             _step(a, b, _by_place(a), _CELLS[0] * _CELLS[1]) if self.local else None
             for a, b in pairwise(pictures)
         ]
-        lumas, chromas = [], []
+        done = []
         for t in block.wanted:
             seen = window(block.first + t, self.radius, block.shot_first, block.shot_last)
             around = range(seen.start - block.first, seen.stop - block.first)
-            luma = block.luma[t : t + 1]
-            chroma = None if block.chroma is None else block.chroma[t : t + 1]
+            now = block.frame(t)
             if len(around) < 2:
-                lumas.append(_copied(luma))
-                chromas += [] if chroma is None else [_copied(chroma)]
+                done.append(now.map(Signal.copy))
                 continue
             curve = steadied(levels, around, t)
-            change = _at(curve, luma.pixels)
+            change = _at(curve, now.luma.pixels)
             if self.local:
                 rest = steadied([p for p in places if p is not None], around, t)
-                change = change + _field(rest, curve, pictures[t], luma.pixels)
-            lumas.append(Signal(luma.pixels + self.strength * change, luma.residual.clone()))
-            if chroma is not None:
-                gain = 1 + self.strength * (_gain(curve) - 1)
-                chromas.append(Signal(chroma.pixels * gain, chroma.residual.clone()))
-        luma_all = joined(lumas)
-        assert luma_all is not None, "a block has a core"
-        return block.with_signals(luma_all, joined(chromas))
-
-
-def _copied(signal: Signal) -> Signal:
-    return Signal(signal.pixels.clone(), signal.residual.clone())
+                change = change + _field(rest, curve, pictures[t], now.luma.pixels)
+            gain = 1 + self.strength * (_gain(curve) - 1)
+            moved = [now.luma.pixels + self.strength * change]
+            moved += [] if now.chroma is None else [now.chroma.pixels * gain]
+            done.append(
+                now.pair(Picture.of(moved), lambda old, new: Signal(new, old.residual.clone()))
+            )
+        return block.with_picture(Picture.join(done, joined))
 
 
 def _by_level(own: Plane) -> NDArray[np.int64]:

@@ -29,5 +29,4 @@ class DecoderGrain(Stage):
 
     def denoise(self, block: Block) -> Block:
         """The picture as it is."""
-        chroma = None if block.chroma is None else block.chroma[block.core]
-        return block.with_signals(block.luma[block.core], chroma)
+        return block.with_picture(block.core_picture)

@@ -30,7 +30,7 @@ class KeptGrain(Finisher):
     def finish(self, part: Part) -> Signal:
         """What the stages since did, on top of clean picture and grain."""
         # lerp is exact at both ends, so that all of the grain gives the source to the bit
-        grainy = torch.lerp(part.clean, part.source, self.strength)
+        grainy = torch.lerp(part.clean, part.original, self.strength)
         before = part.signal.residual
         residual = torch.lerp(before, torch.ones_like(before), self.strength)
         return Signal(grainy + (part.signal.pixels - part.clean), residual)

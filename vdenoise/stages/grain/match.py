@@ -63,7 +63,7 @@ class MatchedGrain(DrawnGrain):
         table = _target(self.file).table(part.luma.device)
         if len(table.sigma) <= part.planes[0]:
             return torch.zeros_like(part.signal.pixels)
-        return table.planes(slice(part.planes[0], part.planes[-1] + 1)).sigma_at(part.luma)
+        return (table.chroma if part.planes[0] else table.luma).sigma_at(part.luma)
 
 
 def _target(file: str) -> ShotNoise:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -11,6 +12,7 @@ from torch.nn import functional
 
 from vdenoise.motion.warp import resize
 from vdenoise.picture.frame import Accuracy, Block, Signal, joined, window
+from vdenoise.picture.noise import NoiseTable
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.picture.windows import pad, shifted
 from vdenoise.stages.base import Role, Stage, param
@@ -72,11 +74,8 @@ class HotPixels(Stage):
     def denoise(self, block: Block) -> Block:
         """Correct luma, and Cb and Cr each for itself."""
         moves = [self._moves(block, t) for t in block.wanted]
-        luma = self._signal(block, block.luma, slice(0, 1), moves)
-        chroma = None
-        if block.chroma is not None:
-            chroma = self._signal(block, block.chroma, slice(1, 3), moves)
-        return block.with_signals(luma, chroma)
+        found = block.picture.pair(block.noise.picture, partial(self._signal, block, moves))
+        return block.with_picture(found)
 
     def _around(self, block: Block, t: int) -> list[int]:
         seen = window(block.first + t, self.radius, block.shot_first, block.shot_last)
@@ -98,7 +97,9 @@ class HotPixels(Stage):
         share = ((way - low) / (high - low)).clamp(0, 1)
         return resize(share[0, 0], (luma.shape[-2], luma.shape[-1]))[None, None].to(luma)
 
-    def _signal(self, block: Block, signal: Signal, planes: slice, moves: list[Tensor]) -> Signal:
+    def _signal(
+        self, block: Block, moves: list[Tensor], signal: Signal, noise: NoiseTable
+    ) -> Signal:
         done = []
         first = block.wanted.start
         for t in block.wanted:
@@ -111,7 +112,7 @@ class HotPixels(Stage):
             middle = off.median(0, keepdim=True).values
             spread = (off - middle).abs().median(0, keepdim=True).values * 1.4826
             level = resize_to(block.luma.pixels[t : t + 1], pixels)
-            sigma = block.noise.planes(planes).sigma_at(level)
+            sigma = noise.sigma_at(level)
             error = torch.maximum(spread, sigma) * math.sqrt(math.pi / 2 / len(around))
             bar = (self.threshold * error).clamp(min=self.floor / 255) / self.strength
             steady = spread < _SPREAD * middle.abs() + 0.5 * sigma
@@ -125,9 +126,7 @@ class HotPixels(Stage):
             fill = _median(own.pixels, _NEXT)
             kept = 1 - 0.5 * share.amax(1, keepdim=True)  # of the noise, by a median of eight
             done.append(Signal(torch.lerp(own.pixels, fill, share), own.residual * kept))
-        result = joined(done)
-        assert result is not None, "a block has a core"
-        return result
+        return joined(done)
 
 
 def _stands_alone(pixels: Tensor) -> Tensor:

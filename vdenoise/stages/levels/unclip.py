@@ -22,6 +22,7 @@ from vdenoise.picture.color import (
     to_rgb,
 )
 from vdenoise.picture.frame import Block, Signal
+from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise import LEVELS, NoiseTable
 from vdenoise.picture.subsampling import repeat_to, resize_to, subsampling
 from vdenoise.stages.base import Role, Stage, param
@@ -68,13 +69,9 @@ class Unclip(Stage):
 
     def denoise(self, block: Block) -> Block:
         """Correct R'G'B' near both ends; luma and chroma get the change."""
-        core = block.core
-        luma = block.luma[core]
-        chroma = None if block.chroma is None else block.chroma[core]
-        befores = [None if x is None else x[core] for x in block.before]
-        assert befores[0] is not None
-        now = _channels(luma.pixels, None if chroma is None else chroma.pixels)
-        source = _channels(befores[0], befores[1])
+        luma, chroma = block.core_picture
+        now = _channels(block.core_picture.map(lambda signal: signal.pixels))
+        source = _channels(block.core_original)
         ratio = (1, 1) if chroma is None else subsampling(luma.pixels, chroma.pixels)
         kept = _kept(block.noise.spectrum[0], ratio)
         sigma = _channel_noise(block.noise, kept)
@@ -89,14 +86,12 @@ class Unclip(Stage):
         change *= self.strength
         slope = torch.lerp(torch.ones_like(slope), slope, self.strength).clamp(min=0)
         if chroma is None:
-            return block.with_signals(_changed(luma, change, slope), None)
+            return block.with_picture(Picture(_changed(luma, change, slope)))
         planes = from_rgb(change)
         grown = (slope.square() * _weights(slope)).sum(1, keepdim=True).div(_LUMA_SHARE).sqrt()
-        return block.with_signals(
-            _changed(luma, planes[:, :1], grown),
-            _changed(
-                chroma, resize_to(planes[:, 1:], chroma.pixels), resize_to(grown, chroma.pixels)
-            ),
+        small = resize_to(planes[:, 1:], chroma.pixels), resize_to(grown, chroma.pixels)
+        return block.with_picture(
+            Picture(_changed(luma, planes[:, :1], grown), _changed(chroma, *small))
         )
 
 
@@ -246,8 +241,9 @@ def _spread(cells: Tensor, like: Tensor) -> Tensor:
     return functional.interpolate(cells, size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
-def _channels(luma: Tensor, chroma: Tensor | None) -> Tensor:
+def _channels(picture: Picture[Tensor]) -> Tensor:
     """(T, 3, H, W) R'G'B', or (T, 1, H, W) without chroma, which is repeated to luma's size."""
+    luma, chroma = picture
     if chroma is None:
         return luma
     return to_rgb(torch.cat([luma, repeat_to(chroma, luma)], 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from vdenoise.motion.warp import resize, warp
 from vdenoise.picture.frame import Accuracy, Block, Signal, joined, window
+from vdenoise.picture.noise import NoiseTable
 from vdenoise.picture.subsampling import resize_to, subsampling
 from vdenoise.stages.base import Role, Stage, param
 
@@ -60,11 +62,10 @@ class LineOffsets(Stage):
 
     def denoise(self, block: Block) -> Block:
         """Correct luma; chroma has such noise of its own and is treated alike."""
-        luma = self._signal(block, block.luma, slice(0, 1))
-        chroma = None if block.chroma is None else self._signal(block, block.chroma, slice(1, 3))
-        return block.with_signals(luma, chroma)
+        found = block.picture.pair(block.noise.picture, partial(self._signal, block))
+        return block.with_picture(found)
 
-    def _signal(self, block: Block, signal: Signal, planes: slice) -> Signal:
+    def _signal(self, block: Block, signal: Signal, noise: NoiseTable) -> Signal:
         done = []
         rows, columns = self.axis != "columns", self.axis != "rows"
         bound = self.limit / 255
@@ -73,10 +74,10 @@ class LineOffsets(Stage):
             seen = window(block.first + t, self.radius, block.shot_first, block.shot_last)
             others = [n - block.first for n in seen if n != block.first + t]
             if not others:
-                done.append(Signal(own.pixels.clone(), own.residual.clone()))
+                done.append(own.copy())
                 continue
             level = resize_to(block.luma.pixels[t : t + 1], own.pixels)
-            sigma = block.noise.planes(planes).sigma_at(level) * own.residual
+            sigma = noise.sigma_at(level) * own.residual
             compared = _Compared(block, t, {k: signal.pixels[k] for k in others})
             change = torch.zeros_like(own.pixels[0])
             for off in _OFF:
@@ -89,9 +90,7 @@ class LineOffsets(Stage):
             sure = ((sure - _SURE[0]) / (_SURE[1] - _SURE[0])).clamp(0, 1)
             change = (change * sure).clamp(-bound, bound)
             done.append(Signal(own.pixels - self.strength * change[None], own.residual.clone()))
-        result = joined(done)
-        assert result is not None, "a block has a core"
-        return result
+        return joined(done)
 
 
 class _Compared:

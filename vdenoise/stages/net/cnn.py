@@ -15,6 +15,7 @@ from vdenoise.nets.base import NetInput, Network, noise_bands
 from vdenoise.nets.ensemble import VIEWS, ensembled
 from vdenoise.nets.models import find, load
 from vdenoise.picture.frame import Block, Signal, window
+from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.subsampling import repeat_to, resize_to
 from vdenoise.stages.base import Stage, noise_present, param
 from vdenoise.stages.net import energy_guard
@@ -156,11 +157,11 @@ class Cnn(Stage):
         if block.present is None:
             return self._denoised(block)
         done = self._denoised(_relative(block))
-        luma, chroma = done.luma, done.chroma
-        luma = Signal(luma.pixels, luma.residual * noise_present(block, luma.pixels))
-        if chroma is not None:
-            chroma = Signal(chroma.pixels, chroma.residual * noise_present(block, chroma.pixels))
-        return block.with_signals(luma, chroma)
+
+        def absolute(signal: Signal) -> Signal:
+            return Signal(signal.pixels, signal.residual * noise_present(block, signal.pixels))
+
+        return block.with_picture(done.picture.map(absolute))
 
     def _denoised(self, block: Block) -> Block:
         """Frame by frame, or clip by fixed clip: the result cannot depend on how many come at
@@ -183,19 +184,17 @@ class Cnn(Stage):
         if "sigma" not in net.inputs:  # not told how much to remove
             change *= min(self.strength, 1.0)
         change *= self.weight
-        luma = block.luma[block.core]
-        averaged = [None if s is None else s.residual[block.core] for s in pictures.averaged]
-        luma = Signal(luma.pixels + change[:, :1], self._residual(luma.residual, averaged[0]))
-        if block.chroma is None:
-            return block.with_signals(luma, None)
-        chroma = block.chroma[block.core]
-        change = resize_to(change[:, 1:], chroma.pixels)
-        residual = self._residual(chroma.residual, averaged[1])
-        return block.with_signals(luma, Signal(chroma.pixels + change, residual))
 
-    def _residual(self, residual: Tensor, averaged: Tensor | None) -> Tensor:
+        def changed(n: int, signal: Signal, averaged: Signal) -> Signal:
+            own = resize_to(change[:, (slice(0, 1), slice(1, 3))[n]], signal.pixels)
+            residual = self._residual(signal.residual, averaged.residual[block.core])
+            return Signal(signal.pixels + own, residual)
+
+        planes = zip(block.core_picture.planes, pictures.averaged.planes, strict=True)
+        return block.with_picture(Picture.of([changed(n, *both) for n, both in enumerate(planes)]))
+
+    def _residual(self, residual: Tensor, averaged: Tensor) -> Tensor:
         """The residual map behind the network, from that before it and that behind the average."""
-        assert averaged is not None, "all that is averaged has a map"
         done = torch.where(
             residual < averaged, residual, torch.minimum(residual, _LEAVES * residual.sqrt())
         )
@@ -207,29 +206,29 @@ class _Pictures:
 
     def __init__(self, block: Block, strength: float) -> None:
         self.block, self.strength = block, strength
-        self.averaged = block.averaged or (block.luma, block.chroma)
+        self.averaged = block.averaged or block.picture
         self.bands = noise_bands(block.noise.spectrum).to(block.luma.pixels)
 
     def given(self, frames: list[int], net: Network) -> NetInput:
         """The input for these frames of the block."""
-        block, (luma, chroma) = self.block, self.averaged
-        noise = block.noise.planes(slice(0, 1) if chroma is None else slice(0, 3))
-        sigma = noise.sigma_at(luma.pixels[frames]) * self.strength
+        block, averaged = self.block, self.averaged
+        noise = block.noise.luma if averaged.chroma is None else block.noise
+        sigma = noise.sigma_at(averaged.luma.pixels[frames]) * self.strength
         if block.present is not None:
             sigma = sigma * block.present[frames]
         neighbors = None
         if "neighbors" in net.inputs:
             around = [self._around(t, net.reach) for t in frames]
-            neighbors = torch.stack([_pixels(luma, chroma, places) for places in around])
+            neighbors = torch.stack([_pixels(averaged, places) for places in around])
         return NetInput(
-            noisy=_joined(*block.before, frames),
-            average=_pixels(block.luma, block.chroma, frames),
-            sigma=sigma if chroma is not None else _joined(sigma, None),
-            residual=_residual(block.luma, block.chroma, frames),
+            noisy=_joined(block.original, frames),
+            average=_pixels(block.picture, frames),
+            sigma=sigma if averaged.chroma is not None else _joined(Picture(sigma)),
+            residual=_residual(block.picture, frames),
             bands=self.bands.expand(len(frames), -1),
             neighbors=neighbors,
-            temporal=_pixels(luma, chroma, frames),
-            temporal_residual=_residual(luma, chroma, frames),
+            temporal=_pixels(averaged, frames),
+            temporal_residual=_residual(averaged, frames),
         )
 
     def _around(self, t: int, reach: int) -> list[int]:
@@ -257,12 +256,8 @@ def _relative(block: Block) -> Block:
         residual = torch.where(there > 0, signal.residual / there.clamp(min=1e-6), 0.0)
         return Signal(signal.pixels, residual.clamp_(max=1))
 
-    luma, chroma = block.luma, block.chroma
-    averaged = block.averaged
-    if averaged is not None:
-        averaged = of(averaged[0]), None if averaged[1] is None else of(averaged[1])
-    chroma = None if chroma is None else of(chroma)
-    return replace(block, luma=of(luma), chroma=chroma, averaged=averaged)
+    averaged = block.averaged and block.averaged.map(of)
+    return replace(block.with_picture(block.picture.map(of)), averaged=averaged)
 
 
 def _clips(block: Block, core: range, net: Network) -> list[tuple[range, range]]:
@@ -281,21 +276,21 @@ def _clips(block: Block, core: range, net: Network) -> list[tuple[range, range]]
     return found
 
 
-def _pixels(luma: Signal, chroma: Signal | None, frames: list[int]) -> Tensor:
-    return _joined(luma.pixels, None if chroma is None else chroma.pixels, frames)
+def _pixels(picture: Picture[Signal], frames: list[int]) -> Tensor:
+    return _joined(picture.map(lambda signal: signal.pixels), frames)
 
 
-def _residual(luma: Signal, chroma: Signal | None, frames: list[int]) -> Tensor:
+def _residual(picture: Picture[Signal], frames: list[int]) -> Tensor:
     """The residual map of every plane, (N, 3, H, W)."""
+    luma, chroma = picture
     if chroma is None:
         return luma.residual[frames].expand(-1, 3, -1, -1)
-    return _joined(luma.residual, chroma.residual.expand(-1, 2, -1, -1), frames)
+    return _joined(Picture(luma.residual, chroma.residual.expand(-1, 2, -1, -1)), frames)
 
 
-def _joined(luma: Tensor, chroma: Tensor | None, frames: list[int] | None = None) -> Tensor:
+def _joined(picture: Picture[Tensor], frames: list[int] | None = None) -> Tensor:
     """(N, 3, H, W): chroma repeated to luma's size, 0 where there is none; all frames or some."""
-    if frames is not None:
-        luma, chroma = luma[frames], None if chroma is None else chroma[frames]
+    luma, chroma = picture if frames is None else picture.map(lambda x: x[frames])
     if chroma is None:
         return torch.cat([luma, torch.zeros_like(luma).expand(-1, 2, -1, -1)], 1)
     return torch.cat([luma, repeat_to(chroma, luma)], 1)

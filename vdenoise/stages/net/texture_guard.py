@@ -50,11 +50,11 @@ class TextureGuard(Stage):
         """Compare with the average over time, or with the source where nothing was averaged."""
         now = block.luma[block.core]
         if block.averaged is None:
-            before = block.before[0][block.core]
+            before = block.core_original.luma
             average = Signal(before, torch.ones_like(before) * noise_present(block, before))
         else:
-            average = block.averaged[0][block.core]
-        noise = block.noise.planes(slice(0, 1))
+            average = block.averaged.luma[block.core]
+        noise = block.noise.luma
         sigma = noise.sigma_at(average.pixels) * average.residual * self.strength
         spectrum = spectrum_for(noise.spectrum, _BLOCK).to(now.pixels)
         order = torch.arange(_BLOCK, device=spectrum.device)
@@ -72,4 +72,4 @@ class TextureGuard(Stage):
             for removed, variance in zip(average.pixels - now.pixels, sigma.square(), strict=True)
         ]
         luma = Signal(now.pixels + torch.stack(found), now.residual)
-        return block.with_signals(luma, None if block.chroma is None else block.chroma[block.core])
+        return block.with_picture(block.core_picture._replace(luma=luma))

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from vdenoise.nets.models import find
 from vdenoise.picture.frame import Block, Signal
+from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.sampling.samplers import Sampler, sample
 from vdenoise.sampling.schedules import Schedule, noise_levels
@@ -106,15 +107,12 @@ class Posterior(Stage):
     def denoise(self, block: Block) -> Block:
         """Frame by frame: the result cannot depend on how many come at once."""
         made = [self._regrown(replace(block, core=slice(t, t + 1))) for t in block.wanted]
-        luma = [planes[0] for planes, _ in made]
-        chroma = [planes[1] for planes, _ in made if len(planes) > 1]
-        core = [signal[block.core] for signal in block.signals]
-        now = Signal(torch.cat(luma), core[0].residual.clone())
-        colors = Signal(torch.cat(chroma), core[1].residual.clone()) if chroma else None
+        drawn = Picture.join([picture for picture, _ in made], torch.cat)
+        done = block.core_picture.pair(drawn, lambda s, pixels: Signal(pixels, s.residual.clone()))
         shown = {**block.maps, "invented": torch.cat([map for _, map in made])}
-        return replace(block.with_signals(now, colors), maps=shown)
+        return replace(block.with_picture(done), maps=shown)
 
-    def _regrown(self, block: Block) -> tuple[list[Tensor], Tensor]:
+    def _regrown(self, block: Block) -> tuple[Picture[Tensor], Tensor]:
         """Luma and chroma of one frame, and how much of its luma is invented."""
         prior = Prior(block, self.model, self.guidance)
         start = prior.start
@@ -141,11 +139,11 @@ class Posterior(Stage):
             if n == 0:
                 shown = _rms(invented).div(_SHOWN).clamp(max=1)
             planes.append(plain + invented)
-        return planes, shown
+        return Picture.of(planes), shown
 
     def _held(self, invented: Tensor, prior: Prior, n: int, plain: Tensor) -> Tensor:
         """What leaves a residual that can be noise, plane by plane."""
-        noise = prior.block.noise.planes(slice(0, 1) if n == 0 else slice(1, 3))
+        noise = prior.block.noise.picture.planes[n]
         luma = resize_to(prior.average[0].pixels, plain)
         sigma = noise.sigma_at(luma) * prior.present[n]
         removed = prior.noisy[n] - plain

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vdenoise.picture.frame import Block, Signal
+from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.random_at import normal
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.stages.base import noise_present
@@ -50,13 +51,12 @@ class Prior:
         """
         self.block, self.net, self.guidance = block, network(model), guidance
         core = block.core
-        noisy = [plane[core] for plane in block.before if plane is not None]
-        found = block.averaged or (block.luma, block.chroma)
+        noisy = list(block.core_original.planes)
         if block.averaged is None:  # nothing was averaged: the frame alone
             ones = [torch.ones_like(p[:, :1]) * noise_present(block, p) for p in noisy]
             self.average = [Signal(p, one) for p, one in zip(noisy, ones, strict=True)]
         else:
-            self.average = [signal[core] for signal in found if signal is not None]
+            self.average = [signal[core] for signal in block.averaged.planes]
         self.noisy = noisy
         self.sizes = [plane.numel() for plane in noisy]
         self.present = [torch.as_tensor(noise_present(block, plane)) for plane in noisy]
@@ -87,8 +87,7 @@ class Prior:
         luma = self.average[0].pixels
         found = []
         for n, like in enumerate(self.noisy):
-            which = slice(0, 1) if n == 0 else slice(1, 3)
-            table = block.noise.planes(which)
+            table = block.noise.picture.planes[n]
             sigma = table.sigma_at(resize_to(luma, like)) * self.present[n]
             (top, left), (height, width) = block.corner[n], like.shape[-2:]
             field = torch.empty_like(like, dtype=torch.float32)
@@ -119,26 +118,20 @@ class Prior:
             variance = 1 / (1 / sigma**2 + 1 / residual - 1)
             joint = variance * (plane / sigma**2 + average.pixels / residual - self.noisy[n])
             known.append(Signal(joint, (variance.sqrt() / sigma).clamp(max=1) * present))
-        luma, chroma = known[0], known[1] if len(known) > 1 else None
+        average_now = Picture.of(known)
         given = replace(
-            block,
+            block.with_picture(average_now),
             first=block.first + block.wanted.start,
             core=slice(0, 1),
-            luma=luma,
-            chroma=chroma,
             noise=replace(block.noise, sigma=block.noise.sigma * sigma),
             motion=None,
             present=None if block.present is None else block.present[block.core],
-            source=(planes[0], planes[1] if len(planes) > 1 else None),
-            averaged=(luma, chroma),
+            kept_original=Picture.of(planes),
+            averaged=average_now,
             shot=None,
         )
-        done = self.net.apply(given.with_signals(*_pair(Wiener().apply(given))))
+        done = self.net.apply(given.with_picture(Wiener().apply(given).picture))
         return _flat([signal.pixels for signal in done.signals])
-
-
-def _pair(block: Block) -> tuple[Signal, Signal | None]:
-    return block.luma, block.chroma
 
 
 def _flat(planes: list[Tensor]) -> Tensor:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vdenoise.picture.frame import Block, Signal, joined, window
+from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.subsampling import subsampling
 from vdenoise.stages.base import Role, Stage, param
 
@@ -64,23 +65,20 @@ class VerticalScratches(Stage):
     def denoise(self, block: Block) -> Block:
         """Search luma; chroma is repaired at the same places."""
         profiles = [_profiles(_plane(pixels), self.width) for pixels in block.luma.pixels]
-        lumas, chromas = [], []
+        done = []
         for t in block.wanted:
-            luma = block.luma[t : t + 1]
-            chroma = None if block.chroma is None else block.chroma[t : t + 1]
-            sigma = block.noise.planes(slice(0, 1)).sigma_at(luma.pixels) * luma.residual
+            now = block.frame(t)
+            luma = now.luma
+            sigma = block.noise.luma.sigma_at(luma.pixels) * luma.residual
             seen = window(block.first + t, self.radius, block.shot_first, block.shot_last)
             around = [profiles[n - block.first] for n in seen]
             grain = float(sigma.mean()) * max(block.noise.grain_area, 1) ** 0.5
             error = grain / max(1.0, luma.pixels.shape[-2] / _PARTS) ** 0.5
             lines = self._lines(profiles[t], around, error)
-            lumas.append(_lifted(luma, lines, 1, self.strength))
-            if chroma is not None:
-                across = subsampling(luma.pixels, chroma.pixels)[1]
-                chromas.append(_lifted(chroma, lines, across, self.strength))
-        luma_all = joined(lumas)
-        assert luma_all is not None, "a block has a core"
-        return block.with_signals(luma_all, joined(chromas))
+            across = [subsampling(luma.pixels, signal.pixels)[1] for signal in now.planes]
+            planes = zip(now.planes, across, strict=True)
+            done.append(Picture.of([_lifted(s, lines, n, self.strength) for s, n in planes]))
+        return block.with_picture(Picture.join(done, joined))
 
     def _lines(self, own: Plane, around: list[Plane], error: float) -> list[tuple[int, int]]:
         """First and last column of each scratch of a frame, from `_profiles` of it and of the

@@ -12,6 +12,8 @@ from torch import Tensor
 from vdenoise.motion.warp import box_mean, reduce, resize, warp
 from vdenoise.nets.models import find
 from vdenoise.picture.frame import Accuracy, Block, Signal, joined, window
+from vdenoise.picture.luma_chroma import Picture
+from vdenoise.picture.noise import NoiseTable
 from vdenoise.picture.subsampling import resize_to, subsampling
 from vdenoise.stages.base import Stage, param
 from vdenoise.stages.control.pilot import MODEL
@@ -118,21 +120,18 @@ class TemporalMean(Stage):
     def denoise(self, block: Block) -> Block:
         """Average each core frame with its window."""
         if self.radius == 0:
-            chroma = None if block.chroma is None else block.chroma[block.core]
-            return block.with_signals(block.luma[block.core], chroma)
+            return block.with_picture(block.core_picture)
         merged = [self._frame(block, t) for t in block.wanted]
-        luma = joined([luma for luma, _ in merged])
-        assert luma is not None, "a block has a core"
-        return block.with_signals(luma, joined([c for _, c in merged if c is not None]))
+        return block.with_picture(Picture.join(merged, joined))
 
-    def _frame(self, block: Block, t: int) -> tuple[Signal, Signal | None]:
+    def _frame(self, block: Block, t: int) -> Picture[Signal]:
         """The average for block frame ``t``."""
         motion = block.motion
         assert motion is not None, "this stage needs motion"
-        luma = _Average(block, block.luma, t, self.strength)
-        chroma = None
-        if block.chroma is not None:
-            chroma = _Average(block, block.chroma, t, self.strength)
+        luma, chroma = averages = block.picture.pair(
+            block.noise.picture,
+            lambda signal, noise: _Average(block, signal, noise, t, self.strength),
+        )
         allowed = tolerance(self.motion_threshold, block.noise.grain_area)
         if self.needs_pilot:
             allowed *= _PILOTED
@@ -152,7 +151,7 @@ class TemporalMean(Stage):
                 weight = resize(weight, (doubt.shape[-2], doubt.shape[-1]))
                 chroma.add(difference, doubt.div_(-allowed).exp_().mul_(weight))
         rho = block.noise.temporal_correlation
-        return luma.signal(rho), None if chroma is None else chroma.signal(rho)
+        return averages.map(lambda average: average.signal(rho))
 
 
 def tolerance(threshold: float, grain_area: float) -> float:
@@ -174,7 +173,9 @@ class _Average:
     Weights and noise are kept on cells (`_CELL`); the frame itself has weight 1.
     """
 
-    def __init__(self, block: Block, signal: Signal, t: int, strength: float) -> None:
+    def __init__(
+        self, block: Block, signal: Signal, noise: NoiseTable, t: int, strength: float
+    ) -> None:
         self.signals, self.t = signal, t
         self.pixels = signal.pixels[t]
         self.factors = subsampling(block.luma.pixels, signal.pixels)
@@ -182,9 +183,8 @@ class _Average:
         self.cell = (down, across)
         self.residual = signal.residual[t, :, ::down, ::across]
         self.area = max(block.noise.grain_area, 1)
-        planes = slice(0, 1) if signal is block.luma else slice(1, 3)
         level = reduce(resize_to(block.luma.pixels[t : t + 1], signal.pixels)[0], self.cell)
-        sigma = block.noise.planes(planes).sigma_at(level[None])[0] * (self.residual * strength)
+        sigma = noise.sigma_at(level[None])[0] * (self.residual * strength)
         self.variance = sigma.square_().add_(_TINY)  # (C, h, w)
         self.total = torch.zeros_like(self.pixels)  # of weighted differences from the frame
         self.weight = torch.ones_like(level[0])

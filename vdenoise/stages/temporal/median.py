@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor
 
 from vdenoise.motion.warp import resize, warp
 from vdenoise.picture.frame import Block, Signal, joined, window
+from vdenoise.picture.luma_chroma import Picture
+from vdenoise.picture.noise import NoiseTable
 from vdenoise.picture.subsampling import resize_to, subsampling
 from vdenoise.picture.windows import pad, shifted
 from vdenoise.stages.base import Stage, param
@@ -59,29 +62,28 @@ class TemporalMedian(Stage):
     def denoise(self, block: Block) -> Block:
         """Search and repair luma; chroma is repaired there and where it stands out itself."""
         results = [self._frame(block, p) for p in block.wanted]
-        luma = joined([luma for luma, _ in results])
-        assert luma is not None, "a block has a core"
-        return block.with_signals(luma, joined([c for _, c in results if c is not None]))
+        return block.with_picture(Picture.join(results, joined))
 
-    def _frame(self, block: Block, position: int) -> tuple[Signal, Signal | None]:
+    def _frame(self, block: Block, position: int) -> Picture[Signal]:
         """Luma and chroma of one core frame."""
         seen = window(block.first + position, self.radius, block.shot_first, block.shot_last)
         others = [index - block.first for index in seen if index != block.first + position]
         current = slice(position, position + 1)
         if not others:
-            return block.luma[current], block.chroma and block.chroma[current]
-        planes = [self._search(block, signal, position, others) for signal in block.signals]
-        luma_share, luma_median = planes[0]
-        luma_share = luma_share.amax(1, keepdim=True)
-        luma = _repair(block.luma[current], luma_share, luma_median, len(others))
-        if block.chroma is None:
-            return luma, None
-        share, median = planes[1]
-        share = torch.maximum(share.amax(1, keepdim=True), resize_to(luma_share, median))
-        return luma, _repair(block.chroma[current], share, median, len(others))
+            return block.picture.map(lambda signal: signal[current])
+        search = partial(self._search, block, position, others)
+        found = block.picture.pair(block.noise.picture, search)
+        in_luma = found.luma[0].amax(1, keepdim=True)
+
+        def repaired(signal: Signal, of: tuple[Tensor, Tensor]) -> Signal:
+            share, median = of
+            share = torch.maximum(share.amax(1, keepdim=True), resize_to(in_luma, median))
+            return _repair(signal[current], share, median, len(others))
+
+        return block.picture.pair(found, repaired)
 
     def _search(
-        self, block: Block, signal: Signal, position: int, others: list[int]
+        self, block: Block, position: int, others: list[int], signal: Signal, noise: NoiseTable
     ) -> tuple[Tensor, Tensor]:
         """How much each pixel is dirt, 0 to 1, and the median of its neighbors.
 
@@ -90,9 +92,8 @@ class TemporalMedian(Stage):
         """
         current = slice(position, position + 1)
         own = signal.pixels[current]
-        planes = slice(0, 1) if signal is block.luma else slice(1, 3)
         level = resize_to(block.luma.pixels[current], own)
-        sigma = block.noise.planes(planes).sigma_at(level) * signal.residual[current]
+        sigma = noise.sigma_at(level) * signal.residual[current]
         bar = (sigma * self.threshold).clamp(min=self.floor) / self.strength
         moved = [self._moved(block, signal, position, other) for other in others]
         around = torch.cat([pixels for pixels, _ in moved]).sort(dim=0).values

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vdenoise.picture.frame import Block, Signal, joined, window
+from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.picture.windows import TINY, box, smooth
 from vdenoise.stages.base import Stage, param
@@ -54,11 +55,9 @@ class TemporalStatic(Stage):
         """Average luma, then chroma where luma agrees too."""
         core = block.wanted
         results = [self._frame(block, position) for position in core]
-        luma = joined([luma for luma, _ in results])
-        assert luma is not None, "a block has a core"
-        return block.with_signals(luma, joined([c for _, c in results if c is not None]))
+        return block.with_picture(Picture.join(results, joined))
 
-    def _frame(self, block: Block, position: int) -> tuple[Signal, Signal | None]:
+    def _frame(self, block: Block, position: int) -> Picture[Signal]:
         """Luma and chroma of one core frame."""
         seen = window(block.first + position, self.radius, block.shot_first, block.shot_last)
         positions = [index - block.first for index in seen]
@@ -66,21 +65,21 @@ class TemporalStatic(Stage):
         luma_weights = self._weights(block, block.luma, luma_variance, positions, position)
         luma = self._average(block, block.luma, luma_weights, positions, position)
         if block.chroma is None:
-            return luma, None
+            return Picture(luma)
         variance = [self._variance(block, block.chroma, p) for p in positions]
         weights = self._weights(block, block.chroma, variance, positions, position)
         weights = [
             torch.minimum(own, resize_to(of_luma, own))
             for own, of_luma in zip(weights, luma_weights, strict=True)
         ]
-        return luma, self._average(block, block.chroma, weights, positions, position)
+        return Picture(luma, self._average(block, block.chroma, weights, positions, position))
 
     def _variance(self, block: Block, signal: Signal, position: int) -> Tensor:
         """(1, C, H, W): variance of the noise that is left in one frame, ``strength`` included."""
         frame = slice(position, position + 1)
-        planes = slice(0, 1) if signal is block.luma else slice(1, 3)
+        noise = block.noise.luma if signal is block.luma else block.noise.chroma
         level = resize_to(block.luma.pixels[frame], signal.pixels)
-        sigma = block.noise.planes(planes).sigma_at(level) * signal.residual[frame]
+        sigma = noise.sigma_at(level) * signal.residual[frame]
         return (sigma * self.strength).square()
 
     def _weights(
