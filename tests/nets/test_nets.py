@@ -20,6 +20,7 @@ from tests.helpers.pictures import (
     psnr,
     scene,
 )
+from vdenoise import compiled
 from vdenoise.engine.tiles import apply_tiled
 from vdenoise.nets import ARCHITECTURES, build, fitting, shapes_of
 from vdenoise.nets.autoencoder import Autoencoder
@@ -401,3 +402,31 @@ def test_a_network_does_not_grow_into_a_smaller_one() -> None:
     for widths, blocks in (((4, 16), (1, 2)), ((8, 16), (1, 1)), ((8,), (1,))):
         with pytest.raises(ValueError, match="do not fit"):
             grow(Guided((8, 16), (1, 2)), Guided(widths, blocks))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_compiled_packing_says_what_torch_says(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where sigma is not told, and for several pictures at once."""
+    if compiled.library() is None:
+        pytest.skip("this installation has no compiled functions")
+    torch.manual_seed(5)
+    net = Guided((32, 64), (1, 2)).eval()
+    torch.nn.init.normal_(net.tail.weight, std=0.2)
+    net = net.to(dtype)
+    pictures = [torch.rand(2, 3, 24, 36) for _ in range(6)]
+    noisy, average, sigma, residual, temporal, temporal_residual = pictures
+    sigma = torch.where(sigma < 0.1, -1.0, sigma * 0.1)
+    x = NetInput(noisy, average, sigma, residual, torch.rand(2, 2 * BANDS), None, temporal,
+                 temporal_residual)  # fmt: skip
+    with torch.no_grad():
+        packed, found = net._packed_in_c(x), net.correction(x)
+        monkeypatch.setattr(compiled, "serves", lambda *_: False)
+        close = (
+            {"atol": 1e-6, "rtol": 1e-5} if dtype == torch.float32 else {"atol": 0, "rtol": 0.01}
+        )
+        torch.testing.assert_close(packed, net._packed(x), **close)
+        assert packed.is_contiguous(memory_format=torch.channels_last)
+        far = (found - net.correction(x)).abs().max()
+    assert found.abs().max() > 0.01 and far < (1e-5 if dtype == torch.float32 else 3e-3)

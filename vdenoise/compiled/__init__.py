@@ -17,10 +17,12 @@ from torch import Tensor
 
 SWITCH = "VDENOISE_COMPILED"
 LIBRARY = Path(__file__).with_name("kernels.so")
-_VERSION = 1  # of the functions' arguments: as vdenoise_version in kernels.c
+_VERSION = 2  # of the functions' arguments: as vdenoise_version in kernels.c
 
 _POINTER, _LONG, _FLOAT = ctypes.c_void_p, ctypes.c_long, ctypes.c_float
 _FUNCTIONS: dict[str, tuple[type, ...]] = {
+    "pack": (*[_POINTER] * 6, *[_LONG] * 3, _FLOAT, _LONG, _POINTER),
+    "unpack": (*[_POINTER] * 3, _LONG, _LONG, _FLOAT, _FLOAT, _POINTER),
     "dct_pass": (*[_POINTER] * 4, *[_LONG] * 3, _POINTER, _LONG, _LONG, _FLOAT, *[_POINTER] * 3),
 }
 

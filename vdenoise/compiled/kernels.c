@@ -5,7 +5,8 @@
 #else
 #define NAME(name) vdenoise_##name
 /* Of the functions' arguments: as _VERSION in __init__.py. */
-int vdenoise_version(void) { return 1; }
+int vdenoise_version(void) { return 2; }
 #endif
 
 #include "dct.c"
+#include "planes.c"

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vdenoise import compiled
 from vdenoise.nets.base import BANDS, Input, NetInput, Network
 
 # Differences and sigmas are some hundredths; the pictures beside them are around a half.
@@ -43,8 +44,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same."""
-        change: Tensor = self.second(functional.leaky_relu(self.first(x), _SLOPE))
-        return x + change
+        change: Tensor = self.second(functional.leaky_relu_(self.first(x), _SLOPE))
+        return change.add_(x)
 
 
 class Guided(Network):
@@ -100,8 +101,28 @@ class Guided(Network):
 
     def correction(self, x: NetInput) -> Tensor:
         """(N, 3, H, W) float32; the convolutions run in the weights' own precision."""
-        # The difference is small, so float16 and bfloat16 keep it well; the picture itself only
-        # guides, and what is added to it is added in float32.
+        compiled_too = not torch.is_grad_enabled() and compiled.serves(x.noisy, x.average, x.sigma)
+        features = self.head(self._packed_in_c(x) if compiled_too else self._packed(x))
+        kept = []
+        for blocks, down in zip(self.encoder, self.down, strict=True):
+            features = blocks(features)
+            kept.append(features)
+            features = down(features)
+        features = self.middle(features)
+        for blocks, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
+            features = blocks(up(features).add_(kept.pop()))
+        out: Tensor = self.tail(features).float()
+        if compiled_too:
+            return _unpacked_in_c(out, x)
+        bounded = _BOUND * torch.tanh(functional.pixel_shuffle(out, 2) / _BOUND)
+        return bounded * _scale(x)
+
+    def _packed(self, x: NetInput) -> Tensor:
+        """What the first convolution sees, (N, 4 * _FULL + _MAPS, H/2, W/2), in its precision.
+
+        The difference is small, so float16 and bfloat16 keep it well; the picture itself only
+        guides, and what is added to it is added in float32.
+        """
         dtype = self.dtype
         temporal, residual = x.averaged
         full = torch.cat(
@@ -116,18 +137,36 @@ class Guided(Network):
         maps = torch.cat([sigma, rest], 1).mul_(_GAIN).to(dtype)
         bands = x.bands.to(dtype)[:, :, None, None].expand(-1, -1, *maps.shape[-2:])
         packed = torch.cat([functional.pixel_unshuffle(full, 2), maps, bands], 1)
-        features = self.head(packed.contiguous(memory_format=torch.channels_last))
-        kept = []
-        for blocks, down in zip(self.encoder, self.down, strict=True):
-            features = blocks(features)
-            kept.append(features)
-            features = down(features)
-        features = self.middle(features)
-        for blocks, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
-            features = blocks(up(features) + kept.pop())
-        out: Tensor = self.tail(features)
-        bounded = _BOUND * torch.tanh(functional.pixel_shuffle(out.float(), 2) / _BOUND)
-        return bounded * _scale(x)
+        return packed.contiguous(memory_format=torch.channels_last)
+
+    def _packed_in_c(self, x: NetInput) -> Tensor:
+        """`_packed` in one go."""
+        count, _, height, width = x.noisy.shape
+        half = self.dtype == torch.bfloat16
+        packed = torch.empty(
+            (count, 4 * _FULL + _MAPS, height // 2, width // 2),
+            dtype=torch.bfloat16 if half else torch.float32,
+            memory_format=torch.channels_last,
+        )
+        pictures = (x.average, x.averaged[0], x.noisy, x.sigma, x.averaged[1])
+        whole = [picture.contiguous() for picture in pictures]
+        bands = x.bands.contiguous()
+        for n in range(count):
+            sizes = (2 * BANDS, height, width, _GAIN, int(half))
+            compiled.call("pack", *(p[n] for p in whole), bands[n], *sizes, packed[n].data_ptr())
+        return packed.to(self.dtype)
+
+
+def _unpacked_in_c(out: Tensor, x: NetInput) -> Tensor:
+    """The correction for the last convolution's answer (N, 12, H/2, W/2)."""
+    answer = out.contiguous(memory_format=torch.channels_last).div_(_BOUND).tanh_()
+    sigma, residual = x.sigma.contiguous(), x.averaged[1].contiguous()
+    correction = torch.empty_like(sigma)
+    height, width = sigma.shape[-2:]
+    for n in range(len(sigma)):
+        one = (answer[n].data_ptr(), sigma[n], residual[n], height, width)
+        compiled.call("unpack", *one, _BOUND, _BLIND_SIGMA, correction[n])
+    return correction
 
 
 def _scale(x: NetInput) -> Tensor:
