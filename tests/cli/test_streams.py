@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import image_files as files
+from vdenoise.batch.lists import tables
 from vdenoise.chain.presets import load
 from vdenoise.errors import UsageError
 from vdenoise.motion.cuts import read_cuts
@@ -42,17 +43,19 @@ def test_a_closed_or_full_stream_ends_in_a_sentence(
     assert (tmp_path / "out.png").exists() == (code == 0)
 
 
-def test_a_mark_of_the_byte_order_is_no_content(tmp_path: Path) -> None:
-    mark = "\ufeff"
-    (tmp_path / "mine.toml").write_text(
-        f'{mark}schema = 1\nabout = "a test"\ninherit = "auto"\n', encoding="utf-8"
-    )
-    assert load(str(tmp_path / "mine.toml"))
-    (tmp_path / "cuts.txt").write_text(f"{mark}12\n40\n", encoding="utf-8")
-    assert read_cuts(tmp_path / "cuts.txt") == (12, 40)
-    text = NoiseProfile.white(0.02).model_dump_json()
-    (tmp_path / "noise.json").write_text(mark + text, encoding="utf-8")
-    assert NoiseProfile.load(tmp_path / "noise.json") == NoiseProfile.white(0.02)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be"])
+def test_a_mark_of_the_byte_order_is_no_content(encoding: str, tmp_path: Path) -> None:
+    def write(name: str, text: str) -> Path:
+        (tmp_path / name).write_bytes(("\ufeff" + text).encode(encoding))
+        return tmp_path / name
+
+    preset = 'schema = 1\r\nabout = "ein stilles Stück"\r\ninherit = "auto"\r\n'
+    assert load(str(write("mine.toml", preset))).about == "ein stilles Stück"
+    assert read_cuts(write("cuts.txt", "12\r\n40\r\n")) == (12, 40)
+    white = NoiseProfile.white(0.02)
+    assert NoiseProfile.load(write("noise.json", white.model_dump_json())) == white
+    jobs = write("jobs.toml", '[[job]]\ninput = "a.mov"\n')
+    assert [job["input"] for job in tables(jobs, (), {})] == ["a.mov"]
 
 
 def _shape(data: dict) -> None:
@@ -92,6 +95,20 @@ def _half_a_pair(data: dict) -> None:
     data["shots"][0]["cb"] = data["shots"][0]["y"]
 
 
+def _places(*rows: list[float]):
+    def change(data: dict) -> None:
+        data["shots"][0]["places"] = rows
+
+    return change
+
+
+def _moments(*frames: int):
+    def change(data: dict) -> None:
+        data["shots"][0]["moments"] = [(frame, 0.5) for frame in frames]
+
+    return change
+
+
 def _of_fields(change):
     """The same of the bottom fields."""
 
@@ -108,6 +125,7 @@ def _of_fields(change):
     [
         *map(_of_fields, (_half_a_pair, _shots((5, 3)), _shots((0, 9), (2, 4)))),
         *(_shape, _ragged, _zeros, _half_a_pair),
+        *(_places([1, 0.5], [1]), _places([]), _moments(5, 2), _moments(3, 3)),
         *(_number(v) for v in (float("nan"), float("inf"), -0.1)),
         *(_sigma(v) for v in (float("nan"), float("inf"), -0.1)),
         *(_shots(*r) for r in (((5, 3),), ((0, 9), (9, 20)), ((10, 20), (0, 9)), ((0, 9), (2, 4)))),
@@ -120,6 +138,12 @@ def test_a_profile_that_cannot_be_is_refused_with_the_place(change, tmp_path: Pa
     path.write_text(json.dumps(data))
     with pytest.raises(UsageError, match="not a noise profile"):
         NoiseProfile.load(path)
+
+
+def test_a_profile_nested_beyond_reason_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "noise.json").write_text("[" * 200_000)
+    with pytest.raises(UsageError, match="nested too deeply"):
+        NoiseProfile.load(tmp_path / "noise.json")
 
 
 def test_shots_that_follow_each_other_are_a_profile(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vdenoise.errors import UsageError
+from vdenoise.machine.files import read_text
 
 # Options of ``run`` that make no clip of the input.
 _OF_ONE_RUN = ("dry-run", "plan", "segments", "help")
@@ -31,7 +32,7 @@ def tables(
         UsageError: it is no such list.
     """
     try:
-        data = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+        data = tomllib.loads(read_text(file))
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{file} cannot be read: {error}.", "Correct it.", number=91) from error
     listed, defaults = data.pop("job", []), data.pop("defaults", {})

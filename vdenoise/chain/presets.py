@@ -19,6 +19,7 @@ from typing import Any
 from vdenoise.chain import preset_files
 from vdenoise.chain.parameters import in_slot
 from vdenoise.errors import UsageError, did_you_mean
+from vdenoise.machine.files import read_text
 from vdenoise.masks.spec import REMOVED, anchored, is_mask_name
 from vdenoise.settings.dials import DIALS, MASK
 from vdenoise.stages import FINISHING, SLOTS
@@ -91,7 +92,7 @@ def _read(name: str, children: tuple[str, ...]) -> Preset:
             number=10,
         )
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        data = tomllib.loads(read_text(path))
     except OSError as error:
         raise UsageError(
             f"Cannot read the preset {path}: {error.strerror}.",

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from vdenoise.errors import ConflictError, OutputError, UsageError, fault_of
-from vdenoise.machine.files import write_text
+from vdenoise.machine.files import read_json, write_text
 
 
 class Record(BaseModel):
@@ -37,7 +37,7 @@ def read_record(cls: type[Saved], path: Path, what: str, hint: str) -> Saved:
         ConflictError: it is of another schema.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8-sig"))
+        found = read_json(path)
         _check_schema(cls, found, path, what, hint)
         return cls.model_validate(found)
     except OSError as error:

@@ -6,11 +6,14 @@ the operating system pass through: only the caller knows what the file is to a u
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import json
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 _LONGEST_NAME = 255  # bytes
 
@@ -51,6 +54,31 @@ def replacing(target: Path, *, durable: bool = True) -> Iterator[Path]:
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def read_text(path: Path) -> str:
+    """A text file that people write: UTF-8, or UTF-16 where a byte order mark says so, as the
+    editors and shells of Windows save it. The mark is no part of the text.
+
+    Raises:
+        UnicodeDecodeError: it is no such text.
+    """
+    data = path.read_bytes()
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = data.decode("utf-16" if wide else "utf-8-sig")
+    return text.replace("\r\n", "\n").replace("\r", "\n")  # as text files are opened
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        ValueError: it is no JSON, or nested beyond all reason.
+    """
+    try:
+        return json.loads(read_text(path))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def write_text(target: Path, text: str) -> None:

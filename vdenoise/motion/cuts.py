@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vdenoise.errors import OutputError, UsageError
-from vdenoise.machine.files import write_text
+from vdenoise.machine.files import read_text, write_text
 
 REACH = 5  # frames before and after a cut that its decision looks at
 
@@ -117,7 +117,7 @@ def read_cuts(path: Path) -> tuple[int, ...]:
         UsageError: the file is missing or a line is no frame number.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
             f"Cannot read the list of cuts {path}: {error}.",

@@ -7,10 +7,10 @@ orthonormal type-II DCT coefficients on 16x16 blocks, normalised to mean 1: whit
 
 from __future__ import annotations
 
-import json
 import math
 from bisect import bisect_left
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vdenoise.errors import UsageError, fault_of
-from vdenoise.machine.files import write_text
+from vdenoise.machine.files import read_json, write_text
 from vdenoise.picture import areas
 from vdenoise.picture.luma_chroma import Picture
 
@@ -37,6 +37,20 @@ Sigma = Annotated[float, Field(ge=0, le=4, allow_inf_nan=False)]
 
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+def _in_order(knots: Knots) -> Knots:
+    if any(after <= before for (before, _), (after, _) in pairwise(knots)):
+        raise ValueError("each frame is to be behind the one before")
+    return knots
+
+
+def _a_grid(rows: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
+    if rows and (len({len(row) for row in rows}) > 1 or not rows[0]):
+        raise ValueError("its rows are to be of one length")
+    return rows
+
+
 Knots = tuple[tuple[int, Share], ...]  # a factor at some frames, linear between them
 
 
@@ -116,7 +130,7 @@ class ShotNoise(BaseModel):
         default=(0, 0, 0, 0),
         description="Lines without picture above, below, left and right, in luma pixels.",
     )
-    places: tuple[tuple[Share, ...], ...] = Field(
+    places: Annotated[tuple[tuple[Share, ...], ...], AfterValidator(_a_grid)] = Field(
         default=(),
         description="Sigma on a grid of equal cells, relative to that at its level, which is that "
         "of the noisiest place; nothing: alike everywhere.",
@@ -126,7 +140,7 @@ class ShotNoise(BaseModel):
         description="Cells of 4x4 luma pixels that stand still and hold no noise, as "
         "ROWSxCOLUMNS: and deflated bits in base 64; nothing: there are none.",
     )
-    moments: Knots = Field(
+    moments: Annotated[Knots, AfterValidator(_in_order)] = Field(
         default=(),
         description="Frames and their sigma, relative to the noisiest moment, with even changes "
         "between them; nothing: always alike.",
@@ -245,7 +259,7 @@ class NoiseProfile(BaseModel):
             UsageError: the file is missing or is no noise profile.
         """
         try:
-            data = json.loads(path.read_text(encoding="utf-8-sig"))
+            data = read_json(path)
             return cls.model_validate(data)
         except OSError as error:
             raise UsageError(
@@ -317,7 +331,7 @@ class NoiseTable:
 def is_profile(path: Path) -> bool:
     """Whether a file is a noise profile, by what it says of itself."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8-sig"))
+        found = read_json(path)
     except (OSError, ValueError):
         return False
     return (

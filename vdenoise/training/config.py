@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vdenoise.errors import UsageError, fault_of
+from vdenoise.machine.files import read_json, read_text
 from vdenoise.training.material.examples import Recipe
 from vdenoise.training.material.fresh import Fresh
 
@@ -183,8 +183,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         UsageError: it is missing or no TOML.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        found: dict[str, Any] = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        found: dict[str, Any]
+        found = read_json(path) if path.suffix == ".json" else tomllib.loads(read_text(path))
         return found
     except OSError as error:
         raise UsageError(

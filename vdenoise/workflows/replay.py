@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +18,7 @@ from vdenoise.engine.run import Result, run
 from vdenoise.errors import ConflictError, UsageError, VerifyError, fault_of
 from vdenoise.machine import engine
 from vdenoise.machine.claims import Claims
+from vdenoise.machine.files import read_json
 from vdenoise.masks.spec import make as make_mask
 from vdenoise.media.access import absent, reading
 from vdenoise.media.images.sequence import OnMissing
@@ -126,12 +126,11 @@ def load_to_replay(path: Path) -> tuple[Path, RecipeToReplay]:
         raise absent(str(file))
     try:
         with reading(str(file)):
-            text = file.read_text(encoding="utf-8-sig")
-        return file, RecipeToReplay.model_validate(json.loads(text))
-    except (ValueError, RecursionError) as error:
-        why = fault_of(error) if isinstance(error, ValueError) else "it is nested too deeply"
+            found = read_json(file)
+        return file, RecipeToReplay.model_validate(found)
+    except ValueError as error:
         raise UsageError(
-            f"{file} is no recipe that can be replayed: {why}.",
+            f"{file} is no recipe that can be replayed: {fault_of(error)}.",
             "Recipes are called OUTPUT.vdenoise.json, and vdenoise run writes them.",
             number=171,
         ) from error
