@@ -41,8 +41,7 @@ class Killed:
     """How a task ended."""
 
     status: int
-    last_line: str
-    hint: str
+    last: str  # what it said last
 
 
 @dataclass(frozen=True)
@@ -82,8 +81,7 @@ class Killing:
             time.sleep(random.Random(seed).uniform(0, LONGEST_SECONDS) if first else 0)
             task.send_signal(number)
             lines = [first, *task.stderr.read().splitlines()]
-        hint = next((line for line in reversed(lines) if line.startswith("hint: ")), "")
-        return Killed(task.returncode, lines[-1], hint)
+        return Killed(task.returncode, lines[-1])
 
     def look(self) -> Found:
         """What lies in the work folder now; ``identical`` is not known yet."""

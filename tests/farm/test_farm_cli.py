@@ -333,7 +333,7 @@ def test_events_tell_of_every_segment(plan: Path, capsys: pytest.CaptureFixture[
     assert call("run", "--plan", plan, "--progress", "json") == 0
     assert call("run", "--plan", plan, "--progress", "json") == 4
     lines = capsys.readouterr().err.splitlines()
-    events = [json.loads(line) for line in lines if line.startswith("{")]
+    events = [json.loads(line) for line in lines]
     assert [event["segment"] for event in events if event["event"] == "segment"] == [0, 1]
     error = events[-1]
     assert (error["event"], error["code"], error["exit"]) == ("error", "E0413", 4)
@@ -437,6 +437,7 @@ def test_killed_at_any_time_it_goes_on_where_it_was(
     killed = killing.kill(number, seed=1)
     assert killed.status == status
     if number != signal.SIGKILL:
-        assert "[exit " in killed.last_line and "--resume" in killed.hint
+        last = json.loads(killed.last)
+        assert last["event"] == "error" and last["exit"] == status and "--resume" in last["hint"]
     found = killing.finish()
     assert found.identical and found.broken == [] and found.strangers == []

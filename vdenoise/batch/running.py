@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import selectors
 import signal
 import subprocess
@@ -23,7 +22,6 @@ from vdenoise.media.access import make_folder, writing
 
 GRACE_SECONDS = 20.0  # for jobs to drop their work after a signal
 POLL_SECONDS = 0.2
-_LAST_LINE = re.compile(r"vdenoise: error (E\d+) \[exit (\d+)\] (.*)")
 
 
 @dataclass
@@ -32,7 +30,7 @@ class _Running:
     outcome: Outcome
     started: float
     rest: bytes = b""
-    lines: list[str] = field(default_factory=list)
+    error: Mapping[str, Any] = field(default_factory=dict)  # its last words
 
 
 Tell = Callable[[ClipJob, Mapping[str, Any]], None]
@@ -118,14 +116,16 @@ def _read(one: _Running, tell: Tell) -> bool:
     data = os.read(one.process.stderr.fileno(), 1 << 16)
     *lines, one.rest = (one.rest + data).split(b"\n")
     for line in lines:
-        text = line.decode(errors="replace")
         try:
-            event = json.loads(text)
-        except ValueError:
-            one.lines = [*one.lines[-50:], text]
+            event = json.loads(line.decode(errors="replace"))
+        except ValueError:  # of a library
+            continue
+        if not isinstance(event, dict):
             continue
         if event.get("event") == "done":
             one.outcome.frames = int(event.get("frames", 0))
+        if event.get("event") == "error":
+            one.error = event
         tell(one.outcome.job, event)
     return bool(data)
 
@@ -148,11 +148,9 @@ def _end(one: _Running, journal: Journal) -> None:
             said = f"reading or writing {outcome.job.source} ended its process"
             outcome.code, outcome.why = "E0385", f"{said} (signal {-code})"
             outcome.hint = "The file may be damaged: see vdenoise probe, or leave it out."
-        for line in one.lines:
-            if line.startswith("hint: "):
-                outcome.hint = line[6:]
-            if found := _LAST_LINE.match(line):
-                outcome.code, outcome.why = found[1], found[3]
+        if one.error:
+            told = (str(one.error.get(key, "")) for key in ("code", "what", "hint"))
+            outcome.code, outcome.why, outcome.hint = told
     journal.write(outcome.state, outcome.job, seconds=round(outcome.seconds, 2), exit=code)
 
 

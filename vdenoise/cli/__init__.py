@@ -11,6 +11,8 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from textwrap import shorten
 from types import FrameType
@@ -27,6 +29,7 @@ from vdenoise.cli.doctor import doctor
 from vdenoise.cli.evaluate import evaluate
 from vdenoise.cli.farm import farm
 from vdenoise.cli.models import models
+from vdenoise.cli.options import variable
 from vdenoise.cli.plan import plan
 from vdenoise.cli.presets import presets
 from vdenoise.cli.preview import preview
@@ -47,7 +50,7 @@ from vdenoise.errors import (
     VdenoiseError,
     did_you_mean,
 )
-from vdenoise.machine import process
+from vdenoise.machine import messages, process
 
 
 class _Group(click.Group):
@@ -107,6 +110,7 @@ for command in (
 def main() -> NoReturn:
     """Entry point: runs the command and exits with its status."""
     process.fill_closed_streams()
+    messages.keep_talking()
     process.end_with_parent()
     process.prepare()
     code = status(sys.argv[1:])
@@ -125,6 +129,7 @@ def status(args: Sequence[str]) -> int:
     # Under nohup the terminal's end is to be passed over: what is ignored stays so.
     heard = [n for n in _SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
     before = {number: signal.signal(number, _interrupt) for number in heard}
+    say = partial(_say, as_json=_wants_events(args))
     try:
         return _status(args)
     except BrokenPipeError:
@@ -133,13 +138,13 @@ def status(args: Sequence[str]) -> int:
         return 0
     except VdenoiseError as problem:
         code = problem.status if isinstance(problem, Interrupted) else problem.exit_code
-        _say(problem, code)
+        say(problem, code)
         return code
     except click.exceptions.NoArgsIsHelpError as problem:
         click.echo(problem.format_message())
         return 0
     except click.ClickException as problem:
-        _say(_misused(problem), 2)
+        say(_misused(problem), 2)
         return 2
     except MemoryError:
         from vdenoise.errors import MemoryShort
@@ -147,7 +152,7 @@ def status(args: Sequence[str]) -> int:
         short = MemoryShort(
             "The memory is full.", "End other programs, or use a faster --speed.", number=3
         )
-        _say(short, short.exit_code)
+        say(short, short.exit_code)
         return short.exit_code
     except OSError as problem:
         if problem.errno in _FULL and problem.filename is None:
@@ -159,36 +164,44 @@ def status(args: Sequence[str]) -> int:
                 "Free some room where it goes to, and run the same command again.",
                 number=5,
             )
-            _say(full, full.exit_code)
+            say(full, full.exit_code)
             return full.exit_code
         if problem.errno not in TRANSIENT:
-            _say_bug(problem)
+            say(problem)
             return 1
         away = TryAgain(
             f"{problem.filename or 'A file'} cannot be reached: {problem.strerror}.",
             "Run the same command again later.",
             number=1,
         )
-        _say(away, away.exit_code)
+        say(away, away.exit_code)
         return away.exit_code
     except Exception as problem:
-        _say_bug(problem)
+        say(problem)
         return 1
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _say(problem: VdenoiseError, code: int) -> None:
+def _wants_events(args: Sequence[str]) -> bool:
+    """Whether a command line, however wrong it is, asks for events instead of lines."""
+    wanted = os.environ.get(variable(_PROGRESS), "")
+    for word, after in pairwise((*args, "")):
+        if word == _PROGRESS:
+            wanted = after
+        elif word.startswith(f"{_PROGRESS}="):
+            wanted = word.partition("=")[2]
+    return wanted == "json"
+
+
+def _say(problem: Exception, code: int = 1, *, as_json: bool) -> None:
     from vdenoise import ui  # rich takes a fifth of the time that --help has
 
-    ui.error(problem, code)
-
-
-def _say_bug(problem: Exception) -> None:
-    from vdenoise import ui
-
-    ui.bug(problem)
+    if isinstance(problem, VdenoiseError):
+        ui.error(problem, code, as_json=as_json)
+    else:
+        ui.bug(problem, as_json=as_json)
 
 
 def _discard_output() -> None:
@@ -217,6 +230,7 @@ def _status(args: Sequence[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
+_PROGRESS = "--progress"
 _ONE_CLIP = (" run", " analyze", " plan", " build")  # commands that take one
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SIGNALLED = 128  # exit statuses above it are those of signals

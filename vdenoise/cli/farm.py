@@ -11,10 +11,11 @@ from click.core import ParameterSource
 
 from vdenoise.cli.files import FOLDER, WRITES, FileGroup, claims_of
 from vdenoise.cli.options import option, progress_option, set_threads
-from vdenoise.cli.segments import (
+from vdenoise.cli.plan_jobs import (
     claim_joined,
     claim_sources,
     job_options,
+    open_for_nodes,
     open_from,
     plan_option,
 )
@@ -207,7 +208,7 @@ def export(
             number=139,
         )
     _check_amounts(ctx, engine)
-    job = open_from(options)
+    job, maps = open_for_nodes(options)
     claim_sources(claims_of(ctx), job)
     made = files_of(
         engine,
@@ -221,6 +222,7 @@ def export(
             at_once=options["at_once"],
             per_task=options["per_task"],
             options=parse_options(engine, options["farm_options"]),
+            maps=maps,
         ),
     )
     for file, text in made.items():

@@ -2,82 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from vdenoise.cli.files import FOLDER, READS, claim_clip, claims_of
+from vdenoise.cli.files import claims_of
 from vdenoise.cli.options import set_threads
+from vdenoise.cli.plan_jobs import (
+    Command,
+    claim_segments,
+    claim_sources,
+    job_options,
+    of_plan,
+    open_from,
+    plan_option,
+)
 from vdenoise.errors import Interrupted, UsageError
 from vdenoise.settings.text import counted
 
 if TYPE_CHECKING:
     from vdenoise.farm.job import Job
-    from vdenoise.farm.planfile import OutputPart
-    from vdenoise.machine.claims import Claims
     from vdenoise.ui import Reporter
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 PLAN_LINES = 10_000  # of progress, over all tasks of a plan
 
 # With a plan nothing else is read: all that could change a pixel is in it.
 _WITH_PLAN = {
     *("plan", "segments", "resume", "overwrite", "source", "work", "output"),
-    *("allow_version_skew", "device", "devices", "threads", "progress"),
+    *("path_map", "map_rules", "allow_version_skew", "device", "devices", "threads", "progress"),
 }
-
-
-def _of_plan(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
-    """See that an option that is about a plan does not come without one: nothing would heed it."""
-    typed = ctx.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
-    if typed and ctx.params.get("plan") is None:
-        raise UsageError(
-            f"{parameter.opts[0]} is for the segments of a plan, and no --plan is given.",
-            "Make one with: vdenoise plan CLIP -o plan.json",
-            number=95,
-        )
-    return value
-
-
-def plan_option(*, required: bool, text: str) -> Callable[[Command], Command]:
-    """``--plan``, read before the options that go with it."""
-    return click.option(
-        "--plan", type=READS, metavar="FILE", required=required, is_eager=True, help=text
-    )
-
-
-def job_options(command: Command) -> Command:
-    """Add what says where the files of a plan are."""
-    for decorate in reversed(
-        (
-            click.option(
-                "--source",
-                type=READS,
-                metavar="FILE",
-                callback=_of_plan,
-                help="The clip, where it was moved.",
-            ),
-            click.option(
-                "--work",
-                type=FOLDER,
-                metavar="FOLDER",
-                callback=_of_plan,
-                help="Where segments go.  [default: the plan's name with .work]",
-            ),
-            click.option(
-                "--allow-version-skew",
-                is_flag=True,
-                callback=_of_plan,
-                help="Work on the plan of another version of vdenoise.",
-            ),
-        )
-    ):
-        command = decorate(command)
-    return command
 
 
 def segment_options(command: Command) -> Command:
@@ -85,96 +39,23 @@ def segment_options(command: Command) -> Command:
     command = click.option(
         "--devices",
         metavar="cuda:0,cuda:1",
-        callback=_of_plan,
+        callback=of_plan,
         help="With --plan: one process on each.",
     )(command)
     command = click.option(
         "--resume",
         is_flag=True,
-        callback=_of_plan,
+        callback=of_plan,
         help="With --plan: leave segments that are done and sound.",
     )(command)
     command = click.option(
         "--segments",
         metavar="A-B,C",
-        callback=_of_plan,
+        callback=of_plan,
         help="With --plan: only these.  [default: all]",
     )(command)
     text = "Do segments of a plan instead of a clip. See: vdenoise plan."
     return plan_option(required=False, text=text)(job_options(command))
-
-
-def open_from(options: dict[str, Any], output: Path | None = None) -> Job:
-    """The job that the options name; ``output`` is where its clean clip goes, if elsewhere."""
-    from vdenoise.farm.job import open_job
-
-    return open_job(
-        options["plan"],
-        source=options["source"],
-        work=options["work"],
-        output=output,
-        allow_version_skew=options["allow_version_skew"],
-    )
-
-
-def claim_sources(claims: Claims, job: Job) -> None:
-    """Claim what every task of a job reads.
-
-    Raises:
-        UsageError: it is to be written.
-    """
-    from vdenoise.farm.job import ANALYSIS
-
-    claims.read(job.plan_path, "--plan")
-    claim_clip(claims, job.source, "the input")
-    claims.read(job.work / ANALYSIS, "the analysis")
-
-
-def claim_segments(claims: Claims, job: Job, numbers: tuple[int, ...]) -> None:
-    """Claim what some segments write; whether they may replace anything is seen to elsewhere.
-
-    Raises:
-        UsageError: it is read, or two are written to the same file.
-    """
-    from vdenoise.farm.job import analysis_of
-    from vdenoise.farm.segments import files_of, report_path
-
-    for role, read in analysis_of(job).chain.chain().files.items():
-        for file in read:
-            claim_clip(claims, file, role)
-    for number in numbers:
-        claims.write(report_path(job, number), f"the report of segment {number}", overwrite=True)
-        for part in job.file.parts:
-            for file in files_of(job, number, part):
-                claims.write(file, _role(part), overwrite=True)
-
-
-def claim_joined(claims: Claims, job: Job, *, overwrite: bool) -> None:
-    """Claim what is joined, and what the joining reads.
-
-    Raises:
-        UsageError: it is read, or two are written to the same file.
-        OutputError: something exists and may not be replaced.
-    """
-    from vdenoise.farm.segments import clip_path, report_path
-    from vdenoise.workflows.recipe import claim_recipe
-
-    claim_sources(claims, job)
-    for number in range(len(job.file.segments)):
-        claims.read(report_path(job, number), f"the report of segment {number}")
-    for part in job.file.parts:
-        if part.join != "files":
-            claims.write(job.output(part), _role(part), overwrite=overwrite)
-            for number in range(len(job.file.segments)):
-                claims.read(clip_path(job, number, part), f"segment {number}")
-    if job.file.grain_table is not None:
-        claims.write(Path(job.file.grain_table), "the grain table", overwrite=overwrite)
-    claim_recipe(claims, job.output(job.file.clean), overwrite=overwrite)
-
-
-def _role(part: OutputPart) -> str:
-    """What writes a part: the clean clip is what ``--output`` may name."""
-    return "--output" if part.name == "clean" else f"the {part.name} clip"
 
 
 def run_segments(ctx: click.Context, options: dict[str, Any]) -> None:
@@ -275,11 +156,14 @@ def _on_devices(
     from vdenoise.farm.devices import run_on
 
     flags = [flag for flag in ("resume", "overwrite", "allow_version_skew") if options[flag]]
+    maps = [f"--map={text}" for text in options["path_map"]]
+    if options["map_rules"] is not None:
+        maps.append(f"--map-rules={options['map_rules']}")
     run_on(
         options["devices"].split(","),
         job,
         numbers,
-        [f"--{flag.replace('_', '-')}" for flag in flags],
+        [*(f"--{flag.replace('_', '-')}" for flag in flags), *maps],
         threads=options["threads"],
     )
     reporter.finish(f"{counted(len(numbers), 'segment')} in {job.work}")

@@ -68,7 +68,8 @@ def run(
 ) -> None:
     """Train as CONFIG says, or go on where FOLDER left off.
 
-    Ctrl-C, SIGTERM and --max-minutes write a checkpoint; the same command goes on, to the bit.
+    Ctrl-C, SIGTERM, SIGHUP and --max-minutes write a checkpoint; the same command goes on, to the
+    bit.
     """
     from vdenoise import ui
     from vdenoise.errors import Interrupted
@@ -198,7 +199,7 @@ class _Watcher:
 
 @contextmanager
 def _signals() -> Iterator[Sequence[int]]:
-    """Note SIGINT and SIGTERM instead of stopping at once; the second ends the program."""
+    """Note signals to stop instead of stopping at once; the second ends the program."""
     caught: list[int] = []
     before: dict[signal.Signals, Any] = {}
 
@@ -207,7 +208,9 @@ def _signals() -> Iterator[Sequence[int]]:
         for each in before:
             signal.signal(each, signal.SIG_DFL)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:  # as under nohup
+            continue
         before[number] = signal.signal(number, note)
     try:
         yield caught

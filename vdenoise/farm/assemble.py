@@ -192,11 +192,11 @@ def assemble(
             check_target(job.info, job.output(part), overwrite=overwrite)
     write_record(Joining.of(job), job.work / JOINING)
     grain: GrainTable | None = None
-    if job.file.grain_table is not None or plan.film_grain is not None:
+    if job.grain_table is not None or plan.film_grain is not None:
         grain = fit_grain(job, analysis, plan.film_grain or 0.0, progress, threads)
-    if grain is not None and job.file.grain_table is not None:
-        plan = replace(plan, grain_table=Path(job.file.grain_table))
-        grain.save(Path(job.file.grain_table))
+    if grain is not None and job.grain_table is not None:
+        plan = replace(plan, grain_table=job.grain_table)
+        grain.save(job.grain_table)
     drawn = None if grain is None or plan.film_grain is None else grain.bits
     found = []
     for place, part in enumerate(job.file.parts):

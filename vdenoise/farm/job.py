@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import get_args
 
 from vdenoise import __version__
+from vdenoise.chain.resolve import Chain
 from vdenoise.engine.plan import Plan, View, ViewKind, make
 from vdenoise.engine.steps import estimated, stages_of
 from vdenoise.errors import ConflictError, TryAgain, UsageError
+from vdenoise.farm.inputs import AS_NAMED, Places
 from vdenoise.farm.planfile import AnalysisRecord, OutputPart, PartName, PlanFile
 from vdenoise.farm.record import digest, read_record
 from vdenoise.farm.source import open_source
+from vdenoise.machine.path_map import UNMAPPED, PathMap
 from vdenoise.media.images.sequence import KINDS
 from vdenoise.media.movie.codecs import CONTAINERS
 from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
@@ -33,6 +36,8 @@ class Job:
     work: Path
     info: ClipInfo
     moved: Mapping[PartName, Path] = field(default_factory=dict)  # parts that go elsewhere, by name
+    places: Places = AS_NAMED
+    elsewhere: bool = False  # whether the clip is where neither the plan nor a mapping has it
 
     @property
     def source(self) -> Path:
@@ -40,8 +45,39 @@ class Job:
         return self.info.path
 
     def output(self, part: OutputPart) -> Path:
-        """Where a finished clip goes."""
-        return self.moved.get(part.name, Path(part.output))
+        """Where a finished clip goes.
+
+        Raises:
+            UsageError: the clip was moved, and nothing says where its output went with it.
+        """
+        named = self.moved.get(part.name)
+        return self._written(part.output) if named is None else named
+
+    @property
+    def grain_table(self) -> Path | None:
+        """Where the grain table of the clean clip goes, None without one."""
+        table = self.file.grain_table
+        return None if table is None else self._written(table)
+
+    def _written(self, name: str) -> Path:
+        where = self.places.path_map
+        if self.elsewhere and not where.covers(name):
+            folder = Path(name).parent
+            raise UsageError(
+                f"The clip was moved, and nothing says where {name} goes now.",
+                f"Say --map {folder}=FOLDER (--map {folder}={folder} if it stays), or -o for the "
+                "clean clip.",
+                number=196,
+            )
+        return Path(where(name))
+
+    def chain(self, analysis: AnalysisRecord) -> Chain:
+        """The chain that an analysis found, with its files as they are found here.
+
+        Raises:
+            ConflictError: one is another, or is not here.
+        """
+        return analysis.chain.chain(self.places.find)
 
     def numbers(self, segment: int) -> tuple[int, int]:
         """First and last frame of a segment, in the numbers people see."""
@@ -56,6 +92,7 @@ def open_job(
     source: Path | None = None,
     work: Path | None = None,
     output: Path | None = None,
+    path_map: PathMap = UNMAPPED,
     allow_version_skew: bool = False,
 ) -> Job:
     """Open a plan and see that this machine may work on it.
@@ -65,6 +102,7 @@ def open_job(
         source: the clip, where it lies elsewhere than the plan says.
         work: folder of the segments, by default beside the plan.
         output: the clean clip, where it goes elsewhere than the plan says.
+        path_map: of folders that are mounted elsewhere than where the plan was made.
         allow_version_skew: take another version of vdenoise for the same.
 
     Raises:
@@ -81,9 +119,22 @@ def open_job(
         )
     if output is not None:
         _check_moved(file.clean, output)
-    info = open_source(file.source, Path(file.source.path) if source is None else source)
+    planned = Path(path_map(file.source.path))
+    info = open_source(file.source, source or planned)
     moved: dict[PartName, Path] = {} if output is None else {"clean": output}
-    return Job(file, path, work or path.with_suffix(".work"), info, moved)
+    work = work or path.with_suffix(".work")
+    places = Places(path_map, file.inputs, work)
+    elsewhere = source is not None and not _same_place(source, planned)
+    return Job(file, path, work, info, moved, places, elsewhere)
+
+
+def _same_place(clip: Path, planned: Path) -> bool:
+    """Whether two names, of files or of patterns, are of the same clip in the same folder."""
+    try:
+        same = clip.absolute().parent.samefile(planned.parent)
+    except OSError:
+        return False
+    return same and clip.name == planned.name
 
 
 def _check_moved(part: OutputPart, output: Path) -> None:
@@ -105,7 +156,8 @@ def task_memory(job: Job, cores: int) -> int:
     The plan's own is of the machine that made it, which may have had fewer cores.
     """
     record = job.file.analysis
-    chain = job.file.request.asked().chain() if record is None else record.chain.chain()
+    asked = job.file.request.asked(job.places.find)
+    chain = asked.chain() if record is None else job.chain(record)
     views = tuple(part.name for part in job.file.parts if part.name in get_args(ViewKind))
     longest = max(last - first + 1 for first, last in job.file.segments)
     return estimated(stages_of(chain, views), job.info, min(cores, longest))
@@ -168,7 +220,7 @@ def run_plan(
     noise_out, noise_encode = targets.get("noise", (None, None))
     return make(
         job.info,
-        analysis.chain.chain(),
+        job.chain(analysis),
         output,
         encode,
         frames=frames,

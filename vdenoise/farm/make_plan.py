@@ -80,6 +80,7 @@ def make_plan(
         seed=plan.seed,
         dither=plan.dither,
         request=request,
+        inputs=request.inputs(),
         given_profile=profile,
         given_cuts=None if cuts is None else tuple(cuts),
         memory_mib=plan.memory_bytes // MIB,

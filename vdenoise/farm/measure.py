@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vdenoise.engine.run import Progress
+from vdenoise.farm.inputs import AS_NAMED, Places
 from vdenoise.farm.job import ANALYSIS, Job, analysis_of
 from vdenoise.farm.planfile import AnalysisRecord, ChainRecord, PlanFile
 from vdenoise.farm.record import write_record
@@ -13,7 +14,11 @@ from vdenoise.workflows.reading import Reading
 
 
 def measure(
-    file: PlanFile, info: ClipInfo, progress: Progress, threads: int | None
+    file: PlanFile,
+    info: ClipInfo,
+    progress: Progress,
+    threads: int | None,
+    places: Places = AS_NAMED,
 ) -> AnalysisRecord:
     """Measure the clip as the plan asks.
 
@@ -22,12 +27,13 @@ def measure(
         info: of its source.
         progress: told of every frame.
         threads: decoder threads, None for one per core.
+        places: where the plan's files are on this machine.
     """
     reading = Reading(info.path, interlaced=file.interlaced, threads=threads)
     found = measure_clip(
         info,
         reading,
-        file.request.asked(),
+        file.request.asked(places.find),
         progress,
         profile=file.given_profile,
         cuts=file.given_cuts,
@@ -36,7 +42,7 @@ def measure(
         request_id=file.request_id,
         profile=found.profile,
         cuts=found.cuts,
-        chain=ChainRecord.of(found.chain),
+        chain=ChainRecord.of(found.chain, places.name),
         notes=found.notes,
     )
 
@@ -53,6 +59,6 @@ def analyze_job(job: Job, progress: Progress, threads: int | None) -> tuple[Anal
     make_folder(job.work)
     if job.file.analysis is not None or (job.work / ANALYSIS).exists():
         return analysis_of(job), True
-    found = measure(job.file, job.info, progress, threads)
+    found = measure(job.file, job.info, progress, threads, job.places)
     write_record(found, job.work / ANALYSIS)
     return found, False

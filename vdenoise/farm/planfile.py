@@ -21,12 +21,12 @@ from vdenoise.chain.resolve import Chain, Layer
 from vdenoise.engine.plan import Dither, Interlaced, ViewKind
 from vdenoise.errors import ConflictError
 from vdenoise.farm.encoding import check_settings
+from vdenoise.farm.inputs import InputRecord, Where, anywhere, moved, record_files
 from vdenoise.farm.record import Record, digest, read_record
 from vdenoise.farm.source import SourceRecord
-from vdenoise.machine.files import frozen
 from vdenoise.masks.spec import make as make_mask
+from vdenoise.masks.spec import pointed
 from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
-from vdenoise.nets.models import SUFFIXES
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.settings.dials import DIAL_FIELDS, DIALS
 from vdenoise.stages import stage_class
@@ -61,20 +61,24 @@ class ChainRecord(Record):
     origin: dict[str, str]
 
     @classmethod
-    def of(cls, chain: Chain) -> Self:
-        """Record a chain."""
+    def of(cls, chain: Chain, name: Where = str) -> Self:
+        """Record a chain, whose files are called in the plan as ``name`` says."""
         return cls(
             preset=chain.preset,
             speed=chain.speed,
             dials={name: getattr(chain, field) for name, field in DIAL_FIELDS.items()},
             masks=tuple(
-                MaskRecord(name=mask.name, values=mask.values(), fingerprint=mask_fingerprint(mask))
+                MaskRecord(
+                    name=mask.name,
+                    values=pointed(mask.values(), name),
+                    fingerprint=mask_fingerprint(mask),
+                )
                 for mask in chain.masks
             ),
             stages=tuple(
                 StageRecord(
                     stage=stage.name,
-                    parameters=stage.model_dump(mode="json"),
+                    parameters=_of_stage(stage.name, stage.model_dump(mode="json"), name),
                     fingerprint=fingerprint(stage),
                 )
                 for stage in chain.stages
@@ -82,14 +86,14 @@ class ChainRecord(Record):
             origin=dict(chain.origin),
         )
 
-    def chain(self) -> Chain:
-        """The chain again.
+    def chain(self, where: Where = str) -> Chain:
+        """The chain again, with its files where ``where`` says they are.
 
         Raises:
             ConflictError: a stage here computes with something else (another model file), or a
                 mask's file is another.
         """
-        masks = tuple(make_mask(mask.name, mask.values) for mask in self.masks)
+        masks = tuple(make_mask(mask.name, pointed(mask.values, where)) for mask in self.masks)
         for recorded, mask in zip(self.masks, masks, strict=True):
             if recorded.fingerprint != mask_fingerprint(mask):
                 raise ConflictError(
@@ -97,7 +101,10 @@ class ChainRecord(Record):
                     "Put it back, or make the plan again with: vdenoise plan.",
                     number=10,
                 )
-        stages = tuple(build(stage_class(s.stage), s.parameters) for s in self.stages)
+        stages = tuple(
+            build(stage_class(s.stage), _of_stage(s.stage, s.parameters, where))
+            for s in self.stages
+        )
         for record, stage in zip(self.stages, stages, strict=True):
             if record.fingerprint != fingerprint(stage):
                 raise ConflictError(
@@ -119,15 +126,11 @@ class ChainRecord(Record):
         )
 
 
-def _anywhere(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The same with files that stages read named so that they are found from any folder."""
-    found = dict(values)
-    if found.get("grain.file"):
-        found["grain.file"] = str(frozen(Path(str(found["grain.file"]))))
-    model = Path(str(found.get("net.model", "")))
-    if model.suffix in SUFFIXES:
-        found["net.model"] = str(frozen(model))
-    return found
+def _of_stage(stage: str, parameters: Mapping[str, Any], where: Where) -> dict[str, Any]:
+    """Parameters of a stage, with the files among them called as ``where`` says."""
+    slot = stage.partition(".")[0]
+    full = moved({f"{slot}.{key}": value for key, value in parameters.items()}, where)
+    return {key.partition(".")[2]: value for key, value in full.items()}
 
 
 class Request(Record):
@@ -145,16 +148,22 @@ class Request(Record):
         preset = asked.preset
         return cls(
             preset=preset.name,
-            preset_values=_anywhere(preset.values),
+            preset_values=anywhere(preset.values),
             preset_speed=preset.speed,
-            layers=tuple((layer.origin, _anywhere(layer.values)) for layer in asked.layers),
+            layers=tuple((layer.origin, anywhere(layer.values)) for layer in asked.layers),
             speed=asked.speed,
         )
 
-    def asked(self) -> ChainRequest:
-        """The request again."""
-        preset = Preset(self.preset, "", self.preset_values, self.preset_speed)
-        layers = tuple(Layer(origin, values) for origin, values in self.layers)
+    def inputs(self) -> tuple[InputRecord, ...]:
+        """The files it names, as they are now."""
+        named = (self.preset_values, *(values for _, values in self.layers))
+        return tuple({one.path: one for values in named for one in record_files(values)}.values())
+
+    def asked(self, where: Where = str) -> ChainRequest:
+        """The request again, with its files where ``where`` says they are."""
+        values = moved(self.preset_values, where)
+        preset = Preset(self.preset, "", values, self.preset_speed)
+        layers = tuple(Layer(origin, moved(values, where)) for origin, values in self.layers)
         return ChainRequest(preset, layers, self.speed)
 
 
@@ -203,7 +212,7 @@ class PlanFile(Record):
     """``plan.json``."""
 
     kind: Literal["vdenoise-plan"] = "vdenoise-plan"
-    schema_version: Literal[3] = 3
+    schema_version: Literal[4] = 4
     plan_id: str = ""  # SHA-256 of everything else
     vdenoise: str = __version__
     source: SourceRecord
@@ -216,6 +225,7 @@ class PlanFile(Record):
     seed: int
     dither: Dither
     request: Request
+    inputs: tuple[InputRecord, ...] = ()  # what the request reads beside the clip
     given_profile: NoiseProfile | None = None  # --profile or --sigma
     given_cuts: tuple[int, ...] | None = None  # --cuts
     memory_mib: int  # estimate of a task's peak, on a CPU

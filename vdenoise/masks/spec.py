@@ -6,7 +6,7 @@ Nothing here imports torch: the command line checks masks before anything heavy 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -161,10 +161,15 @@ def parse(text: str) -> tuple[str, dict[str, str]]:
 
 def anchored(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """The same with a file's path seen from ``folder``: that of the preset, or where one types."""
+    return pointed(values, lambda path: str(folder.absolute() / path))
+
+
+def pointed(values: Mapping[str, Any], where: Callable[[str], str]) -> dict[str, Any]:
+    """The same with a file's path as ``where`` says it."""
     kind, colon, path = str(values.get("source", "")).partition(":")
     if kind.strip() != "file" or not colon or not path.strip():
         return dict(values)
-    return {**values, "source": f"file:{folder.absolute() / path.strip()}"}
+    return {**values, "source": f"file:{where(path.strip())}"}
 
 
 def make(name: str, values: Mapping[str, Any]) -> MaskSpec:

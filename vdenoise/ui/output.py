@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from rich.table import Table
 
 from vdenoise.errors import VdenoiseError
 
+_BUG = "E0100"
 _PIPE_COLUMNS = 120  # width of tables where no terminal tells its own
 
 
@@ -59,12 +61,19 @@ def facts(title: str, values: Mapping[str, str]) -> None:
         result(f"  {name.ljust(width)}  {value}")
 
 
+def event(name: str, **values: Any) -> None:
+    """An event for programs, one JSON object a line."""
+    line = {"v": 1, "ts": round(time.time(), 3), "event": name, **values}
+    sys.stderr.write(json.dumps(line, ensure_ascii=False) + "\n")
+    sys.stderr.flush()
+
+
 def error(problem: VdenoiseError, status: int, *, as_json: bool = False) -> None:
-    """Say what happened and what to do; the last line is stable for log searches."""
+    """Say what happened and what to do; the last line is stable for log searches, or an event."""
     what, hint = (one_line(text) for text in (problem.what, problem.hint))
     if as_json:
-        event = {"event": "error", "code": problem.code, "exit": status, "what": what, "hint": hint}
-        sys.stderr.write(json.dumps(event, ensure_ascii=False) + "\n")
+        event("error", code=problem.code, exit=status, what=what, hint=hint)
+        return
     console = stderr()
     if hint:
         console.print(f"[dim]hint:[/dim] {escape(hint)}")
@@ -80,9 +89,14 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in spaced)
 
 
-def bug(problem: BaseException) -> None:
-    """A bug of ours: the traceback, and a last line like any other error's."""
-    sys.stderr.write("".join(traceback.format_exception(problem)))
-    name = type(problem).__name__
-    sys.stderr.write("hint: This is a bug of vdenoise: please report it with the lines above.\n")
-    sys.stderr.write(f"vdenoise: error E0100 [exit 1] {name}: {' '.join(str(problem).split())}\n")
+def bug(problem: BaseException, *, as_json: bool = False) -> None:
+    """A bug of ours: the traceback, and a last line like any other error's, or all as an event."""
+    trace = "".join(traceback.format_exception(problem))
+    what = one_line(f"{type(problem).__name__}: {problem}")
+    hint = "This is a bug of vdenoise: please report it"
+    if as_json:
+        event("error", code=_BUG, exit=1, what=what, hint=f"{hint}.", traceback=trace)
+        return
+    sys.stderr.write(trace)
+    sys.stderr.write(f"hint: {hint} with the lines above.\n")
+    sys.stderr.write(f"vdenoise: error {_BUG} [exit 1] {what}\n")

@@ -6,7 +6,6 @@ the lines of Open Job Description under it, or one JSON object a line.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -24,7 +23,7 @@ from rich.progress import (
 )
 
 from vdenoise.errors import Interrupted, VdenoiseError
-from vdenoise.ui.output import one_line, stderr
+from vdenoise.ui.output import event, one_line, stderr
 
 Style = Literal["auto", "bar", "plain", "json", "openjd", "none"]
 
@@ -65,12 +64,9 @@ class Reporter:
             self._fail(problem)
 
     def _fail(self, problem: VdenoiseError) -> None:
-        what, hint = (one_line(text) for text in (problem.what, problem.hint))
         code = problem.status if isinstance(problem, Interrupted) else problem.exit_code
-        self.event("error", code=problem.code, exit=code, what=what, hint=hint)
         if self.style == "openjd":
-            sys.stderr.write(f"openjd_fail: {problem.code} [exit {code}] {what}\n")
-            sys.stderr.flush()
+            self._line(f"openjd_fail: {problem.code} [exit {code}] {one_line(problem.what)}")
 
     def expect(self, frames: int, lines: int = round(1 / _LINE_SHARE)) -> None:
         """Several passes over ``frames`` frames in all follow: they count as one, with at most so
@@ -95,9 +91,7 @@ class Reporter:
     def event(self, name: str, **values: Any) -> None:
         """An event for programs; people do not see it."""
         if self.style == "json":
-            line = {"v": 1, "ts": round(time.time(), 3), "event": name, **values}
-            sys.stderr.write(json.dumps(line, ensure_ascii=False) + "\n")
-            sys.stderr.flush()
+            event(name, **values)
 
     def start(self, phase: str, frames: int, *, done: int = 0, unit: str = "fps") -> None:
         """A pass over ``frames`` frames (or steps) begins, or goes on after ``done`` of them."""

@@ -54,6 +54,7 @@ class Export:
     at_once: int | None
     per_task: int
     options: tuple[tuple[str, str], ...] = ()  # the farm's own, as it spells them
+    maps: tuple[str, ...] = ()  # FROM=TO, of the nodes
 
     @classmethod
     def of(
@@ -68,6 +69,7 @@ class Export:
         at_once: int | None = None,
         per_task: int = 1,
         options: tuple[tuple[str, str], ...] = (),
+        maps: tuple[str, ...] = (),
     ) -> Self:
         """Of a job; the memory is what a task with so many cores takes, in whole GiB."""
         needed = int(HEADROOM * task_memory(job, cpus))
@@ -88,6 +90,7 @@ class Export:
             at_once=at_once,
             per_task=per_task,
             options=options,
+            maps=maps,
         )
 
     @property
@@ -117,7 +120,12 @@ class Export:
         return ["farm", "assemble", *self._places(), output, "--verify", "--resume", wait]
 
     def _places(self) -> list[str]:
-        return [f"--plan={self.plan}", f"--source={self.source}", f"--work={self.work}"]
+        named = [f"--plan={self.plan}", f"--source={self.source}", f"--work={self.work}"]
+        return [*named, *self.map_arguments()]
+
+    def map_arguments(self) -> list[str]:
+        """What tells a node where folders are that it mounts elsewhere."""
+        return [f"--map={text}" for text in self.maps]
 
     def shell(self, arguments: list[str], segments: str = "") -> str:
         """A command line for a shell.
@@ -167,7 +175,7 @@ def files_of(engine: str, job: Export) -> dict[str, str]:
     Raises:
         UsageError: a name cannot be written in them.
     """
-    for path in (job.plan, job.source, job.work, job.output, job.executable):
+    for path in (job.plan, job.source, job.work, job.output, job.executable, *job.maps):
         _check_name(engine, path)
         if not is_text(path):
             raise UsageError(

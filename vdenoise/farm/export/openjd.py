@@ -52,6 +52,8 @@ def template(job: Export) -> dict[str, Any]:
     (_, source, source_type), (_, output, output_type) = map(_place, (job.source, job.output))
     places = ["--plan={{Param.Plan}}", f"--source={{{{Param.Source}}}}{source}"]
     places.append("--work={{Param.Work}}")
+    # What the plan names beside them: the session has mapped its PATH parameters only.
+    places += ["--map-rules={{Session.PathMappingRulesFile}}", *job.map_arguments()]
     target = f"--output={{{{Param.Output}}}}{output}"
     segments, space = _segments(job)
     segments = [*([target] if job.direct else []), *segments]

@@ -1,0 +1,84 @@
+"""A log that nobody reads, or that is full, ends no work."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.clips import Clip, write
+from vdenoise import cli
+from vdenoise.machine.messages import Messages
+
+
+def test_what_is_written_arrives_whole(tmp_path: Path) -> None:
+    reads, writes = os.pipe()
+    out = Messages(writes)
+    assert out.write("é\udce9\n") == 3 and not out.isatty()
+    assert os.read(reads, 99) == b"\xc3\xa9\\udce9\n"
+    os.close(reads), os.close(writes)
+    with (tmp_path / "log").open("wb") as file:
+        Messages(file.fileno()).write("x" * 100_000)
+    assert (tmp_path / "log").stat().st_size == 100_000
+
+
+def test_where_the_reader_has_gone_it_goes_nowhere() -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    Messages(writes).write("lost\n")
+    assert os.write(writes, b"of a library") == 12  # no signal, no error
+    os.close(writes)
+
+
+def test_a_full_pipe_loses_lines_and_goes_on_when_it_is_read() -> None:
+    reads, writes = os.pipe()
+    out = Messages(writes, patience=0.01)
+    out.write("x" * 1_000_000)
+    assert 0 < len(os.read(reads, 1 << 20)) < 1_000_000
+    out.write("again\n")
+    assert os.read(reads, 99).endswith(b"\nagain\n")  # on a line of its own
+    os.close(reads), os.close(writes)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_loses_lines() -> None:
+    with open("/dev/full", "wb") as file:  # noqa: PTH123
+        Messages(file.fileno()).write("lost\n")
+
+
+def test_a_run_whose_log_was_closed_makes_its_clip_and_one_that_is_hung_up_leaves_nothing(
+    tmp_path: Path,
+) -> None:
+    clip = write(Clip("in.mkv", "ffv1", frames=4, time_base=Fraction(1, 1000)), tmp_path)
+    out = tmp_path / "out.mkv"
+    command = [sys.executable, "-m", "vdenoise", "run", str(clip), "-o", str(out)]
+    command += ["--speed", "veryfast", "--spatial", "gaussian", "--progress", "json"]
+    reads, writes = os.pipe()
+    os.close(reads)
+    done = subprocess.run(command, stderr=writes, check=False, timeout=120)
+    os.close(writes)
+    assert done.returncode == 0 and out.exists()
+    out.unlink()
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as task:
+        assert task.stderr is not None
+        task.stderr.readline()
+        task.send_signal(signal.SIGHUP)
+        last = task.stderr.read().splitlines()[-1]
+    assert task.returncode == 129 and json.loads(last)["exit"] == 129
+    assert not out.exists() and not list(tmp_path.glob(".*.partial"))
+
+
+@pytest.mark.parametrize("words", [("run",), ("runn",), ("run", "gone.mov", "-o", "x.mov")])
+def test_the_last_event_of_any_failure_is_json(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = cli.status([*words, "--progress=json"])
+    (line,) = capsys.readouterr().err.splitlines()
+    event = json.loads(line)
+    assert event["event"] == "error" and event["exit"] == code and event["hint"]
