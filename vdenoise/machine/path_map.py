@@ -105,7 +105,7 @@ def _rule(text: str) -> tuple[Pure, Pure]:
             f"{text!r} does not say where a folder is: two whole paths, FROM=TO.",
             f"For example: --map /mnt/a=/Volumes/a, or {VARIABLE}='/mnt/a=/Volumes/a"
             f"{SEPARATOR}P:\\b=/mnt/b'",
-            number=195,
+            number=197,
         )
     return _pure(folder), _pure(there)
 
