@@ -500,6 +500,7 @@ def test_every_option_of_a_run_decides_its_result_or_does_not() -> None:
     chain |= {"preset", "gauge", "speed", "assignments", "masks", "grain", "regrow"}
     places = {"input", "target", "output", "profile", *decides.BESIDE}
     of_plans = {"plan", "segments", "resume", "devices", "source", "work", "allow_version_skew"}
+    of_plans |= {"path_map", "map_rules"}
     harmless = {"threads", "progress", "overwrite", "dry_run", "strict", "qc", "report"}
     known = chain | places | of_plans | harmless | set(decides.OPTIONS)
     assert {parameter.name for parameter in run.params} == known
@@ -539,9 +540,9 @@ def test_a_batch_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[s
     said = capsys.readouterr().err
     events = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
     assert {e["event"] for e in events} >= {"note", "progress", "finished", "failed"}
-    last = said.splitlines()[-1]
-    assert last.startswith("vdenoise: error E0801 [exit 8] 1 of 3 clips failed")
-    assert not last.endswith("..")
+    last = json.loads(said.splitlines()[-1])
+    assert (last["event"], last["code"], last["exit"]) == ("error", "E0801", 8)
+    assert last["what"].startswith("1 of 3 clips failed") and not last["what"].endswith("..")
     report = json.loads((out / REPORT).read_text())
     assert report["counts"] == {"done": 2, "failed": 1}
     failed = next(job for job in report["jobs"] if job["state"] == "failed")

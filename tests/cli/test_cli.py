@@ -394,7 +394,8 @@ def test_signals_end_a_run_and_leave_nothing(
     assert running.stderr is not None
     said = running.stderr.read().decode()
     assert running.wait(60) == status
-    assert LAST_LINE.match(said.splitlines()[-1]) and f"[exit {status}]" in said
+    last = json.loads(said.splitlines()[-1])  # as every line of events
+    assert last["event"] == "error" and last["exit"] == status and last["hint"]
     assert leftovers(tmp_path) == set()
 
 

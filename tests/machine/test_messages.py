@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -52,26 +53,41 @@ def test_a_full_disk_loses_lines() -> None:
         Messages(file.fileno()).write("lost\n")
 
 
-def test_a_run_whose_log_was_closed_makes_its_clip_and_one_that_is_hung_up_leaves_nothing(
-    tmp_path: Path,
-) -> None:
+@pytest.fixture
+def quick_run(tmp_path: Path) -> list[str]:
+    """The words of a run that measures nothing."""
     clip = write(Clip("in.mkv", "ffv1", frames=4, time_base=Fraction(1, 1000)), tmp_path)
-    out = tmp_path / "out.mkv"
-    command = [sys.executable, "-m", "vdenoise", "run", str(clip), "-o", str(out)]
-    command += ["--speed", "veryfast", "--spatial", "gaussian", "--progress", "json"]
+    words = ["run", str(clip), "-o", str(tmp_path / "out.mkv"), "--sigma", "8", "--cuts", "off"]
+    return [*words, "--speed", "veryfast", "--spatial", "gaussian", "--progress", "json"]
+
+
+def test_a_run_whose_log_was_closed_makes_its_clip(quick_run: list[str], tmp_path: Path) -> None:
     reads, writes = os.pipe()
     os.close(reads)
+    command = [sys.executable, "-m", "vdenoise", *quick_run]
     done = subprocess.run(command, stderr=writes, check=False, timeout=120)
     os.close(writes)
-    assert done.returncode == 0 and out.exists()
-    out.unlink()
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as task:
-        assert task.stderr is not None
-        task.stderr.readline()
-        task.send_signal(signal.SIGHUP)
-        last = task.stderr.read().splitlines()[-1]
-    assert task.returncode == 129 and json.loads(last)["exit"] == 129
-    assert not out.exists() and not list(tmp_path.glob(".*.partial"))
+    assert done.returncode == 0 and (tmp_path / "out.mkv").exists()
+
+
+class _HangsUp(io.StringIO):
+    """A log whose terminal ends while a run is told of."""
+
+    def write(self, text: str, /) -> int:
+        if '"progress"' in text:
+            signal.raise_signal(signal.SIGHUP)
+        return super().write(text)
+
+
+def test_a_run_that_is_hung_up_says_so_in_its_last_event_and_leaves_nothing(
+    quick_run: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = _HangsUp()
+    monkeypatch.setattr(sys, "stderr", log)
+    assert cli.status(quick_run) == 129
+    last = json.loads(log.getvalue().splitlines()[-1])
+    assert last["event"] == "error" and last["exit"] == 129
+    assert {path.name for path in tmp_path.iterdir()} == {"in.mkv"}
 
 
 @pytest.mark.parametrize("words", [("run",), ("runn",), ("run", "gone.mov", "-o", "x.mov")])

@@ -147,7 +147,7 @@ def _end(one: _Running, journal: Journal) -> None:
         elif code < 0:  # a fault in a decoder or encoder; what is asked to end says so itself
             said = f"reading or writing {outcome.job.source} ended its process"
             outcome.code, outcome.why = "E0385", f"{said} (signal {-code})"
-            outcome.hint = "The file may be damaged: see vdenoise probe, or leave it out."
+            outcome.hint = "The file may be damaged: run it alone to see, or leave it out."
         if one.error:
             told = (str(one.error.get(key, "")) for key in ("code", "what", "hint"))
             outcome.code, outcome.why, outcome.hint = told

@@ -67,7 +67,7 @@ class Job:
                 f"The clip was moved, and nothing says where {name} goes now.",
                 f"Say --map {folder}=FOLDER (--map {folder}={folder} if it stays), or -o for the "
                 "clean clip.",
-                number=196,
+                number=215,
             )
         return Path(where(name))
 

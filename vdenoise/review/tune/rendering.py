@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -16,7 +16,6 @@ from vdenoise.errors import UsageError
 from vdenoise.machine.process import PARENT_VARIABLE
 
 GRACE_SECONDS = 20.0  # for a run to drop its work after a signal
-_LAST_LINE = re.compile(r"vdenoise: error E\d+ \[exit \d+\] (.*)")
 
 
 @dataclass(frozen=True)
@@ -102,23 +101,22 @@ class Rendering:
 
     def _read(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stderr is not None
-        hint = last = ""
+        why = hint = ""
         with process.stderr:
             for line in process.stderr:
-                text = line.decode(errors="replace").rstrip()
-                try:
-                    self._hear(json.loads(text))
-                except ValueError:
-                    hint = text.removeprefix("hint: ") if text.startswith("hint: ") else hint
-                    found = _LAST_LINE.match(text)
-                    last = found[1] if found else last
+                with contextlib.suppress(ValueError):  # what libraries say is no event
+                    event = json.loads(line.decode(errors="replace"))
+                    if isinstance(event, dict):
+                        self._hear(event)
+                        if event.get("event") == "error":
+                            why, hint = event["what"], event["hint"]
         code = process.wait()
         if code == 0:
             self.progress = replace(self.progress, state="done", left=None)
         elif self._asked_to_stop:
             self.progress = RenderState("stopped", text="Stopped: nothing was written.")
         else:
-            why = last or f"The run ended with {code}."
+            why = why or f"The run ended with {code}."
             self.progress = RenderState("failed", text=why, hint=hint)
 
     def _hear(self, event: dict[str, Any]) -> None:
