@@ -20,7 +20,7 @@ from tests.helpers.clips import Clip, write
 from tests.helpers.rights import permissions_count
 from vdenoise import cli
 from vdenoise.batch import running
-from vdenoise.batch.jobs import ClipJob, jobs_of
+from vdenoise.batch.jobs import ClipJob, jobs_of, linked_folders
 from vdenoise.batch.journal import Journal, tidy
 from vdenoise.batch.lists import OUTPUTS
 from vdenoise.batch.outcome import REPORT, Outcome, Wanted, state_of
@@ -58,6 +58,21 @@ def named(jobs: list[ClipJob], folder: Path) -> dict[str, str]:
 
 
 # -- which jobs ------------------------------------------------------------------------------
+
+
+def test_folders_behind_links_are_named_and_passed_over(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a/a.mov", "else/b.mov", "out/c.mov")
+    for link, there in (("in/a/link", "else"), ("in/round", "in"), ("in/out", "out")):
+        (tmp_path / link).symlink_to(tmp_path / there)
+    sources, out = [str(tmp_path / "in"), str(tmp_path / "in" / "a" / "a.mov")], tmp_path / "out"
+    found = linked_folders(sources, out)
+    assert [path.relative_to(tmp_path / "in") for path in found] == [
+        Path("round"),
+        Path("a/link"),
+    ]
+    assert list(named(jobs_of(sources[:1], out, "{stem}.mkv", ()), tmp_path)) == ["in/a/a.mov"]
+    named_itself = jobs_of([str(tmp_path / "in" / "a" / "link")], out, "{stem}.mkv", ())
+    assert [job.source.name for job in named_itself] == ["b.mov"]
 
 
 def test_a_folder_is_mirrored(tmp_path: Path) -> None:

@@ -145,6 +145,19 @@ def test_mistakes_have_their_exit_codes(
     assert last.startswith(f"vdenoise: error E{code:02d}") and words in last
 
 
+def test_folders_of_outputs_are_made_with_the_plan_and_none_where_it_is_refused(
+    clip: Path, tmp_path: Path
+) -> None:
+    known = ("--sigma", 8, "--cuts", "off", *FAST)
+    made, plan = tmp_path / "made", tmp_path / "plans" / "a.json"
+    words = ("plan", clip, "-o", plan, "--noise-out", made / "n" / "noise.mkv", *known)
+    assert call(*words, "--to", made / "a.mp4", "--codec", "prores") == 2
+    assert call(*words, "--to", clip / "a.mkv") == 4  # a file is in its way
+    assert {path.name for path in tmp_path.iterdir()} == {"in.mkv"}
+    assert call(*words, "--to", made / "clean" / "a.mkv") == 0
+    assert plan.exists() and (made / "clean").is_dir() and (made / "n").is_dir()
+
+
 @pytest.mark.parametrize(
     "option",
     [
@@ -412,6 +425,22 @@ def test_schedulers_say_how_many_threads(monkeypatch: pytest.MonkeyPatch) -> Non
     assert process.granted_threads() == len(os.sched_getaffinity(0))
     monkeypatch.setenv("CUE_THREADS", "many")
     assert process.granted_threads() == 1
+
+
+def test_opencue_says_which_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as granted:
+        for name in ("CUE_GPU_CORES", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"):
+            granted.setenv(name, "")
+            granted.delenv(name)
+        process.keep_to_granted_gpus()
+        assert "CUDA_VISIBLE_DEVICES" not in os.environ
+        granted.setenv("CUE_GPU_CORES", "1, 3")
+        process.keep_to_granted_gpus()
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "1,3"
+        assert os.environ["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"  # as OpenCue counts them
+        granted.setenv("CUDA_VISIBLE_DEVICES", "0")  # somebody chose already
+        process.keep_to_granted_gpus()
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
 
 
 def test_old_temporaries_go_and_new_ones_stay(plan: Path, tmp_path: Path) -> None:

@@ -198,6 +198,15 @@ def test_further_parts_are_not_touched(tmp_path: Path) -> None:
     assert not same(images.read(path)[1], images.read(tmp_path / "q.exr")[1])
 
 
+def test_linear_light_goes_into_no_movie_that_is_to_be_looked_at(tmp_path: Path) -> None:
+    info = probe(images.sequence(tmp_path, "exr-half", frames=1))
+    assert choose(info, tmp_path / "a.mkv").pixel_format.floating
+    with pytest.raises(UsageError, match="does not hold 16-bit float RGB") as caught:
+        choose(info, tmp_path / "a.mov")
+    assert "--codec ffv1 in matroska" in caught.value.hint
+    assert caught.value.hint.endswith("it needs a color transform first.")
+
+
 @pytest.mark.parametrize("kind", ["exr-half", "exr-float", "tif-float"])
 def test_denoising_harms_no_unusual_value(
     tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]

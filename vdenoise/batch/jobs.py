@@ -102,6 +102,24 @@ def jobs_of(
     return found
 
 
+def linked_folders(sources: Sequence[str], folder: Path) -> list[Path]:
+    """Folders that `jobs_of` passes over because links lead to them, which may go in a circle, or
+    to the same clips twice.
+
+    Args:
+        sources: as typed.
+        folder: where outputs go; a link to it is no loss.
+    """
+    return [
+        path
+        for text in sources
+        if Path(text).is_dir()
+        for where, folders in _folders(Path(text), folder)
+        for path in (where / name for name in folders)
+        if path.is_symlink() and path.resolve() != folder.resolve()
+    ]
+
+
 def _without_outputs(jobs: Sequence[ClipJob]) -> list[ClipJob]:
     """The jobs but for those of clips that another of them writes.
 
@@ -127,12 +145,7 @@ def _clips(text: str, target: Path) -> Iterator[tuple[Path, Path]]:
     """(folder to mirror from, clip) of a folder, a glob or a file."""
     path = Path(text)
     if path.is_dir():
-        for where, folders, _ in os.walk(path, onerror=_unreadable):
-            folders[:] = sorted(f for f in folders if not f.startswith("."))
-            here = Path(where)
-            if here.resolve() == target.resolve() and here != path:
-                folders.clear()
-                continue
+        for here, _ in _folders(path, target):
             for clip in _in(here):
                 yield path, clip
     elif path.exists() or (is_image(path) and not glob.has_magic(text)):
@@ -147,6 +160,18 @@ def _clips(text: str, target: Path) -> Iterator[tuple[Path, Path]]:
             for clip in _in(folder):
                 if clip in files or (is_pattern(clip) and _any_frame(clip, files)):
                     yield base, clip
+
+
+def _folders(path: Path, target: Path) -> Iterator[tuple[Path, list[str]]]:
+    """A folder and all below it, but for hidden ones and what outputs go to, with the names of
+    theirs."""
+    for where, folders, _ in os.walk(path, onerror=_unreadable):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        here = Path(where)
+        if here.resolve() == target.resolve() and here != path:
+            folders.clear()
+            continue
+        yield here, folders
 
 
 def _unreadable(error: OSError) -> NoReturn:

@@ -112,6 +112,7 @@ def main() -> NoReturn:
     process.fill_closed_streams()
     messages.keep_talking()
     process.end_with_parent()
+    process.keep_to_granted_gpus()
     process.prepare()
     code = status(sys.argv[1:])
     if code > _SIGNALLED:

@@ -93,6 +93,7 @@ _OWN_TOO = ("threads", "progress", "settle", "trust_paths")
 def batch(ctx: click.Context, /, **options: Any) -> None:
     """Remove the noise of many clips. What is done and intact is not done again."""
     from vdenoise import ui
+    from vdenoise.batch.jobs import linked_folders
     from vdenoise.batch.journal import JOURNAL, Journal
     from vdenoise.batch.outcome import REPORT, save_report
     from vdenoise.batch.running import carry_out
@@ -111,6 +112,8 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
         References(reporter) as references,
         _told(tried),
     ):
+        for link in linked_folders(options["sources"], folder):
+            reporter.warn(f"{link} is a link to a folder and is passed over: name it to have it")
         if options["dry_run"]:
             found = _outcomes(options, typed, Journal.open(folder), claims_of(ctx), references)
             show(found)

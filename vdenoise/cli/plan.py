@@ -72,6 +72,7 @@ def plan(ctx: click.Context, /, **options: Any) -> None:
     from vdenoise.farm.measure import measure
     from vdenoise.farm.planfile import Request
     from vdenoise.farm.record import write_record
+    from vdenoise.media.access import make_folder
     from vdenoise.media.writer import check_target
     from vdenoise.workflows.prepare import plan_clip
 
@@ -98,9 +99,10 @@ def plan(ctx: click.Context, /, **options: Any) -> None:
             output=clip,
             overwrite=_may_exist(clip, overwrite=options["overwrite"]),
             device="cpu",
+            folders_later=True,
         )
         made = plan_clip(request, reporter.read, claims=claims_of(ctx), output_name="--to")
-        check_target(made.info, target, overwrite=True)
+        check_target(made.info, target, overwrite=True, folder_later=True)
         for warning in made.warnings:
             reporter.warn(warning)
         warn_of_idle(ctx, made.chain, reporter)
@@ -118,6 +120,8 @@ def plan(ctx: click.Context, /, **options: Any) -> None:
                 reporter.note(note)
             file = file.model_copy(update={"analysis": found})
         file = file.sealed()
+        for path in (target, *file.outputs):
+            make_folder(path.parent)  # not before: what is refused leaves nothing
         write_record(file, target)
     _show(file, target, made)
 

@@ -48,9 +48,10 @@ def clip_request(
     output: Path | None = None,
     device: str | None = None,
     overwrite: bool | None = None,
+    folders_later: bool = False,
 ) -> ClipRequest:
     """What ``run`` or ``plan`` was told; ``output``, ``device`` and ``overwrite`` where they are
-    not what was typed."""
+    not what was typed; ``folders_later`` where the command makes the folders of outputs."""
     from vdenoise.workflows.request import ClipRequest
 
     said: dict[str, Any] = ctx.params
@@ -68,6 +69,7 @@ def clip_request(
         strict=said["strict"],
         device=said["device"] if device is None else device,
         overwrite=said["overwrite"] if overwrite is None else overwrite,
+        folders_later=folders_later,
         noise_out=said["noise_out"],
         mask_out=said["mask_out"],
         matte_out=said["matte_out"],

@@ -256,6 +256,12 @@ class PlanFile(Record):
         """The clean clip."""
         return self.parts[0]
 
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """All that is written for people: files, and patterns of images."""
+        table = () if self.grain_table is None else (self.grain_table,)
+        return tuple(Path(name) for name in (*(part.output for part in self.parts), *table))
+
     def wanted(self, segment: int) -> tuple[int, ...]:
         """The frames that a segment writes."""
         first, last = self.segments[segment]

@@ -27,6 +27,16 @@ def granted_threads() -> int | None:
     return None
 
 
+def keep_to_granted_gpus() -> None:
+    """See the GPUs alone that OpenCue grants: it names them in ``CUE_GPU_CORES``, by their places
+    on the bus, and hides none. Other schedulers hide them by ``CUDA_VISIBLE_DEVICES`` themselves.
+    """
+    granted = os.environ.get("CUE_GPU_CORES", "").replace(" ", "")
+    if granted and "CUDA_VISIBLE_DEVICES" not in os.environ:
+        os.environ["CUDA_VISIBLE_DEVICES"] = granted
+        os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+
+
 _closed: set[int] = set()  # of 0, 1 and 2: those that whoever started us had closed
 
 

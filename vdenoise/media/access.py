@@ -15,13 +15,21 @@ from vdenoise.errors import TRANSIENT, InputError, OutputError, TryAgain, UsageE
 DISK_FULL = 5  # number of an OutputError
 
 
-def check_folder(target: Path) -> None:
+def check_folder(target: Path, *, made_later: bool = False) -> None:
     """See that a file could be made in the folder of ``target``.
+
+    Args:
+        target: the file.
+        made_later: a folder that is missing is made in time, so that it is enough if it can be.
 
     Raises:
         OutputError: the folder is missing or not writable.
     """
     folder = target.parent
+    while made_later and not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is no folder.", "Name another one.", number=17)
     if not folder.is_dir():
         raise OutputError(
             f"The folder {folder} does not exist.", f"Make it with: mkdir -p {folder}", number=2

@@ -38,6 +38,10 @@ transport streams, frames are shown at the clip's rate and sound goes on where i
 
 "kept" means with every codec that the container takes; else the codecs are named, for some tell it
 themselves. Where the codec's own color tags say nothing, those of the container count.
+
+Half and float images are scene-linear, and their values have no end: as they are they go into a
+movie as FFV1 in `.mkv`, or into `.nut`. All else is refused (exit 2):
+a movie to be looked at needs a color transform first, which decides how a picture looks.
 """
 
 

@@ -26,6 +26,7 @@ def check_target(
     *,
     overwrite: bool = False,
     positions: Sequence[int] | None = None,
+    folder_later: bool = False,
 ) -> None:
     """See early that an output can be written where it is wanted.
 
@@ -34,6 +35,7 @@ def check_target(
         target: file, ``-``, or a pattern of images.
         overwrite: it may exist.
         positions: absolute numbers of the frames that will be written; None for all.
+        folder_later: its folder is made before it is written.
 
     Raises:
         UsageError: it is the input itself.
@@ -48,9 +50,9 @@ def check_target(
     if is_image(target):
         if positions is None:
             positions = range(info.frames or 0)
-        check_images(info, target, positions, overwrite=overwrite)
+        check_images(info, target, positions, overwrite=overwrite, folder_later=folder_later)
     else:
-        check_movie(info, target, overwrite=overwrite)
+        check_movie(info, target, overwrite=overwrite, folder_later=folder_later)
 
 
 def files_written(

@@ -134,7 +134,13 @@ def _claim_outputs(
 ) -> None:
     """See that every output may be written, each to a file of its own."""
     for name, target in (*request.beside.items(), (output_name, request.output)):
-        check_target(info, target, overwrite=request.overwrite, positions=chosen)
+        check_target(
+            info,
+            target,
+            overwrite=request.overwrite,
+            positions=chosen,
+            folder_later=request.folders_later,
+        )
         for file in files_written(info, target, chosen):
             claims.write(file, name, overwrite=True)  # seen just now
     claim_recipe(claims, request.output, overwrite=request.overwrite)

@@ -87,6 +87,7 @@ class ClipRequest:
     strict: bool = False  # what cannot be kept is an error
     device: str = "auto"
     overwrite: bool = False
+    folders_later: bool = False  # folders of outputs are made by who asks, once all is checked
     noise_out: Path | None = None
     mask_out: Path | None = None
     matte_out: Path | None = None

@@ -34,9 +34,15 @@ _CHECKED = ("frames", "samples", "size", "channels", "data window", "compression
 
 
 def check_images(
-    info: ClipInfo, target: Path, positions: Sequence[int], *, overwrite: bool = False
+    info: ClipInfo,
+    target: Path,
+    positions: Sequence[int],
+    *,
+    overwrite: bool = False,
+    folder_later: bool = False,
 ) -> None:
-    """See early that the frames at some positions can be written under a pattern.
+    """See early that the frames at some positions can be written under a pattern, in a folder that
+    may be made later.
 
     Raises:
         UsageError: they are the input itself, or one file is to hold several frames.
@@ -49,8 +55,9 @@ def check_images(
             f"Name a pattern, such as {target.stem}.####{target.suffix}.",
             number=74,
         )
-    check_folder(target)
-    there = {entry.name for entry in os.scandir(target.parent)}
+    check_folder(target, made_later=folder_later)
+    entries = os.scandir(target.parent) if target.parent.exists() else ()
+    there = {entry.name for entry in entries}
     for position in positions:
         path = files.path(files.numbers[position])
         if path.name in there:

@@ -173,7 +173,9 @@ def _what_works(info: ClipInfo, kind: str, profile: str | None) -> str:
                     continue
                 working.append(f"--codec {name} in {container}")
         if working:
-            return f"What works: {', '.join(working[:4])}."
+            shown = " To be looked at it needs a color transform first."
+            linear = shown if info.format.floating else ""
+            return f"What works: {', '.join(working[:4])}.{linear}"
     return "Convert the clip to a common format first."
 
 

@@ -32,14 +32,16 @@ from vdenoise.picture.frame import ClipInfo, SourceFrame
 from vdenoise.picture.samples import yuv_samples
 
 
-def check_movie(info: ClipInfo, target: Path, *, overwrite: bool = False) -> None:
-    """See early that a movie can be written where it is wanted.
+def check_movie(
+    info: ClipInfo, target: Path, *, overwrite: bool = False, folder_later: bool = False
+) -> None:
+    """See early that a movie can be written where it is wanted, in a folder that may be made later.
 
     Raises:
         UsageError: it is the input itself.
         OutputError: it exists, is a folder, or its folder is missing or not writable.
     """
-    check_folder(target)
+    check_folder(target, made_later=folder_later)
     if target.is_dir():
         raise OutputError(f"{target} is a folder.", "Name a file in it.", number=3)
     own = info.path if info.sequence is None else info.sequence.source(0)
