@@ -25,7 +25,7 @@ from vdenoise.picture.noise import NoiseProfile
 FAST = ("--speed", "veryfast", "--temporal", "none", "--spatial", "gaussian", "--sigma", "5")
 PRECIOUS = b"nobody has another copy of this"
 # Options that name a file among other things, as text: what they come to is claimed with the chain.
-TEXTS = {"--preset", "--model", "--grain", "--mask", "--set", "--against", "--executable"}
+TEXTS = {"--preset", "--model", "--grain", "--mask", "--set", "--against", "--executable", "--map"}
 # Arguments of the kind, and files a batch or a training finds by itself and claims in its own way.
 TEXTS |= {"name", "names", "one", "other", "sources", "config", "--config", "--override"}
 
@@ -66,7 +66,11 @@ def typed(name: str, values: dict[click.Parameter, Path], folder: Path) -> list[
     for parameter in COMMANDS[name].params:
         value: Any = values.get(parameter)
         needed = parameter.required or (parameter.name == "input" and name == "run")
-        if parameter.name == "plan" and name == "run" and any(p.name == "source" for p in values):
+        if (
+            parameter.name == "plan"
+            and name == "run"
+            and any(p.name in ("source", "map_rules") for p in values)
+        ):
             needed = True
         if value is None and needed:
             if isinstance(parameter.type, Writes):

@@ -136,7 +136,7 @@ def test_a_plan_with_mask_and_profile_goes_on_where_all_was_moved(
     assert call("farm", "status", *plan, "--map", f"{there}={here}") == 0
     capsys.readouterr()
     assert call("farm", "assemble", *plan, "--source", here / "in.mkv") == 2
-    assert "E02196" in capsys.readouterr().err
+    assert "E02215" in capsys.readouterr().err
     assert not there.exists()  # never to the old place
     monkeypatch.setenv(VARIABLE, f"/other=/else;{there}={here}")
     # A node's variable is for names in its commands as well.

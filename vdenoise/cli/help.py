@@ -32,8 +32,8 @@ GROUPS: dict[str, str] = {
     "Page": "--port --no-browser",
     "Clips": "--jobs --keep-going --watch --settle --trust-paths",
     "Farm": "--plan --engine --segment-frames --analyze --segments --resume --devices --source "
-    "--work --allow-version-skew --allow-mixed --verify --wait --name --executable --cpus --gpus "
-    "--memory --at-once --per-task --farm-option --submit",
+    "--work --map --map-rules --allow-version-skew --allow-mixed --verify --wait --name "
+    "--executable --cpus --gpus --memory --at-once --per-task --farm-option --submit",
     "Messages": "--progress --help --help-all",
 }
 # What a person needs first, of commands that have more than `FEW`; what is required comes along.
