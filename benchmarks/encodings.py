@@ -1,9 +1,11 @@
-"""Whether log curves need to be told: ``python -m benchmarks.encodings``.
+"""Whether log curves need to be named: ``python -m benchmarks.encodings``.
 
 Fourteen patches of gray, a stop apart around 18 %, with soft texture and the noise of a sensor in
 linear light (variance 2e-4 x + 0.002^2), are encoded by each curve as 10-bit R'G'B' in full range
-and denoised by what is measured of them; nothing says which curve it was. For every stop: sigma
-before in 10-bit codes, sigma after over before, and the shift of the mean in percent of the range.
+and denoised by what is measured of them, with nothing said of the curve and with its name; a last
+clip is scene-linear float. For every stop: sigma
+before in 10-bit codes, sigma after over before, and the shift of the mean in percent of the range,
+or of the patch's light: against the noisy mean, of named codes against the true one.
 Writes ``results/encodings.json``.
 """
 
@@ -26,6 +28,7 @@ STOPS = tuple(range(-7, 7))
 SHOT, READ = 2e-4, 2e-3
 CODES = 1023
 SIZE, PATCH = 128, 16  # height, and width of a patch, pixels
+LINEAR = "linear"
 MARGIN = 3  # px between patches that no patch answers for
 Values = NDArray[np.float64]
 
@@ -97,38 +100,49 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     rows = []
-    for name in CURVES:
-        for row in by_stop(name, chosen.frames, chosen.speed):
-            rows.append({"encoding": name, "speed": chosen.speed} | row)
-        print(name, [row["left"] for row in rows[-len(STOPS) :]], flush=True)
+    for name in (*CURVES, LINEAR):
+        for named in (False, True) if name != LINEAR else (True,):
+            for row in by_stop(name, chosen.frames, chosen.speed, named=named):
+                rows.append({"encoding": name, "named": named, "speed": chosen.speed} | row)
+            print(name, named, [row["left"] for row in rows[-len(STOPS) :]], flush=True)
     content = {"schema": results.SCHEMA, "machine": results.machine(), "seed": clips.SEED}
     results.save(RESULTS, content | {"rows": rows})
 
 
-def by_stop(name: str, frames: int, speed: str) -> list[dict[str, Any]]:
-    """A row for each stop of a curve."""
+def by_stop(name: str, frames: int, speed: str, *, named: bool) -> list[dict[str, Any]]:
+    """A row for each stop of a curve, of which the name is said or not."""
     noisy, truth = encoded(name, frames)
-    clean = denoise_frames((noisy * 64).astype(np.uint16), speed=speed, cuts=(), device="cpu") / 64
+    linear = name == LINEAR
+    samples = (noisy / CODES).astype(np.float32) if linear else (noisy * 64).astype(np.uint16)
+    encoding = name.lower().replace("-", "") if named else None
+    clean = denoise_frames(samples, speed=speed, cuts=(), device="cpu", encoding=encoding)
+    clean = clean.astype(np.float64) * CODES if linear else clean / 64
     rows = []
     for n, stop in enumerate(STOPS):
         part = np.s_[:, 8:-8, n * PATCH + MARGIN : (n + 1) * PATCH - MARGIN]
         before, after = ((x - truth[None])[part] for x in (noisy, clean))
         sigma = float(before.std())
-        shift = float((clean[part] - noisy[part]).mean())
+        # Behind a named curve light keeps its mean, not the codes, which noise lowers
+        mean = truth[part[1:]].mean() if named and not linear else noisy[part].mean()
+        shift = float(clean[part].mean() - mean)
         row = {"stop": stop, "sigma": sigma, "left": float(after.std()) / sigma}
-        rows.append(row | {"shift": 100 * shift / CODES})
+        whole = truth[part[1:]].mean() if linear else CODES  # light has no full range
+        rows.append(row | {"shift": 100 * shift / whole})
     return [{key: round(value, 4) for key, value in row.items()} for row in rows]
 
 
 def encoded(name: str, frames: int) -> tuple[Values, Values]:
-    """Noisy codes (T, H, W, 3), whole numbers, and the codes without noise (H, W, 3)."""
-    curve = CURVES[name]
+    """Noisy codes (T, H, W, 3), whole numbers, and the codes without noise (H, W, 3); of light
+    neither rounded nor limited."""
     rng = np.random.default_rng(clips.SEED)
     y, x = np.mgrid[0:SIZE, 0 : PATCH * len(STOPS)]
     light = 0.18 * 2.0 ** np.repeat(STOPS, PATCH)[None] * (1 + 0.06 * np.sin(x / 11 + y / 17))
     truth = np.repeat(light[..., None], 3, axis=2)
     sigma = np.sqrt(SHOT * truth + READ**2)
     shots = [truth + sigma * rng.normal(size=truth.shape) for _ in range(frames)]
+    if name == LINEAR:
+        return CODES * np.stack(shots), CODES * truth
+    curve = CURVES[name]
     noisy = [np.clip(np.rint(CODES * curve(shot)), 0, CODES) for shot in shots]
     return np.stack(noisy), CODES * curve(truth)
 

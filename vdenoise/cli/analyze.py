@@ -83,6 +83,8 @@ def analyze(ctx: click.Context, /, **options: Any) -> None:
 
 def clip_facts(info: ClipInfo) -> dict[str, str]:
     """A clip's properties, for people."""
+    from vdenoise.media.encoding import meaning
+
     rate = f"{float(info.rate):.6g} fps{', variable' if info.variable_rate else ''}"
     return {
         "container": f"{info.container}, {info.codec} {info.source_format}",
@@ -92,6 +94,7 @@ def clip_facts(info: ClipInfo) -> dict[str, str]:
         "samples": f"{info.format.label}, {'full' if info.full_range else 'limited'} range",
         "color": f"{info.matrix}{' (guessed)' if info.matrix_guessed else ''}, {info.primaries}, "
         f"{info.transfer}, chroma {info.chroma_location}",
+        "encoding": meaning(info),
         "timecode": info.timecode or "none",
         "streams": "; ".join(info.streams),
         "bit path": f"{info.format.label} > float32 > {info.format.label}",

@@ -10,6 +10,11 @@ import click
 from vdenoise.cli.files import READS, WRITES, Reads, Writes
 from vdenoise.cli.options import Command, option
 
+# Those of `vdenoise.picture.encodings`, which imports torch
+ENCODING_NAMES = (
+    "slog3", "vlog", "logc3", "logc4", "clog", "cineon", "acescct", "pq", "hlg", "linear",
+)  # fmt: skip
+
 
 def reading_options(command: Command) -> Command:
     """Add what says how a clip is read."""
@@ -39,6 +44,12 @@ def reading_options(command: Command) -> Command:
         command = option(
             name, type=click.Choice(words), default=words[0], show_default=True, help=text
         )(command)
+    command = option(
+        "--encoding",
+        type=click.Choice(ENCODING_NAMES),
+        help="What samples stand for where tags do not say: R'G'B' and gray are denoised where "
+        "their noise is even, and come back in the same curve.",
+    )(command)
     return option(
         "--threads",
         type=click.IntRange(min=1),

@@ -18,7 +18,7 @@ _WIDE = 26  # letters of an option's name and form; longer ones have a line of t
 # Options by what they are about, in the order in which they are shown.
 GROUPS: dict[str, str] = {
     "Input": "--stills --noise --form --told --seeds --frames --profile --sigma --cuts --region "
-    "--at --reference --fps --interlaced --on-missing --on-bad-frame --threads --device",
+    "--at --reference --fps --interlaced --encoding --on-missing --on-bad-frame --threads --device",
     "Strength": "--preset --speed --gauge --luma --chroma --blend --limit --bands --sigma-scale "
     "--guards",
     "Where": "--mask --mask-fit --shadows --highlights",

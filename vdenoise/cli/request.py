@@ -25,6 +25,7 @@ def reading_from(ctx: click.Context, threads: int | None) -> Reading:
         on_missing=said["on_missing"],
         on_bad_frame=said["on_bad_frame"],
         interlaced=said["interlaced"],
+        encoding=said["encoding"],
         threads=threads,
     )
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vdenoise.engine.plan import Plan
 from vdenoise.masks.files import Mattes, Planes
-from vdenoise.noise.bars import Bars, without_bars
+from vdenoise.noise.bars import BENT_PURE, PURE, Bars, without_bars
 from vdenoise.picture.color import lift
 from vdenoise.picture.frame import Signal, SourceFrame
 from vdenoise.picture.luma_chroma import Picture
@@ -120,8 +120,9 @@ def finish_frame(frame: Frame, plan: Plan, profile: NoiseProfile) -> Done:
 def _corrected(frame: Frame, plan: Plan, bars: Bars) -> tuple[Tensor, ...]:
     info, chain = plan.info, plan.chain
     luma = frame.original.luma
+    pure = PURE if info.curve is None else BENT_PURE
     changes = _masked(frame).pair(
-        frame.original, lambda now, before: _correction(now, before, luma, bars)
+        frame.original, lambda now, before: _correction(now, before, luma, bars, pure)
     )
     planes = apply_correction(
         [plane.to(plan.device) for plane in frame.source.planes],
@@ -146,6 +147,8 @@ def _masked(frame: Frame) -> Picture[Tensor]:
     return now.pair(frame.clean, lambda x, start: start + resize_to(gate, x) * (x - start))
 
 
-def _correction(pixels: Tensor, before: Tensor, luma: Tensor, bars: Bars) -> Tensor | None:
+def _correction(
+    pixels: Tensor, before: Tensor, luma: Tensor, bars: Bars, pure: float
+) -> Tensor | None:
     """(C, H, W), or None where nothing changes: those planes are not touched at all."""
-    return None if pixels is before else without_bars(pixels[0] - before[0], luma, bars)
+    return None if pixels is before else without_bars(pixels[0] - before[0], luma, bars, pure)

@@ -147,6 +147,7 @@ class Plan:
             "bit_path": self.bit_path,
             "encode": self.encode.model_dump(mode="json"),
             "interlaced": self.interlaced,
+            "encoding": self.info.encoding,
             "seed": self.seed,
             "invented": self.invented,
             "dither": self.dither,

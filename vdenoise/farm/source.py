@@ -12,7 +12,7 @@ import sys
 from array import array
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -87,12 +87,11 @@ class ImagesRecord(Record):
     held: tuple[int, ...]
     checks: str  # as in `IndexRecord`, of files
     rate: str
-    curve: tuple[float, float, float] | None  # gain, read and white of scene-linear samples
 
     @classmethod
     def of(cls, info: ClipInfo) -> Self:
         """Record a sequence whose checksums are known."""
-        found, curve = info.sequence, info.curve
+        found = info.sequence
         assert found is not None
         return cls(
             padding=found.padding,
@@ -101,7 +100,6 @@ class ImagesRecord(Record):
             held=found.held,
             checks=_packed(found.checks),
             rate=str(info.rate),
-            curve=None if curve is None else (curve.gain, curve.read, curve.white),
         )
 
     def info(self, clip: Path) -> ClipInfo:
@@ -127,8 +125,16 @@ class ImagesRecord(Record):
             held=self.held,
             checks=_unpacked(self.checks),
         )
-        curve = None if self.curve is None else Curve(*self.curve)
-        return replace(describe(clip, found, rate=Fraction(self.rate)), curve=curve)
+        return describe(clip, found, rate=Fraction(self.rate))
+
+
+class CurveRecord(Record):
+    """A `Curve`, which a task cannot fit again without reading all of the clip."""
+
+    gain: float
+    read: float
+    white: float
+    encoding: str
 
 
 class SourceRecord(Record):
@@ -139,6 +145,8 @@ class SourceRecord(Record):
     sha256_samples: str  # of a movie (`recipe.fingerprint`); of images, of their checksums
     index: IndexRecord | None  # of a movie
     images: ImagesRecord | None  # of a sequence
+    encoding: str | None = None  # as it was named
+    curve: CurveRecord | None = None  # that samples are denoised behind
 
 
 def record(info: ClipInfo, progress: Progress) -> SourceRecord:
@@ -152,9 +160,16 @@ def record(info: ClipInfo, progress: Progress) -> SourceRecord:
         InputError: an image cannot be read.
     """
     path = str(frozen(info.path))
+    curve = None if info.curve is None else CurveRecord(**asdict(info.curve))
     if info.sequence is None:
-        index = IndexRecord.of(scan(info.path))
-        return SourceRecord(path=path, index=index, images=None, **fingerprint(info.path))
+        return SourceRecord(
+            path=path,
+            index=IndexRecord.of(scan(info.path)),
+            images=None,
+            encoding=info.encoding,
+            curve=curve,
+            **fingerprint(info.path),
+        )
     files = {info.sequence.source(n) for n in range(len(info.sequence.numbers))}
     progress.start("read", len(files))
     images = ImagesRecord.of(with_checks(info, lambda: progress.advance({})))
@@ -164,6 +179,8 @@ def record(info: ClipInfo, progress: Progress) -> SourceRecord:
         sha256_samples=hashlib.sha256(images.checks.encode()).hexdigest(),
         index=None,
         images=images,
+        encoding=info.encoding,
+        curve=curve,
     )
 
 
@@ -174,6 +191,11 @@ def open_source(source: SourceRecord, clip: Path) -> ClipInfo:
         InputError: it cannot be read.
         ConflictError: it is another one.
     """
+    curve = None if source.curve is None else Curve(**source.curve.model_dump())
+    return replace(_described(source, clip), encoding=source.encoding, curve=curve)
+
+
+def _described(source: SourceRecord, clip: Path) -> ClipInfo:
     if source.images is not None:
         return source.images.info(clip)
     assert source.index is not None

@@ -15,7 +15,8 @@ from torch import Tensor
 
 Lines = NDArray[np.float32]
 
-_PURE = 0.5 / 255  # mean deviation of a bar's line from the bar's level
+PURE = 0.5 / 255  # mean deviation of a bar's line from the bar's level
+BENT_PURE = PURE / 10  # behind a curve: with highlights above it, noise is less than half a code
 _RINGING = 3.0 / 255  # the same, where the picture's edge rings into the bar ...
 _RINGS = 8  # ... over at most so many lines: the blocks of codecs
 _THINNEST = 2  # lines that make a bar
@@ -35,21 +36,22 @@ class Bars(NamedTuple):
 NO_BARS = Bars(0, 0, 0, 0)
 
 
-def bars_of(luma: Tensor) -> Bars | None:
-    """Bars of one frame (H, W); None where it is of one level as a whole, or nearly."""
+def bars_of(luma: Tensor, pure: float = PURE) -> Bars | None:
+    """Bars of one frame (H, W) whose lines deviate by less than ``pure`` from their level; None
+    where it is of one level as a whole, or nearly."""
     plane: Lines = luma.numpy()
     height, width = plane.shape
     least_height, least_width = (min(_SMALLEST, size // 2) for size in plane.shape)
-    top, bottom = _depth(plane), _depth(plane[::-1])
+    top, bottom = _depth(plane, pure), _depth(plane[::-1], pure)
     if top + bottom > height - least_height:
         return None
-    left, right = _depth(plane.T), _depth(plane.T[::-1])
+    left, right = _depth(plane.T, pure), _depth(plane.T[::-1], pure)
     if left + right > width - least_width:
         return None
     return Bars(*(n if n >= _THINNEST else 0 for n in (top, bottom, left, right)))
 
 
-def _depth(lines: Lines) -> int:
+def _depth(lines: Lines, least: float) -> int:
     """How many of (n, m) lines, from the first one on, hold one and the same level.
 
     A codec's ringing belongs to the bar where the picture's edge follows close behind it.
@@ -61,7 +63,7 @@ def _depth(lines: Lines) -> int:
 
     pure = 0
     while pure < len(lines):
-        here = off(pure, _CHUNK) < _PURE
+        here = off(pure, _CHUNK) < least
         pure += int(here.argmin()) if not here.all() else len(here)
         if not here.all():
             break
@@ -71,7 +73,7 @@ def _depth(lines: Lines) -> int:
     return pure + (int(clear.argmax()) if clear.any() else 0)
 
 
-def without_bars(correction: Tensor, luma: Tensor, bars: Bars) -> Tensor:
+def without_bars(correction: Tensor, luma: Tensor, bars: Bars, pure: float = PURE) -> Tensor:
     """A correction that leaves the bars of a frame alone.
 
     Args:
@@ -79,10 +81,11 @@ def without_bars(correction: Tensor, luma: Tensor, bars: Bars) -> Tensor:
         luma: (1, 1, H, W) of the frame.
         bars: of its shot. Lines that are none in this very frame are no bars: a profile may have
             been measured elsewhere.
+        pure: as for `bars_of`.
     """
     if bars == NO_BARS:
         return correction
-    here = bars_of(luma[0, 0].cpu())
+    here = bars_of(luma[0, 0].cpu(), pure)
     if here is not None:
         bars = Bars(*map(min, here, bars))
     height, width = correction.shape[-2:]

@@ -14,7 +14,7 @@ from statistics import median
 from torch import Tensor
 
 from vdenoise.motion.cuts import CutFinder
-from vdenoise.noise.bars import Bars, bars_of, common_bars
+from vdenoise.noise.bars import PURE, Bars, bars_of, common_bars
 from vdenoise.noise.fit import Sample, fit_shot
 from vdenoise.noise.sampling import light, one_thread, ratios, sample
 from vdenoise.noise.shots import filled, notes_on
@@ -54,10 +54,12 @@ class Analyzer:
     Args:
         cuts: first frames of new shots, where they are known; () for none; None finds them.
         source: written into the profile, for people.
+        pure: what bars deviate by from their level, as for `bars_of`.
     """
 
     cuts: Sequence[int] | None = None
     source: str = ""
+    pure: float = PURE
     _finder: CutFinder = field(default_factory=CutFinder, init=False)
     _previous: tuple[int, Tensor, Tensor | None] | None = field(default=None, init=False)
     _first: int = field(default=0, init=False)
@@ -87,7 +89,7 @@ class Analyzer:
 
     def _push(self, index: int, luma: Tensor, chroma: Tensor | None) -> None:
         jump = self._finder.push(index, luma)
-        bars = self._bars[index] = bars_of(luma[0])
+        bars = self._bars[index] = bars_of(luma[0], self.pure)
         now = light(luma)
         self._rough[index] = now[1]
         if self._previous is None:

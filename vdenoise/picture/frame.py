@@ -97,12 +97,14 @@ class Curve:
     """A reversible curve behind which noise of variance ``gain * x + read ** 2`` is even.
 
     The generalised Anscombe transform without its offset, straight below zero, and scaled so that
-    ``white`` comes to 1: see `vdenoise.picture.color.bent`.
+    ``white`` comes to 1: see `vdenoise.picture.color.bent`. It is one of light ``x``, which samples
+    are first turned into.
     """
 
     gain: float  # variance per unit of light
     read: float  # sigma in the dark, above 0
     white: float  # the level that becomes 1
+    encoding: str = "linear"  # what samples are, by its name in `picture.encodings`
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,8 @@ class ClipInfo:
     metadata: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     sequence: ImageSequence | None = None  # for a clip of images; None for a movie
-    curve: Curve | None = None  # that scene-linear samples are denoised behind
+    encoding: str | None = None  # of the samples, by its name in `picture.encodings`, if said
+    curve: Curve | None = None  # that scene-linear samples are denoised behind, and named R'G'B'
     fields: bool | None = None  # whether frames hold two moments; None: as ``field_order`` says
 
     @property

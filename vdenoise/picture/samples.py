@@ -18,10 +18,10 @@ from vdenoise.picture.color import (
     KG,
     KR,
     bent,
-    filled,
     quantisation,
-    straight,
+    straight_correction,
     to_float,
+    to_unit,
 )
 from vdenoise.picture.frame import Curve, PixelFormat
 from vdenoise.picture.random_at import hashed, shift_right
@@ -58,7 +58,8 @@ def apply_correction(
         chroma_location: where 4:2:0 chroma sits ("left", "center" or "topleft"), for denser chroma.
         curve: as for `picture.color.lift_planes`; the correction is one of bent samples.
         limit: most that any sample may move, in 8-bit codes; 0 is no limit. Whole codes of the
-            source's depth, so that rounding cannot pass it.
+            source's depth, so that rounding cannot pass it; of floating-point samples behind
+            ``curve``.
 
     Returns:
         One tensor for each plane of ``out``.
@@ -78,12 +79,14 @@ def apply_correction(
         if correction is None and out.bits == fmt.bits and not denser:
             result.append(plane)
             continue
-        if correction is not None and limit:
-            most = _limit(limit, fmt, full_range, chroma=chroma)
+        most = _limit(limit, fmt, full_range, chroma=chroma) if limit else math.inf
+        if correction is not None and fmt.floating:
             correction = correction.clamp(-most, most)
         if correction is not None and curve is not None:
-            curved = bent(filled(to_float(plane, fmt)), curve)
-            correction = straight(curved + correction, curve).sub_(straight(curved, curve))
+            curved = bent(to_unit(plane, fmt, *quantisation(fmt, full_range, chroma=False)), curve)
+            correction = straight_correction(curved, correction, curve)
+        if correction is not None and not fmt.floating:
+            correction = correction.clamp(-most, most)
         exact = _corrected(plane, correction, fmt, out, full_range, chroma=chroma)
         if denser:
             like = planes[0].shape

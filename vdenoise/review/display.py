@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vdenoise.picture.color import quantisation, to_float
+from vdenoise.picture.encodings import LINEAR
 from vdenoise.picture.frame import ClipInfo, PixelFormat
 from vdenoise.picture.samples import has_rgb, rgb_of
 from vdenoise.picture.subsampling import interpolated
@@ -50,7 +51,7 @@ def rgb_float(planes: Sequence[Tensor], fmt: PixelFormat, info: ClipInfo) -> Ten
             )
             matrix = info.matrix if has_rgb(info.matrix) else "bt709"
             found = torch.stack(rgb_of(luma, cb / scale, cr / scale, matrix))
-    if info.curve is not None:
+    if info.curve is not None and info.curve.encoding == LINEAR:
         found = (found.nan_to_num() / info.curve.white).clamp(0, 1) ** _GAMMA
     return found
 

@@ -30,7 +30,9 @@ from vdenoise.engine import plan as planning
 from vdenoise.engine.denoise import denoise
 from vdenoise.engine.streams import Shots
 from vdenoise.errors import InputError, UsageError
+from vdenoise.media.encoding import behind_its_curve
 from vdenoise.media.movie.encoder import EncodeSettings
+from vdenoise.picture.encodings import ENCODINGS
 from vdenoise.picture.frame import ClipInfo, PixelFormat, SourceFrame
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.workflows import measure as measuring
@@ -89,6 +91,7 @@ def denoise_clip(
     speed: str | None = None,
     profile: Path | str | None = None,
     sigma: Sequence[float] | None = None,
+    encoding: str | None = None,
     device: str = "auto",
     codec: str | None = None,
     crf: int | None = None,
@@ -105,6 +108,7 @@ def denoise_clip(
         speed: ``veryfast`` to ``veryslow``; None is the preset's.
         profile: a file of noise measured before.
         sigma: the noise by hand, in 8-bit codes: one number, or three for Y', Cb and Cr.
+        encoding: what samples stand for, where tags do not say: as for `denoise_frames`.
         device: ``auto``, ``cpu`` or ``cuda:N``.
         codec: of the output; None is the source's.
         crf: quality of a lossy codec.
@@ -116,7 +120,7 @@ def denoise_clip(
             are those of the command line.
     """
     request = ClipRequest(
-        reading=Reading(Path(source)),
+        reading=Reading(Path(source), encoding=_known(encoding)),
         chain=_asked(preset, settings, speed),
         output=Path(output),
         known=Knowledge(
@@ -137,22 +141,24 @@ def denoise_clip(
     )
 
 
-def measure(source: Path | str | Iterable[Samples]) -> NoiseProfile:
+def measure(source: Path | str | Iterable[Samples], *, encoding: str | None = None) -> NoiseProfile:
     """Measure the noise of a clip, or of frames.
 
     Args:
         source: a file, or frames as for `denoise_frames`.
+        encoding: what samples stand for, as for `denoise_frames`.
 
     Raises:
         InputError: it cannot be read, or holds no frame.
         UsageError: frames are not of one shape and kind.
     """
     if isinstance(source, str | Path):
-        reading = Reading(Path(source))
+        reading = Reading(Path(source), encoding=_known(encoding))
         info = reading.probe()
         return measuring.measure(info, reading, _Silent()).profile
     frames = _frames(source)
-    return measuring.measure_frames(_sources(frames), _info(frames)).profile
+    info = _info(frames, encoding)
+    return measuring.measure_frames(_sources(frames), info).profile
 
 
 def denoise_frames(
@@ -164,6 +170,7 @@ def denoise_frames(
     profile: NoiseProfile | None = None,
     sigma: Sequence[float] | None = None,
     cuts: Sequence[int] | None = None,
+    encoding: str | None = None,
     device: str = "auto",
     seed: int = 0,
 ) -> Samples:
@@ -176,6 +183,8 @@ def denoise_frames(
         profile: noise measured before; None measures it.
         sigma: the noise by hand, in 8-bit codes: one number, or three for Y', Cb and Cr.
         cuts: first frames of all shots but the first; None finds them.
+        encoding: what samples stand for, by a name of ``vdenoise run --encoding`` such as
+            ``linear`` or ``slog3``: they are denoised where their noise is even.
         seed: of what is drawn at random, such as grain.
 
     Returns:
@@ -190,7 +199,7 @@ def denoise_frames(
             "profile and sigma both say how noisy the frames are.", "Give one of them.", number=159
         )
     given = _frames(frames)
-    info = _info(given)
+    info = _info(given, encoding)
     asked = _asked(preset, settings, speed)
     sources = list(_sources(given))
     if sigma is not None:
@@ -224,6 +233,7 @@ def _typed(
         "--speed": speed,
         "--profile": request.known.profile,
         "--sigma": None if sigma is None else ",".join(f"{s:g}" for s in sigma),
+        "--encoding": request.reading.encoding,
         "--codec": request.codec,
         "--crf": request.crf,
     }
@@ -255,11 +265,22 @@ def _format(frame: Samples) -> PixelFormat:
     return _FORMATS[str(frame.dtype), 3 if frame.ndim == 3 else 1]
 
 
-def _info(frames: Sequence[Samples]) -> ClipInfo:
+def _known(encoding: str | None) -> str | None:
+    """An encoding's name, that exists."""
+    if encoding is not None and encoding not in ENCODINGS:
+        raise UsageError(
+            f"There is no encoding {encoding!r}.",
+            f"Name one of {', '.join(ENCODINGS)}.",
+            number=211,
+        )
+    return encoding
+
+
+def _info(frames: Sequence[Samples], encoding: str | None = None) -> ClipInfo:
     """A clip that exists in memory only."""
     fmt = _format(frames[0])
     height, width = frames[0].shape[:2]
-    return ClipInfo(
+    info = ClipInfo(
         path=Path(),
         container="",
         codec="",
@@ -282,6 +303,10 @@ def _info(frames: Sequence[Samples]) -> ClipInfo:
         field_order="progressive",
         sample_aspect_ratio=Fraction(1),
     )
+    if _known(encoding) is None:
+        return info
+    some = [frames[0], frames[len(frames) // 2], frames[-1]]
+    return behind_its_curve(info, str(encoding), _sources(some))
 
 
 def _sources(frames: Sequence[Samples]) -> Iterable[SourceFrame]:

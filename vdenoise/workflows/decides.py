@@ -10,7 +10,7 @@ from vdenoise.media.images.sequence import files_of
 from vdenoise.workflows.request import ClipRequest
 
 # What decides a result by its value, beside the chain and the files that are read, as typed.
-OF_READING = ("fps", "on_missing", "on_bad_frame", "interlaced")
+OF_READING = ("fps", "on_missing", "on_bad_frame", "interlaced", "encoding")
 OF_KNOWLEDGE = ("sigma", "cuts")
 OF_CLIP = ("frames", "codec", "crf", "bit_depth", "dither", "seed", "matte", "device")
 OPTIONS = (*OF_CLIP, *OF_KNOWLEDGE, *OF_READING)

@@ -12,6 +12,7 @@ from vdenoise.engine.run import Progress, Stopwatch
 from vdenoise.engine.streams import Ahead
 from vdenoise.errors import UsageError
 from vdenoise.noise import estimate
+from vdenoise.noise.bars import BENT_PURE, PURE
 from vdenoise.noise.estimate import Analysis, Analyzer
 from vdenoise.picture.color import lift
 from vdenoise.picture.fields import PARITIES, field_clip, field_of
@@ -107,7 +108,8 @@ class ClipAnalyzer:
     def __init__(self, info: ClipInfo, cuts: Sequence[int] | None = None) -> None:
         self._info = info
         self._fields = [field_clip(info, parity) for parity in PARITIES] if info.by_field else []
-        self._analyzers = [Analyzer(cuts, str(info.path)) for _ in self._fields or [info]]
+        pure = PURE if info.curve is None else BENT_PURE
+        self._analyzers = [Analyzer(cuts, str(info.path), pure) for _ in self._fields or [info]]
 
     def push(self, frame: SourceFrame) -> None:
         """Take the next frame."""

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from vdenoise.engine.plan import Interlaced, check_interlaced, treated
+from vdenoise.media.encoding import named
 from vdenoise.media.images.sequence import OnMissing, is_image
 from vdenoise.media.movie.field_evidence import look_for_fields, may_hold_fields
 from vdenoise.media.movie.index import COMMON_RATES
@@ -28,6 +29,7 @@ class Reading:
     on_missing: OnMissing = "refuse"
     on_bad_frame: OnBadFrame = "fail"
     interlaced: Interlaced = "auto"
+    encoding: str | None = None  # of the samples, by its name in `picture.encodings`
     threads: int | None = None  # of the decoder; None is one per core granted
 
     @property
@@ -47,12 +49,13 @@ class Reading:
         Raises:
             InputError: it cannot be read.
             UsageError: it holds fields and that is refused, or its sequence has a gap and nothing
-                was said of that.
+                was said of that, or its tags say another encoding.
         """
         if quick and not is_image(self.path):
             adopt_quick_index(self.path)
         info = probe(self.path, on_missing=self.on_missing, rate=self._rate, heard=heard)
         check_interlaced(info, self.interlaced)
+        info = named(info, self.encoding)
         return with_evidence(info) if self.interlaced == "auto" else treated(info, self.interlaced)
 
     @property

@@ -59,6 +59,7 @@ class RecipeToReplay(BaseModel):
         fps: float | None = None
         on_missing: OnMissing = "refuse"
         on_bad_frame: OnBadFrame = "fail"
+        encoding: str | None = None
 
     class Outcome(BaseModel):
         """What came out."""
@@ -248,6 +249,7 @@ def _source(file: Path, recipe: RecipeToReplay, source: Path | None) -> ClipInfo
         on_missing=recipe.options.on_missing,
         on_bad_frame=recipe.options.on_bad_frame,
         interlaced=recipe.plan.interlaced,
+        encoding=recipe.options.encoding,
     )
     info = how.probe()
     if "sha256" in told and not is_same(path, info.sequence, {**told, "changed": None}):
