@@ -39,13 +39,13 @@ def test_every_preset_that_comes_along_resolves() -> None:
 def test_auto_is_flow_aligned_averaging_then_wiener_then_a_network_at_full_strength() -> None:
     chain = resolve(load("auto"))
     assert chain.text == "temporal.mean > spatial.wiener > net.cnn"
-    assert (chain.luma, chain.chroma, chain.sigma_scale) == (100, 100, 1)
+    assert (chain.output.luma, chain.output.chroma, chain.noise.sigma_scale) == (100, 100, 1)
 
 
 def test_modifiers_reach_the_strengths_of_masks() -> None:
     plain, light, strong = (resolve(load(f"interview{m}")) for m in ("", "+light", "+strong"))
     assert [chain.masks[0].strengths["luma"] for chain in (light, plain, strong)] == [36, 60, 78]
-    assert [chain.luma for chain in (light, plain, strong)] == [51, 85, 100]
+    assert [chain.output.luma for chain in (light, plain, strong)] == [51, 85, 100]
 
 
 def test_the_quickest_speeds_do_without_the_network_unless_it_is_asked_for() -> None:
@@ -60,7 +60,7 @@ def test_the_quickest_speeds_do_without_the_network_unless_it_is_asked_for() -> 
 
 
 def test_the_chroma_preset_leaves_luma_alone() -> None:
-    assert resolve(load("chroma")).luma == 0
+    assert resolve(load("chroma")).output.luma == 0
 
 
 def test_later_layers_win() -> None:
@@ -229,24 +229,27 @@ def test_presets_keep_their_promises() -> None:
     assert chains["surveillance"].text == "deblock.edges > temporal.static > spatial.wiener"
     assert not any(stage.role == "sharpener" for stage in chains["surveillance"].stages)
     assert chains["action"].stages[0].reach < chains["auto"].stages[0].reach
-    assert chains["chroma"].luma == 0
-    assert chains["interview"].luma < 100 and chains["film-scan"].luma < 50
+    assert chains["chroma"].output.luma == 0
+    assert chains["interview"].output.luma < 100 and chains["film-scan"].output.luma < 50
     assert chains["max"].speed == "veryslow"
 
 
 def test_light_and_strong() -> None:
-    assert resolve(load("high-iso+light")).luma == 54
+    assert resolve(load("high-iso+light")).output.luma == 54
     strong = resolve(load("high-iso+strong"))
-    assert strong.luma == 100 and strong.sigma_scale == pytest.approx(1.15, abs=1e-3)
-    assert resolve(load("chroma+strong")).luma == 0
+    assert strong.output.luma == 100 and strong.noise.sigma_scale == pytest.approx(1.15, abs=1e-3)
+    assert resolve(load("chroma+strong")).output.luma == 0
     with pytest.raises(UsageError, match="Did you mean strong"):
         load("auto+stong")
 
 
 def test_gauges_of_film() -> None:
-    luma = [resolve(load(f"film-scan+{g}mm")).luma for g in (8, 16, 35, 65)]
+    luma = [resolve(load(f"film-scan+{g}mm")).output.luma for g in (8, 16, 35, 65)]
     assert luma == sorted(luma, reverse=True) and len(set(luma)) == 4
-    assert resolve(load("film-scan+light+8mm")).luma == resolve(load("film-scan+8mm+light")).luma
+    assert (
+        resolve(load("film-scan+light+8mm")).output.luma
+        == resolve(load("film-scan+8mm+light")).output.luma
+    )
     with pytest.raises(UsageError, match="cannot be made '8mm'"):
         load("anime+8mm")
 
@@ -263,11 +266,11 @@ def test_presets_of_ones_own_inherit(no_presets_of_ones_own: Path) -> None:
     own(folder, "auto", "[output]\nluma = 1\n")  # the name is taken
     assert set(names()) == INTENTS | {"mine", "other"}
     mine, other, parent = (resolve(load(name)) for name in ("mine", "other", "high-iso"))
-    assert (mine.luma, mine.chroma) == (54, 70)
+    assert (mine.output.luma, mine.output.chroma) == (54, 70)
     assert mine.stages == parent.stages
     assert other.text == "temporal.mean > spatial.nlm > net.cnn"
-    assert other.chroma == 70
-    assert resolve(load("auto")).luma == 100
+    assert other.output.chroma == 70
+    assert resolve(load("auto")).output.luma == 100
 
 
 @pytest.mark.parametrize("parent", ["mine", "other", "no-such"])
@@ -303,7 +306,7 @@ def test_saving_showing_and_comparing(
     words = ("save", "mine", "--preset", "film-scan", "--gauge", "8mm", "--luma", "42", "--grain",
              "synth:3,1.5", "--set", "spatial.block=16", "--about", "My film.")  # fmt: skip
     assert call(*words) == 0
-    assert resolve(load("mine")).luma == 42 and load("mine").about == "My film."
+    assert resolve(load("mine")).output.luma == 42 and load("mine").about == "My film."
     assert resolve(load("mine")).text == "temporal.mean > spatial.wiener > net.cnn > grain.synth"
     assert call(*words) == 4  # it is there already
     assert call(*words, "--overwrite") == 0

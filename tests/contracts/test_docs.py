@@ -29,8 +29,8 @@ def test_stages_page_names_every_stage_and_parameter() -> None:
     for name in STAGES:
         section = text.partition(f"### {name}\n")[2].partition("\n### ")[0]
         assert section, name
-        for parameter in parameters(name):
-            assert f"| `{parameter.name}` | " in section and parameter.help in section
+        for key, parameter in parameters(name).items():
+            assert f"| `{key}` | " in section and parameter.help in section
 
 
 def test_finishing_page_shows_the_results_on_file() -> None:

@@ -27,7 +27,7 @@ from vdenoise.cli.options import variable
 from vdenoise.engine.denoise import denoise
 from vdenoise.engine.streams import Shots
 from vdenoise.errors import UsageError
-from vdenoise.masks.spec import DIALS as MASK_DIALS
+from vdenoise.masks.spec import KEYS as MASK_DIALS
 from vdenoise.masks.spec import make
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader

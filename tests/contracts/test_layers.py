@@ -126,7 +126,7 @@ def test_the_command_line_loads_nothing_heavy() -> None:
             "chain.request",
             "chain.resolve",
             "chain.option_values",
-            "settings.dials",
+            "settings.groups",
         )
     }
     light |= {"vdenoise.settings.text", "vdenoise.machine.claims"}

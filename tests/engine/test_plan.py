@@ -17,6 +17,7 @@ from vdenoise.errors import DeviceError, MemoryShort, UsageError
 from vdenoise.machine.devices import find_device
 from vdenoise.media.movie.encoder import EncodeSettings
 from vdenoise.picture.frame import ClipInfo, PixelFormat
+from vdenoise.settings.groups import OutputSettings
 from vdenoise.stages.base import Stage
 
 YUV420 = PixelFormat("yuv420p", "yuv", 8, 1, 1)
@@ -86,7 +87,7 @@ class Hungry(Tiled):
 
 
 def chain(*stages: Stage, luma: float = 100, chroma: float = 100) -> Chain:
-    return Chain("test", "base", luma, chroma, 1.0, stages)
+    return Chain("test", "base", stages, output=OutputSettings(luma=luma, chroma=chroma))
 
 
 def make(*stages: Stage, info: ClipInfo = CLIP, **options: object) -> plan.Plan:

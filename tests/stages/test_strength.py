@@ -21,7 +21,7 @@ from vdenoise.engine.streams import Shots
 from vdenoise.errors import UsageError
 from vdenoise.picture.frame import Block, Signal
 from vdenoise.picture.luma_chroma import Picture
-from vdenoise.settings.dials import DIALS
+from vdenoise.settings.groups import SETTINGS, OutputSettings
 from vdenoise.stages import stage_class
 from vdenoise.stages.control.guards import DRIFT, GhostGuard, Tally
 from vdenoise.stages.control.strength import Settle, _weighted_bands
@@ -47,7 +47,7 @@ def moved(source: Path, **values: Any) -> list[Tensor]:
 def test_the_defaults_add_nothing_to_the_chain() -> None:
     plain = resolve(load("auto"))
     assert stages_of(plain) == plain.stages
-    for name, dial in DIALS.items():
+    for name, dial in SETTINGS.items():
         if name.startswith("output.") and name not in ("output.limit", "output.mask_fit"):
             other = {"output.guards": "color", "output.bands": "100,100,100,0"}.get(name, "50")
             changed = resolve(load("auto"), [Layer("test", {name: other})])
@@ -127,13 +127,13 @@ def settled(stage: Settle, removed: float = 0.02) -> tuple[Tensor, Tensor]:
 
 
 def test_shadows_and_highlights_work_in_their_own_parts() -> None:
-    amount, residual = settled(Settle(shadows=30))
+    amount, residual = settled(Settle(output=OutputSettings(shadows=30)))
     assert torch.allclose(amount[:7], torch.tensor(0.3), atol=1e-3)
     assert torch.allclose(amount[27:], torch.tensor(1.0), atol=1e-3)
     assert bool((amount.diff() > -1e-3).all()) and torch.allclose(
         residual, 1 - 0.8 * amount, atol=1e-3
     )
-    amount, _ = settled(Settle(highlights=0))
+    amount, _ = settled(Settle(output=OutputSettings(highlights=0)))
     assert torch.allclose(amount[:36], torch.tensor(1.0), atol=1e-3)
     assert torch.allclose(amount[54:], torch.tensor(0.0), atol=1e-3)
 
@@ -175,7 +175,7 @@ def test_the_color_guard_keeps_the_levels_of_flats() -> None:
         chroma=Signal(chroma + 2 / 255, torch.ones_like(chroma[:, :1])),
         kept_original=before,
     )
-    done = Settle(guards=("color",)).apply(changed)
+    done = Settle(output=OutputSettings(guards=("color",))).apply(changed)
     for signal, truth in zip(done.signals, (luma, chroma), strict=True):
         for patch in range(4):
             width = truth.shape[-1] // 4
@@ -185,13 +185,19 @@ def test_the_color_guard_keeps_the_levels_of_flats() -> None:
     tally = Tally()
     tally.add({name: shown[0] for name, shown in done.maps.items()}, 7)
     assert 1.5 < tally.guards()["drift"] < 2.2 and tally.guards()["drift_frame"] == 7
-    shown = Settle(guards=("color",), show=("color",)).apply(changed).maps["color"]
+    shown = (
+        Settle(output=OutputSettings(guards=("color",)), show=("color",))
+        .apply(changed)
+        .maps["color"]
+    )
     assert shown.shape == luma.shape
     # the chroma is 2 codes off everywhere, the map's white is one
     assert float(shown.clamp(0, 1).mean()) > 0.95
     still = replace(changed, luma=Signal(before.luma, changed.luma.residual))
     still = replace(still, chroma=Signal(before[1], torch.ones_like(before[1][:, :1])))
-    black = Settle(guards=("color",), show=("color",)).apply(still).maps["color"]
+    black = (
+        Settle(output=OutputSettings(guards=("color",)), show=("color",)).apply(still).maps["color"]
+    )
     assert float(black.max()) == 0
 
 
@@ -201,7 +207,7 @@ def test_the_color_guard_lets_a_sound_correction_be() -> None:
     stage = stage_class("spatial.wiener")()
     clean = stage.apply(dirty)
     given = replace(clean, kept_original=dirty.original)
-    done = Settle(guards=("color",)).apply(given)
+    done = Settle(output=OutputSettings(guards=("color",))).apply(given)
     assert float((done.luma.pixels - clean.luma.pixels).abs().max()) < 0.1 / 255
 
 
@@ -224,7 +230,7 @@ def loss() -> tuple[Block, Tensor, Tensor]:
 
 def test_the_structure_guard_gives_picture_back_where_it_was_lost() -> None:
     given, truth, lost = loss()
-    done = Settle(guards=("structure",), show=("structure",)).apply(given)
+    done = Settle(output=OutputSettings(guards=("structure",)), show=("structure",)).apply(given)
     picture = done.maps["structure"]
     assert float(picture[lost].mean()) > 0.5 and float(picture[..., :8, :20].mean()) < 0.02
     assert (
@@ -250,11 +256,11 @@ def test_guards_stand_where_they_are_asked_for(source: Path) -> None:
     guarded = chain(output__guards="ghost,color")
     names = [stage.name for stage in stages_of(guarded)]
     assert names == ["temporal.mean", "guard.ghost", "spatial.wiener", "output.settle"]
-    assert resolve(load("auto"), [Layer("x", {"output.guards": "none"})]).guards == ()
+    assert resolve(load("auto"), [Layer("x", {"output.guards": "none"})]).output.guards == ()
     assert same(result(source, guards="none"), result(source))
 
 
 def test_strengths_below_full_leave_noise_and_say_so() -> None:
-    amount, residual = settled(Settle(luma=25))
+    amount, residual = settled(Settle(output=OutputSettings(luma=25)))
     assert torch.allclose(amount, torch.tensor(0.25), atol=1e-3)
     assert torch.allclose(residual, torch.tensor(0.8), atol=1e-3)  # 1 - 0.25 * (1 - 0.2)

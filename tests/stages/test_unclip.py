@@ -23,6 +23,7 @@ from vdenoise.picture.frame import Block, Signal
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.picture.quality import psnr
+from vdenoise.settings.groups import OutputSettings
 from vdenoise.stages.control.strength import Settle
 from vdenoise.stages.levels.unclip import Unclip, _channel_noise, _excess, _kept, _widening
 
@@ -224,7 +225,7 @@ def test_the_color_guard_wins() -> None:
     """It holds that levels stay where the source has them."""
     source = averaged(ramp(), clipped(ramp(), "white"))
     done = Unclip().apply(source)
-    guarded = rgb_of(Settle(guards=("color",)).apply(done))
+    guarded = rgb_of(Settle(output=OutputSettings(guards=("color",))).apply(done))
     black = ramp() == 0
     moved = float((rgb_of(done) - rgb_of(source))[black].mean()) / CODE
     kept = float((guarded - rgb_of(source))[black].mean()) / CODE

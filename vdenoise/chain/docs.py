@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from vdenoise.chain.parameters import Parameter, parameters
+from vdenoise.chain.parameters import parameters
 from vdenoise.chain.presets import SPEEDS
+from vdenoise.settings.setting import Setting
 from vdenoise.stages import SLOTS, STAGES, methods, stage_class
 from vdenoise.stages.base import Stage
 
@@ -52,10 +53,10 @@ def _stage(name: str) -> str:
     return "\n".join(lines)
 
 
-def _parameters(found: tuple[Parameter, ...]) -> str:
+def _parameters(found: Mapping[str, Setting]) -> str:
     rows = [
-        (f"`{p.name}`", _value(p.default), f"{p.rule}{f' ({p.unit})' if p.unit else ''}", p.help)
-        for p in found
+        (f"`{name}`", _value(p.default), f"{p.rule}{f' ({p.unit})' if p.unit else ''}", p.help)
+        for name, p in found.items()
     ]
     return _table(("parameter", "default", "accepts", "meaning"), rows)
 
@@ -111,8 +112,22 @@ def _described(name: str) -> dict[str, object]:
         "motion": stage.needs_motion,
         "tiles": stage.tileable,
         "float16": stage.half,
-        "parameters": [vars(parameter) for parameter in parameters(name)],
+        "parameters": [_plain(key, each) for key, each in parameters(name).items()],
         "speeds": cls.speeds,
+    }
+
+
+def _plain(name: str, setting: Setting) -> dict[str, object]:
+    return {
+        "name": name,
+        "default": setting.default,
+        "rule": setting.rule,
+        "unit": setting.unit,
+        "help": setting.help,
+        "low": setting.low,
+        "high": setting.high,
+        "whole": setting.whole,
+        "words": setting.words,
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from vdenoise.errors import UsageError
 from vdenoise.masks.spec import anchored
 from vdenoise.masks.spec import parse as parse_mask
-from vdenoise.settings.dials import MASK
+from vdenoise.settings.groups import MASK
 from vdenoise.stages import OFF
 
 

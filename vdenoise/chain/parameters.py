@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from vdenoise.errors import UsageError
+from vdenoise.settings.setting import Setting
 from vdenoise.stages import stage_class
 
 if TYPE_CHECKING:
@@ -16,25 +16,10 @@ if TYPE_CHECKING:
     from vdenoise.stages.base import Stage
 
 
-@dataclass(frozen=True)
-class Parameter:
-    """A stage's parameter, for people."""
-
-    name: str
-    default: Any
-    rule: str  # what is accepted: "a whole number from 0 to 8"
-    unit: str
-    help: str
-    low: float | None = None  # least and most, where that is a number with both ends
-    high: float | None = None
-    whole: bool = False
-    words: tuple[str, ...] = ()  # one of these
-
-
 @cache
-def parameters(name: str) -> tuple[Parameter, ...]:
-    """The parameters of the stage ``slot.method``, as declared on its model."""
-    return tuple(_described(key, info) for key, info in stage_class(name).model_fields.items())
+def parameters(name: str) -> Mapping[str, Setting]:
+    """The parameters of the stage ``slot.method`` by name, as declared on its model."""
+    return {key: _described(info) for key, info in stage_class(name).model_fields.items()}
 
 
 def build(cls: type[Stage], values: Mapping[str, Any]) -> Stage:
@@ -64,46 +49,32 @@ def build(cls: type[Stage], values: Mapping[str, Any]) -> Stage:
 
 def _typed(info: FieldInfo, value: Any) -> Any:
     """The option that was typed, where a parameter has options that are not text: 16 for "16"."""
-    options = getattr(info.annotation, "__args__", ())
-    return next((option for option in options if str(option) == str(value)), value)
+    return next((option for option in _options(info) if str(option) == str(value)), value)
 
 
 def _refused(cls: type[Stage], key: str, value: Any) -> UsageError:
-    about = _described(key, cls.model_fields[key])
-    return UsageError(f"{cls.slot}.{key} = {value}: want {about.rule}.", about.help, number=17)
+    return _described(cls.model_fields[key]).refusal(f"{cls.slot}.{key}", value)
 
 
-def _described(name: str, info: FieldInfo) -> Parameter:
-    low = next((m.ge for m in info.metadata if getattr(m, "ge", None) is not None), None)
-    high = next((m.le for m in info.metadata if getattr(m, "le", None) is not None), None)
-    options = getattr(info.annotation, "__args__", ())
-    if info.annotation is bool:
-        rule = "true or false"
-    elif options:
-        rule = f"one of {', '.join(str(option) for option in options)}"
-    elif info.annotation is str:
-        rule = "a name or a file"
-    else:
-        kinds = {int: "a whole number", float: "a number"}
-        rule = kinds.get(info.annotation, "text")  # type: ignore[arg-type]
-        if low is not None and high is not None:
-            rule += f" from {low:g} to {high:g}"
-        elif low is not None:
-            rule += f" of {low:g} or more"
-        elif high is not None:
-            rule += f" of {high:g} or less"
+def _described(info: FieldInfo) -> Setting:
+    options = ("true", "false") if info.annotation is bool else _options(info)
+    texts = {str: "a name or a file", int: "", float: ""}
     extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-    return Parameter(
-        name,
+    return Setting(
         info.default,
-        rule,
-        str(extra.get("unit", "")),
         info.description or "",
-        low=low,
-        high=high,
+        low=next((m.ge for m in info.metadata if getattr(m, "ge", None) is not None), None),
+        high=next((m.le for m in info.metadata if getattr(m, "le", None) is not None), None),
+        unit=str(extra.get("unit", "")),
         whole=info.annotation is int,
-        words=("true", "false") if info.annotation is bool else tuple(map(str, options)),
+        words=tuple(map(str, options)),
+        text_of=texts.get(info.annotation, "text"),  # type: ignore[arg-type]
     )
+
+
+def _options(info: FieldInfo) -> tuple[Any, ...]:
+    """The values to choose among, where a parameter is one of a few."""
+    return getattr(info.annotation, "__args__", ())
 
 
 def in_slot(values: Mapping[str, Any], slot: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from vdenoise.chain.parameters import in_slot
 from vdenoise.errors import UsageError, did_you_mean
 from vdenoise.machine.files import read_text
 from vdenoise.masks.spec import REMOVED, anchored, is_mask_name
-from vdenoise.settings.dials import DIALS, MASK
+from vdenoise.settings.groups import MASK, SETTINGS
 from vdenoise.stages import FINISHING, SLOTS
 
 SCHEMA = 1
@@ -142,7 +142,7 @@ def modified(preset: Preset, modifier: str) -> Preset:
     values = dict(preset.values)
     if modifier in FACTORS:
         for dial in ("output.luma", "output.chroma"):
-            percent = DIALS[dial].check(dial, values.get(dial, DIALS[dial].default))
+            percent = SETTINGS[dial].check(dial, values.get(dial, SETTINGS[dial].default))
             values[dial] = _times(percent, FACTORS[modifier])
         for name in (name for name in values if name.startswith(f"{MASK}.")):
             values[name] = {
@@ -151,7 +151,7 @@ def modified(preset: Preset, modifier: str) -> Preset:
             }
         if modifier == "strong":
             dial = "noise.sigma_scale"
-            scale = DIALS[dial].check(dial, values.get(dial, DIALS[dial].default))
+            scale = SETTINGS[dial].check(dial, values.get(dial, SETTINGS[dial].default))
             values[dial] = round(scale * STRONG_SCALE, 3)
     elif modifier in preset.gauges:
         values = _over(values, preset.gauges[modifier])

@@ -15,7 +15,7 @@ from vdenoise.chain.presets import Preset
 from vdenoise.errors import UsageError, did_you_mean
 from vdenoise.masks.spec import FINISHED, MaskSpec, check_order
 from vdenoise.masks.spec import make as make_mask
-from vdenoise.settings.dials import DIAL_FIELDS, DIALS, MASK
+from vdenoise.settings.groups import MASK, SETTINGS, NoiseSettings, OutputSettings
 from vdenoise.stages import OFF, ONLY_ASKED, SLOTS, every_stage, methods, stage_class
 from vdenoise.stages.plugins import plug_ins
 
@@ -37,18 +37,10 @@ class Chain:
 
     preset: str
     speed: str
-    luma: float  # percent of the noise found to remove
-    chroma: float
-    sigma_scale: float
     stages: tuple[Stage, ...]
     origin: Mapping[str, str] = field(default_factory=dict)  # where a value came from, if said
-    blend: float = 0.0
-    limit: float = 0.0  # 8-bit codes, 0 is none
-    bands: tuple[float, float, float, float] = (100.0,) * 4  # low to high
-    shadows: float = 100.0
-    highlights: float = 100.0
-    guards: tuple[str, ...] = ()
-    mask_fit: str = "exact"
+    noise: NoiseSettings = field(default_factory=NoiseSettings)
+    output: OutputSettings = field(default_factory=OutputSettings)
     masks: tuple[MaskSpec, ...] = ()
 
     @property
@@ -63,12 +55,15 @@ class Chain:
         stages = {f"a file of {stage.slot}": stage.files for stage in self.stages if stage.files}
         return masks | stages
 
+    def settings(self) -> dict[str, Any]:
+        """Every value that is set for the chain as a whole, by its full name."""
+        return self.output.values() | self.noise.values()
+
     def parameters(self) -> dict[str, Any]:
         """Every value by its name, as for ``--set``."""
-        found = {name: getattr(self, field) for name, field in DIAL_FIELDS.items()}
         values: dict[str, Any] = {
             name: list(value) if isinstance(value, tuple) else value  # as JSON has it
-            for name, value in found.items()
+            for name, value in self.settings().items()
         }
         values |= {f"{MASK}.{mask.name}": mask.values() for mask in self.masks}
         for stage in self.stages:
@@ -95,13 +90,9 @@ def resolve(preset: Preset, layers: Sequence[Layer] = (), *, speed: str | None =
     for layer in ranked:
         _check_names(layer)
     origin: dict[str, str] = {}
-    dials: dict[str, Any] = {}
-    for name, dial in DIALS.items():
-        said = [layer for layer in ranked if name in layer.values]
-        value = said[-1].values[name] if said else dial.default
-        dials[DIAL_FIELDS[name]] = dial.check(name, value) if said else value
-        if said:
-            origin[name] = said[-1].origin
+    said = {name: value for layer in ranked for name, value in layer.values.items()}
+    last = {name: layer.origin for layer in ranked for name in layer.values}
+    origin |= {name: last[name] for name in SETTINGS if name in last}
     stages = [
         stage
         for slot in SLOTS
@@ -119,8 +110,9 @@ def resolve(preset: Preset, layers: Sequence[Layer] = (), *, speed: str | None =
         speed=speed or preset.speed,
         stages=tuple(stages),
         origin=origin,
+        noise=NoiseSettings.of(said),
+        output=OutputSettings.of(said),
         masks=_masks(ranked, origin),
-        **dials,
     )
 
 
@@ -142,7 +134,7 @@ def idle(chain: Chain, asked: Mapping[str, Any]) -> tuple[str, ...]:
         if slot == MASK:
             shares = [word for word in FINISHED if word in value and word not in on]
             found += [f"{name}: {word}= does nothing, {word} is off" for word in shares]
-    if "output.guards" in asked and "ghost" in chain.guards and "temporal" not in on:
+    if "output.guards" in asked and "ghost" in chain.output.guards and "temporal" not in on:
         found.append("the ghost guard does nothing: temporal is off")
     return tuple(found)
 
@@ -240,8 +232,8 @@ def _speed_layer(cls: type[Stage], speed: str, wanted: bool) -> Layer:
 def _check_names(layer: Layer) -> None:
     for name in layer.values:
         slot = name.partition(".")[0]
-        if slot not in (*SLOTS, MASK) and name not in DIALS:
-            known = (*DIALS, *(f"{slot}.method" for slot in SLOTS))
+        if slot not in (*SLOTS, MASK) and name not in SETTINGS:
+            known = (*SETTINGS, *(f"{slot}.method" for slot in SLOTS))
             raise UsageError(
                 f"{name} ({layer.origin}): there is no such parameter.{did_you_mean(name, known)}",
                 "List stages and parameters with: vdenoise stages",

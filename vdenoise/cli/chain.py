@@ -22,14 +22,14 @@ from vdenoise.cli.files import claim_clip, claims_of
 from vdenoise.cli.options import Command, option
 from vdenoise.cli.switches import SWITCHES
 from vdenoise.errors import UsageError
-from vdenoise.settings.dials import DIALS
+from vdenoise.settings.groups import SETTINGS
 from vdenoise.stages import OFF, SLOTS, methods
 
 if TYPE_CHECKING:
     from vdenoise.ui import Reporter
 
 # Options with a name of their own for a parameter of the chain. Everything else about them is
-# declared once, on the stage or in DIALS.
+# declared once, on the stage or in SETTINGS.
 CHAIN_OPTIONS: dict[str, str] = {
     "--luma": "output.luma",
     "--chroma": "output.chroma",
@@ -139,8 +139,8 @@ def dial_options(command: Command) -> Command:
 
 
 def _metavar(target: str) -> str:
-    if target in DIALS:
-        return DIALS[target].metavar
+    if target in SETTINGS:
+        return SETTINGS[target].metavar
     slot, _, key = target.partition(".")
     if key == "model":
         return "NAME|FILE"
@@ -148,8 +148,8 @@ def _metavar(target: str) -> str:
 
 
 def _help(target: str) -> str:
-    if target in DIALS:
-        dial = DIALS[target]
+    if target in SETTINGS:
+        dial = SETTINGS[target]
         return f"{dial.help}  [{_brief(dial.rule)}; default: {dial.text(dial.default)}]"
     slot, _, key = target.partition(".")
     if target in _DOES:
@@ -169,7 +169,7 @@ def _brief(rule: str) -> str:
 
 def _complete(target: str) -> Complete | None:
     """What a shell offers for an option; None where it is a number."""
-    if target in DIALS:
+    if target in SETTINGS:
         return None
     slot, _, key = target.partition(".")
     if key == "method" and slot in SLOTS:

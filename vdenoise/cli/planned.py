@@ -29,14 +29,14 @@ def show_plan(plan: Plan, *, as_json: bool) -> None:
     if as_json:
         ui.result_json(plan.to_json())
         return
-    info, chain = plan.info, plan.chain
+    info, chain, output = plan.info, plan.chain, plan.chain.output
     shown = {
         "input": f"{info.path}, {info.width}x{info.height}, {float(info.rate):.6g} fps"
         + (", variable" if info.variable_rate else ""),
         "output": f"{plan.output}, {plan.encode.label}",
         "frames": frames_text(plan),
         "preset": f"{chain.preset}, speed {chain.speed}",
-        "removes": f"{chain.luma:g} % of the luma noise, {chain.chroma:g} % of the chroma noise",
+        "removes": f"{output.luma:g} % of the luma noise, {output.chroma:g} % of the chroma noise",
         "bit path": plan.bit_path,
         "device": plan.device
         + (f", {plan.workers} frames side by side" if plan.workers > 1 else ""),

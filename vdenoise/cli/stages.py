@@ -40,8 +40,8 @@ def stages(name: str | None, as_json: bool) -> None:
     cls = stage_class(name)
     ui.result(f"{name}: {_first_line(cls.__doc__)}\n")
     rows = [
-        (f"{cls.slot}.{p.name}", str(p.default), p.rule + (f" ({p.unit})" * bool(p.unit)), p.help)
-        for p in parameters(name)
+        (f"{cls.slot}.{key}", str(p.default), p.rule + (f" ({p.unit})" * bool(p.unit)), p.help)
+        for key, p in parameters(name).items()
     ]
     ui.table("", ("parameter", "default", "accepts", "meaning"), rows)
     if cls.speeds:

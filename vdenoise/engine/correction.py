@@ -118,7 +118,7 @@ def finish_frame(frame: Frame, plan: Plan, profile: NoiseProfile) -> Done:
 
 
 def _corrected(frame: Frame, plan: Plan, bars: Bars) -> tuple[Tensor, ...]:
-    info, chain = plan.info, plan.chain
+    info = plan.info
     luma = frame.original.luma
     pure = PURE if info.curve is None else BENT_PURE
     changes = _masked(frame).pair(
@@ -133,7 +133,7 @@ def _corrected(frame: Frame, plan: Plan, bars: Bars) -> tuple[Tensor, ...]:
         dither_seed=(plan.seed, frame.index) if plan.dithered else None,
         chroma_location=info.chroma_location,
         curve=info.curve,
-        limit=chain.limit,
+        limit=plan.chain.output.limit,
     )
     return tuple(plane.cpu() for plane in planes)
 

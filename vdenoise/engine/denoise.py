@@ -115,7 +115,7 @@ def _frames(
     flat = [stage for step in plan.steps for stage in (step.stage, *step.stage.followed_by)]
     areas = list(areas_wanted(flat, only, plan.info))
     mended = removed = False
-    with Mattes(chain.masks, plan.info, *wanted[0], chain.mask_fit) as mattes:
+    with Mattes(chain.masks, plan.info, *wanted[0], chain.output.mask_fit) as mattes:
         frames: Iterator[Frame] = (lift_frame(source, plan, profile, mattes) for source in sources)
         for step, (first, last) in zip(plan.steps, wanted[1:], strict=True):
             if step.stage.slot not in REPAIRING and not mended:
@@ -244,7 +244,7 @@ def _compute(
     frames, stage = group.frames, step.stage
     starts = stage.needs_source and stage.slot in FINISHING
     guides = stage.needs_source and not starts
-    noise = profile.at(group.shot[0]).table(plan.device, scale=plan.chain.sigma_scale)
+    noise = profile.at(group.shot[0]).table(plan.device, scale=plan.chain.noise.sigma_scale)
     exact = Picture.join([frame.picture for frame in frames], joined)
     given = exact.map(lambda signal: signal.map(Tensor.half)) if step.half else exact
     shares = [f.present for f in frames if f.present is not None]

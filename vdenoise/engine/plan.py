@@ -102,8 +102,8 @@ class Plan:
         """Whether luma and chroma may change at all; where not, they stay as they are."""
         chain = self.chain
         return (
-            chain.luma > 0 or any(mask.strengths.get("luma") for mask in chain.masks),
-            chain.chroma > 0 or any(mask.strengths.get("chroma") for mask in chain.masks),
+            chain.output.luma > 0 or any(mask.strengths.get("luma") for mask in chain.masks),
+            chain.output.chroma > 0 or any(mask.strengths.get("chroma") for mask in chain.masks),
         )
 
     @property
@@ -134,11 +134,11 @@ class Plan:
             "size": [self.info.width, self.info.height],
             "preset": self.chain.preset,
             "speed": self.chain.speed,
-            "luma": self.chain.luma,
-            "chroma": self.chain.chroma,
-            "sigma_scale": self.chain.sigma_scale,
-            "limit": self.chain.limit,
-            "mask_fit": self.chain.mask_fit,
+            "luma": self.chain.output.luma,
+            "chroma": self.chain.output.chroma,
+            "sigma_scale": self.chain.noise.sigma_scale,
+            "limit": self.chain.output.limit,
+            "mask_fit": self.chain.output.mask_fit,
             "views": {view.kind: str(view.path) for view in self.views},
             "steps": [step.to_json() for step in self.steps],
             "device": self.device,
@@ -267,7 +267,7 @@ def with_chain(plan: Plan, chain: Chain) -> Plan:
             "Leave the masks away, or say --interlaced deinterlace.",
             number=190,
         )
-    files.check(chain.masks, plan.info, chain.mask_fit)
+    files.check(chain.masks, plan.info, chain.output.mask_fit)
     for view in plan.views:
         _check_view(view.kind, chain)
     stages = stages_of(chain, tuple(view.kind for view in plan.views))
@@ -293,10 +293,10 @@ def _check_view(kind: ViewKind, chain: Chain) -> None:
             "Add --regrow PERCENT.",
             number=67,
         )
-    if kind in GUARDS and kind not in chain.guards:
+    if kind in GUARDS and kind not in chain.output.guards:
         raise UsageError(
             f"--matte {kind} has nothing to show: that guard is off.",
-            f"Switch it on with --guards {','.join((*chain.guards, kind))}.",
+            f"Switch it on with --guards {','.join((*chain.output.guards, kind))}.",
             number=67,
         )
 

@@ -113,29 +113,17 @@ def stages_of(chain: Chain, show: Sequence[str] = ()) -> tuple[Stage, ...]:
     finishing = tuple(stage for stage in stages if stage.slot in FINISHING)
     repairs = tuple(stage for stage in stages if stage.slot in REPAIRING)
     drawn = "mask" in show or (chain.masks and (finishing or repairs))  # from the cleaned picture
-    if chain.luma == chain.chroma == 0 and not own and not drawn:
+    if chain.output.luma == chain.output.chroma == 0 and not own and not drawn:
         return (*repairs, *finishing)
     accuracy: Accuracy = next((s.motion_accuracy for s in chain.stages if s.needs_motion), "fast")
-    plain = Settle(motion_est=accuracy, show=tuple(show))
-    settle = Settle(
-        luma=chain.luma,
-        chroma=chain.chroma,
-        blend=chain.blend,
-        bands=chain.bands,
-        shadows=chain.shadows,
-        highlights=chain.highlights,
-        guards=tuple(guard for guard in chain.guards if guard != "ghost"),
-        masks=chain.masks,
-        motion_est=plain.motion_est,
-        show=plain.show,
-    )
+    settle = Settle(output=chain.output, masks=chain.masks, motion_est=accuracy, show=tuple(show))
     denoisers = [stage for stage in stages if stage.slot not in FINISHING]
     found: list[Stage] = []
     for stage in denoisers:
         found.append(stage)
-        if stage.slot == "temporal" and "ghost" in chain.guards:
+        if stage.slot == "temporal" and "ghost" in chain.output.guards:
             found.append(GhostGuard())
-    return (*found, *(() if settle == plain else (settle,)), *finishing)
+    return (*found, *((settle,) if settle.scales else ()), *finishing)
 
 
 def fitted(

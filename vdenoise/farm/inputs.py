@@ -21,7 +21,7 @@ from vdenoise.machine.path_map import UNMAPPED, PathMap
 from vdenoise.masks.spec import pointed
 from vdenoise.media.access import make_folder, writing
 from vdenoise.nets.models import SUFFIXES
-from vdenoise.settings.dials import MASK
+from vdenoise.settings.groups import MASK
 
 SMALL_BYTES = 512 << 10  # that travel inside a plan: profiles, stills, weights of a small network
 FOLDER = "inputs"  # in the work folder

@@ -28,7 +28,7 @@ from vdenoise.masks.spec import make as make_mask
 from vdenoise.masks.spec import pointed
 from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
 from vdenoise.picture.noise import NoiseProfile
-from vdenoise.settings.dials import DIAL_FIELDS, DIALS
+from vdenoise.settings.groups import NoiseSettings, OutputSettings
 from vdenoise.stages import stage_class
 from vdenoise.stages.plugins import fingerprint
 from vdenoise.workflows.recipe import mask_fingerprint
@@ -66,7 +66,7 @@ class ChainRecord(Record):
         return cls(
             preset=chain.preset,
             speed=chain.speed,
-            dials={name: getattr(chain, field) for name, field in DIAL_FIELDS.items()},
+            dials=chain.settings(),
             masks=tuple(
                 MaskRecord(
                     name=mask.name,
@@ -118,11 +118,9 @@ class ChainRecord(Record):
             speed=self.speed,
             stages=stages,
             origin=self.origin,
+            noise=NoiseSettings.of(self.dials),
+            output=OutputSettings.of(self.dials),
             masks=masks,
-            **{
-                DIAL_FIELDS[name]: DIALS[name].check(name, value)
-                for name, value in self.dials.items()
-            },
         )
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vdenoise.masks.spec import RANGES, MaskSpec
+from vdenoise.masks.spec import MaskSpec
 from vdenoise.motion.warp import box_mean
 from vdenoise.picture.color import CB_SCALE, CR_SCALE, KB, KG, KR
 
@@ -44,13 +44,13 @@ def drawn(spec: MaskSpec, luma: Tensor, chroma: Tensor | None, noise: Tensor) ->
         return _AUTOMATIC[spec.word](luma, chroma, noise)
     low, high = spec.numbers
     if spec.kind == "luma":
-        return _between(luma[0] * 100, low, high, spec.soft, RANGES["luma"].high)
+        return _between(luma[0] * 100, low, high, spec.soft)
     if chroma is None:
         return _nothing(luma)
     size = (luma.shape[-2], luma.shape[-1])
     saturation = _saturation(chroma)
     if spec.kind == "saturation":
-        return _grown(_between(saturation, low, high, spec.soft, RANGES["saturation"].high), size)
+        return _grown(_between(saturation, low, high, spec.soft), size)
     start, end = _COLORLESS
     colored = ((saturation - start) / (end - start)).clamp(0, 1)
     # Distance from the middle of the range, around the circle.
@@ -59,12 +59,12 @@ def drawn(spec: MaskSpec, luma: Tensor, chroma: Tensor | None, noise: Tensor) ->
     return _grown(_ramp(half + spec.soft, half, away) * colored, size)
 
 
-def _between(value: Tensor, low: float, high: float, soft: float, top: float) -> Tensor:
-    """1 from low to high, falling to 0 over ``soft``; the scale's ends have no beyond."""
+def _between(value: Tensor, low: float, high: float, soft: float) -> Tensor:
+    """1 from low to high percent, falling to 0 over ``soft``; 0 and 100 have no beyond."""
     found = torch.ones_like(value)
     if low > 0:
         found = _ramp(low - soft, low, value)
-    return found * _ramp(high + soft, high, value) if high < top else found
+    return found * _ramp(high + soft, high, value) if high < 100 else found
 
 
 def _ramp(zero: float, one: float, value: Tensor) -> Tensor:

@@ -12,51 +12,56 @@ from pathlib import Path
 from typing import Any
 
 from vdenoise.errors import UsageError
-from vdenoise.settings.dials import Dial
+from vdenoise.settings.setting import Setting, percent
 
 # Kinds of sources and how many numbers follow them (a polygon takes any number of points).
 SHAPES: dict[str, int] = {"rect": 4, "ellipse": 4, "polygon": 6}
-RANGES: dict[str, Dial] = {
-    "luma": Dial(0.0, 100.0, "Percent of the way from black to white, such as luma:70-100."),
-    "hue": Dial(0.0, 360.0, "Degrees: red 0, green 120, blue 240; 330-30 goes through red."),
-    "saturation": Dial(0.0, 100.0, "Percent, 0 is gray, such as saturation:25-100."),
+RANGES: dict[str, Setting] = {
+    "luma": percent(0.0, "Percent of the way from black to white, such as luma:70-100."),
+    "hue": Setting(
+        0.0, "Degrees: red 0, green 120, blue 240; 330-30 goes through red.", low=0, high=360
+    ),
+    "saturation": percent(0.0, "Percent, 0 is gray, such as saturation:25-100."),
 }
 AUTOMATIC = ("shadows", "edges", "flat", "skin")
 EXTERNAL = ("file", "alpha")
 
 # Everything that may follow a source. Strengths are the chain's dials, inside the mask, and shares
 # of what the finishing stages do there.
-REMOVED: dict[str, Dial] = {
-    "luma": Dial(None, 100.0, "Percent of the luma noise that is removed inside the mask."),
-    "chroma": Dial(None, 100.0, "Percent of the chroma noise that is removed inside the mask."),
+REMOVED: dict[str, Setting] = {
+    "luma": percent(None, "Percent of the luma noise that is removed inside the mask."),
+    "chroma": percent(None, "Percent of the chroma noise that is removed inside the mask."),
 }
-FINISHED: dict[str, Dial] = {
-    slot: Dial(None, 100.0, f"Percent of what {slot} does that is done inside the mask.")
+FINISHED: dict[str, Setting] = {
+    slot: percent(None, f"Percent of what {slot} does that is done inside the mask.")
     for slot in ("detail", "deband", "sharpen", "grain")
 }
-STRENGTHS: dict[str, Dial] = {**REMOVED, **FINISHED}
-DIALS: dict[str, Dial] = {
+STRENGTHS: dict[str, Setting] = {**REMOVED, **FINISHED}
+KEYS: dict[str, Setting] = {
     **STRENGTHS,
-    "mode": Dial(
+    "mode": Setting(
         None,
-        0,
         "apply works inside the mask only, protect outside only, set gives the inside strengths "
         "of its own (luma=, chroma=, sharpen= and others).",
         words=("apply", "protect", "set"),
     ),
-    "invert": Dial("no", 0, "yes takes what is outside for inside.", words=("no", "yes")),
-    "feather": Dial(0.0, 500.0, "Pixels over which the mask's edge falls off, to each side."),
-    "opacity": Dial(100.0, 100.0, "Percent of the mask that counts."),
-    "soft": Dial(10.0, 100.0, "How far a range reaches beyond its ends, in its own unit."),
-    "stabilize": Dial(
+    "invert": Setting("no", "yes takes what is outside for inside.", words=("no", "yes")),
+    "feather": Setting(
+        0.0, "Pixels over which the mask's edge falls off, to each side.", low=0, high=500
+    ),
+    "opacity": percent(100.0, "Percent of the mask that counts."),
+    "soft": Setting(
+        10.0, "How far a range reaches beyond its ends, in its own unit.", low=0, high=100
+    ),
+    "stabilize": Setting(
         2.0,
-        4.0,
         "Frames on each side, followed along the motion, that steady a range or automatic mask; "
         "0 is off.",
+        low=0,
+        high=4,
     ),
-    "combine": Dial(
+    "combine": Setting(
         None,
-        0,
         "Joins this mask to the one before, which then is one mask with the first one's mode.",
         words=("max", "multiply", "subtract"),
     ),
@@ -110,7 +115,7 @@ class MaskSpec:
         said |= self.strengths
         for key in ("feather", "opacity", "soft", "combine"):
             value = getattr(self, key)
-            if value not in (DIALS[key].default, ""):
+            if value not in (KEYS[key].default, ""):
                 said[key] = value
         return said
 
@@ -151,7 +156,7 @@ def parse(text: str) -> tuple[str, dict[str, str]]:
         elif values:
             raise UsageError(
                 f"--mask {text}: {item!r} is not of the form key=value.",
-                f"Keys are {', '.join(DIALS)}.",
+                f"Keys are {', '.join(KEYS)}.",
                 number=60,
             )
         else:
@@ -185,15 +190,15 @@ def make(name: str, values: Mapping[str, Any]) -> MaskSpec:
             f"mask.{name} has no source.", "For example: source = 'luma:70-100'.", number=60
         )
     for key in said:
-        if key not in DIALS:
+        if key not in KEYS:
             raise UsageError(
                 f"mask.{name}.{key}: a mask has no such key.",
-                f"Keys are {', '.join(DIALS)}.",
+                f"Keys are {', '.join(KEYS)}.",
                 number=66,
             )
     if isinstance(said.get("invert"), bool):  # as TOML and Python say it
         said["invert"] = "yes" if said["invert"] else "no"
-    found = {key: DIALS[key].check(f"mask.{name}.{key}", value) for key, value in said.items()}
+    found = {key: KEYS[key].check(f"mask.{name}.{key}", value) for key, value in said.items()}
     kind, fields = _source(name, source)
     strengths = {key: float(found[key]) for key in STRENGTHS if key in found}
     mode = found.get("mode") or ("set" if strengths else "apply")
@@ -209,7 +214,7 @@ def make(name: str, values: Mapping[str, Any]) -> MaskSpec:
         feather=found.get("feather", 0.0),
         opacity=found.get("opacity", 100.0),
         soft=found.get("soft", 10.0),
-        stabilize=int(found.get("stabilize", DIALS["stabilize"].default)) if moving else 0,
+        stabilize=int(found.get("stabilize", KEYS["stabilize"].default)) if moving else 0,
         combine=found.get("combine", ""),
         **fields,
     )

@@ -157,7 +157,7 @@ class Excerpts:
 
     def _motions_of(self, plan: Plan) -> Motions:
         """Motion follows from the frames and their noise, not from what is done with it."""
-        key = plan.first, plan.last, plan.chain.sigma_scale
+        key = plan.first, plan.last, plan.chain.noise.sigma_scale
         found = self._motions.pop(key, {})
         self._motions[key] = found  # the last one is the one used last
         while len(self._motions) > KEPT_MOTIONS:

@@ -29,7 +29,7 @@ from vdenoise.media.reader import OnBadFrame
 from vdenoise.media.writer import check_target, files_written
 from vdenoise.picture.frame import ClipInfo
 from vdenoise.picture.noise import NoiseProfile
-from vdenoise.settings.dials import DIAL_FIELDS, DIALS, MASK
+from vdenoise.settings.groups import MASK, NoiseSettings, OutputSettings
 from vdenoise.stages import SLOTS, stage_class
 from vdenoise.workflows.contents import frame_check, hashes, is_same
 from vdenoise.workflows.prepare import Listener
@@ -99,19 +99,15 @@ class RecipeToReplay(BaseModel):
             for name, value in values.items()
             if name.startswith(f"{MASK}.")
         ]
-        dials = {
-            DIAL_FIELDS[name]: dial.check(name, values[name])
-            for name, dial in DIALS.items()
-            if name in values
-        }
         plan = self.plan
         return Chain(
             preset=plan.preset,
             speed=plan.speed,
             stages=tuple(stages),
             origin=self.origin,
+            noise=NoiseSettings.of(values),
+            output=OutputSettings.of(values),
             masks=tuple(masks),
-            **dials,
         )
 
 

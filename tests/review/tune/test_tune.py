@@ -207,7 +207,7 @@ def test_what_the_page_cannot_turn_stays_as_it_was_typed(source: Path, tmp_path:
     begun = made.base.start
     assert begun.values == {"output.luma": "80", "dust.strength": "1"}
     chain = made.base.chain(Settings(preset="auto", values={})).chain()
-    assert chain.luma == 100 and [mask.name for mask in chain.masks] == ["left"]
+    assert chain.output.luma == 100 and [mask.name for mask in chain.masks] == ["left"]
     command = made.base.command(begun, Path("o.mkv"))
     assert command[command.index("--mask") + 1] == "left=rect:0,0,48,64,luma=20"
     saved = made.base.save(begun, "masked", "", overwrite=False)

@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from vdenoise.chain.parameters import Parameter, build, parameters
+from vdenoise.chain.parameters import build, parameters
 from vdenoise.errors import UsageError
 from vdenoise.nets.models import shipped
-from vdenoise.settings.dials import DIALS, Dial
+from vdenoise.settings.groups import SETTINGS
+from vdenoise.settings.setting import Setting
 from vdenoise.stages import OFF, SLOTS, methods, stage_class
 
 Kind = Literal["number", "choice", "several"]
@@ -93,7 +94,7 @@ def controls(entries: Iterable[Entry]) -> tuple[Control, ...]:
     """
     found: dict[str, Control] = {}
     for entry in entries:
-        made = _dial(entry) if entry.name in DIALS else _parameter(entry)
+        made = _dial(entry) if entry.name in SETTINGS else _parameter(entry)
         if made is not None:
             found[entry.name] = made
     for slot in SLOTS:
@@ -109,20 +110,20 @@ def _plain(name: str) -> Entry:
 
 
 def _dial(entry: Entry) -> Control:
-    dial: Dial = DIALS[entry.name]
+    setting: Setting = SETTINGS[entry.name]
     return Control(
         entry.name,
         entry.option,
         entry.group,
         entry.first,
-        dial.help,
-        "several" if dial.several else "choice" if dial.words else "number",
-        default=dial.text(dial.default),
-        low=dial.low,
-        high=dial.high,
-        step=_step(dial.low, dial.high),
-        count=dial.count,
-        words=dial.words,
+        setting.help,
+        "several" if setting.several else "choice" if setting.words else "number",
+        default=setting.text(setting.default),
+        low=setting.low or 0.0,
+        high=setting.high or 0.0,
+        step=_step(setting.low or 0.0, setting.high or 0.0),
+        count=setting.count,
+        words=setting.words,
     )
 
 
@@ -134,7 +135,7 @@ def _parameter(entry: Entry) -> Control | None:
         about = f"How {slot} is done; {OFF} is off."
         return _choice(entry, about, (*names, OFF), methods(slot)[0], ())
     having = tuple(name for name in methods(slot) if key in _names(slot, name))
-    found: Parameter = next(p for p in parameters(f"{slot}.{having[0]}") if p.name == key)
+    found = parameters(f"{slot}.{having[0]}")[key]
     if entry.name == _MODEL:
         return _choice(entry, found.help, (*shipped(), OFF), str(found.default), having)
     if found.words:
@@ -178,7 +179,7 @@ def _step(low: float, high: float) -> float:
 
 
 def _names(slot: str, method: str) -> tuple[str, ...]:
-    return tuple(parameter.name for parameter in parameters(f"{slot}.{method}"))
+    return tuple(parameters(f"{slot}.{method}"))
 
 
 def _parameters_of(slot: str) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from vdenoise.chain.resolve import Layer
 from vdenoise.errors import UsageError
 from vdenoise.machine.claims import Claims
 from vdenoise.review.tune.controls import Control
-from vdenoise.settings.dials import MASK
+from vdenoise.settings.groups import MASK
 from vdenoise.workflows.request import ClipRequest
 
 PAGE = "page"  # where a value comes from

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
-from pydantic import Field, SkipValidation, field_serializer
+from pydantic import SkipValidation, model_serializer
 from torch import Tensor
 from torch.nn import functional
 
@@ -20,6 +20,7 @@ from vdenoise.picture.frame import Accuracy, Block, Signal
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.picture.windows import pad, taps_sum
+from vdenoise.settings.groups import OutputSettings
 from vdenoise.stages.base import Stage, noise_present
 from vdenoise.stages.control.guards import COVER, excess, sigma_of, without_drift
 
@@ -39,20 +40,21 @@ class Settle(Stage):
     tileable: ClassVar[bool] = False
     memory: ClassVar[float] = 8.0
 
-    luma: float = FULL  # percent, all of these
-    chroma: float = FULL
-    blend: float = 0.0
-    bands: tuple[float, float, float, float] = (FULL, FULL, FULL, FULL)
-    shadows: float = FULL
-    highlights: float = FULL
-    guards: tuple[str, ...] = ()
+    output: SkipValidation[OutputSettings] = OutputSettings()
     masks: tuple[SkipValidation[MaskSpec], ...] = ()
     motion_est: Accuracy = "fast"
-    show: tuple[str, ...] = Field(default=(), exclude=True)  # pictures that somebody wants to see
+    show: tuple[str, ...] = ()  # pictures that somebody wants to see
 
-    @field_serializer("masks")
-    def _as_asked(self, masks: tuple[MaskSpec, ...]) -> dict[str, Any]:
-        return {mask.name: mask.values() for mask in masks}
+    @model_serializer
+    def _as_asked(self) -> dict[str, Any]:
+        own = {name.partition(".")[2]: value for name, value in self.output.values().items()}
+        masks = {mask.name: mask.values() for mask in self.masks}
+        return {"strength": self.strength, **own, "masks": masks, "motion_est": self.motion_est}
+
+    @property
+    def scales(self) -> bool:
+        """Whether there is anything to do: nothing is lost by leaving it out where not."""
+        return bool(self.masks) or self.output.scaling != OutputSettings()
 
     @property
     def reach(self) -> int:
@@ -75,11 +77,11 @@ class Settle(Stage):
         clean = core.luma.pixels
         found: dict[str, Tensor] = {}
         amounts = self._amounts(block, clean, found)
-        sigma = sigma_of(block) if "structure" in self.guards else None
+        sigma = sigma_of(block) if "structure" in self.output.guards else None
         done = []
         for n, (signal, before) in enumerate(zip(core.planes, original.planes, strict=True)):
-            correction = _weighted_bands(signal.pixels - before, self.bands)
-            if "color" in self.guards:
+            correction = _weighted_bands(signal.pixels - before, self.output.bands)
+            if "color" in self.output.guards:
                 correction = self._level(correction, resize_to(clean, before), clean, found)
             amount = amounts[n]
             if sigma is not None:
@@ -98,13 +100,13 @@ class Settle(Stage):
     ) -> tuple[Tensor, Tensor]:
         """Factors on the correction of luma and chroma, each on its own grid."""
         masks = layers(self.masks, block)
-        amounts, gate = strengths(masks, self.luma, self.chroma, clean)
+        amounts, gate = strengths(masks, self.output.luma, self.output.chroma, clean)
         of_luma, of_chroma = amounts.pop("luma"), amounts.pop("chroma")
         if masks:
             found |= {"mask": of_luma, "gate": gate, **amounts}
         for mask in masks:
             found[f"{COVER}{mask.spec.name}"] = mask.cover.mean(dim=(1, 2))
-        rest = self._tone(clean) * (1 - self.blend / 100)
+        rest = self._tone(clean) * (1 - self.output.blend / 100)
         of_luma, of_chroma = of_luma * rest, of_chroma * rest
         if "invented" in self.show:
             found["amount"] = of_luma
@@ -115,7 +117,10 @@ class Settle(Stage):
     def _tone(self, luma: Tensor) -> Tensor:
         """--shadows and --highlights: (T, 1, H, W) in [0, 1], by the clean luma."""
         factor = torch.ones_like(luma)
-        for percent, (full, none) in ((self.shadows, SHADOWS), (self.highlights, HIGHLIGHTS)):
+        for percent, (full, none) in (
+            (self.output.shadows, SHADOWS),
+            (self.output.highlights, HIGHLIGHTS),
+        ):
             if percent < FULL:
                 part = ((luma - none) / (full - none)).clamp(0, 1)
                 factor = factor * (1 - part * (1 - percent / 100))

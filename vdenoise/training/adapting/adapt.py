@@ -161,7 +161,7 @@ def adapt(
 
     def seen(first: int, frames: int) -> tuple[Planes, Planes, NoiseTable]:
         noisy = read(info, reading, first, frames, rng)
-        table = profile.at(first).table(scale=asked.sigma_scale)
+        table = profile.at(first).table(scale=asked.noise.sigma_scale)
         clean = here.answer(base, here.batch(noisy, noisy, table), noisy)
         progress.advance({})
         return noisy, clean, table
