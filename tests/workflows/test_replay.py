@@ -15,6 +15,7 @@ import torch
 from tests.engine.test_run import planes, same
 from tests.helpers.clips import Clip, write
 from vdenoise import cli
+from vdenoise.media.movie.tag import tag_in
 from vdenoise.noise.removed import removed_noise
 from vdenoise.picture.frame import PixelFormat
 from vdenoise.workflows.restore import with_noise
@@ -168,3 +169,52 @@ def test_a_share_of_16_bit_noise_that_wraps_lies_between() -> None:
     grains = removed_noise((bright,), (dark,), plain, plain)
     (mixed,) = with_noise((dark,), grains, plain, plain, 25)
     assert mixed[0, 0] == 1.25 and mixed[0, 1].isnan()
+
+
+def told(output: Path) -> str:
+    """The tag that a recipe says its clip has."""
+    recipe = output.with_name(f"{output.name}.vdenoise.json")
+    found: str = json.loads(recipe.read_text())["tag"]
+    return found
+
+
+def replayed(clip: Path, output: Path) -> int:
+    return cli.status(["replay", str(clip), "-o", str(output), "--progress", "none"])
+
+
+def test_clip_and_recipe_tell_of_each_other_and_a_replay_has_the_same_tag(made: Path) -> None:
+    again = made.with_name("again.mkv")
+    assert replayed(made, again) == 0
+    found = tag_in(made)
+    assert found is not None and found.text == told(made) == told(again)
+    assert found.preset == "auto" and tag_in(again) == found
+
+
+def test_a_clip_that_was_renamed_is_replayed_by_its_tag(made: Path) -> None:
+    renamed, again = made.with_name("final.mkv"), made.with_name("again.mkv")
+    made.rename(renamed)
+    assert replayed(renamed, again) == 0
+    assert all(map(same, planes(renamed), planes(again)))
+
+
+def test_the_recipe_of_another_clip_is_not_replayed_for_this_one(
+    made: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed(made, lambda told: told.update(tag="vdenoise 0.1.0 auto 0123456789abcdef"))
+    again = made.with_name("again.mkv")
+    assert replayed(made, again) == 10
+    message = capsys.readouterr().err
+    found = tag_in(made)
+    assert "E1023" in message.splitlines()[-1] and found is not None and found.recipe in message
+    assert not [p for p in made.parent.iterdir() if "again" in p.name]
+
+
+def test_what_decides_the_frames_decides_the_tag(made: Path) -> None:
+    source = made.with_name("in.mkv")
+    tags = {told(made)}
+    for name, more in (("a", ("--seed", "6")), ("b", ("--luma", "0", "--chroma", "0"))):
+        output = made.with_name(f"{name}.mkv")
+        args = ["run", str(source), "-o", str(output), *FAST, "--sigma", "6", "--frames", "1-2"]
+        assert cli.status([*args, *more]) == 0
+        tags.add(told(output))
+    assert len(tags) == 3

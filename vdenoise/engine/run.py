@@ -20,6 +20,7 @@ from vdenoise.engine.streams import Ahead, Shots, Sink
 from vdenoise.filmgrain.table import GrainTable
 from vdenoise.media.av1.grain import GrainBits
 from vdenoise.media.movie.encoder import EncodeSettings
+from vdenoise.media.movie.tag import RecipeTag
 from vdenoise.media.reader import OnBadFrame, Reader
 from vdenoise.media.side_outputs import gray
 from vdenoise.media.verify import Report
@@ -95,6 +96,7 @@ def run(
     threads: int | None = None,
     segment: bool = False,
     watch: Watch | None = None,
+    tag: RecipeTag | None = None,
 ) -> Result:
     """Denoise a clip: read, compute, write, check, rename.
 
@@ -111,6 +113,7 @@ def run(
         threads: decoder threads, None for one per core.
         segment: write a segment: the picture alone, which is checked when segments are joined.
         watch: is shown every frame that is written, before it is.
+        tag: of the recipe that the clip is made by, for its container.
     """
     started = time.perf_counter()
     if not segment:
@@ -130,7 +133,7 @@ def run(
             )
         )
 
-        outputs = _Outputs(plan, reader.info, stack, overwrite=overwrite, segment=segment)
+        outputs = _Outputs(plan, reader.info, stack, overwrite=overwrite, segment=segment, tag=tag)
 
         def write(done: Done) -> None:
             with clock.busy("encode"):
@@ -177,6 +180,7 @@ class _Outputs:
         stack: what closes the writers, or aborts them after an error.
         overwrite: replace existing outputs.
         segment: the picture alone, without the other streams.
+        tag: for the clip's container; what is written beside it has none.
     """
 
     def __init__(
@@ -187,6 +191,7 @@ class _Outputs:
         *,
         overwrite: bool,
         segment: bool,
+        tag: RecipeTag | None,
     ) -> None:
         def opened(
             like: ClipInfo,
@@ -194,10 +199,11 @@ class _Outputs:
             encode: EncodeSettings,
             streams: Path | None = None,
             grain: GrainBits | None = None,
+            tag: RecipeTag | None = None,
         ) -> ClipWriter:
             writer = open_writer(
                 like, target, encode, source=streams, positions=plan.positions,
-                overwrite=overwrite, grain=grain,
+                overwrite=overwrite, grain=grain, tag=tag,
             )  # fmt: skip
             return stack.enter_context(writer)
 
@@ -211,7 +217,7 @@ class _Outputs:
             )  # fmt: skip
         grain = None if self._table is None or drawn is None else self._table.bits
         streams = None if segment else plan.info.path
-        self._clean = opened(info, plan.output, plan.encode, streams, grain)
+        self._clean = opened(info, plan.output, plan.encode, streams, grain, tag)
         self._removed: tuple[ClipWriter, PixelFormat] | None = None
         if plan.noise_out is not None and plan.noise_encode is not None:
             writer = opened(info, plan.noise_out, plan.noise_encode)

@@ -35,10 +35,12 @@ from vdenoise.filmgrain.table import GrainTable
 from vdenoise.machine.files import leftovers
 from vdenoise.media.av1.grain import GrainBits
 from vdenoise.media.images.sequence import target_of
+from vdenoise.media.movie.tag import RecipeTag
 from vdenoise.media.movie.writer import MovieWriter
 from vdenoise.media.reader import Reader
 from vdenoise.media.verify import Report
 from vdenoise.media.writer import check_target
+from vdenoise.workflows.tag import tag_of
 
 JOINING = "joining.json"  # in the work folder, while outputs may be there that are not done
 POLL_SECONDS = 2.0
@@ -53,6 +55,7 @@ class Assembled:
     reports: tuple[SegmentReport, ...]
     report: Report
     seconds: float
+    tag: RecipeTag
 
 
 class Joining(Record):
@@ -198,12 +201,16 @@ def assemble(
         plan = replace(plan, grain_table=job.grain_table)
         grain.save(job.grain_table)
     drawn = None if grain is None or plan.film_grain is None else grain.bits
+    tag = tag_of(plan, analysis.profile, analysis.cuts, {})
     found = []
     for place, part in enumerate(job.file.parts):
         hashes = [text for report in reports for text in report.parts[place].frame_hashes]
         if part.join != "files":
-            of_part = drawn if part == job.file.clean else None
-            made = _joined(job, part, hashes, progress, verify, overwrite, threads, of_part)
+            own = part == job.file.clean
+            made = _joined(
+                job, part, hashes, progress, verify, overwrite, threads,
+                drawn if own else None, tag if own else None,
+            )  # fmt: skip
         else:
             made = Report(checked=("files",), findings=())
             if verify:
@@ -211,7 +218,7 @@ def assemble(
                 files = [file for n in numbers for file in files_of(job, n, part)]
                 _compare(job, files, hashes, progress, threads)
         found.append(made)
-    return Assembled(plan, tuple(reports), found[0], time.perf_counter() - started)
+    return Assembled(plan, tuple(reports), found[0], time.perf_counter() - started, tag)
 
 
 def _joined(
@@ -223,6 +230,7 @@ def _joined(
     overwrite: bool,
     threads: int | None,
     grain: GrainBits | None,
+    tag: RecipeTag | None,
 ) -> Report:
     """Write one clip from its segments, whose frames have these hashes."""
     (first, last), copied = job.file.frames, part.join == "copy"
@@ -243,6 +251,7 @@ def _joined(
             last=last,
             overwrite=overwrite,
             grain=grain,
+            tag=tag,
         ) as writer:
             progress.start("join", len(hashes))
             written = (

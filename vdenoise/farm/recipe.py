@@ -30,7 +30,7 @@ def save(job: Job, made: Assembled, command: Sequence[str]) -> Path:
         bad_frames=(),
         report=made.report,
     )
-    recipe = make_recipe(made.plan, analysis.profile, analysis.cuts, result, command)
+    recipe = make_recipe(made.plan, analysis.profile, analysis.cuts, result, command, tag=made.tag)
     recipe["farm"] = {
         "plan_id": job.file.plan_id,
         "work_id": work_id(job, analysis),

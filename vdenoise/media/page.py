@@ -10,6 +10,7 @@ import av
 from vdenoise.media.movie.codecs import CODECS
 from vdenoise.media.movie.ledger import RULES, WRITTEN, Rule
 from vdenoise.media.movie.memory_files import NullFile
+from vdenoise.media.movie.tag import PLACES
 
 INTRODUCTION = """\
 # What is kept
@@ -44,6 +45,14 @@ movie as FFV1 in `.mkv`, or into `.nut`. All else is refused (exit 2):
 a movie to be looked at needs a color transform first, which decides how a picture looks.
 """
 
+ADDED = """
+## What is added
+
+One thing: by which recipe a movie was made, as `vdenoise VERSION PRESET HASH`. It replaces nobody's
+words, and what is made of such a clip has its own. `vdenoise replay` finds and checks the recipe by
+it ([review.md](review.md)). Images, and all that is no movie with a recipe beside it, get none.
+"""
+
 
 def media_page() -> str:
     """The whole page, as Markdown."""
@@ -52,7 +61,8 @@ def media_page() -> str:
     rows += [(rule.item, *(_cell(rule, name) for name in WRITTEN)) for rule in RULES.values()]
     table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
     notes = "".join(f"* {rule.item}: {rule.how}.\n" for rule in RULES.values() if rule.how)
-    return f"{INTRODUCTION}\n{table}\nHow, or why not:\n\n{notes}"
+    places = "".join(f"* {name}: {PLACES.get(name, 'nothing')}.\n" for name in WRITTEN)
+    return f"{INTRODUCTION}\n{table}\nHow, or why not:\n\n{notes}{ADDED}\n{places}"
 
 
 def _cell(rule: Rule, container: str) -> str:

@@ -24,6 +24,7 @@ from vdenoise.media.movie.index import index_of, scan, streams_beside
 from vdenoise.media.movie.ledger import contents, keeps
 from vdenoise.media.movie.metadata import language_in
 from vdenoise.media.movie.streams import made_by_muxers, plan_copies, stream_name
+from vdenoise.media.movie.tag import PLACES, RecipeTag, tag_in
 from vdenoise.media.probe import probe
 from vdenoise.picture.frame import ClipInfo
 from vdenoise.settings.text import counted
@@ -64,6 +65,7 @@ def verify(
     first: int = 0,
     last: int | None = None,
     copied: bool = True,
+    tag: RecipeTag | None = None,
 ) -> Report:
     """Compare a finished output with its source.
 
@@ -74,6 +76,7 @@ def verify(
         first: absolute number of its first frame in the source.
         last: absolute number of its last frame, None for the last.
         copied: whether the other streams were to be copied.
+        tag: of its recipe, which it is to hold where its container has a place for one.
 
     Raises:
         InputError: one of the files cannot be read.
@@ -92,6 +95,9 @@ def verify(
     if info.timecode is not None and keeps(container, codec, "timecode"):
         expected = advanced_timecode(info.timecode, first, info.rate)
         found.same("timecode", expected, out.timecode)
+    if tag is not None and container in PLACES:
+        there = tag_in(output)
+        found.same("recipe tag", tag.recipe, "nothing" if there is None else there.recipe)
     if copied:
         _compare_streams(found, info, output, container, clock)
     return Report(

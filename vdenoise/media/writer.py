@@ -15,6 +15,7 @@ from vdenoise.media.images.sequence import is_image, target_of
 from vdenoise.media.images.writer import ImageWriter, check_images
 from vdenoise.media.inputs import is_pipe
 from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
+from vdenoise.media.movie.tag import RecipeTag
 from vdenoise.media.movie.writer import MovieWriter, check_movie
 from vdenoise.media.verify import Report
 from vdenoise.picture.frame import ClipInfo, SourceFrame
@@ -100,6 +101,7 @@ def open_writer(
     positions: Sequence[int],
     overwrite: bool = False,
     grain: GrainBits | None = None,
+    tag: RecipeTag | None = None,
 ) -> ClipWriter:
     """The writer for a target: images one by one, or a movie.
 
@@ -112,6 +114,8 @@ def open_writer(
             the first and the last.
         overwrite: replace what exists.
         grain: film grain that an AV1 decoder is to draw, of every frame.
+        tag: of the recipe that a movie is made by; images get none, whose every attribute is their
+            source's.
     """
     if settings.container == IMAGES:
         return ImageWriter(info, target, settings, positions=positions, overwrite=overwrite)
@@ -124,4 +128,5 @@ def open_writer(
         last=positions[-1],
         overwrite=overwrite,
         grain=grain,
+        tag=tag,
     )

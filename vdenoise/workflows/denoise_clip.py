@@ -13,6 +13,7 @@ from vdenoise.workflows.decides import deciding_files, deciding_options, written
 from vdenoise.workflows.prepare import Listener, Prepared, prepare
 from vdenoise.workflows.recipe import make_recipe, save_recipe
 from vdenoise.workflows.request import ClipRequest
+from vdenoise.workflows.tag import tag_of
 
 
 def denoise_clip(
@@ -54,6 +55,7 @@ def denoise_clip(
         if watch is not None:
             watch(done)
 
+    tag = tag_of(plan, prepared.profile, prepared.cuts, files)
     result = run(
         plan,
         prepared.profile,
@@ -63,6 +65,7 @@ def denoise_clip(
         overwrite=request.overwrite,
         threads=request.reading.threads,
         watch=watched,
+        tag=None if is_pipe(plan.output) else tag,
     )
     if not is_pipe(plan.output):
         made = make_recipe(
@@ -76,6 +79,7 @@ def denoise_clip(
             files=files,
             beside=written_beside(request),
             frames_crc32=checks.text,
+            tag=tag,
         )
         save_recipe(made, plan.output)
     return prepared, result

@@ -28,6 +28,7 @@ from vdenoise.machine.files import fitting, write_text
 from vdenoise.masks.spec import MaskSpec
 from vdenoise.media.images.sequence import is_image, split, target_of
 from vdenoise.media.inputs import is_pipe
+from vdenoise.media.movie.tag import RecipeTag
 from vdenoise.media.probe import probe
 from vdenoise.picture.frame import ImageSequence
 from vdenoise.picture.noise import NoiseProfile
@@ -149,6 +150,7 @@ def make_recipe(
     command: Sequence[str],
     asked: Chain | None = None,
     *,
+    tag: RecipeTag,
     options: Mapping[str, Any] | None = None,
     files: Mapping[str, str] | None = None,
     beside: Mapping[str, Path] | None = None,
@@ -163,6 +165,7 @@ def make_recipe(
         result: what it did.
         command: as typed.
         asked: the chain before the measurement decided anything, where it did.
+        tag: what the clip's container says of this recipe, if it has a place for it.
         options: beside the chain's that decide a result.
         beside: what was written beside the clip, by what it is.
         frames_crc32: `FrameChecks.text` of what was written, for `replay`.
@@ -174,6 +177,7 @@ def make_recipe(
     return {
         "kind": KIND,
         "schema": SCHEMA,
+        "tag": tag.text,
         "versions": {
             "vdenoise": __version__,
             "python": platform.python_version(),

@@ -22,6 +22,7 @@ from vdenoise.machine.files import read_json
 from vdenoise.masks.spec import make as make_mask
 from vdenoise.media.access import absent, reading
 from vdenoise.media.images.sequence import OnMissing
+from vdenoise.media.inputs import is_pipe
 from vdenoise.media.movie.codecs import CONTAINERS
 from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
 from vdenoise.media.movie.settings import choose
@@ -34,7 +35,8 @@ from vdenoise.stages import SLOTS, stage_class
 from vdenoise.workflows.contents import frame_check, hashes, is_same
 from vdenoise.workflows.prepare import Listener
 from vdenoise.workflows.reading import Reading
-from vdenoise.workflows.recipe import claim_recipe, make_recipe, recipe_path, save_recipe
+from vdenoise.workflows.recipe import claim_recipe, make_recipe, save_recipe
+from vdenoise.workflows.tag import recipe_of, tag_of
 
 
 class RecipeToReplay(BaseModel):
@@ -116,9 +118,10 @@ def load_to_replay(path: Path) -> tuple[Path, RecipeToReplay]:
 
     Raises:
         InputError: it is not there or cannot be read.
+        ConflictError: the recipe beside the clip is another clip's.
         UsageError: it is no recipe.
     """
-    file = path if path.suffix.lower() == ".json" else recipe_path(path)
+    file = path if path.suffix.lower() == ".json" else recipe_of(path)
     if not file.exists():
         raise absent(str(file))
     try:
@@ -191,6 +194,7 @@ def replay(
     others = [name for name, value in recipe.engine.items() if here.get(name) != value]
     if others:
         listener.note(f"not as it was: {', '.join(others)}; frames may differ in their last bits")
+    tag = tag_of(plan, recipe.profile, recipe.cuts, recipe.files)
     checks = _Compared(recipe.result.frames_crc32, plan, others)
     result = run(
         plan,
@@ -201,11 +205,12 @@ def replay(
         overwrite=overwrite,
         threads=threads,
         watch=checks.watch,
+        tag=None if is_pipe(output) else tag,
     )
     options = {**recipe.options.model_dump(), **_decided(recipe)}
     made = make_recipe(
         plan, recipe.profile, recipe.cuts, result, command, options=options, files=recipe.files,
-        frames_crc32=recipe.result.frames_crc32,
+        frames_crc32=recipe.result.frames_crc32, tag=tag,
     )  # fmt: skip
     save_recipe(made, output)
     return plan, result

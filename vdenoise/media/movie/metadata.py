@@ -6,6 +6,8 @@ from typing import Any
 
 from av.container import InputContainer
 
+from vdenoise.media.movie.tag import is_tag
+
 # Written by the muxer itself, wrong for a new file.
 _OWN_KEYS = {
     "major_brand",
@@ -29,7 +31,9 @@ def _kept(metadata: dict[str, str]) -> dict[str, str]:
     return {
         key: value
         for key, value in metadata.items()
-        if key.lower().partition("-")[0] not in _OWN_KEYS and key.lower() not in _OWN_KEYS
+        if key.lower().partition("-")[0] not in _OWN_KEYS
+        and key.lower() not in _OWN_KEYS
+        and not is_tag(value)
     }
 
 

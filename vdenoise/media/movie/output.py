@@ -30,6 +30,7 @@ from vdenoise.media.movie.first_frames import display_matrix, side_data_of
 from vdenoise.media.movie.metadata import container_metadata, stream_metadata
 from vdenoise.media.movie.opening import open_encoder
 from vdenoise.media.movie.streams import add_copy, add_sound, add_text, plan_copies
+from vdenoise.media.movie.tag import RecipeTag, put
 from vdenoise.picture.frame import ClipInfo
 
 # Keys that QuickTime's own metadata has a place for; any other needs the key-value kind.
@@ -50,6 +51,7 @@ class Output:
         like: the first source frame: color tags and display matrix are taken from it.
         copy_from: clip to copy all other streams, metadata and chapters from, or None.
         grain: what adds film grain to AV1 packets; nothing is written then before the end.
+        tag: of the recipe that it is made by, or None.
 
     Raises:
         OSError, av.FFmpegError: it cannot be written.
@@ -65,9 +67,10 @@ class Output:
         like: av.VideoFrame,
         copy_from: Path | None,
         grain: GrainAdder | None = None,
+        tag: RecipeTag | None = None,
     ) -> None:
         self._info, self._settings, self._clock = info, settings, clock
-        self._grain = grain
+        self._grain, self._tag = grain, tag
         with contextlib.ExitStack() as stack:
             if grain is not None:
                 stack.callback(grain.close)
@@ -218,6 +221,8 @@ class Output:
             stream.metadata["timecode"] = timecode
             if settings.container == "mxf":
                 output.metadata["timecode"] = timecode
+        if self._tag is not None:
+            put(self._tag, settings.container, output, stream)
         return stream, encoder
 
 

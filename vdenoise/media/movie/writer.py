@@ -27,6 +27,7 @@ from vdenoise.media.movie.index import index_of
 from vdenoise.media.movie.output import Output
 from vdenoise.media.movie.pixels import FrameCopier, FrameMaker
 from vdenoise.media.movie.segment_packets import packets
+from vdenoise.media.movie.tag import RecipeTag
 from vdenoise.media.verify import Report, verify
 from vdenoise.picture.frame import ClipInfo, SourceFrame
 from vdenoise.picture.samples import yuv_samples
@@ -65,6 +66,7 @@ class MovieWriter:
         overwrite: replace an existing file.
         grain: film grain that an AV1 decoder is to draw, of every frame; it is asked for at the
             end, when all frames are encoded.
+        tag: of the recipe that it is made by; a container without a place for it gets none.
 
     Raises:
         OutputError: the output cannot be written.
@@ -82,10 +84,11 @@ class MovieWriter:
         last: int | None = None,
         overwrite: bool = False,
         grain: GrainBits | None = None,
+        tag: RecipeTag | None = None,
     ) -> None:
         self.info, self.target, self.settings = settings.shown(info), Path(target), settings
         self._copy_from = source
-        self._overwrite, self._grain = overwrite, grain
+        self._overwrite, self._grain, self._tag = overwrite, grain, tag
         index = index_of(info)
         self.first, self.last = first, len(index) - 1 if last is None else last
         self.clock: Clock = output_clock(index, settings.container, self.first, self.last)
@@ -184,6 +187,7 @@ class MovieWriter:
                 like=self._handle(like),
                 copy_from=self._copy_from,
                 grain=self._adder(),
+                tag=self._tag,
             )
         return self._output
 
@@ -257,6 +261,7 @@ class MovieWriter:
                 first=self.first,
                 last=self.last,
                 copied=self._copy_from is not None,
+                tag=self._tag,
             )
         except InputError as error:
             raise VerifyError(
