@@ -121,3 +121,16 @@ def test_the_cores_of_a_block_do_not_depend_on_how_the_clip_is_cut_into_blocks()
         result = stage.apply(alone).luma
         assert torch.equal(result.pixels[0], together.pixels[t])
         assert torch.equal(result.residual[0], together.residual[t])
+
+
+@pytest.mark.parametrize("radius", [1, 3])
+def test_light_that_changes_does_not_lag_at_the_ends_of_a_shot(radius: int) -> None:
+    clean = still(7) * 0.6
+    rise = 2 / 255 * torch.arange(7)[:, None, None, None]
+    clean[..., :, 64:] += rise  # as a shadow that passes: a part of the picture
+    out = TemporalMean(radius=radius).apply(block_of(clean)).luma.pixels
+    errors = ((out - clean)[..., 76:].flatten(1).mean(1) * 255).abs()
+    assert errors.max() < 0.8, errors
+    elsewhere = (out - clean)[..., :52]
+    assert elsewhere[-1].std() < 1.15 * elsewhere[3].std()
+    assert (elsewhere[-1].mean() * 255).abs() < 0.5

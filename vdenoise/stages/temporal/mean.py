@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from vdenoise.motion.light import light_of
 from vdenoise.motion.warp import box_mean, reduce, resize, warp
 from vdenoise.nets.models import find
 from vdenoise.picture.frame import Accuracy, Block, Signal, joined, window
@@ -136,6 +137,7 @@ class TemporalMean(Stage):
         if self.needs_pilot:
             allowed *= _PILOTED
         seen = window(block.first + t, self.radius, block.shot_first, block.shot_last)
+        lags = seen.start + seen.stop - 1 != 2 * (block.first + t)  # at a shot's ends
         for k in (i - block.first for i in seen if i != block.first + t):
             flow = motion.flow(t, k)
             change = warp(motion.guide(k), flow).sub_(motion.guide(t)).square_()
@@ -145,11 +147,12 @@ class TemporalMean(Stage):
             difference, own_doubt = luma.look(k, flow)
             trust = resize(motion.trust(t, k), (doubt.shape[-2], doubt.shape[-1]))
             weight = doubt.add_(own_doubt).div_(-allowed).exp_().mul_(trust)
-            luma.add(difference, weight)
+            luma.add(difference, weight, lags=lags)
             if chroma is not None:
                 difference, doubt = chroma.look(k, flow)
                 weight = resize(weight, (doubt.shape[-2], doubt.shape[-1]))
-                chroma.add(difference, doubt.div_(-allowed).exp_().mul_(weight))
+                weight = doubt.div_(-allowed).exp_().mul_(weight)
+                chroma.add(difference, weight, lags=lags)
         rho = block.noise.temporal_correlation
         return averages.map(lambda average: average.signal(rho))
 
@@ -210,9 +213,13 @@ class _Average:
             _NOISY_PENALTY
         )
 
-    def add(self, difference: Tensor, weight: Tensor) -> None:
-        """Take an aligned frame's difference in, with a weight (h, w) in [0, 1]."""
-        self.total.addcmul_(difference, self._full(weight))
+    def add(self, difference: Tensor, weight: Tensor, *, lags: bool) -> None:
+        """Take an aligned frame's difference in, with a weight (h, w) in [0, 1]; where the window
+        reaches to one side and would lag, without what is light that changed."""
+        full = self._full(weight)
+        if lags:
+            difference -= light_of(difference, full, self.variance, self.area, self.factors)
+        self.total.addcmul_(difference, full)
         self.weight += weight
         self.power.addcmul_(weight, weight, value=1 - _INTERPOLATION_LOSS / self.area)
 
