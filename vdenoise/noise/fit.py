@@ -11,10 +11,11 @@ from torch import Tensor
 
 from vdenoise.noise.bands import BANDS, band_members, band_sizes
 from vdenoise.noise.bars import Bars
+from vdenoise.noise.cells import beside
 from vdenoise.noise.evidence import LeftOut, evidence
 from vdenoise.noise.levels import look_up, variance_by_level
 from vdenoise.noise.pairs import PlaneBlocks
-from vdenoise.noise.places import Seen, Strength, beside, strength
+from vdenoise.noise.places import Seen, Strength, strength
 from vdenoise.noise.still import CellChange, still_areas
 from vdenoise.picture.areas import to_text
 from vdenoise.picture.noise import SPECTRUM, PlaneNoise, ShotNoise

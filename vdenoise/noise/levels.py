@@ -93,7 +93,7 @@ def _texture(even: Tensor, odd: Tensor) -> tuple[Tensor, Tensor]:
     most = leak.max(1).values
     fewest = fewest_of(len(odd))
     used = (most <= max(_LEAK, most.kthvalue(fewest).values.item()))[:, None].expand_as(odd)
-    if not hold_noise(odd[used[:, 0]], odd):
+    if not hold_noise(odd[used[:, 0], -1:], odd[:, -1:]):
         # What is left is a drawn part without noise: each band for itself, then
         used = leak <= leak.kthvalue(fewest, dim=0).values.clamp(min=_LEAK)
     return leak, used
@@ -108,10 +108,10 @@ def hold_noise(some: Tensor, everywhere: Tensor) -> bool:
     """Whether some blocks tell of the others' noise; the flattest may be a drawn part without any.
 
     Args:
-        some, everywhere: (n, BANDS) energies of differences. The finest band, in which texture
-            shows least, is compared.
+        some, everywhere: (n, k) energies of differences in the bands to be compared, of which one
+            is enough. Texture shows least in the finest.
     """
-    return bool(some[:, -1].median() >= _SHARED * everywhere[:, -1].median())
+    return bool((some.median(0).values >= _SHARED * everywhere.median(0).values).any())
 
 
 def _leak(even: Tensor, odd: Tensor, size: float) -> tuple[float, float]:
