@@ -51,7 +51,7 @@ def tileable(cls: type[Stage]) -> bool:
 
 
 def half(cls: type[Stage]) -> bool:
-    return cls.half
+    return cls().precision == "float16"
 
 
 def denoiser(cls: type[Stage]) -> bool:
@@ -200,7 +200,7 @@ def test_level_shift(cls: type[Stage]) -> None:
 
     Float64, so that a sum of weights that is off by a little cannot hide in rounding.
     """
-    if cls().needs_motion:
+    if "motion" in cls().needs:
         dtype, tolerance = torch.float32, 1e-4  # warps and guides are float32
     else:
         dtype, tolerance = torch.float64, 1e-6  # tables and taps are float32
@@ -261,7 +261,7 @@ def test_sharpening_does_not_raise_noise(cls: type[Stage]) -> None:
     luma, chroma = torch.full((1, 1, 96, 128), 0.5), torch.zeros(1, 2, 48, 64)
     source = noisy(luma, chroma, "noise")
     clean = torch.full_like(luma, 0.5), torch.zeros_like(chroma)
-    if cls.needs_source:  # the other case: all noise was removed, and none may come back
+    if "original" in cls().needs:  # the other case: all noise was removed, and none may come back
         source = replace(
             source,
             luma=Signal(clean[0], 0 * source.luma.residual),
@@ -302,7 +302,7 @@ def influence(stage: Stage, dim: int) -> dict[str, int]:
     source = example_for(type(stage), luma, chroma)
     if stage.removes == "outliers":
         source = noisy(luma, chroma, stage.removes, density=0.1)
-    if not stage.needs_motion:
+    if "motion" not in stage.needs:
         source = converted(source, torch.float64)
     clean = stage.apply(source)
     felt = {"luma": 0, "chroma": 0}

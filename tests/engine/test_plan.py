@@ -18,7 +18,8 @@ from vdenoise.machine.devices import find_device
 from vdenoise.media.movie.encoder import EncodeSettings
 from vdenoise.picture.frame import ClipInfo, PixelFormat
 from vdenoise.settings.groups import OutputSettings
-from vdenoise.stages.base import Stage
+from vdenoise.stages import stage_class
+from vdenoise.stages.base import Precision, Stage
 
 YUV420 = PixelFormat("yuv420p", "yuv", 8, 1, 1)
 CLIP = ClipInfo(
@@ -72,8 +73,11 @@ class Tiled(Stage):
 
     slot: ClassVar[str] = "spatial"
     method: ClassVar[str] = "tiled"
-    half: ClassVar[bool] = True
     multiple: ClassVar[int] = 8
+
+    @property
+    def precision(self) -> Precision:
+        return "float16"
 
     @property
     def halo(self) -> int:
@@ -214,9 +218,12 @@ class Net(Stage):
 
     slot: ClassVar[str] = "net"
     method: ClassVar[str] = "plain"
-    mixed: ClassVar[bool] = True
-    joint: ClassVar[bool] = True
+    at_luma_size: ClassVar[bool] = True
     radius: int = 31
+
+    @property
+    def precision(self) -> Precision:
+        return "mixed"
 
     @property
     def halo(self) -> int:
@@ -225,6 +232,18 @@ class Net(Stage):
     @property
     def multiple(self) -> int:
         return 4
+
+
+class WholeNet(Net):
+    """Sees whole frames."""
+
+    tileable: ClassVar[bool] = False
+
+
+def test_what_needs_whole_frames_gets_them_however_large_they_are() -> None:
+    """--regrow on a CPU ended in an assertion above 640 pixels."""
+    for stage in (WholeNet(), stage_class("regrow.posterior")()):
+        assert make(stage).steps[0].tile is None, stage.name
 
 
 def test_networks_get_tiles_that_fit_the_cache_where_that_costs_little() -> None:

@@ -301,7 +301,7 @@ def test_a_network_that_does_not_claim_half_precision_gets_none(tmp_path: Path) 
     save_file(net.state_dict(), path, metadata={"architecture": "ffdnet"})
     source = noisy(*scene(1, 24, 40), "noise")
     stage = Cnn(model=str(path))
-    assert not stage.half_inside
+    assert stage.precision == "float32"
     assert same(stage.apply(replace(source, compute=torch.bfloat16)), stage.apply(source))
 
 

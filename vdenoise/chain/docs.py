@@ -72,7 +72,7 @@ def _speeds(cls: type[Stage]) -> str:
 def _needs(stage: Stage) -> str:
     """What the planner gives the stage at its defaults."""
     needs = [f"{stage.reach} frame{'s' * (stage.reach > 1)} on each side"] if stage.reach else []
-    if stage.needs_motion:
+    if "motion" in stage.needs:
         needs.append("motion")
     if stage.tileable:
         needs.append(f"{stage.halo} pixels around a tile")
@@ -80,7 +80,7 @@ def _needs(stage: Stage) -> str:
         needs.append("whole frames")
     if stage.multiple > 1:
         needs.append(f"tiles on a grid of {stage.multiple} pixels")
-    return ", ".join(needs) + (", float16 on CUDA" if stage.half else ", float32")
+    return ", ".join(needs) + (", float16 on CUDA" if stage.precision == "float16" else ", float32")
 
 
 def _value(value: Any) -> str:
@@ -109,9 +109,9 @@ def _described(name: str) -> dict[str, object]:
         "about": (cls.__doc__ or "").strip().partition("\n")[0],
         "reach": stage.reach,
         "halo": stage.halo,
-        "motion": stage.needs_motion,
+        "motion": "motion" in stage.needs,
         "tiles": stage.tileable,
-        "float16": stage.half,
+        "float16": stage.precision == "float16",
         "parameters": [_plain(key, each) for key, each in parameters(name).items()],
         "speeds": cls.speeds,
     }

@@ -34,8 +34,8 @@ from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise import NoiseProfile, NoiseTable
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.stages import FINISHING, REMOVING, REPAIRING
+from vdenoise.stages.base import Need, Stage
 from vdenoise.stages.control.pilot import network, pilot
-from vdenoise.stages.control.strength import Settle
 
 T = TypeVar("T")
 Check = Callable[[], None]  # raises where the work is not wanted any more
@@ -182,7 +182,7 @@ def _through(
 ) -> Iterator[Frame]:
     """The frames of every group's core, after one step."""
     motion: SharedMotion | None = None
-    if step.stage.needs_motion:
+    if "motion" in step.stage.needs:
         accuracy = step.stage.motion_accuracy
         motion = motions.setdefault(
             (accuracy, _piloted(step, plan)), SharedMotion(accuracy, keep=_kept(plan))
@@ -209,7 +209,7 @@ def _through(
 
 def _piloted(step: Step, plan: Plan) -> bool:
     """Whether pilots guide motion: for all stages behind the repairs, if one asks for it."""
-    asked = any(step.stage.needs_motion and step.stage.needs_pilot for step in plan.steps)
+    asked = any("pilots" in step.stage.needs for step in plan.steps)
     return asked and step.stage.slot not in REPAIRING
 
 
@@ -226,7 +226,7 @@ def _pilots(frames: Sequence[Frame], noise: NoiseTable, device: str) -> Callable
 def _kept(plan: Plan) -> int:
     """Frames behind the newest whose motion is still needed: a later stage lags by what the
     stages before it hold, and groups that are begun together lie some blocks apart."""
-    users = [n for n, step in enumerate(plan.steps) if step.stage.needs_motion]
+    users = [n for n, step in enumerate(plan.steps) if "motion" in step.stage.needs]
     between = plan.steps[users[0] : users[-1] + 1]
     return sum(2 * step.stage.reach + (plan.workers + 2) * step.block for step in between)
 
@@ -242,8 +242,6 @@ def _compute(
 ) -> tuple[Picture[Signal], Mapping[str, Tensor]]:
     """A group's core after ``step``, in float32, and what it has to show."""
     frames, stage = group.frames, step.stage
-    starts = stage.needs_source and stage.slot in FINISHING
-    guides = stage.needs_source and not starts
     noise = profile.at(group.shot[0]).table(plan.device, scale=plan.chain.noise.sigma_scale)
     exact = Picture.join([frame.picture for frame in frames], joined)
     given = exact.map(lambda signal: signal.map(Tensor.half)) if step.half else exact
@@ -266,15 +264,13 @@ def _compute(
         ),
         present=present,
         shot=group.shot,
-        kept_original=_together((f.repaired for f in frames), torch.cat)
-        if stage.needs_source
-        else None,
-        averaged=_together((f.averaged for f in frames), joined) if guides else None,
-        clean=_together((f.clean for f in frames), torch.cat) if starts else None,
+        kept_original=_wanted("original", stage, (f.repaired for f in frames), torch.cat),
+        averaged=_wanted("averaged", stage, (f.averaged for f in frames), joined),
+        clean=_wanted("clean", stage, (f.clean for f in frames), torch.cat),
         residual_factor=_residual_factor(plan),
         seed=plan.seed,
         compute=getattr(torch, step.precision),
-        mattes=_mattes(frames[group.core], mattes) if isinstance(stage, Settle) else None,
+        mattes=_mattes(frames[group.core], mattes) if "mattes" in stage.needs else None,
     )
     factors = plan.info.format.subsampling
     done = apply_fitting(stage, block, step.tile, factors, areas[0])
@@ -313,11 +309,11 @@ def _mattes(frames: Sequence[Frame], mattes: Mattes) -> Tensor | None:
     return torch.stack(there) if there else None
 
 
-def _together(
-    pictures: Iterable[Picture[T] | None], join: Callable[[list[T]], T]
+def _wanted(
+    need: Need, stage: Stage, pictures: Iterable[Picture[T] | None], join: Callable[[list[T]], T]
 ) -> Picture[T] | None:
-    """Pictures of consecutive frames as one; None where no frame has any."""
-    there = [picture for picture in pictures if picture is not None]
+    """Pictures of consecutive frames as one; None where no frame has any or no stage asks."""
+    there = [picture for picture in pictures if picture is not None and need in stage.needs]
     return Picture.join(there, join) if there else None
 
 

@@ -52,7 +52,7 @@ class Step:
     @property
     def half(self) -> bool:
         """Whether the stage itself is given float16 pixels; a mixed one gets float32."""
-        return self.precision == "float16" and not self.stage.mixed
+        return self.precision == "float16" and self.stage.precision != "mixed"
 
     def to_json(self) -> dict[str, Any]:
         """For ``--dry-run`` and the recipe."""
@@ -115,7 +115,9 @@ def stages_of(chain: Chain, show: Sequence[str] = ()) -> tuple[Stage, ...]:
     drawn = "mask" in show or (chain.masks and (finishing or repairs))  # from the cleaned picture
     if chain.output.luma == chain.output.chroma == 0 and not own and not drawn:
         return (*repairs, *finishing)
-    accuracy: Accuracy = next((s.motion_accuracy for s in chain.stages if s.needs_motion), "fast")
+    accuracy: Accuracy = next(
+        (s.motion_accuracy for s in chain.stages if "motion" in s.needs), "fast"
+    )
     settle = Settle(output=chain.output, masks=chain.masks, motion_est=accuracy, show=tuple(show))
     denoisers = [stage for stage in stages if stage.slot not in FINISHING]
     found: list[Stage] = []
@@ -180,14 +182,14 @@ def signal_bytes(width: int, height: int, fmt: PixelFormat) -> int:
 def _step(stage: Stage, info: ClipInfo, device: str, scratch: int) -> Step:
     """The longest block that fits, else the largest tile that does."""
     precision = precision_of(stage, device)
-    half = precision == "float16" and not stage.mixed
+    half = precision == "float16" and stage.precision != "mixed"
     unit = signal_bytes(info.width, info.height, info.format) // (2 if half else 1)
     context = 2 * stage.reach * unit
     longest = LONGEST_BLOCK[torch.device(device).type]
     fits = int((scratch - context) / (unit * (1 + stage.scratch)))
     grid = tile_unit(stage, info.format.subsampling)
     halo = tile_halo(stage, info.format.subsampling) * max(info.format.subsampling)
-    network = stage.mixed and device == "cpu" and halo <= CACHE_HALO
+    network = stage.at_luma_size and stage.tileable and device == "cpu" and halo <= CACHE_HALO
     cached = _cache_tile((info.height, info.width), halo, grid) if network else None
     if fits >= 1 or not stage.tileable:
         return Step(stage, precision, max(1, min(fits, longest)), cached)
@@ -222,8 +224,8 @@ def precision_of(stage: Stage, device: str) -> Precision:
     """What a stage computes in: float16 where it may on CUDA; networks in bfloat16 on processors
     that multiply it in hardware (elsewhere it is many times slower), never float16 there."""
     if device != "cpu":
-        return "float16" if stage.half or stage.half_inside else "float32"
-    return "bfloat16" if stage.half_inside and fast_bfloat16() else "float32"
+        return "float32" if stage.precision == "float32" else "float16"
+    return "bfloat16" if stage.precision == "mixed" and fast_bfloat16() else "float32"
 
 
 def _estimate(steps: Sequence[Step], info: ClipInfo, device: str, workers: int) -> int:
@@ -241,7 +243,7 @@ def _estimate(steps: Sequence[Step], info: ClipInfo, device: str, workers: int) 
             share = _share(step.tile + 2 * around, info)
         own = (2 * stage.reach + step.block) + stage.scratch * step.block * share
         work = max(work, workers * own * unit * (0.5 if step.half else 1))
-        if stage.needs_motion:
+        if "motion" in stage.needs:
             known = 2 * stage.reach + (workers + 2) * step.block
             motion = max(motion, MOTION_MEMORY * known * unit)
     codecs = (CODEC_FRAMES + 2 * QUEUE_FRAMES) * source

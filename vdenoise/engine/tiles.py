@@ -87,7 +87,7 @@ def tile_unit(stage: Stage, factors: tuple[int, int]) -> int:
 
 def tile_halo(stage: Stage, factors: tuple[int, int]) -> int:
     """Chroma pixels (luma's, where there is no chroma) that a tile needs on each side."""
-    halo = -(-stage.halo // min(factors)) if stage.joint else stage.halo
+    halo = -(-stage.halo // min(factors)) if stage.at_luma_size else stage.halo
     return round_up(halo, stage.multiple)
 
 

@@ -196,7 +196,10 @@ def run_chain(
     )
     plan = planning.make(info, resolved, Path(), encode, device=device)
     if precision is not None:
-        steps = (replace(s, precision=precision) if s.stage.mixed else s for s in plan.steps)
+        steps = (
+            replace(s, precision=precision) if s.stage.precision == "mixed" else s
+            for s in plan.steps
+        )
         plan = replace(plan, steps=tuple(steps))
     shots = Shots(len(sources), found.cuts)
     _forget_peak(plan.device)

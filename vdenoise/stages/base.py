@@ -44,6 +44,11 @@ Role = Literal[
     "grain",  # puts grain into the picture
     "sampler",  # draws what may have been there
 ]
+# What a stage may ask for beside the picture, by the name of what it finds in the block; with
+# "pilots" a first answer for each frame guides the motion
+Need = Literal["original", "averaged", "clean", "motion", "pilots", "mattes"]
+# float16: is given such pixels on CUDA. mixed: is given float32, and computes in `Block.compute`.
+Precision = Literal["float32", "float16", "mixed"]
 
 
 class Stage(BaseModel):
@@ -57,10 +62,7 @@ class Stage(BaseModel):
 
     slot: ClassVar[str]  # place in the fixed order: "temporal", "spatial", ...
     method: ClassVar[str]  # name inside the slot
-    half: ClassVar[bool] = False  # float16 on CUDA is close enough (held to it by a test)
-    mixed: ClassVar[bool] = False  # computes in `Block.compute` inside, on float32 pixels
-    needs_source: ClassVar[bool] = False  # wants `Block.original` and `Block.averaged`
-    joint: ClassVar[bool] = False  # filters all planes at luma's size: halo counts luma pixels
+    at_luma_size: ClassVar[bool] = False  # filters all planes so: halo counts luma pixels
     tileable: ClassVar[bool] = True  # False: needs whole frames (motion has no bounded halo)
     memory: ClassVar[float] = 8.0  # scratch, in copies of the block's core signals
     speeds: ClassVar[dict[str, dict[str, Any]]] = {}  # cost parameters for each --speed word
@@ -114,9 +116,9 @@ class Stage(BaseModel):
         return ()
 
     @property
-    def half_inside(self) -> bool:
-        """``mixed``, where it depends on the parameters."""
-        return self.mixed
+    def precision(self) -> Precision:
+        """What it may be computed in, held to it by tests."""
+        return "float32"
 
     @property
     def scratch(self) -> float:
@@ -124,14 +126,9 @@ class Stage(BaseModel):
         return self.memory
 
     @property
-    def needs_motion(self) -> bool:
-        """Whether the block must carry motion."""
-        return False
-
-    @property
-    def needs_pilot(self) -> bool:
-        """Whether that motion is to be guided by a first answer for each frame."""
-        return False
+    def needs(self) -> frozenset[Need]:
+        """What the block must carry beside the picture."""
+        return frozenset()
 
     @property
     def motion_accuracy(self) -> Accuracy:

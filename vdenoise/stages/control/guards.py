@@ -20,7 +20,7 @@ from vdenoise.picture.frame import Block, Signal
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise import NoiseTable
 from vdenoise.picture.subsampling import resize_to
-from vdenoise.stages.base import Stage, noise_present
+from vdenoise.stages.base import Need, Stage, noise_present
 
 GUARDS = ("color", "structure", "ghost")
 COVER = "cover."  # begins the names of maps that say what share of a frame a mask covers
@@ -137,9 +137,13 @@ class GhostGuard(Stage):
 
     slot: ClassVar[str] = "guard"
     method: ClassVar[str] = "ghost"
-    needs_source: ClassVar[bool] = True
     tileable: ClassVar[bool] = False
     memory: ClassVar[float] = 3.0
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What averaging is compared with."""
+        return frozenset({"original"})
 
     def denoise(self, block: Block) -> Block:
         """Mix the source in where the temporal stage is not to be trusted."""

@@ -21,7 +21,7 @@ from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.picture.windows import pad, taps_sum
 from vdenoise.settings.groups import OutputSettings
-from vdenoise.stages.base import Stage, noise_present
+from vdenoise.stages.base import Need, Stage, noise_present
 from vdenoise.stages.control.guards import COVER, excess, sigma_of, without_drift
 
 FULL = 100.0
@@ -36,7 +36,6 @@ class Settle(Stage):
 
     slot: ClassVar[str] = "output"
     method: ClassVar[str] = "settle"
-    needs_source: ClassVar[bool] = True
     tileable: ClassVar[bool] = False
     memory: ClassVar[float] = 8.0
 
@@ -62,9 +61,10 @@ class Settle(Stage):
         return max((mask.stabilize for mask in self.masks), default=0)
 
     @property
-    def needs_motion(self) -> bool:
-        """Where a mask is steadied."""
-        return self.reach > 0
+    def needs(self) -> frozenset[Need]:
+        """Masks of files, and motion where a mask is steadied."""
+        steadied: frozenset[Need] = frozenset({"motion"} if self.reach > 0 else ())
+        return steadied | {"original", "mattes"}
 
     @property
     def motion_accuracy(self) -> Accuracy:

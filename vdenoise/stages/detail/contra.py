@@ -8,7 +8,7 @@ import torch
 
 from vdenoise.picture.frame import Signal
 from vdenoise.picture.windows import TINY, box, pad, shifted, smooth
-from vdenoise.stages.base import Role, param
+from vdenoise.stages.base import Need, Role, param
 from vdenoise.stages.finishing import Finisher, Part
 
 _FINE = (0.25, 0.5, 0.25)  # what is finer than this is the detail looked for
@@ -26,7 +26,6 @@ class ContraSharpening(Finisher):
     slot: ClassVar[str] = "detail"
     method: ClassVar[str] = "contra"
     role: ClassVar[Role] = "sharpener"
-    needs_source: ClassVar[bool] = True
 
     radius: int = param(
         3, "Half size of the neighborhood in which the fit is made.", low=1, high=8, unit="px"
@@ -34,6 +33,11 @@ class ContraSharpening(Finisher):
     doubt: float = param(
         2.0, "How many times chance a fit must be; more gives back less.", low=0, high=6
     )
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What was removed is their difference."""
+        return frozenset({"original", "clean"})
 
     @property
     def halo(self) -> int:

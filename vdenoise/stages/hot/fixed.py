@@ -15,7 +15,7 @@ from vdenoise.picture.frame import Accuracy, Block, Signal, joined, window
 from vdenoise.picture.noise import NoiseTable
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.picture.windows import pad, shifted
-from vdenoise.stages.base import Role, Stage, param
+from vdenoise.stages.base import Need, Role, Stage, param
 
 _AROUND = tuple(
     (dy, dx) for dy in range(-2, 3) for dx in range(-2, 3) if max(abs(dy), abs(dx)) == 2
@@ -62,9 +62,9 @@ class HotPixels(Stage):
         return self.radius
 
     @property
-    def needs_motion(self) -> bool:
+    def needs(self) -> frozenset[Need]:
         """To know what moves past a pixel."""
-        return not self.still
+        return frozenset(() if self.still else {"motion"})
 
     @property
     def motion_accuracy(self) -> Accuracy:

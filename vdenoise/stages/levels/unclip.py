@@ -25,7 +25,7 @@ from vdenoise.picture.frame import Block, Signal
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise import LEVELS, NoiseTable
 from vdenoise.picture.subsampling import repeat_to, resize_to, subsampling
-from vdenoise.stages.base import Role, Stage, param
+from vdenoise.stages.base import Need, Role, Stage, param
 
 # Variance of luma, and the mean of those of Cb and Cr, under white R'G'B' noise of variance 1.
 _LUMA_SHARE = LUMA_VARIANCE
@@ -55,7 +55,6 @@ class Unclip(Stage):
     slot: ClassVar[str] = "levels"
     method: ClassVar[str] = "unclip"
     role: ClassVar[Role] = "repair"
-    needs_source: ClassVar[bool] = True
     tileable: ClassVar[bool] = False
     memory: ClassVar[float] = 16.0
     exempt: ClassVar[dict[str, str]] = {
@@ -66,6 +65,11 @@ class Unclip(Stage):
     strength: float = param(
         1.0, "Share of the shift that is taken back: 0 is off, 1 is all of it.", low=0, high=1
     )
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """Where it was clipped."""
+        return frozenset({"original"})
 
     def denoise(self, block: Block) -> Block:
         """Correct R'G'B' near both ends; luma and chroma get the change."""

@@ -12,7 +12,7 @@ from vdenoise.motion.warp import resize, warp
 from vdenoise.picture.frame import Accuracy, Block, Signal, joined, window
 from vdenoise.picture.noise import NoiseTable
 from vdenoise.picture.subsampling import resize_to, subsampling
-from vdenoise.stages.base import Role, Stage, param
+from vdenoise.stages.base import Need, Role, Stage, param
 
 _ALIKE = 3.0  # sigmas of a difference of two frames, and ...
 _OFF = (12.0 / 255, 3.0 / 255)  # ... as much as lines are off by, first and once that is known:
@@ -51,9 +51,9 @@ class LineOffsets(Stage):
         return self.radius
 
     @property
-    def needs_motion(self) -> bool:
+    def needs(self) -> frozenset[Need]:
         """To compare with the frames around."""
-        return True
+        return frozenset({"motion"})
 
     @property
     def motion_accuracy(self) -> Accuracy:

@@ -17,7 +17,7 @@ from vdenoise.nets.models import find, load
 from vdenoise.picture.frame import Block, Signal, window
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.subsampling import repeat_to, resize_to
-from vdenoise.stages.base import Stage, noise_present, param
+from vdenoise.stages.base import Need, Precision, Stage, noise_present, param
 from vdenoise.stages.net import energy_guard
 from vdenoise.stages.net.texture_guard import TextureGuard
 
@@ -41,9 +41,7 @@ class Cnn(Stage):
 
     slot: ClassVar[str] = "net"
     method: ClassVar[str] = "cnn"
-    mixed: ClassVar[bool] = True
-    joint: ClassVar[bool] = True
-    needs_source: ClassVar[bool] = True
+    at_luma_size: ClassVar[bool] = True
     speeds: ClassVar[dict[str, dict[str, Any]]] = {
         # Where a preset has the network, the quickest speeds do without: it doubles their cost.
         "veryfast": {"model": "none"},
@@ -143,9 +141,14 @@ class Cnn(Stage):
         return (find(self.model).path,)
 
     @property
-    def half_inside(self) -> bool:
+    def needs(self) -> frozenset[Need]:
+        """What a network is shown beside the picture."""
+        return frozenset({"original", "averaged"})
+
+    @property
+    def precision(self) -> Precision:
         """As the network claims."""
-        return _facts(self.model).half_ok
+        return "mixed" if _facts(self.model).half_ok else "float32"
 
     @property
     def scratch(self) -> float:

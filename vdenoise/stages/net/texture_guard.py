@@ -9,7 +9,7 @@ import torch
 from vdenoise.picture.block_passes import lattice
 from vdenoise.picture.dct import dct_outliers, spectrum_for
 from vdenoise.picture.frame import Block, Signal
-from vdenoise.stages.base import Stage, noise_present
+from vdenoise.stages.base import Need, Stage, noise_present
 
 _BLOCK = 16
 _OFFSETS = (2, 2)  # four of each gained 0.005 dB for twice the work
@@ -32,8 +32,12 @@ class TextureGuard(Stage):
 
     slot: ClassVar[str] = "texture"
     method: ClassVar[str] = "guard"
-    needs_source: ClassVar[bool] = True
     memory: ClassVar[float] = 4.0
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What the network started from."""
+        return frozenset({"original", "averaged"})
 
     @property
     def halo(self) -> int:

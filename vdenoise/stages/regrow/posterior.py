@@ -16,7 +16,7 @@ from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.sampling.samplers import Sampler, sample
 from vdenoise.sampling.schedules import Schedule, noise_levels
-from vdenoise.stages.base import Role, Stage, param
+from vdenoise.stages.base import Need, Precision, Role, Stage, param
 from vdenoise.stages.regrow.consistency import consistent
 from vdenoise.stages.regrow.prior import Prior, network
 
@@ -38,8 +38,6 @@ class Posterior(Stage):
     slot: ClassVar[str] = "regrow"
     method: ClassVar[str] = "posterior"
     role: ClassVar[Role] = "sampler"
-    mixed: ClassVar[bool] = True
-    needs_source: ClassVar[bool] = True
     tileable: ClassVar[bool] = False
     exempt: ClassVar[dict[str, str]] = {
         "a level shift commutes": "a network has learned what dark and bright pictures are like",
@@ -85,6 +83,11 @@ class Posterior(Stage):
     model: str = param("S", "Network that knows what is possible: S, M, or a file.")
 
     @property
+    def needs(self) -> frozenset[Need]:
+        """The noise, and what its neighbors know."""
+        return frozenset({"original", "averaged"})
+
+    @property
     def fingerprint(self) -> str | None:
         """Hash of the weights."""
         return find(self.model).sha256
@@ -95,9 +98,9 @@ class Posterior(Stage):
         return (find(self.model).path,)
 
     @property
-    def half_inside(self) -> bool:
+    def precision(self) -> Precision:
         """As the network claims."""
-        return network(self.model).half_inside
+        return network(self.model).precision
 
     @property
     def scratch(self) -> float:

@@ -10,7 +10,7 @@ from torch import Tensor
 from vdenoise.picture.frame import Signal
 from vdenoise.picture.noise import NoiseTable
 from vdenoise.picture.windows import pad, shifted
-from vdenoise.stages.base import SpatialStage, param
+from vdenoise.stages.base import Precision, SpatialStage, param
 
 # The eight neighbors, and the 19 exchanges that sort eight values (Knuth, TAOCP 3, 5.3.4): many
 # times faster over whole pictures than sorting each pixel's own.
@@ -36,7 +36,6 @@ class Median(SpatialStage):
         "heeds what is left": "impulses stand out of any noise, also out of none",
         "halo is used": "two rounds reach this far only through rare chains of impulses",
     }
-    half: ClassVar[bool] = True
     memory: ClassVar[float] = 16.0
     speeds: ClassVar[dict[str, dict[str, Any]]] = {"veryfast": {"passes": 1}}
 
@@ -53,6 +52,11 @@ class Median(SpatialStage):
     passes: int = param(
         2, "Rounds of search and repair; more find impulses that touch each other.", low=1, high=4
     )
+
+    @property
+    def precision(self) -> Precision:
+        """Medians do not round."""
+        return "float16"
 
     @property
     def halo(self) -> int:

@@ -16,7 +16,7 @@ from vdenoise.picture.frame import Accuracy, Block, Signal, joined, window
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise import NoiseTable
 from vdenoise.picture.subsampling import resize_to, subsampling
-from vdenoise.stages.base import Stage, param
+from vdenoise.stages.base import Need, Stage, param
 from vdenoise.stages.control.pilot import MODEL
 
 # A bicubic sample between pixels carries less white noise than a pixel: this much of its
@@ -94,24 +94,21 @@ class TemporalMean(Stage):
         return self.radius
 
     @property
-    def needs_motion(self) -> bool:
-        """Unless it is off."""
-        return self.radius > 0 and self.strength > 0
-
-    @property
-    def needs_pilot(self) -> bool:
-        """As the parameter says."""
-        return self.guide == "pilot"
+    def needs(self) -> frozenset[Need]:
+        """Motion, unless it is off; guided as the parameter says."""
+        if self.radius == 0 or self.strength == 0:
+            return frozenset()
+        return frozenset({"motion", "pilots"} if self.guide == "pilot" else {"motion"})
 
     @property
     def fingerprint(self) -> str | None:
         """Hash of the weights of the pilot."""
-        return find(MODEL).sha256 if self.needs_pilot else None
+        return find(MODEL).sha256 if self.guide == "pilot" else None
 
     @property
     def files(self) -> tuple[Path, ...]:
         """Those weights."""
-        return (find(MODEL).path,) if self.needs_pilot else ()
+        return (find(MODEL).path,) if self.guide == "pilot" else ()
 
     @property
     def motion_accuracy(self) -> Accuracy:
@@ -134,7 +131,7 @@ class TemporalMean(Stage):
             lambda signal, noise: _Average(block, signal, noise, t, self.strength),
         )
         allowed = tolerance(self.motion_threshold, block.noise.grain_area)
-        if self.needs_pilot:
+        if self.guide == "pilot":
             allowed *= _PILOTED
         seen = window(block.first + t, self.radius, block.shot_first, block.shot_last)
         lags = seen.start + seen.stop - 1 != 2 * (block.first + t)  # at a shot's ends

@@ -14,7 +14,7 @@ from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise import NoiseTable
 from vdenoise.picture.subsampling import resize_to, subsampling
 from vdenoise.picture.windows import pad, shifted
-from vdenoise.stages.base import Stage, param
+from vdenoise.stages.base import Need, Stage, param
 
 
 class TemporalMedian(Stage):
@@ -55,9 +55,10 @@ class TemporalMedian(Stage):
         return self.grow if self.radius else 0
 
     @property
-    def needs_motion(self) -> bool:
+    def needs(self) -> frozenset[Need]:
         """Unless the camera is locked off."""
-        return self.compensate and self.radius > 0 and self.strength > 0
+        moves = self.compensate and self.radius > 0 and self.strength > 0
+        return frozenset({"motion"} if moves else ())
 
     def denoise(self, block: Block) -> Block:
         """Search and repair luma; chroma is repaired there and where it stands out itself."""

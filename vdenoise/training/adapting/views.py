@@ -57,7 +57,7 @@ class StagesBefore:
         with torch.inference_mode():
             for stage in self.stages:
                 motion = None
-                if stage.needs_motion:
+                if "motion" in stage.needs:
                     shared = SharedMotion(stage.motion_accuracy, keep=len(noisy[0]))
                     motion = shared.block(0, noisy[0], table)
                 one = stage.apply(replace(one, motion=motion))
