@@ -379,6 +379,14 @@ def test_a_dpx_of_ffmpeg_keeps_its_header_and_byte_order(pix_fmt: str, tmp_path:
     assert images.read(tmp_path / "c.exr")[0].getattribute("smpte:TimeCode") is None
 
 
+def test_a_dpx_whose_channels_are_reversed_keeps_its_samples(tmp_path: Path) -> None:
+    """OpenImageIO reads ABGR and writes RGBA: the header has to say so."""
+    source = files.dpx(tmp_path / "a.dpx", "abgr")
+    assert call("run", source, "-o", tmp_path / "b.dpx", *ZERO) == 0
+    before, after = (images.read(path)[1] for path in (source, tmp_path / "b.dpx"))
+    assert np.array_equal(before, after) and before.shape[2] == 4
+
+
 def _decoded(data: bytes) -> images.Array:
     frame = av.CodecContext.create("dpx", "r").decode(av.Packet(data))[0]
     return frame.to_ndarray()

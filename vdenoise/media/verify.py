@@ -17,7 +17,7 @@ from vdenoise.media.movie.clock import (
     output_clock,
 )
 from vdenoise.media.movie.codecs import CODECS, CONTAINERS
-from vdenoise.media.movie.compare_streams import Begin, differences
+from vdenoise.media.movie.compare_streams import Begin, decoder_lag, differences
 from vdenoise.media.movie.encoder import EncodeSettings
 from vdenoise.media.movie.filling import checksum, filled_kind
 from vdenoise.media.movie.index import index_of, scan, streams_beside
@@ -251,6 +251,8 @@ def _compare_streams(
                     if expected != copies[b.index].whole:
                         found.findings.append(f"{stream_name(a)}: its samples changed")
                     continue
+                rewritten = a.index in plan.rewritten
+                coded = rewritten and a.type == "audio"
                 found.findings += differences(
                     stream_name(a),
                     beside[a.index],
@@ -258,7 +260,8 @@ def _compare_streams(
                     clock,
                     begin,
                     container,
-                    rewritten=a.index in plan.rewritten,
+                    rewritten=rewritten,
+                    lag=decoder_lag(info.path, a.index, clock) if coded else Fraction(0),
                 )
 
 

@@ -13,8 +13,9 @@ from typing import Literal
 ByteOrder = Literal["little", "big"]
 
 _FILE_SIZE, _NAME, _ELEMENTS, _ELEMENT = 16, slice(36, 136), 780, 72
-# Of an image element, how its pixels are stored: packing and run lengths; where; padding.
-_STORED = ((24, 4), (28, 4), (32, 8))
+# Of an image element, how its pixels are stored: order of channels; packing and run lengths; where;
+# padding.
+_STORED = ((20, 1), (24, 4), (28, 4), (32, 8))
 _PLACE, _DEPTH = 28, 23
 _OF_DEPTH = ((4, 16), (_DEPTH, 1))  # the ends of the codes, and the bits of a sample
 _FILM, _TELEVISION = 1664, 1920  # where these headers begin

@@ -38,6 +38,36 @@ class Clock:
         return self.first + bisect_left(self.pts, pts)
 
 
+class SampleClock:
+    """Counts the time of decoded sound by its samples: a source's ticks may be longer than its
+    packets (TrueHD in Matroska), and no muxer takes two packets at one time.
+
+    Args:
+        tick: seconds, in which the source tells times.
+    """
+
+    def __init__(self, tick: Fraction) -> None:
+        self._tick = tick
+        self._last: Fraction | None = None
+        self._end = Fraction(0)
+
+    def place(self, told: Fraction | None, lasting: Fraction) -> Fraction:
+        """When the next samples are heard: behind the last ones, or, where the source tells of a
+        time that is further off than a tick, then.
+
+        Args:
+            told: seconds; None where the source does not say.
+            lasting: seconds.
+        """
+        at = self._end
+        if told is not None and (
+            self._last is None or (abs(told - at) > self._tick and told > self._last)
+        ):
+            at = told
+        self._last, self._end = at, at + lasting
+        return at
+
+
 def output_clock(index: FrameIndex, container: str, first: int, last: int) -> Clock:
     """The clock of frames ``first`` to ``last`` in a container.
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 from vdenoise.media.movie.clock import CONSTANT_RATE_CONTAINERS, Clock
 from vdenoise.media.movie.copier import HIDES
-from vdenoise.media.movie.packets import StreamPackets
+from vdenoise.media.movie.demuxers import open_demuxer
+from vdenoise.media.movie.packets import StreamPackets, same_codec
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,34 @@ class Begin:
 
     seconds: Fraction
     tick: Fraction
+
+
+def decoder_lag(path: Path, number: int, clock: Clock) -> Fraction:
+    """Seconds from the first packet of a sound stream to the first sample that is decoded: what
+    some codecs, such as Windows Media's, need to get going is not heard.
+
+    Args:
+        path: of the movie.
+        number: the stream's.
+        clock: the part that is written.
+    """
+    begin: Fraction | None = None
+    with open_demuxer(path) as container:
+        for packet in container.demux(container.streams[number]):
+            time = packet.dts if packet.dts is not None else packet.pts
+            if packet.size and (time is None or packet.is_discard):
+                continue
+            if time is not None and packet.size:
+                seconds = time * packet.time_base
+                if not clock.holds(seconds):
+                    continue
+                begin = seconds if begin is None else begin
+            frame: Any
+            for frame in packet.decode():
+                if frame.pts is None or frame.time_base is None or begin is None:
+                    return Fraction(0)
+                return max(Fraction(frame.pts * frame.time_base) - begin, Fraction(0))
+    return Fraction(0)
 
 
 def differences(
@@ -28,6 +59,7 @@ def differences(
     container: str,
     *,
     rewritten: bool,
+    lag: Fraction = Fraction(0),
 ) -> Iterator[str]:
     """What differs between a stream and its copy, each a clause without a full stop.
 
@@ -41,6 +73,7 @@ def differences(
         shown: when the output's picture begins.
         container: FFmpeg muxer.
         rewritten: the packets are coded anew; only their times are compared.
+        lag: of rewritten sound, see `decoder_lag`.
     """
     base = source.time_base
     part = [n for n in range(len(source.times)) if clock.holds(source.times[n] * base)]
@@ -55,6 +88,9 @@ def differences(
         if bool(part) != bool(output.times):
             yield f"{name}: {len(part)} packets became {len(output.times)}"
         return
+    told = source.kind in ("audio", "subtitle", "video") and source.codec
+    if told and not rewritten and not same_codec(source.codec, output.codec):
+        yield f"{name}: its codec is read as {output.codec or 'an unknown one'}"
     same_cuts = len(part) == len(output.times)
     if not rewritten:
         if same_cuts:
@@ -72,10 +108,15 @@ def differences(
     allowed = float(base + output.time_base)
     if container not in CONSTANT_RATE_CONTAINERS:
         allowed += float(shown.tick + clock.time_base)
-    if rewritten and source.kind == "audio":  # some decoders give nothing for the first packet
-        allowed += float(max(source.durations) * base)
+    if rewritten and source.kind == "audio":
+        # Some decoders give nothing for the first packet, and what an encoder such as Opus needs
+        # to get going stands before the first sample.
+        allowed += max(float(max(of.durations) * of.time_base) for of in (source, output))
     zero = float(clock.begin + clock.shift), float(shown.seconds)
     pairs = enumerate(part) if same_cuts else [(0, part[0])]
-    off = max(abs((output.seconds(k) - zero[1]) - (source.seconds(n) - zero[0])) for k, n in pairs)
+    off = max(
+        abs((output.seconds(k) - zero[1]) - (source.seconds(n) + float(lag) - zero[0]))
+        for k, n in pairs
+    )
     if off > allowed:
         yield f"{name}: its times are off by up to {off * 1000:.1f} ms"

@@ -11,7 +11,7 @@ from av.audio.resampler import AudioResampler
 from av.container import InputContainer, OutputContainer
 from av.stream import Disposition
 
-from vdenoise.media.movie.clock import CONSTANT_RATE_CONTAINERS, Clock
+from vdenoise.media.movie.clock import CONSTANT_RATE_CONTAINERS, Clock, SampleClock
 from vdenoise.media.movie.filling import Filler, filled_kind, filler
 from vdenoise.media.movie.packets import Onward
 
@@ -45,6 +45,7 @@ class StreamCopier:
         self._clock = clock
         self._container = container
         self._packers: dict[int, tuple[Any, AudioResampler]] = {}  # decoders, packing
+        self._heard: dict[int, SampleClock] = {}  # of decoded sound
         self._fillers: dict[int, Filler] = {
             s.index: filler(s, clock)
             for s in source.streams
@@ -145,6 +146,14 @@ class StreamCopier:
             )
         decoder, packer = self._packers[number]
         for frame in decoder.decode(packet):
+            begins = number not in self._heard
+            told = None if frame.pts is None else frame.pts * frame.time_base
+            rate = frame.sample_rate
+            heard = self._heard.setdefault(number, SampleClock(frame.time_base))
+            at = heard.place(told, Fraction(frame.samples, rate))
+            frame.time_base, frame.pts = Fraction(1, rate), round(at * rate)
+            if begins and self._container == "avi":  # the decoder gives less than the packets
+                self.firsts[number] += at
             for packed in packer.resample(frame):
                 self._output.mux(target.encode(packed))
         if packet is None:

@@ -89,7 +89,18 @@ def codec_of(stream: Any) -> str:
     if stream.type == "attachment":
         return ""
     context = stream.codec_context
-    return (stream.name or "") if context is None else str(context.codec.canonical_name)
+    # Streams of which FFmpeg knows neither kind nor codec have no name at all.
+    return (
+        (getattr(stream, "name", "") or "")
+        if context is None
+        else str(context.codec.canonical_name)
+    )
+
+
+def same_codec(one: str, other: str) -> bool:
+    """Whether two names of `codec_of` are those of one codec: MPEG-TS has one name for MP2 and
+    MP3."""
+    return one == other or {one, other} == {"mp2", "mp3"}
 
 
 def read_packets(

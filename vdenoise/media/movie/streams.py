@@ -21,11 +21,11 @@ from av.video.stream import VideoStream
 from vdenoise.media.movie.demuxers import open_demuxer
 from vdenoise.media.movie.memory_files import MemoryFile, NullFile
 from vdenoise.media.movie.metadata import stream_metadata
-from vdenoise.media.movie.packets import codec_of
+from vdenoise.media.movie.packets import codec_of, same_codec
 
 _TEXT_SUBTITLES = {"mov": "mov_text", "mp4": "mov_text", "matroska": "srt", "webm": "webvtt"}
 _TEXT_CODECS = {"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"}
-_READ_BACK = ("mpegts", "mov", "mp4", "avi")  # they have places for what has no name there
+_READ_BACK = ("mpegts", "mov", "mp4", "avi", "nut")  # they have places for what has no name there
 _TRIED = 8  # packets
 _OFF = Fraction(1, 100)  # seconds: more is no rounding
 _PICTURE_ONLY = ("yuv4mpegpipe",)
@@ -125,12 +125,26 @@ def _takes(container: str, stream: Any) -> bool:
     try:
         with av.open(memory) as again:
             found = [codec_of(s) for s in again.streams]
-            same = [codec_of(stream)]
-            if found != same and {*found, *same} != {"mp2", "mp3"}:  # one name in MPEG-TS
+            if len(found) != 1 or not same_codec(codec_of(stream), found[0]):
                 return False
-            return container != "avi" or stream.type != "audio" or _keeps_times(again, tried)
+            if stream.type != "audio":
+                return True
+            if container == "avi" and not _keeps_times(again, tried):
+                return False
+        memory.seek(0)
+        with open_demuxer(stream.container.name) as source, av.open(memory) as again:
+            return _is_heard(again, 0) or not _is_heard(source, stream.index)
     except av.FFmpegError:
         return False
+
+
+def _is_heard(container: Any, number: int) -> bool:
+    """Whether the first packets of a sound stream can be decoded: NUT, for one, has no place for
+    what decoders of Windows Media's need to know."""
+    stream = container.streams[number]
+    with contextlib.suppress(av.FFmpegError):
+        return any(packet.decode() for packet in islice(container.demux(stream), _TRIED))
+    return False
 
 
 def _keeps_times(again: Any, packets: list[Any]) -> bool:
