@@ -269,8 +269,8 @@ def clocked(clock: Clock) -> Iterator[None]:
         of(flow, "make_guide", "motion: guide")
         of(flow, "_between", "motion: search")
         of(flow, "agreement", "motion: both ways")
-        of(engine, "lifted", "samples to float")
-        of(engine, "finished", "float to samples")
+        of(engine, "lift_frame", "samples to float")
+        of(engine, "finish_frame", "float to samples")
         of(Network, "__call__", "net.cnn: network")
         for name in ("temporal.mean", "spatial.wiener", "net.cnn"):
             of(stage_class(name), "denoise", name)

@@ -259,3 +259,8 @@ def test_the_profile_counts_what_a_part_calls_for_the_callee():
             pass
     assert clock.seconds["inner"] >= 0.02 and clock.seconds["outer"] < 0.01
     assert clock.part == "handing on"
+
+
+def test_every_part_that_the_profile_counts_is_there():
+    with profile.clocked(profile.Clock()):
+        pass

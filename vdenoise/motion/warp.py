@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -28,27 +29,35 @@ def warp(pixels: Tensor, flow: Tensor, scale: tuple[float, float] = (1.0, 1.0)) 
     Returns:
         (C, H, W) on the same device, float32 on the CPU, else the dtype of ``pixels``.
     """
-    height, width = pixels.shape[-2:]
-    if pixels.device.type == "cpu":
+    return warp_all([pixels], flow, scale)[0]
+
+
+def warp_all(
+    pictures: Sequence[Tensor], flow: Tensor, scale: tuple[float, float] = (1.0, 1.0)
+) -> list[Tensor]:
+    """`warp` of several pictures of one size: where to fetch from is computed once."""
+    height, width = pictures[0].shape[-2:]
+    if flow.device.type == "cpu":
         x, y = cpu_maps(flow, (height, width), scale)
-        moved = torch.empty(pixels.shape)
-        for plane, into in zip(pixels.numpy(), moved.numpy(), strict=True):
-            cv2.remap(plane, x, y, cv2.INTER_CUBIC, dst=into, borderMode=cv2.BORDER_REPLICATE)
-        return moved
+        found = [torch.empty(pixels.shape) for pixels in pictures]
+        for pixels, moved in zip(pictures, found, strict=True):
+            for plane, into in zip(pixels.numpy(), moved.numpy(), strict=True):
+                cv2.remap(plane, x, y, cv2.INTER_CUBIC, dst=into, borderMode=cv2.BORDER_REPLICATE)
+        return found
     grid = functional.interpolate(
         flow[None].float(), (height, width), mode="bilinear", align_corners=False
     )[0]
-    ys = torch.arange(height, device=pixels.device, dtype=torch.float32)[:, None]
-    xs = torch.arange(width, device=pixels.device, dtype=torch.float32)[None]
+    ys = torch.arange(height, device=flow.device, dtype=torch.float32)[:, None]
+    xs = torch.arange(width, device=flow.device, dtype=torch.float32)[None]
     x_at = (xs + grid[0] * scale[0]) * (2 / max(width - 1, 1)) - 1
     y_at = (ys + grid[1] * scale[1]) * (2 / max(height - 1, 1)) - 1
-    return functional.grid_sample(
-        pixels[None].float(),
-        torch.stack([x_at, y_at], dim=-1)[None],
-        mode="bicubic",
-        padding_mode="border",
-        align_corners=True,
-    )[0].to(pixels.dtype)
+    places = torch.stack([x_at, y_at], dim=-1)[None]
+    return [
+        functional.grid_sample(
+            pixels[None].float(), places, mode="bicubic", padding_mode="border", align_corners=True
+        )[0].to(pixels.dtype)
+        for pixels in pictures
+    ]
 
 
 def resize(field: Tensor, size: tuple[int, int]) -> Tensor:

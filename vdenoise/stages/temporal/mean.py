@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vdenoise.motion.light import light_of
-from vdenoise.motion.warp import box_mean, reduce, resize, warp
+from vdenoise.motion.warp import box_mean, reduce, resize, warp, warp_all
 from vdenoise.nets.models import find
 from vdenoise.picture.frame import Accuracy, Block, Signal, joined, window
 from vdenoise.picture.luma_chroma import Picture
@@ -137,16 +137,18 @@ class TemporalMean(Stage):
         lags = seen.start + seen.stop - 1 != 2 * (block.first + t)  # at a shot's ends
         for k in (i - block.first for i in seen if i != block.first + t):
             flow = motion.flow(t, k)
-            change = warp(motion.guide(k), flow).sub_(motion.guide(t)).square_()
+            # A guide lies on luma's pixels: both are fetched from the same places.
+            guide, moved = warp_all([motion.guide(k), luma.signals.pixels[k]], flow)
+            change = guide.sub_(motion.guide(t)).square_()
             change = reduce(change, luma.cell).div_(luma.variance)[0]
             excess = box_mean(change, _GUIDE_WINDOW).sub_(2 * motion.guide_noise).clamp_(min=0)
             doubt = excess.div_(_GUIDE_TOLERANCE)
-            difference, own_doubt = luma.look(k, flow)
+            difference, own_doubt = luma.look(moved)
             trust = resize(motion.trust(t, k), (doubt.shape[-2], doubt.shape[-1]))
             weight = doubt.add_(own_doubt).div_(-allowed).exp_().mul_(trust)
             luma.add(difference, weight, lags=lags)
             if chroma is not None:
-                difference, doubt = chroma.look(k, flow)
+                difference, doubt = chroma.look(chroma.aligned(k, flow))
                 weight = resize(weight, (doubt.shape[-2], doubt.shape[-1]))
                 weight = doubt.div_(-allowed).exp_().mul_(weight)
                 chroma.add(difference, weight, lags=lags)
@@ -190,18 +192,22 @@ class _Average:
         self.weight = torch.ones_like(level[0])
         self.power = torch.ones_like(level[0])
 
-    def look(self, k: int, flow: Tensor) -> tuple[Tensor, Tensor]:
-        """How frame ``k``, aligned, differs.
+    def aligned(self, k: int, flow: Tensor) -> Tensor:
+        """Block frame ``k`` as it would look now, (C, H, W)."""
+        down, across = self.factors
+        return warp(self.signals.pixels[k], flow, (1 / across, 1 / down))
+
+    def look(self, moved: Tensor) -> tuple[Tensor, Tensor]:
+        """How an aligned frame differs, in whose place the difference is written.
 
         Returns:
             The difference (C, H, W), and the doubt (h, w): mismatch beyond what two noisy samples
             explain. The mean square over a window is itself uncertain, the more so the coarser the
             grain: only what exceeds its expectation by a deviation or so counts.
         """
-        down, across = self.factors
-        moved = warp(self.signals.pixels[k], flow, (1 / across, 1 / down))
         difference = moved.sub_(self.pixels)
-        change = reduce(difference.square(), self.cell).div_(self.variance).mean(0)
+        change = reduce(difference.square(), self.cell).div_(self.variance)
+        change = change[0] if len(change) == 1 else change.mean(0)
         size = (_NOISY_WINDOW[self.cell[0]], _NOISY_WINDOW[self.cell[1]])
         ratio = box_mean(change, size).div_(2 - _INTERPOLATION_LOSS / self.area)
         samples = size[0] * self.cell[0] * size[1] * self.cell[1]
