@@ -266,8 +266,8 @@ def networks_section(rows: list[Row]) -> str:
             "PSNR over R'G'B' in dB, white noise of so many codes clipped to 8 bits, noise "
             "measured as in a run. VapourSynth's chain is at the best setting found against the "
             'clean clip. "12 min": trained here from nothing, each for twelve minutes of one '
-            'core (docs/training.md). "4 views": the mean of what the network answers to so many '
-            "mirrored and turned views (`net.ensemble`).",
+            'core (docs/decisions/networks.md). "4 views": the mean of what the network answers to '
+            "so many mirrored and turned views (`net.ensemble`).",
             _by_noise(found, "psnr", 2),
             "Flicker at 30 codes, with and without the temporal stage:",
             _by_noise([r for r in found if r["noise"] == "gaussian:30"], "flicker", 2),

@@ -21,6 +21,7 @@ PAGES = (
     "CHANGELOG.md",
     "samples/README.md",
     "benchmarks/README.md",
+    *(str(page.relative_to(ROOT)) for page in sorted((ROOT / "docs").rglob("*.md"))),
 )
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^(?:\$ )?vdenoise ([a-z]+)(.*?)(?:\s#.*)?$", README, flags=re.MULTILINE)
