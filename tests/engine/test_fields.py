@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,11 +14,13 @@ from numpy.typing import NDArray
 from tests.helpers.interlaced import Planes, interlaced, moving, noisy, write_frames
 from vdenoise import cli
 from vdenoise.errors import UsageError
+from vdenoise.masks.shapes import shape
+from vdenoise.masks.spec import make as make_mask
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
 from vdenoise.noise.estimate import Analysis
 from vdenoise.picture.fields import PARITIES, field_clip, field_of, plane_lines, woven
-from vdenoise.picture.frame import ClipInfo, SourceFrame
+from vdenoise.picture.frame import ClipInfo, FieldLines, SourceFrame
 from vdenoise.workflows.measure import measure
 from vdenoise.workflows.reading import Reading
 
@@ -177,13 +180,41 @@ def test_pictures_beat_flags_and_it_is_said(
     assert Reading(path, interlaced="fields").probe().by_field is True
 
 
-def test_masks_over_fields_are_refused_with_a_way_out(
-    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def luma_of(path: Path) -> list[np.ndarray]:
+    with Reader(probe(path)) as reader:
+        return [frame.planes[0].numpy().copy() for frame in reader]
+
+
+@pytest.mark.parametrize("height", [64, 65])
+@pytest.mark.parametrize("text", ["rect:10,11,30,21", "ellipse:50%,50%,20%,30%"])
+def test_a_shape_has_the_same_place_in_the_fields_as_in_the_frame(height: int, text: str) -> None:
+    spec = make_mask("m", {"source": text})
+    whole = shape(spec, height, 80)
+    fields = [shape(spec, len(whole[p::2]), 80, FieldLines(p, height)) for p in PARITIES]
+    assert torch.equal(woven([fields[0]], [fields[1]], [height])[0], whole)
+
+
+@pytest.mark.parametrize("from_file", [False, True])
+def test_masks_over_fields_work_on_the_lines_that_they_cover_and_no_others(
+    clip: Path, tmp_path: Path, from_file: bool
 ) -> None:
-    words = ["run", str(clip), "-o", str(tmp_path / "out.mkv"), *FAST]
-    assert cli.status([*words, "--mask", "m=rect:0,0,20,20"]) == 2
-    assert "--interlaced deinterlace" in capsys.readouterr().err
-    assert not (tmp_path / "out.mkv").exists()
+    source = luma_of(clip)
+    rows, columns = source[0].shape
+    inside = np.zeros((rows, columns), bool)
+    inside[11:32, 10:40] = True
+    text = "rect:10,11,30,21"
+    if from_file:
+        assert cv2.imwrite(str(tmp_path / "m.png"), inside.astype(np.uint8) * 255)
+        text = f"file:{tmp_path / 'm.png'}"
+    out = tmp_path / "out.mkv"
+    words = ["run", str(clip), "-o", str(out), *FAST, "--mask", f"m={text}"]
+    assert cli.status([*words, "--mask-out", str(tmp_path / "mask.mkv")]) == 0
+    for before, after, mask in zip(
+        source, luma_of(out), luma_of(tmp_path / "mask.mkv"), strict=True
+    ):
+        changed = before != after
+        assert not changed[~inside].any() and changed[inside].mean() > 0.5
+        assert ((mask > 0) == inside).all()
 
 
 @pytest.mark.parametrize("height", [62, 64, 65, 70])

@@ -270,6 +270,7 @@ def _compute(
         residual_factor=_residual_factor(plan),
         seed=plan.seed,
         compute=getattr(torch, step.precision),
+        lines=plan.info.lines,
         mattes=_mattes(frames[group.core], mattes) if "mattes" in stage.needs else None,
     )
     factors = plan.info.format.subsampling

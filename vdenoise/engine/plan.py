@@ -261,12 +261,6 @@ def with_chain(plan: Plan, chain: Chain) -> Plan:
         InputError: a mask cannot be read.
         MemoryShort: not even the smallest tile fits.
     """
-    if plan.info.by_field and chain.masks:
-        raise UsageError(
-            f"{plan.info.path} is denoised field by field, and masks are for whole frames.",
-            "Leave the masks away, or say --interlaced deinterlace.",
-            number=190,
-        )
     files.check(chain.masks, plan.info, chain.output.mask_fit)
     for view in plan.views:
         _check_view(view.kind, chain)

@@ -46,7 +46,7 @@ def layers(specs: Sequence[MaskSpec], block: Block) -> list[MaskLayer]:
             external += 1
         else:
             raw = _raw(spec, block)
-        cover = _finished(raw, spec)
+        cover = _finished(raw, spec, down=1.0 if block.lines is None else 0.5)
         if spec.combine:
             before = found.pop()
             found.append(MaskLayer(before.spec, _combined(before.cover, cover, spec.combine)))
@@ -59,7 +59,7 @@ def _raw(spec: MaskSpec, block: Block) -> Tensor:
     height, width = block.luma.pixels.shape[-2:]
     core = block.wanted
     if not spec.moving:
-        still = shape(spec, height, width).to(block.luma.pixels.device)
+        still = shape(spec, height, width, block.lines).to(block.luma.pixels.device)
         return still.expand(len(core), -1, -1)
     seen = [
         [k - block.first for k in _seen(spec, block, block.first + t)] if spec.stabilize else [t]
@@ -105,12 +105,12 @@ def _steadied(frames: dict[int, Tensor], t: int, seen: Sequence[int], motion: Mo
     return total / weight
 
 
-def _finished(raw: Tensor, spec: MaskSpec) -> Tensor:
-    """Feathered, snapped, inverted, at its opacity: (T, H, W)."""
+def _finished(raw: Tensor, spec: MaskSpec, down: float) -> Tensor:
+    """Feathered, snapped, inverted, at its opacity: (T, H, W). ``down``: lines to a frame's one."""
     still = raw.stride(0) == 0  # one mask for all frames
     cover = raw[:1] if still else raw
     if spec.feather > 0:
-        cover = torch.stack([_feathered(mask, spec.feather) for mask in cover])
+        cover = torch.stack([_feathered(mask, spec.feather, down) for mask in cover])
     cover = torch.where(cover < _SNAP, torch.zeros_like(cover), cover)
     cover = torch.where(cover > 1 - _SNAP, torch.ones_like(cover), cover)
     if spec.invert:
@@ -120,12 +120,13 @@ def _finished(raw: Tensor, spec: MaskSpec) -> Tensor:
     return cover.expand(raw.shape)
 
 
-def _feathered(mask: Tensor, feather: float) -> Tensor:
-    """Three running means: nearly a Gaussian, and nothing of it beyond ``feather`` pixels."""
-    sizes = [int((feather + n) // 3) for n in range(3)]
-    for half in sizes:
-        if half:
-            mask = box_mean(mask.contiguous(), (2 * half + 1, 2 * half + 1))
+def _feathered(mask: Tensor, feather: float, down: float) -> Tensor:
+    """Three running means: nearly a Gaussian, and nothing of it beyond ``feather`` pixels, or
+    ``down`` times as many lines."""
+    for n in range(3):
+        high, wide = (int((reach + n) // 3) for reach in (feather * down, feather))
+        if high or wide:
+            mask = box_mean(mask.contiguous(), (2 * high + 1, 2 * wide + 1))
     return mask
 
 

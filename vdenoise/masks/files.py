@@ -43,9 +43,10 @@ def check(specs: Sequence[MaskSpec], info: ClipInfo, fit: str) -> tuple[ClipInfo
     """
     found: list[ClipInfo | None] = []
     for spec in specs:
-        if spec.kind in SHAPES and not shape(spec, info.height, info.width).any():
+        tall = _frame_height(info)
+        if spec.kind in SHAPES and not shape(spec, tall, info.width).any():
             raise UsageError(
-                f"mask.{spec.name} covers nothing of a picture of {info.width}x{info.height}: "
+                f"mask.{spec.name} covers nothing of a picture of {info.width}x{tall}: "
                 f"{spec.source}.",
                 "Pixels count from the top left corner of this clip; percent fit clips of any "
                 "size, such as rect:90%,5%,8%,8%.",
@@ -71,10 +72,11 @@ def check(specs: Sequence[MaskSpec], info: ClipInfo, fit: str) -> tuple[ClipInfo
 
 
 def _check_fit(spec: MaskSpec, mask: ClipInfo, info: ClipInfo) -> None:
-    if (mask.width, mask.height) != (info.width, info.height):
+    tall = _frame_height(info)
+    if (mask.width, mask.height) != (info.width, tall):
         raise UsageError(
             f"mask.{spec.name} is {mask.width}x{mask.height} and the clip is "
-            f"{info.width}x{info.height} ({spec.path}).",
+            f"{info.width}x{tall} ({spec.path}).",
             "Make it the clip's size, or say --mask-fit scale.",
             number=63,
         )
@@ -86,6 +88,11 @@ def _check_fit(spec: MaskSpec, mask: ClipInfo, info: ClipInfo) -> None:
             "use a still, or say --mask-fit scale, which holds its last frame.",
             number=64,
         )
+
+
+def _frame_height(info: ClipInfo) -> int:
+    """Lines of a frame, also of a clip of fields: masks from files are as high as frames."""
+    return info.height if info.lines is None else info.lines.height
 
 
 class Mattes:
@@ -128,13 +135,20 @@ class Mattes:
         """What `read` gave as coverage: (N, H, W) float32 in [0, 1], None where N is 0."""
         if not read:
             return None
-        size = (self._info.height, self._info.width)
-        found = []
-        for mask, planes in zip(self._masks, read, strict=True):
-            info = self._info if mask is None else mask.info
-            level = _level(planes, info, alpha=mask is None)
-            found.append(level if tuple(level.shape) == size else _scaled(level, size))
-        return torch.stack(found)
+        return torch.stack(
+            [
+                _level(planes, self._info, alpha=True)
+                if mask is None
+                else self._fitted(_level(planes, mask.info, alpha=False))
+                for mask, planes in zip(self._masks, read, strict=True)
+            ]
+        )
+
+    def _fitted(self, level: Tensor) -> Tensor:
+        """A file's mask at the size of a frame; of a clip of fields, the lines of the field."""
+        size, lines = (_frame_height(self._info), self._info.width), self._info.lines
+        level = level if tuple(level.shape) == size else _scaled(level, size)
+        return level if lines is None else level[lines.parity :: 2]
 
 
 class _File:

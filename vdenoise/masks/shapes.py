@@ -10,17 +10,21 @@ import torch
 from torch import Tensor
 
 from vdenoise.masks.spec import MaskSpec
+from vdenoise.picture.frame import FieldLines
 
 _FINER = 4  # sub-pixels on each side of a pixel, for polygons
 
 
-def shape(spec: MaskSpec, height: int, width: int) -> Tensor:
+def shape(spec: MaskSpec, height: int, width: int, lines: FieldLines | None = None) -> Tensor:
     """Coverage (H, W) in [0, 1]: the share of each pixel that lies inside, on the CPU.
 
     The picture's top left corner is (0, 0), its bottom right one (width, height); percent are of
-    the picture's width for x and of its height for y. Shapes may reach beyond the picture.
+    the picture's width for x and of its height for y. Shapes may reach beyond the picture. A field
+    gets its lines of what is drawn on the frame.
     """
-    return _drawn(spec.kind, spec.numbers, spec.percent, height, width)
+    tall = height if lines is None else lines.height
+    whole = _drawn(spec.kind, spec.numbers, spec.percent, tall, width)
+    return whole if lines is None else whole[lines.parity :: 2]
 
 
 @lru_cache(maxsize=8)

@@ -14,7 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from vdenoise.picture.frame import ClipInfo, PixelFormat, SourceFrame
+from vdenoise.picture.frame import ClipInfo, FieldLines, PixelFormat, SourceFrame
 
 PARITIES = (0, 1)  # top, bottom: the first line of each
 
@@ -22,7 +22,8 @@ PARITIES = (0, 1)  # top, bottom: the first line of each
 def field_clip(info: ClipInfo, parity: int) -> ClipInfo:
     """The clip that the fields of one parity are: as many frames, half as high, progressive."""
     height = (info.height + 1 - parity) // 2
-    return replace(info, height=height, field_order="progressive", fields=False)
+    lines = FieldLines(parity, info.height)
+    return replace(info, height=height, field_order="progressive", fields=False, lines=lines)
 
 
 def field_of(frame: SourceFrame, info: ClipInfo, parity: int) -> SourceFrame:

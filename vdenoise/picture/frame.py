@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -107,6 +107,13 @@ class Curve:
     encoding: str = "linear"  # what samples are, by its name in `picture.encodings`
 
 
+class FieldLines(NamedTuple):
+    """Which lines of a frame a picture is: a field."""
+
+    parity: int  # the first line: 0 is the top field, 1 the bottom field
+    height: int  # lines of the whole frame
+
+
 @dataclass(frozen=True)
 class ClipInfo:
     """What is known of a clip before its first frame is denoised."""
@@ -145,6 +152,7 @@ class ClipInfo:
     encoding: str | None = None  # of the samples, by its name in `picture.encodings`, if said
     curve: Curve | None = None  # that scene-linear samples are denoised behind, and named R'G'B'
     fields: bool | None = None  # whether frames hold two moments; None: as ``field_order`` says
+    lines: FieldLines | None = None  # of a clip of fields; None: pictures are whole frames
 
     @property
     def by_field(self) -> bool:
@@ -280,6 +288,7 @@ class Block:
     seed: int = 0  # of what is drawn at random
     # Row and column of the block's first luma and first chroma pixel in their planes
     corner: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
+    lines: FieldLines | None = None  # of fields; None: pictures are whole frames
     mattes: Tensor | None = None  # (core frames, N, H, W) in [0, 1]: masks that come from files
     # What a stage has to show of each core frame: (T, 1, H, W) pictures in [0, 1], (T,) numbers
     maps: Mapping[str, Tensor] = field(default_factory=dict)
