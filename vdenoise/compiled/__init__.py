@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 SWITCH = "VDENOISE_COMPILED"
+TORCH_PATHS = "VDENOISE_TORCH_PATHS"  # 1: a processor computes what a card would, in torch
 LIBRARY = Path(__file__).with_name("kernels.so")
 _VERSION = 2  # of the functions' arguments: as vdenoise_version in kernels.c
 
@@ -41,10 +42,18 @@ def library() -> ctypes.CDLL | None:
     return found
 
 
+def on_processor(x: Tensor) -> bool:
+    """Whether a processor's own code (compiled, OpenCV) works on this, and not what cards take.
+
+    Under ``VDENOISE_TORCH_PATHS=1`` it never does: that shows without a card that those paths work.
+    """
+    return x.device.type == "cpu" and os.environ.get(TORCH_PATHS) != "1"
+
+
 def serves(*pictures: Tensor | None) -> bool:
     """Whether there are compiled functions, and these are what they take: float32 on a CPU."""
     return library() is not None and all(
-        x is None or (x.device.type == "cpu" and x.dtype == torch.float32) for x in pictures
+        x is None or (on_processor(x) and x.dtype == torch.float32) for x in pictures
     )
 
 
@@ -65,6 +74,8 @@ def call(name: str, *arguments: Tensor | float | None) -> None:
 
 def described() -> str:
     """What computes the inner loops here: results of either differ in their last bits."""
+    if os.environ.get(TORCH_PATHS) == "1":
+        return "torch, as on a card"
     return "torch" if library() is None else f"compiled, {_VERSION}"
 
 

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vdenoise.compiled import on_processor
 from vdenoise.motion.opencv import keep_on_one_thread
 from vdenoise.motion.warp import cpu_maps, reduce, remap
 from vdenoise.picture.dct import dct_denoise, spectrum_for
@@ -61,7 +62,7 @@ def make_guide(
 ) -> Tensor:
     """Luma with most of its noise removed, to match and to compare: (1, H, W) -> (1, H, W)."""
     if accuracy == "fast":
-        if luma.device.type == "cpu":
+        if on_processor(luma):
             blurred = cv2.GaussianBlur(luma[0].numpy(), (0, 0), _GUIDE_BLUR)
             return torch.from_numpy(blurred)[None]
         from kornia.filters import gaussian_blur2d
@@ -92,14 +93,14 @@ def estimate(a: Tensor, b: Tensor, scale: int, accuracy: Accuracy) -> Tensor:
 def _picture(guide: Tensor, scale: int) -> Tensor:
     """What is matched: (1, h, w) at reduced size; on the CPU in 8 bits, DIS takes no others."""
     small = reduce(guide, (scale, scale))
-    if guide.device.type != "cpu":
+    if not on_processor(guide):
         return small
     return (small * 255).round_().clamp_(0, 255).to(torch.uint8)
 
 
 def _between(a: Tensor, b: Tensor, scale: int, accuracy: Accuracy) -> Tensor:
     """Flow from picture ``a`` to picture ``b``, as `estimate`."""
-    if a.device.type != "cpu":
+    if not on_processor(a):
         from vdenoise.motion.search import search
 
         return search(a, b) * scale
@@ -128,7 +129,7 @@ def agreement(forward: Tensor, backward: Tensor, scale: int) -> Tensor:
     Returns:
         (h, w) in [0, 1]; 1/2 where the error equals the tolerance of 1 px + 5 % of the motion.
     """
-    if forward.device.type == "cpu":
+    if on_processor(forward):
         x, y = cpu_maps(forward / scale, (forward.shape[1], forward.shape[2]), (1.0, 1.0))
         back = torch.stack(
             [torch.from_numpy(remap(c.numpy(), x, y, cv2.INTER_LINEAR)) for c in backward]

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from vdenoise.compiled import on_processor
+
 Map = NDArray[np.float32]
 
 
@@ -37,7 +39,7 @@ def warp_all(
 ) -> list[Tensor]:
     """`warp` of several pictures of one size: where to fetch from is computed once."""
     height, width = pictures[0].shape[-2:]
-    if flow.device.type == "cpu":
+    if on_processor(flow):
         x, y = cpu_maps(flow, (height, width), scale)
         found = [torch.empty(pixels.shape) for pixels in pictures]
         for pixels, moved in zip(pictures, found, strict=True):
@@ -64,7 +66,7 @@ def resize(field: Tensor, size: tuple[int, int]) -> Tensor:
     """Bring a map (h, w) to another size, bilinear."""
     if field.shape == size:
         return field
-    if field.device.type == "cpu":
+    if on_processor(field):
         return torch.from_numpy(_resize(field.numpy(), *size))
     return functional.interpolate(
         field[None, None], size, mode="bilinear", align_corners=False, antialias=False
@@ -75,7 +77,7 @@ def reduce(x: Tensor, factors: tuple[int, int]) -> Tensor:
     """Average over cells of (down, across) pixels: (C, H, W) to sizes rounded up."""
     if factors == (1, 1):
         return x
-    if x.device.type == "cpu":
+    if on_processor(x):
         height, width = (-(-n // f) for n, f in zip(x.shape[-2:], factors, strict=True))
         small = torch.empty(len(x), height, width)
         for plane, into in zip(x.numpy(), small.numpy(), strict=True):
@@ -117,7 +119,7 @@ def _grid(height: int, width: int) -> tuple[Map, Map]:
 
 def box_mean(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Mean over windows of (height, width), both odd, edges repeated: (H, W) -> (H, W)."""
-    if x.device.type == "cpu":
+    if on_processor(x):
         out = cv2.blur(x.numpy(), size[::-1], borderType=cv2.BORDER_REPLICATE)
         return torch.from_numpy(out)
     y, x_ = size[0] // 2, size[1] // 2

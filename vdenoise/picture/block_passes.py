@@ -213,7 +213,7 @@ def _strips(first: int, pixels: Tensor, block: int) -> Iterator[tuple[int, int]]
     planes, height, width = pixels.shape
     last = first + (height - first) // block * block
     step = last - first
-    if pixels.device.type == "cpu":
+    if compiled.on_processor(pixels):
         step = max(_STRIP // (planes * width * block), 1) * block
     for top in range(first, last, step):
         yield top, min(top + step, last)
