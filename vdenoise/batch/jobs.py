@@ -238,12 +238,24 @@ def _filled(template: str, values: Mapping[str, str]) -> str:
     return text
 
 
+def _named_in_list(text: str, trust_paths: bool) -> Path:
+    """An output as a list names it.
+
+    Raises:
+        UsageError: it is no file's name, or leads out of the folder that outputs go to.
+    """
+    name = Path(text)
+    return name if trust_paths and name.name else _below(name, text)
+
+
 def _below(name: Path, text: str) -> Path:
     """See that a name stays in the folder it is put into.
 
     Raises:
         UsageError: it does not.
     """
+    if not name.name:
+        raise UsageError(f"{text!r} names no output.", "Name a file below -o.", number=217)
     if name.is_absolute() or ".." in name.parts:
         raise UsageError(
             f"{text} leads out of the output folder.",
@@ -274,8 +286,7 @@ def _listed(
     for number, values in enumerate(tables(file, options, parameters), 1):
         text, output = str(file.parent / values.pop("input")), values.pop("output", None)
         for name in (name for name in values if name.replace("_", "-") in OUTPUTS):
-            place = Path(str(values[name]))
-            values[name] = str(folder / (place if trust_paths else _below(place, str(place))))
+            values[name] = str(folder / _named_in_list(str(values[name]), trust_paths))
         typed = (*as_typed(values), *options)
         if "\0" in "".join((text, str(output), *typed)):
             shown = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
@@ -296,5 +307,5 @@ def _listed(
             if output is None:
                 target = _named(clip, place, template, typed)
             else:
-                target = folder / (Path(output) if trust_paths else _below(Path(output), output))
+                target = folder / _named_in_list(output, trust_paths)
             yield ClipJob(clip, target, typed, listed=True)

@@ -167,6 +167,15 @@ def status(args: Sequence[str]) -> int:
             )
             say(full, full.exit_code)
             return full.exit_code
+        if problem.errno in _NO_NAME:
+            name = shorten(str(problem.filename), 80, placeholder=" ...")
+            unnameable = UsageError(
+                f"{name[:80]} cannot be found: {problem.strerror}.",
+                "Check the names that were given, also those in lists and presets.",
+                number=216,
+            )
+            say(unnameable, unnameable.exit_code)
+            return unnameable.exit_code
         if problem.errno not in TRANSIENT:
             say(problem)
             return 1
@@ -234,6 +243,7 @@ def _status(args: Sequence[str]) -> int:
 _PROGRESS = "--progress"
 _ONE_CLIP = (" run", " analyze", " plan", " build")  # commands that take one
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_NAME = (errno.ENAMETOOLONG, errno.ELOOP)  # no file can be called so
 _SIGNALLED = 128  # exit statuses above it are those of signals
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -121,6 +121,12 @@ def open_job(
         _check_moved(file.clean, output)
     planned = Path(path_map(file.source.path))
     info = open_source(file.source, source or planned)
+    if info.frames is not None and file.frames[1] >= info.frames:
+        raise ConflictError(
+            f"The plan is of frames up to {file.frames[1]}, and {info.path} has {info.frames}.",
+            "Make it again with: vdenoise plan.",
+            number=17,
+        )
     moved: dict[PartName, Path] = {} if output is None else {"clean": output}
     work = work or path.with_suffix(".work")
     places = Places(path_map, file.inputs, work)

@@ -28,7 +28,7 @@ from vdenoise.masks.spec import make as make_mask
 from vdenoise.masks.spec import pointed
 from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
 from vdenoise.picture.noise import NoiseProfile
-from vdenoise.settings.groups import NoiseSettings, OutputSettings
+from vdenoise.settings.groups import SETTINGS, NoiseSettings, OutputSettings
 from vdenoise.stages import stage_class
 from vdenoise.stages.plugins import fingerprint
 from vdenoise.workflows.recipe import mask_fingerprint
@@ -59,6 +59,16 @@ class ChainRecord(Record):
     masks: tuple[MaskRecord, ...]
     stages: tuple[StageRecord, ...]
     origin: dict[str, str]
+
+    @field_validator("dials")
+    @classmethod
+    def _settings_are_all(cls, dials: dict[str, Any]) -> dict[str, Any]:
+        strange = sorted(dials.keys() ^ SETTINGS.keys())
+        if strange:
+            raise ValueError(
+                f"{strange[0]} is {'no setting' if strange[0] in dials else 'missing'}"
+            )
+        return dials
 
     @classmethod
     def of(cls, chain: Chain, name: Where = str) -> Self:

@@ -97,6 +97,8 @@ def identity(path: Path) -> Hashable | None:
 
 def _folds_case(folder: Path) -> bool:
     """Whether the file system of a folder takes ``A`` and ``a`` for the same name."""
+    if not folder.name:  # the root
+        return False
     other = folder.with_name(folder.name.swapcase())
     try:
         return other.name != folder.name and other.samefile(folder)

@@ -7,8 +7,10 @@ import contextlib
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import av
 from av.codec.context import ThreadType
@@ -21,6 +23,8 @@ from vdenoise.errors import InputError
 from vdenoise.media.access import reading
 from vdenoise.media.images.sequence import in_folder
 from vdenoise.media.movie.demuxers import open_demuxer, text_kind
+
+Packet = TypeVar("Packet")
 
 PIPE = Path("-")
 
@@ -122,6 +126,12 @@ def no_clip(path: Path) -> InputError:
         "If it is a clip, it was cut short or never finished: copy or export it again.",
         number=4,
     )
+
+
+def readable(packets: Iterable[Packet]) -> Iterator[Packet]:
+    """Packets up to the first damage between them: what can be read is what there is."""
+    with contextlib.suppress(av.FFmpegError):
+        yield from packets
 
 
 def video_of(container: InputContainer, path: Path) -> VideoStream:

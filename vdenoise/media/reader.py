@@ -22,7 +22,14 @@ from av.video.stream import VideoStream
 from vdenoise.errors import InputError, UsageError
 from vdenoise.media.images.files import set_threads
 from vdenoise.media.images.reader import changed, pictures
-from vdenoise.media.inputs import display, open_input, prepare_decoder, release, video_of
+from vdenoise.media.inputs import (
+    display,
+    open_input,
+    prepare_decoder,
+    readable,
+    release,
+    video_of,
+)
 from vdenoise.media.movie.deinterlace import deinterlaced
 from vdenoise.media.movie.ffv1 import Checksums, present
 from vdenoise.media.movie.index import FrameIndex, index_of
@@ -282,7 +289,7 @@ class Reader:
         if stream.codec_context.name != "ffv1":
             return None
         with open_input(self.info.path) as container:
-            packets = container.demux(video_of(container, self.info.path))
+            packets = readable(container.demux(video_of(container, self.info.path)))
             return Checksums(present(bytes(packet) for packet in islice(packets, 8)))
 
     def _note_damage(

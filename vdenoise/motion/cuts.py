@@ -23,6 +23,7 @@ from vdenoise.machine.files import read_text, write_text
 
 REACH = 5  # frames before and after a cut that its decision looks at
 
+_LONGEST_NUMBER = 15  # digits
 _WIDTH = 64  # of a thumbnail, pixels
 _CELL = 8  # thumbnail pixels: what is matched on its own
 _SEARCH = 3  # thumbnail pixels: how far a cell may move
@@ -129,9 +130,9 @@ def read_cuts(path: Path) -> tuple[int, ...]:
         text = line.split("#")[0].strip()
         if not text:
             continue
-        if not (text.isascii() and text.isdigit()):
+        if not (text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER):
             raise UsageError(
-                f"{path}, line {number}: {text!r} is not a frame number.",
+                f"{path}, line {number}: {text[:40]!r} is not a frame number.",
                 "Give the first frame of each new shot, one number a line, counted from 0.",
                 number=32,
             )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from vdenoise import __version__
 from vdenoise.chain.parameters import build
@@ -82,6 +82,14 @@ class RecipeToReplay(BaseModel):
     engine: dict[str, str] = Field(default_factory=dict)
     result: Outcome
 
+    @field_validator("parameters")
+    @classmethod
+    def _strengths_are_there(cls, values: dict[str, Any]) -> dict[str, Any]:
+        for name in ("output.luma", "output.chroma"):
+            if name not in values:
+                raise ValueError(f"{name} is missing")
+        return values
+
     def chain(self) -> Chain:
         """The chain, every value as it was.
 
@@ -94,7 +102,7 @@ class RecipeToReplay(BaseModel):
         for slot in SLOTS:
             own = {k.partition(".")[2]: v for k, v in values.items() if k.startswith(f"{slot}.")}
             if own:
-                name = f"{slot}.{own.pop('method')}"
+                name = f"{slot}.{own.pop('method', '')}"
                 stages.append(build(stage_class(name), own))
         masks = [
             make_mask(name.partition(".")[2], value)

@@ -15,7 +15,7 @@ from av.filter import Graph
 
 from vdenoise.errors import InputError
 from vdenoise.media.h273 import MATRICES, PRIMARIES, TRANSFERS, UNKNOWN
-from vdenoise.media.inputs import display, open_input, prepare_decoder, video_of
+from vdenoise.media.inputs import display, open_input, prepare_decoder, readable, video_of
 
 _PEEK = 5  # frames looked at for field order
 
@@ -58,7 +58,7 @@ def look_at(path: Path, pts: int) -> Look | None:
         told = (context.color_primaries, context.color_trc, context.colorspace, context.color_range)
         decoder = prepare_decoder(stream, threads=1)  # as in peek_at
         container.seek(pts, stream=stream, backward=True)
-        for packet in container.demux(stream):
+        for packet in readable(container.demux(stream)):
             with contextlib.suppress(av.FFmpegError):
                 for frame in decoder.decode(packet if packet.size else None):
                     if frame.pts is not None and frame.pts >= pts:
@@ -106,7 +106,7 @@ def peek_at(path: Path) -> Peek:
         context = stream.codec_context
         told = (context.color_primaries, context.color_trc, context.colorspace, context.color_range)
         decoder = prepare_decoder(stream, threads=1)  # no thread of its own may log: see _shown
-        for packet in container.demux(stream):
+        for packet in readable(container.demux(stream)):
             try:
                 frames += decoder.decode(packet if packet.size else None)
             except av.FFmpegError:

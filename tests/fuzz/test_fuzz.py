@@ -1,0 +1,118 @@
+"""Broken files of every kind: each is said, in time, and leaves nothing (benchmarks/fuzz.py)."""
+
+from __future__ import annotations
+
+import random
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from benchmarks import fuzz
+from vdenoise.errors import ConflictError, UsageError, VdenoiseError
+from vdenoise.farm.planfile import PlanFile
+
+SEED = 5
+# Inputs of each kind. Movies, which can end a process, and weights are left to the long run.
+COUNTS = {
+    **dict.fromkeys(("plan", "plan run", "recipe", "preset", "jobs", "rules"), 10),
+    **{"cuts": 6, "mask": 6, "grain": 3, "profile": 5, "image": 6},
+}
+LIMIT_SECONDS = 60  # of all, on a busy machine
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> fuzz.Fuzz:
+    return fuzz.Fuzz(tmp_path_factory.mktemp("fuzz"), SEED, tuple(COUNTS))
+
+
+@pytest.fixture
+def watched() -> Iterator[None]:
+    """End what hangs."""
+
+    def hangs(_number: int, _frame: FrameType | None) -> None:
+        pytest.fail(f"it took more than {LIMIT_SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, hangs)
+    signal.alarm(LIMIT_SECONDS)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.usefixtures("watched")
+@pytest.mark.parametrize("kind", COUNTS)
+def test_broken_files_are_said_and_leave_nothing(kind: str, made: fuzz.Fuzz) -> None:
+    whole = made.once(kind, 0, whole=True)
+    assert whole.status in (0, 75) and not whole.fault  # else nothing below is looked at
+    ended = [made.once(kind, number) for number in range(COUNTS[kind])]
+    assert not [one for one in ended if one.fault]
+    assert any(one.status not in (0, 75) for one in ended)
+
+
+def test_inputs_follow_from_seed_kind_and_number(made: fuzz.Fuzz) -> None:
+    (plan,) = made.good["plan"][:1]
+    first, again, other = (fuzz.broken(plan, random.Random(seed)) for seed in (1, 1, 2))
+    assert first == again != other and first != plan.read_bytes()
+
+
+def test_a_broken_plan_is_sealed_again_so_that_its_content_is_read(
+    made: fuzz.Fuzz, tmp_path: Path
+) -> None:
+    good, file = PlanFile.load(made.good["plan"][0]), tmp_path / "plan.json"
+    changed = 0
+    for seed in range(60):
+        file.write_bytes(fuzz.broken(made.good["plan"][0], random.Random(seed)))
+        try:
+            changed += PlanFile.load(file) != good
+        except VdenoiseError as error:
+            assert isinstance(error, UsageError | ConflictError)
+    assert changed > 3
+
+
+def test_rows_count_by_kind_and_status() -> None:
+    ended = [
+        fuzz.Ended("a", 0, 2),
+        fuzz.Ended("a", 1, 1, "exit 1"),
+        fuzz.Ended("b", 0, None, "hung"),
+    ]
+    assert fuzz.rows_of(ended) == [
+        {
+            "kind": "a",
+            "inputs": 2,
+            "statuses": {"1": 1, "2": 1},
+            "faults": [{"number": 1, "fault": "exit 1"}],
+        },
+        {
+            "kind": "b",
+            "inputs": 1,
+            "statuses": {"None": 1},
+            "faults": [{"number": 0, "fault": "hung"}],
+        },
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (("run", "/nowhere-at-all/in.mov", "-o", "x.mov"), 3),  # nothing of it is there but /
+        (("run", "n" * 300, "-o", "x.mov"), 2),
+        (("run", "GOOD", "-o", "x.mkv", "--cuts", "LONG"), 2),
+        (("batch", "NAMELESS", "-o", "x"), 2),
+    ],
+)
+def test_what_was_found(
+    words: tuple[str, ...],
+    status: int,
+    made: fuzz.Fuzz,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    files = {"LONG": "9" * 5000, "NAMELESS": f'[[job]]\ninput = "{made.clip}"\noutput = "."\n'}
+    for name, text in files.items():
+        (tmp_path / f"{name}.toml").write_text(text)
+    places = {name: str(tmp_path / f"{name}.toml") for name in files} | {"GOOD": str(made.clip)}
+    assert fuzz.call(*(places.get(word, word) for word in words)) == status
+    assert capsys.readouterr().err.splitlines()[-1].startswith("vdenoise: error E")
