@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -189,7 +190,9 @@ def _write(info: ClipInfo, settings: EncodeSettings, target: Path) -> None:
 def _compared(source: Path, target: Path, container: str) -> tuple[dict[str, str], tuple[str, ...]]:
     """What became of each stream beside the picture, and what ffprobe sees otherwise."""
     with open_input(source) as opened:
-        plan = plan_copies(opened, video_of(opened, source), container)
+        video = video_of(opened, source)
+        picture = video.index
+        plan = plan_copies(opened, video, container)
     before, after = _ffprobe(source), _ffprobe(target)
     if not before or not after:
         return {}, ("ffprobe cannot read it",)
@@ -209,8 +212,10 @@ def _compared(source: Path, target: Path, container: str) -> tuple[dict[str, str
                 seen.append(f"{name} {_key(stream)[2:]} is not among {[_key(s) for s in left]}")
             else:
                 left.remove(match)
-        elif any(f"stream {stream['index']} " in note for note in plan.notes):
+        elif any(re.search(rf"stream {stream['index']}\b", note) for note in plan.notes):
             streams[name] = "left out"
+        elif stream["index"] != picture and stream.get("codec_tag_string") != "tmcd":
+            seen.append(f"{name} is lost without a word")  # but timecode, which is made anew
     return streams, tuple(seen)
 
 
@@ -262,7 +267,9 @@ def page(rows: list[Row]) -> str:
         "",
         f"{len(names)} clips of 12 frames, made with FFmpeg and written into every container with",
         f"nothing removed: {kept} cells written, checked, and seen alike by ffprobe;",
-        f"{len(rows) - kept - wrong} refused before the start; {wrong} failed behind it.",
+        f"{len(rows) - kept - wrong} refused before the start; {wrong} failed behind it. What is",
+        "left out is named before the start, and an error under `--strict`; what is written anew",
+        "is named by its encoder.",
         "",
         "| source | " + " | ".join(TARGETS) + " |",
         "| --- |" + " --- |" * len(TARGETS),
@@ -280,8 +287,10 @@ def _told(row: Row | None) -> str:
         return "FAULT"
     if row["said"] != "kept":
         return f"refused, {row['said']}"
-    others = sorted({text for text in row["streams"].values() if text != "kept"})
-    return ", ".join(others) or "kept"
+    others = {text for text in row["streams"].values() if text != "kept"}
+    if any(" cannot keep " in note for note in row["notes"]):
+        others.add("left out")
+    return ", ".join(sorted(others)) or "kept"
 
 
 def main() -> None:

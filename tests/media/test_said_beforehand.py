@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import media_matrix, results
 from tests.media.test_copied_streams import codecs, transport_stream
 from tests.media.test_roundtrip import pass_through
 from vdenoise.errors import UsageError
@@ -90,3 +91,11 @@ def test_sound_with_ticks_longer_than_its_packets_is_counted_by_its_samples() ->
     assert places[20:] == [told[20] + n * lasting for n in range(20)]
     assert clock.place(None, lasting) == places[-1] + lasting
     assert clock.place(Fraction(0), lasting) == places[-1] + 2 * lasting  # never back
+
+
+def test_the_matrix_has_no_fault_and_the_page_is_made_from_it() -> None:
+    rows = results.load(media_matrix.RESULTS)["rows"]
+    assert len({(row["source"], row["target"]) for row in rows}) == len(rows) > 300
+    assert {row["source"] for row in rows} == set(media_matrix.SOURCES)
+    assert not [row for row in rows if row["fault"]]
+    assert media_matrix.PAGE.read_text() == media_matrix.page(rows)

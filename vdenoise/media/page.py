@@ -33,7 +33,11 @@ Before the start all of it is written once with a small gray picture and checked
 clip of more than 1000 frames 500 at each end): what a container cannot hold ends a run there, and
 the error names outputs that hold it. MXF holds sound from the picture's first frame to its last:
 silence fills what lacks, and what goes beyond is named. Where times jump back, as in joined
-transport streams, frames are shown at the clip's rate and sound goes on where it ended.
+transport streams, frames are shown at the clip's rate and sound goes on where it ended. A stream of
+bare HEVC says nothing of its end, so that a last frame that is cut there cannot be told.
+
+What each container makes of each kind of sound, text and data is in
+[media_matrix.md](media_matrix.md), made from clips that were written and read again.
 
 ## The picture
 
