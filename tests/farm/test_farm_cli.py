@@ -161,7 +161,7 @@ def test_folders_of_outputs_are_made_with_the_plan_and_none_where_it_is_refused(
 @pytest.mark.parametrize(
     "option",
     [
-        *(("--segments", 1), ("--resume",), ("--devices", "cpu,cpu"), ("--work", "x")),
+        *(("--segments", 1), ("--devices", "cpu,cpu"), ("--work", "x")),
         *(("--source", "x"), ("--allow-version-skew",)),
     ],
 )

@@ -27,11 +27,11 @@ GROUPS: dict[str, str] = {
     "--deblock --set --against --steps",
     "Finishing": "--grain --sharpen --detail --deband --regrow --dither --seed",
     "Output": "--output --to --template --codec --crf --bit-depth --strict --overwrite --dry-run "
-    "--noise-out --mask-out --matte-out --matte --grain-table --write-cuts --csv --json --lpips "
-    "--qc --report --view --zoom --seconds --about",
+    "--resume --noise-out --mask-out --matte-out --matte --grain-table --write-cuts --csv --json "
+    "--lpips --qc --report --view --zoom --seconds --about",
     "Page": "--port --no-browser",
     "Clips": "--jobs --keep-going --watch --settle --trust-paths",
-    "Farm": "--plan --engine --segment-frames --analyze --segments --resume --devices --source "
+    "Farm": "--plan --engine --segment-frames --analyze --segments --devices --source "
     "--work --map --map-rules --allow-version-skew --allow-mixed --verify --wait --name "
     "--executable --cpus --gpus --memory --at-once --per-task --farm-option --submit",
     "Messages": "--progress --help --help-all",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,7 +19,7 @@ from vdenoise.cli.planned import frame_number, show_plan
 from vdenoise.cli.qc import QC, tell_of_gates
 from vdenoise.cli.request import clip_request
 from vdenoise.cli.segments import run_segments, segment_options
-from vdenoise.errors import UsageError
+from vdenoise.errors import Interrupted, UsageError
 from vdenoise.settings.text import counted
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from vdenoise.engine.run import Result
     from vdenoise.picture.frame import ClipInfo
     from vdenoise.ui import Reporter
+    from vdenoise.workflows.request import ClipRequest
 
 
 class _Run(FileCommand):
@@ -87,6 +89,8 @@ def run(ctx: click.Context, /, **options: Any) -> None:
     from vdenoise.workflows.denoise_clip import denoise_clip
     from vdenoise.workflows.prepare import plan_clip
 
+    if options["resume"] and options["plan"] is None:
+        _check_resumable(options)
     if options["target"] is not None:
         raise UsageError(
             f"vdenoise run takes one clip and one output; {options['target']} is one more than "
@@ -108,7 +112,11 @@ def run(ctx: click.Context, /, **options: Any) -> None:
     ):
         if options["report"]:
             claim_report(claims_of(ctx), options["output"], overwrite=options["overwrite"])
-        request = clip_request(ctx, set_threads(options["threads"]))
+        request = clip_request(
+            ctx,
+            set_threads(options["threads"]),
+            overwrite=options["overwrite"] or options["resume"],  # which sees what is its own
+        )
         plan = plan_clip(request, reporter.read, claims=claims_of(ctx))
         for warning in plan.warnings:
             reporter.warn(warning)
@@ -117,6 +125,9 @@ def run(ctx: click.Context, /, **options: Any) -> None:
             show_plan(plan, as_json=options["progress"] == "json")
             return
         command = ["vdenoise", *sys.argv[1:]]
+        if options["resume"]:
+            _resume(request, plan, reporter, command)
+            return
         judged = options["report"] or options["qc"] != "off"
         inspector = Inspector(plan.info, plan.encode.pixel_format) if judged else None
         witness = Witness(plan, inspector) if inspector is not None and options["report"] else None
@@ -139,6 +150,40 @@ def run(ctx: click.Context, /, **options: Any) -> None:
             reporter.note(f"report: {page}")
         if options["qc"] != "off":
             tell_of_gates(found, plan.info, str(plan.output), options["qc"], reporter)
+
+
+def _check_resumable(options: Mapping[str, Any]) -> None:
+    """See that nothing was asked for that a run in parts cannot do."""
+    seen = {"--report": options["report"], "--qc": options["qc"] != "off"}
+    seen |= {"--on-bad-frame repeat": options["on_bad_frame"] != "fail"}
+    seen |= {"--write-cuts": options["write_cuts"] is not None}
+    for name in (name for name, said in seen.items() if said):
+        raise UsageError(
+            f"{name} cannot be said with --resume: parts of the clip may be done in another run.",
+            "Leave one of them away; vdenoise qc looks at the finished clip.",
+            number=212,
+        )
+
+
+def _resume(request: ClipRequest, plan: Plan, reporter: Reporter, command: Sequence[str]) -> None:
+    """Do what is left of a run."""
+    from vdenoise.farm.resumable import denoise_resumably
+
+    overwrite = bool(click.get_current_context().params["overwrite"])
+    try:
+        done = denoise_resumably(
+            replace(request, overwrite=overwrite), plan, reporter, command, request.device
+        )
+    except Interrupted as stop:
+        raise Interrupted(
+            "Stopped; what is done stays beside the output.",
+            "Run the same command to go on.",
+            signal_number=stop.signal_number,
+        ) from stop
+    if done is None:
+        reporter.finish(f"{plan.output}: already there", output=str(plan.output))
+    else:
+        _tell(*done, reporter)
 
 
 def _tell(plan: Plan, result: Result, reporter: Reporter) -> None:

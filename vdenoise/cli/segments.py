@@ -45,8 +45,8 @@ def segment_options(command: Command) -> Command:
     command = click.option(
         "--resume",
         is_flag=True,
-        callback=of_plan,
-        help="With --plan: leave segments that are done and sound.",
+        help="Keep what is done beside the output until all is, and go on there after a crash. "
+        "With --plan: leave segments that are done and sound.",
     )(command)
     command = click.option(
         "--segments",
