@@ -25,7 +25,8 @@ from vdenoise.machine.files import frozen
 from vdenoise.media.images.reader import describe, with_checks
 from vdenoise.media.images.sequence import is_image, split
 from vdenoise.media.inputs import open_input
-from vdenoise.media.movie.index import FrameIndex, adopt, scan
+from vdenoise.media.movie.index import adopt, scan
+from vdenoise.media.movie.ordering import FrameIndex
 from vdenoise.media.probe import probe
 from vdenoise.picture.frame import ClipInfo, Curve, ImageSequence
 from vdenoise.workflows.contents import fingerprint

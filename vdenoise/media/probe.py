@@ -20,7 +20,8 @@ from vdenoise.media.inputs import display, local, open_input, video_of
 from vdenoise.media.movie import hdr
 from vdenoise.media.movie.first_frames import Peek, display_matrix, no_frames, peek_at
 from vdenoise.media.movie.holdings import held
-from vdenoise.media.movie.index import FrameIndex, scan, scanned
+from vdenoise.media.movie.index import scan, scanned
+from vdenoise.media.movie.ordering import FrameIndex
 from vdenoise.media.movie.packets import Heard
 from vdenoise.media.movie.pixels import planar_format
 from vdenoise.picture.frame import ClipInfo, PixelFormat

@@ -8,7 +8,7 @@ It also holds a checksum of each packet: what is read is what was indexed, or an
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import Literal, Self
@@ -32,7 +32,8 @@ from vdenoise.media.inputs import (
 )
 from vdenoise.media.movie.deinterlace import deinterlaced
 from vdenoise.media.movie.ffv1 import Checksums, present
-from vdenoise.media.movie.index import FrameIndex, index_of
+from vdenoise.media.movie.index import index_of
+from vdenoise.media.movie.ordering import FrameIndex
 from vdenoise.media.movie.pixels import normalized, planes_of, tag
 from vdenoise.picture.frame import ClipInfo, SourceFrame
 
@@ -248,7 +249,7 @@ class Reader:
         sought: bool,
     ) -> Iterator[tuple[int, av.VideoFrame]]:
         """Every decoded frame with its number; frames outside of the index are left out."""
-        numbers: dict[int | None, int] = {pts: n for n, pts in enumerate(self.index.pts)}
+        numbers = self.index.numbers
         checksums = self._checksums(stream)
         count = place = 0
         settled = not (sought and self.info.container in _FOUND_LATER)
@@ -293,7 +294,10 @@ class Reader:
             return Checksums(present(bytes(packet) for packet in islice(packets, 8)))
 
     def _note_damage(
-        self, checksums: Checksums, packet: av.Packet[VideoStream], numbers: dict[int | None, int]
+        self,
+        checksums: Checksums,
+        packet: av.Packet[VideoStream],
+        numbers: Mapping[int | None, int],
     ) -> None:
         if checksums.damaged(bytes(packet), packet.is_keyframe) and packet.pts in numbers:
             self._damaged.add(numbers[packet.pts])

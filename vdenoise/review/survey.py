@@ -14,6 +14,7 @@ from vdenoise.chain.request import ChainRequest
 from vdenoise.chain.resolve import Chain
 from vdenoise.engine.run import Progress
 from vdenoise.engine.streams import Shots
+from vdenoise.media.movie.index import index_of
 from vdenoise.motion.cuts import REACH, CutFinder
 from vdenoise.noise.estimate import Analysis
 from vdenoise.picture.color import lift
@@ -25,7 +26,7 @@ from vdenoise.workflows.measure import ClipAnalyzer, propose
 from vdenoise.workflows.request import Knowledge
 
 WHOLE_PIXELS = 400_000_000  # of all frames: up to this a clip is measured whole, as a run does
-STRETCHES, LENGTH = 4, 4  # of a longer clip: so many stretches of so many frames are measured
+STRETCHES, LENGTH = 4, 3  # of a longer clip: so many stretches of so many frames are measured
 FARTHEST = 12  # frames on each side that chains look at; cuts are looked for so far
 
 
@@ -95,7 +96,7 @@ def survey(
     elif given and not spots:
         stretches = []
     else:
-        stretches = _stretches(count, wanted, sampled=spots or profile is None)
+        stretches = _stretches(info, wanted, sampled=spots or profile is None)
     scout = Scout((info.height, info.width), window)
     progress.start("look", sum(len(stretch) for stretch in stretches))
     found = [_analysis(decoded, stretch, scout, cuts, progress) for stretch in stretches]
@@ -120,12 +121,14 @@ def survey(
     return Survey(profile, cuts, (*asked, *looked), whole or given, proposed, notes)
 
 
-def _stretches(count: int, wanted: Sequence[int], *, sampled: bool) -> list[range]:
-    """Where to measure: at what is wanted, and evenly over the clip."""
+def _stretches(info: ClipInfo, wanted: Sequence[int], *, sampled: bool) -> list[range]:
+    """Where to measure: at what is wanted, and about evenly over the clip."""
+    count, index = info.readable, index_of(info)
     pieces = [(max(frame - 1, 0), min(frame + LENGTH - 1, count)) for frame in wanted]
     if sampled:
         step = (count - LENGTH) / (STRETCHES - 1)
         starts = [round(n * step) for n in range(STRETCHES)] if count > LENGTH else [0]
+        starts = [index.soonest(start, LENGTH) for start in starts]
         pieces += [(start, min(start + LENGTH, count)) for start in starts]
     return _merged(pieces)
 

@@ -11,7 +11,7 @@ from vdenoise.engine.plan import Interlaced, check_interlaced, treated
 from vdenoise.media.encoding import named
 from vdenoise.media.images.sequence import OnMissing, is_image
 from vdenoise.media.movie.field_evidence import look_for_fields, may_hold_fields
-from vdenoise.media.movie.index import COMMON_RATES
+from vdenoise.media.movie.ordering import COMMON_RATES
 from vdenoise.media.movie.quick_index import adopt_quick_index
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import OnBadFrame, Reader

@@ -20,7 +20,8 @@ from vdenoise.media.images.layout import ImageHeader, Layout, other_pictures, re
 from vdenoise.media.images.linear import fit_curve
 from vdenoise.media.images.sequence import OnMissing
 from vdenoise.media.movie.encoder import IMAGES
-from vdenoise.media.movie.index import COMMON_RATES, index_of
+from vdenoise.media.movie.index import index_of
+from vdenoise.media.movie.ordering import COMMON_RATES
 from vdenoise.picture.frame import ClipInfo, Curve, ImageSequence, SourceFrame
 
 DEFAULT_RATE = Fraction(24)

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from fractions import Fraction
 
-from vdenoise.media.movie.index import FrameIndex
+from vdenoise.media.movie.ordering import FrameIndex
 
 _MILLISECOND_CONTAINERS = ("matroska", "webm")
 CONSTANT_RATE_CONTAINERS = ("yuv4mpegpipe", "avi", "mxf")  # they store a rate, no timestamps

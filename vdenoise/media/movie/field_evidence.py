@@ -22,12 +22,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from vdenoise.errors import InputError
+from vdenoise.media.movie.index import index_of
 from vdenoise.media.reader import Reader
 from vdenoise.picture.frame import ClipInfo
 
 Scan = Literal["progressive", "tt", "bb"]
 
 PLACES, LENGTH = 3, 5  # stretches of so many frames that are looked at
+LONG = 1000  # frames
 BLOCK = 16  # pixels and lines of a field
 STANDS_OUT = 2.0  # times the least of the three energies: noise alone differs by 20 %
 LEAST_BLOCKS = 4  # that move, or a frame tells nothing
@@ -75,6 +77,9 @@ def look_for_fields(info: ClipInfo) -> FieldVotes:
     count = info.readable
     length = min(LENGTH, count)
     starts = {round(n * (count - length) / max(PLACES - 1, 1)) for n in range(PLACES)}
+    if count > LONG:  # where in a long clip does not matter
+        index = index_of(info)
+        starts = {index.soonest(start, length) for start in starts}
     balances: list[float] = []
     for start in sorted(starts):
         try:

@@ -12,8 +12,9 @@ from av.video.stream import VideoStream
 from vdenoise.media.inputs import local
 from vdenoise.media.movie.boxes import clean_aperture, gamma, matroska_crop, quicktime_boxes
 from vdenoise.media.movie.first_frames import Peek, look_at
-from vdenoise.media.movie.index import FrameIndex, scanned
+from vdenoise.media.movie.index import scanned
 from vdenoise.media.movie.ledger import side_boxes, told_by_frames
+from vdenoise.media.movie.ordering import FrameIndex
 
 _MOST_TURNS = 16  # headers that are looked at; a clip with more changes than that is known by then
 

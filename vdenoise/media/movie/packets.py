@@ -150,6 +150,32 @@ def read_packets(
             _note_other(others[packet.stream_index], packet)
 
 
+def read_times(container: InputContainer, picture: VideoStream) -> PicturePackets:
+    """When the packets of the picture are shown, and nothing else: an eighth of the work.
+
+    Args:
+        container: opened for this alone.
+        picture: the stream that is denoised.
+    """
+    found = PicturePackets()
+    try:
+        for packet in container.demux(picture):
+            if not packet.size:
+                continue
+            if packet.is_discard:
+                found.hidden += 1
+                continue
+            pts, dts, duration = packet.pts, packet.dts, packet.duration or 0
+            found.pts.append(pts)
+            found.durations.append(duration)
+            found.keys.append(packet.is_keyframe)
+            found.onward.move(dts, duration)
+            found.delayed |= None not in (pts, dts) and pts != dts
+    except av.FFmpegError:  # what can be read is what there is; a run tells of it
+        found.broken += 1
+    return found
+
+
 def _note_picture(found: PicturePackets, packet: Any, watch: HeaderWatch) -> None:
     if packet.is_discard:
         found.hidden += 1

@@ -1,8 +1,10 @@
-"""The index of a long movie from its container's own table, without reading its packets.
+"""The index of a long movie without reading all that a run reads of it.
 
-Only QuickTime and MP4 have a table of all frames, and it tells when they are decoded, not when they
-are shown. At a constant rate these are the same times in another order; whether that is so is seen
-from the packets at both ends. Everywhere else all packets are read, as always.
+QuickTime and MP4 have a table of all frames, which tells when they are decoded, not when they are
+shown. At a constant rate these are the same times in another order; whether that is so is seen from
+the packets at both ends, and nothing between them is read. Everywhere else, and where the rate is
+not constant, as where clips of other lengths than their sound were joined, the times of the
+picture's packets are read, and nothing is computed of what they hold.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from vdenoise.media.inputs import open_input, prepare_decoder, release, video_of
-from vdenoise.media.movie.index import FrameIndex, adopt
+from vdenoise.media.movie.index import adopt
+from vdenoise.media.movie.ordering import FrameIndex, ordered
+from vdenoise.media.movie.packets import read_times
 
 LONG = 3000  # frames: shorter movies are read whole in a moment
 _LOOK = 48  # packets looked at, at either end: more than any reordering reaches
@@ -27,7 +31,7 @@ _KEY, _DISCARD = 1, 2  # FFmpeg's flags of an entry
 
 
 def adopt_quick_index(path: Path, *, long: int = LONG) -> bool:
-    """Take the container's own table for the index of a long movie, where it can be trusted.
+    """Take an index of a long movie that is had sooner than by reading all of it.
 
     It holds for this process until the file changes: for looking at some frames. A run reads every
     packet, notices damage and checks what it reads against that; what was adopted here cannot.
@@ -37,29 +41,41 @@ def adopt_quick_index(path: Path, *, long: int = LONG) -> bool:
         long: frames from which on this is tried.
 
     Returns:
-        Whether it was taken.
+        Whether one was taken.
 
     Raises:
         InputError: the movie cannot be opened.
     """
     with open_input(path) as container:
-        if "mov" not in container.format.name.split(","):
-            return False
         stream = video_of(container, path)
-        if len(stream.index_entries) < long:
+        if _frames(container, stream) < long:
             return False
-        index = _from_table(stream)
-        if index is None or not _holds(container, stream, index):
+        tabled = "mov" in container.format.name.split(",")
+        index = _from_table(stream) if tabled else None
+        if index is not None and not _holds(container, stream, index):
+            index = None
+    if index is None or not _decodes(path, index):
+        with open_input(path) as container:
+            stream = video_of(container, path)
+            index = ordered(path, container, stream, read_times(container, stream))
+        if not index.pts:
             return False
-    if not _decodes(path, index):
-        return False
     adopt(path, index)
     return True
+
+
+def _frames(container: InputContainer, stream: VideoStream) -> int:
+    """About how many frames there are, as far as the file says."""
+    seconds = (container.duration or 0) / av.time_base
+    told = stream.frames, len(stream.index_entries), round(seconds * (stream.average_rate or 25))
+    return max(told)
 
 
 def _from_table(stream: VideoStream) -> FrameIndex | None:
     """Frames at a constant rate; None where the table tells of another or of hidden ones."""
     entries = list(stream.index_entries)
+    if len(entries) < 2:
+        return None
     times = np.array([entry.timestamp for entry in entries], np.int64)
     flags = np.array([entry.flags for entry in entries], np.int64)
     steps = np.diff(times)
