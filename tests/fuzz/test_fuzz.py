@@ -9,10 +9,13 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
+import torch
 
 from benchmarks import fuzz
-from vdenoise.errors import ConflictError, UsageError, VdenoiseError
+from vdenoise.errors import ConflictError, DeviceError, UsageError, VdenoiseError
 from vdenoise.farm.planfile import PlanFile
+from vdenoise.nets.ffdnet import FfdNet
+from vdenoise.nets.models import load
 
 SEED = 5
 # Inputs of each kind. Movies, which can end a process, and weights are left to the long run.
@@ -116,3 +119,11 @@ def test_what_was_found(
     places = {name: str(tmp_path / f"{name}.toml") for name in files} | {"GOOD": str(made.clip)}
     assert fuzz.call(*(places.get(word, word) for word in words)) == status
     assert capsys.readouterr().err.splitlines()[-1].startswith("vdenoise: error E")
+
+
+def test_weights_that_are_no_numbers_are_not_computed_with(tmp_path: Path) -> None:
+    weights = dict(FfdNet(width=8, depth=3).state_dict())
+    next(iter(weights.values())).flatten()[0] = float("nan")
+    torch.save(weights, tmp_path / "a.pth")
+    with pytest.raises(DeviceError, match="no finite numbers"):
+        load(str(tmp_path / "a.pth"), torch.device("cpu"), torch.float32)

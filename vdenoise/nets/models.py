@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -104,13 +105,21 @@ def load(name: str, device: torch.device, dtype: torch.dtype) -> Network:
     """The network, ready to run.
 
     Raises:
-        DeviceError, UsageError: as `find`; or the weights do not fit the architecture.
+        DeviceError, UsageError: as `find`; or the weights do not fit the architecture, or are no
+            numbers.
     """
     model = find(name)
     net = model.network()
     pickled = model.path.suffix != ".safetensors"
     net.load_state_dict(_unpickled(model.path) if pickled else load_file(model.path))
-    return channels_last(net.to(device, dtype)).eval().requires_grad_(False)
+    net = net.to(device, dtype)
+    if not all(bool(weights.isfinite().all()) for weights in net.state_dict().values()):
+        raise DeviceError(
+            f"Weights in {model.path} are no finite numbers: the file is damaged.",
+            "Fetch it again, or use another --model.",
+            number=10,
+        )
+    return channels_last(net).eval().requires_grad_(False)
 
 
 def check(model: Model) -> None:
@@ -148,6 +157,13 @@ def _labeled(path: Path) -> tuple[str, dict[str, tuple[int, ...]]]:
         ) from error
 
 
+# What torch.load raises where a file is damaged: it follows it a long way before it notices.
+_UNREADABLE = (
+    *(pickle.UnpicklingError, RuntimeError, EOFError, OSError, LookupError, ValueError),
+    *(TypeError, AttributeError, AssertionError, struct.error),
+)
+
+
 def _unpickled(path: Path) -> dict[str, torch.Tensor]:
     """The weights in a file of torch.save: nothing in it is ever run.
 
@@ -156,7 +172,7 @@ def _unpickled(path: Path) -> dict[str, torch.Tensor]:
     """
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError) as error:
+    except _UNREADABLE as error:
         raise DeviceError(
             f"{path} is not a readable weights file, or holds more than weights.",
             "Save its state_dict() alone, with torch.save.",
