@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.clips import Clip, frame_of, write
+from tests.helpers.images import sequence
 from tests.media.test_copied_streams import transport_stream
 from tests.media.test_roundtrip import pass_through
 from tests.media.test_times_beside import heard
@@ -135,6 +136,20 @@ def test_a_rehearsal_of_a_long_clip_looks_at_both_ends(
     info = probe(source)
     with pytest.raises(UsageError, match="timestamps: off by"):
         rehearse(info, choose(info, tmp_path / "out.mkv"), 0, 11)
+
+
+@pytest.mark.parametrize(("suffix", "holds"), [("mp4", False), ("mkv", True)])
+def test_a_container_that_cannot_tell_linear_light_takes_no_float_images(
+    suffix: str, holds: bool, tmp_path: Path
+) -> None:
+    clip = probe(sequence(tmp_path, "exr-half"))
+    settings = choose(clip, tmp_path / f"out.{suffix}", codec="ffv1")
+    if holds:
+        rehearse(clip, settings, 0, 3)
+        return
+    with pytest.raises(UsageError, match="linear became unknown") as caught:
+        rehearse(clip, settings, 0, 3)
+    assert caught.value.hint == "Name an output that holds it: .mkv."
 
 
 def test_pcm_of_a_nameless_layout_goes_into_an_mp4(tmp_path: Path) -> None:

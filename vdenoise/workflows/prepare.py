@@ -114,7 +114,7 @@ def plan_clip(
         ),
     )
     planning.check_film_grain(made)
-    if encode.container != IMAGES and info.sequence is None:
+    if encode.container != IMAGES:
         rehearse(source, encode, made.first, made.last)
     if request.strict and made.warnings:
         raise OutputError(

@@ -37,7 +37,7 @@ def rehearse(info: ClipInfo, settings: EncodeSettings, first: int, last: int) ->
     """See that an output can hold what a part of a clip holds beside its picture.
 
     Args:
-        info: the source, a movie.
+        info: the source.
         settings: how it will be written.
         first: absolute number of the first frame.
         last: absolute number of the last one.
@@ -45,8 +45,9 @@ def rehearse(info: ClipInfo, settings: EncodeSettings, first: int, last: int) ->
     Raises:
         UsageError: it cannot.
     """
-    index = index_of(info)
-    if not index.variable_rate and not _has_more(info, settings.container):
+    if info.sequence is not None:  # nothing beside pictures that are all of one kind
+        last = min(last, first + 1)
+    elif not index_of(info).variable_rate and not _has_more(info, settings.container):
         return
     fault = _fault(info, settings, first, last)
     if fault is None:
@@ -97,14 +98,22 @@ def _tried(info: ClipInfo, settings: EncodeSettings, first: int, last: int) -> s
     suffix = next(s for s, container in CONTAINERS.items() if container == settings.container)
     with tempfile.TemporaryDirectory(prefix="vdenoise-") as folder:
         target = Path(folder, f"rehearsal{suffix}")
-        writer = MovieWriter(small, target, settings, source=info.path, first=first, last=last)
+        beside = info.path if info.sequence is None else None
+        writer = MovieWriter(small, target, settings, source=beside, first=first, last=last)
         try:
             with writer:
                 for n in range(first, last + 1):
                     pts, lasting = index.pts[n], index.durations[n]
                     writer.write(SourceFrame(n, pts, index.time_base, lasting, gray, None), gray)
             assert writer.temporary is not None
-            report = verify(small, writer.temporary, settings=settings, first=first, last=last)
+            report = verify(
+                settings.shown(small),
+                writer.temporary,
+                settings=settings,
+                first=first,
+                last=last,
+                copied=beside is not None,
+            )
         except (OutputError, InputError) as error:
             if not isinstance(error.__cause__, av.FFmpegError) or error.number == DISK_FULL:
                 raise
