@@ -28,6 +28,7 @@ from vdenoise.media.av1.headers import Headers
 from vdenoise.media.av1.units import FRAME, FRAME_HEADER, UnreadableHeader, obus
 from vdenoise.media.movie.encoder import open_encoder
 from vdenoise.media.movie.hdr import comparable
+from vdenoise.media.movie.tag import is_tag
 from vdenoise.media.probe import probe
 
 FAST = ("--speed", "veryfast", "--temporal-radius", "1", "--spatial", "gaussian", "--cuts", "off")
@@ -292,14 +293,15 @@ def test_what_would_change_a_picture_is_refused() -> None:
 
 
 def streams_of(path: Path) -> tuple[dict[int, list[Any]], dict[str, str], int]:
-    """Every packet's times, and its bytes but for video; metadata; chapters."""
+    """Every packet's times, and its bytes but for video; metadata but the recipe's; chapters."""
     found: dict[int, list[Any]] = {}
     with av.open(str(path)) as source:
         for packet in source.demux():
             data = b"" if packet.stream.type == "video" else bytes(packet)
             times = packet.pts, packet.dts, packet.duration, packet.is_keyframe
             found.setdefault(packet.stream_index, []).append((*times, data))
-        return found, dict(source.metadata), len(source.chapters())
+        kept = {k: v for k, v in source.metadata.items() if not is_tag(v)}
+        return found, kept, len(source.chapters())
 
 
 def call(*words: object) -> int:

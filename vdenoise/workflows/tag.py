@@ -36,11 +36,15 @@ def tag_of(
         files: `hashes` of the files that decide a result beside the clip.
 
     Raises:
-        OSError: the clip cannot be read.
+        InputError: the clip cannot be read.
     """
     info = plan.info
     piped = is_pipe(info.path) or info.path.is_fifo()
-    clip = None if piped else fingerprint_of(info.path, info.sequence)["sha256_samples"]
+    try:
+        clip = None if piped else fingerprint_of(info.path, info.sequence)["sha256_samples"]
+    except OSError as error:
+        with reading(str(error.filename or info.path)):  # of a sequence the very image
+            raise
     told = plan.to_json()
     decided = {
         "vdenoise": __version__,
