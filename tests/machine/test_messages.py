@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -98,3 +99,21 @@ def test_the_last_event_of_any_failure_is_json(
     (line,) = capsys.readouterr().err.splitlines()
     event = json.loads(line)
     assert event["event"] == "error" and event["exit"] == code and event["hint"]
+
+
+CLOSED = """
+import sys
+from vdenoise.machine import messages, process
+process.fill_closed_streams()
+messages.keep_talking()
+with open("own.txt", "w") as file:
+    print("a message", file=sys.stderr)
+    print("another")
+    file.write("own")
+"""
+
+
+def test_what_is_said_to_closed_streams_goes_into_no_file(tmp_path: Path) -> None:
+    line = f"{shlex.quote(sys.executable)} -c {shlex.quote(CLOSED)} >&- 2>&-"
+    assert subprocess.run(line, shell=True, cwd=tmp_path).returncode == 0
+    assert (tmp_path / "own.txt").read_text() == "own"
