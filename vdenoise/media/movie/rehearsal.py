@@ -89,7 +89,8 @@ def _tried(info: ClipInfo, settings: EncodeSettings, first: int, last: int) -> s
     width, height = _SIZES.get(settings.codec, _SIZE)
     width, height = min(width, info.width), min(height, info.height)
     small = replace(
-        info, width=width, height=height, field_order="progressive", rotation=0.0,
+        info, width=width, height=height, field_order="progressive",
+        rotation=0.0 if info.sequence is None else info.rotation,  # a movie's is on its frames
         holds={}, boxes={}, hdr={},
     )  # fmt: skip
     like = av.VideoFrame(width, height, settings.pixel_format.name)
