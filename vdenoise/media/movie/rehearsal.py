@@ -30,6 +30,7 @@ from vdenoise.picture.frame import ClipInfo, SourceFrame
 _SIZES = {"dnxhr": (256, 120)}  # what an encoder takes at least; others take
 _SIZE = (64, 64)
 _MOST = 500  # frames; of a longer part only so many at each end are tried
+_IMAGES = 4  # of a sequence
 _OTHERS = (".mkv", ".mov", ".ts")
 
 
@@ -46,7 +47,7 @@ def rehearse(info: ClipInfo, settings: EncodeSettings, first: int, last: int) ->
         UsageError: it cannot.
     """
     if info.sequence is not None:  # nothing beside pictures that are all of one kind
-        last = min(last, first + 1)
+        last = min(last, first + _IMAGES - 1)
     elif not index_of(info).variable_rate and not _has_more(info, settings.container):
         return
     fault = _fault(info, settings, first, last)
@@ -118,6 +119,10 @@ def _tried(info: ClipInfo, settings: EncodeSettings, first: int, last: int) -> s
         except (OutputError, InputError) as error:
             if not isinstance(error.__cause__, av.FFmpegError) or error.number == DISK_FULL:
                 raise
+            if info.sequence is not None:
+                return (
+                    None  # a reader may know nothing by a few even pictures, and they alone are new
+                )
             return f"its muxer says {error.__cause__.strerror!r}"
         finally:
             writer.abort()
