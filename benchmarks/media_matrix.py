@@ -35,6 +35,7 @@ from vdenoise.media.movie.streams import plan_copies
 from vdenoise.media.movie.writer import MovieWriter
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
+from vdenoise.media.verify import Report
 from vdenoise.picture.color import lift
 from vdenoise.picture.frame import ClipInfo
 from vdenoise.picture.samples import apply_correction
@@ -158,19 +159,35 @@ def try_cell(source: Path, target: Path) -> Cell:
         return Cell(refused.code, (refused.what,))
     notes = tuple(settings.notes)
     try:
-        _write(info, settings, target)
+        write_unchanged(info, settings, target)
     except VdenoiseError as error:
         return Cell("kept", notes, f"{error.code} {error.what}")
     streams, seen = _compared(source, target, settings.container)
     return Cell("kept", notes, "kept", streams, seen)
 
 
-def _write(info: ClipInfo, settings: EncodeSettings, target: Path) -> None:
-    """Each frame as it is, through the writer and the check of a run."""
-    last = info.frames - 1
+def write_unchanged(
+    info: ClipInfo,
+    settings: EncodeSettings,
+    target: Path,
+    *,
+    first: int = 0,
+    last: int | None = None,
+) -> Report:
+    """Each frame with a correction of zero, through the writer and the check of a run.
+
+    Args:
+        info: the source.
+        settings: how it is written.
+        target: the output.
+        first: absolute number of the first frame.
+        last: absolute number of the last one; None for the clip's.
+    """
     with (
-        Reader(info) as reader,
-        MovieWriter(info, target, settings, source=info.path, first=0, last=last) as writer,
+        Reader(info, first=first, last=last) as reader,
+        MovieWriter(
+            info, target, settings, source=info.path, first=reader.first, last=reader.last
+        ) as writer,
     ):
         for frame in reader:
             luma, chroma = lift(frame, info)
@@ -184,7 +201,7 @@ def _write(info: ClipInfo, settings: EncodeSettings, target: Path) -> None:
                 dither_seed=(0, frame.index),
             )
             writer.write(frame, planes)
-    writer.commit()
+    return writer.commit()
 
 
 def _compared(source: Path, target: Path, container: str) -> tuple[dict[str, str], tuple[str, ...]]:

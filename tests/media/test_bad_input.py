@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from tests.helpers.clips import MATRIX, Clip, picture, write
+from tests.helpers.copies import copied
 from vdenoise.errors import InputError, OutputError, UsageError, VdenoiseError
 from vdenoise.media.movie import output as output_module
 from vdenoise.media.movie.settings import choose
@@ -22,19 +23,6 @@ from vdenoise.media.reader import Reader
 from vdenoise.media.writer import check_target
 
 LONG = Clip("long.mkv", codec="ffv1", frames=24, time_base=MATRIX["vfr.mkv"].time_base)
-
-
-def copied(source: Path, target: Path, *, overwrite: bool = False) -> None:
-    """The whole way of a clip without denoising."""
-    info = probe(source)
-    settings = choose(info, target)
-    with (
-        Reader(info) as reader,
-        MovieWriter(info, target, settings, source=source, overwrite=overwrite) as writer,
-    ):
-        for frame in reader:
-            writer.write(frame, frame.planes)
-    writer.commit()
 
 
 def assert_clear(error: VdenoiseError, exit_code: int) -> None:

@@ -11,15 +11,13 @@ import av
 import pytest
 import torch
 
+from benchmarks.media_matrix import write_unchanged
 from tests.helpers.clips import LAYOUTS, MATRIX, Clip, picture, write
 from vdenoise.media.movie.settings import choose
-from vdenoise.media.movie.writer import MovieWriter
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
 from vdenoise.media.verify import verify
-from vdenoise.picture.color import lift
 from vdenoise.picture.frame import ClipInfo
-from vdenoise.picture.samples import apply_correction
 
 
 def pass_through(
@@ -28,25 +26,7 @@ def pass_through(
     """Denoise at strength 0."""
     info = probe(source)
     chosen = choose(info, target, **settings)
-    with (
-        Reader(info, first=first, last=last) as reader,
-        MovieWriter(
-            info, target, chosen, source=source, first=reader.first, last=reader.last
-        ) as writer,
-    ):
-        for frame in reader:
-            luma, chroma = lift(frame, info)
-            planes = apply_correction(
-                frame.planes,
-                torch.zeros_like(luma),
-                None if chroma is None else torch.zeros_like(chroma),
-                info.format,
-                info.full_range,
-                out=chosen.pixel_format,
-                dither_seed=(0, frame.index),
-            )
-            writer.write(frame, planes)
-    assert writer.commit().ok
+    assert write_unchanged(info, chosen, target, first=first, last=last).ok
     return probe(target)
 
 

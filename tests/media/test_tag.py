@@ -8,30 +8,16 @@ import av
 import pytest
 
 from tests.helpers.clips import Clip, write
+from tests.helpers.copies import copied
 from vdenoise.errors import VerifyError
 from vdenoise.media.movie import output as output_module
 from vdenoise.media.movie.ledger import WRITTEN
 from vdenoise.media.movie.settings import choose
 from vdenoise.media.movie.tag import PLACES, RecipeTag, is_tag, tag_in
-from vdenoise.media.movie.writer import MovieWriter
 from vdenoise.media.probe import probe
-from vdenoise.media.reader import Reader
 
 TAG = RecipeTag("0.1.0", "film-scan+strong", "3fa92b07c41d55e8")
 WORDS = {"title": "A title", "comment": "Somebody's words"}
-
-
-def copied(source: Path, target: Path, tag: RecipeTag | None, codec: str | None = None) -> Path:
-    info = probe(source)
-    settings = choose(info, target, codec=codec)
-    with (
-        Reader(info) as reader,
-        MovieWriter(info, target, settings, source=source, tag=tag) as writer,
-    ):
-        for frame in reader:
-            writer.write(frame, frame.planes)
-    writer.commit()
-    return target
 
 
 def words(path: Path) -> list[dict[str, str]]:
@@ -62,8 +48,8 @@ def test_a_movie_tells_its_recipe_and_nothing_else_changes(tmp_path: Path, name:
     if name == "out.mxf":
         clip = Clip("in.mov", frames=3, format="yuv422p10le", codec="libx264")
     source = write(clip, tmp_path)
-    with_tag = copied(source, tmp_path / name, TAG, codec)
-    without = copied(source, tmp_path / f"plain.{name}", None, codec)
+    with_tag = copied(source, tmp_path / name, tag=TAG, codec=codec)
+    without = copied(source, tmp_path / f"plain.{name}", codec=codec)
     there = tag_in(with_tag)
     container = choose(probe(source), with_tag, codec=codec).container
     assert (there is not None) == (container in PLACES)
@@ -88,10 +74,10 @@ def test_a_movie_tells_its_recipe_and_nothing_else_changes(tmp_path: Path, name:
 
 def test_a_clip_that_is_done_twice_has_the_tag_of_the_second_time(tmp_path: Path) -> None:
     source = write(Clip("in.mkv", codec="ffv1", frames=2), tmp_path)
-    first = copied(source, tmp_path / "first.mkv", TAG)
+    first = copied(source, tmp_path / "first.mkv", tag=TAG)
     again = RecipeTag("0.1.0", "auto", "0123456789abcdef")
     for name, codec in (("second.mkv", "ffv1"), ("second.mov", "x264"), ("second.mp4", "x264")):
-        second = copied(first, tmp_path / name, again, codec)
+        second = copied(first, tmp_path / name, tag=again, codec=codec)
         found = [value for told in words(second) for value in told.values() if is_tag(value)]
         assert found == [again.short if name.endswith("mov") else again.text]
         assert not any(
@@ -99,7 +85,7 @@ def test_a_clip_that_is_done_twice_has_the_tag_of_the_second_time(tmp_path: Path
                 is_tag,
                 (
                     v
-                    for w in words(copied(second, tmp_path / f"x{name}", None, codec))
+                    for w in words(copied(second, tmp_path / f"x{name}", codec=codec))
                     for v in w.values()
                 ),
             )
@@ -112,7 +98,7 @@ def test_a_tag_that_did_not_come_through_is_found(
     monkeypatch.setattr(output_module, "put", lambda *_: None)
     source = write(Clip("in.mkv", codec="ffv1", frames=2), tmp_path)
     with pytest.raises(VerifyError, match="recipe tag"):
-        copied(source, tmp_path / "out.mkv", TAG)
+        copied(source, tmp_path / "out.mkv", tag=TAG)
     assert not (tmp_path / "out.mkv").exists()
 
 

@@ -156,42 +156,45 @@ def status(args: Sequence[str]) -> int:
         say(short, short.exit_code)
         return short.exit_code
     except OSError as problem:
-        if problem.errno in _FULL and problem.filename is None:
-            from vdenoise.errors import OutputError
-
-            _discard_output()
-            full = OutputError(
-                "Standard output cannot be written: the disk is full.",
-                "Free some room where it goes to, and run the same command again.",
-                number=5,
-            )
-            say(full, full.exit_code)
-            return full.exit_code
-        if problem.errno in _NO_NAME:
-            name = shorten(str(problem.filename), 80, placeholder=" ...")
-            unnameable = UsageError(
-                f"{name[:80]} cannot be found: {problem.strerror}.",
-                "Check the names that were given, also those in lists and presets.",
-                number=216,
-            )
-            say(unnameable, unnameable.exit_code)
-            return unnameable.exit_code
-        if problem.errno not in TRANSIENT:
+        known = _of_system(problem)
+        if known is None:
             say(problem)
             return 1
-        away = TryAgain(
-            f"{problem.filename or 'A file'} cannot be reached: {problem.strerror}.",
-            "Run the same command again later.",
-            number=1,
-        )
-        say(away, away.exit_code)
-        return away.exit_code
+        say(known, known.exit_code)
+        return known.exit_code
     except Exception as problem:
         say(problem)
         return 1
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _of_system(problem: OSError) -> VdenoiseError | None:
+    """What people can do something about; None where it is a fault of ours."""
+    if problem.errno in _FULL and problem.filename is None:
+        from vdenoise.errors import OutputError
+
+        _discard_output()
+        return OutputError(
+            "Standard output cannot be written: the disk is full.",
+            "Free some room where it goes to, and run the same command again.",
+            number=5,
+        )
+    if problem.errno in _NO_NAME:
+        name = shorten(str(problem.filename), 80, placeholder=" ...")
+        return UsageError(
+            f"{name[:80]} cannot be found: {problem.strerror}.",
+            "Check the names that were given, also those in lists and presets.",
+            number=216,
+        )
+    if problem.errno in TRANSIENT:
+        return TryAgain(
+            f"{problem.filename or 'A file'} cannot be reached: {problem.strerror}.",
+            "Run the same command again later.",
+            number=1,
+        )
+    return None
 
 
 def _wants_events(args: Sequence[str]) -> bool:

@@ -71,14 +71,9 @@ def denoise_resumably(
         segment_frames=None,
         progress=listener,
     )
-    told = load_recipe(plan.output)
-    own = told is not None and told.get("resumable") == {"request_id": file.request_id}
-    if (
-        told is not None
-        and own
-        and not request.overwrite
-        and is_intact(told["output"], plan.output)
-    ):
+    told = load_recipe(plan.output) or {}
+    own = told.get("resumable") == {"request_id": file.request_id}
+    if own and not request.overwrite and is_intact(told["output"], plan.output):
         shutil.rmtree(work_folder(plan.output), ignore_errors=True)
         return None
     if not (was_begun(plan.output) or request.overwrite):  # what is there is not this run's

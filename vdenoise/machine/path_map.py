@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Self
 
 from vdenoise.errors import UsageError
+from vdenoise.machine.files import read_json
 
 VARIABLE = "VDENOISE_PATH_MAP"
 SEPARATOR = ";"  # everywhere: names of Windows hold a colon
@@ -60,7 +60,7 @@ class PathMap:
             UsageError: they cannot be read.
         """
         try:
-            told = json.loads(path.read_text(encoding="utf-8-sig"))
+            told = read_json(path)
             return cls(tuple(_told(rule) for rule in told.get("path_mapping_rules", ())))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(

@@ -40,7 +40,6 @@ from vdenoise.training.material.sources import Source, decoded, split_rgb
 _SIDE = 2  # times a crop's side: the square that noise is drawn and measured on
 _CROPS = 2  # taken of each such square
 _CLIP_STEP = 4  # frames of a clip from one that is used to the next
-_STRONGEST = 55.0  # sigma in 8-bit codes
 _LEAST = 0.2  # share of the noise that an average over time may leave
 
 
