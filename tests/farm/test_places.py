@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,6 +45,8 @@ def call(*args: object) -> int:
         (["\\\\nas\\vol=/mnt/p"], "\\\\nas\\vol\\a.mov", "/mnt/p/a.mov"),
         (["/mnt/p=P:\\shots"], "/mnt/p/a/b.mov", "P:\\shots\\a\\b.mov"),
         (["/a=/a"], "/a/c", "/a/c"),
+        (["/mnt/a=b=/x"], "/mnt/a=b/c", "/x/c"),
+        (["/mnt/a=//nas/a"], "/mnt/a/c", "//nas/a/c"),
     ],
 )
 def test_a_name_is_mapped_folder_by_folder(rules: list[str], name: str, here: str) -> None:
@@ -59,6 +62,23 @@ def test_a_mapping_that_is_none_is_refused(text: str) -> None:
         PathMap.of([text])
     with pytest.raises(UsageError):
         PathMap.of(["/a=/b", "/b=/c"])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there P: is a place")
+@pytest.mark.parametrize("there", ["P:\\", "P:\\shots", "\\\\nas\\vol"])
+def test_a_mapping_for_nodes_of_another_system_is_passed_over(
+    there: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One job serves both, and no folder called P:\\shots is made here."""
+    clip = write(Clip("in.mkv", "ffv1", frames=4), tmp_path)
+    plan = tmp_path / "plan.json"
+    assert call("plan", clip, "-o", plan, "--sigma", 5, "--cuts", "off", *FAST) == 0
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(VARIABLE, f"{tmp_path.parent}={there}")
+    assert call("run", "--plan", plan, "--map", f"{tmp_path}={there}") == 0
+    assert call("farm", "assemble", "--plan", plan, "--map", f"{tmp_path}={there}") == 0
+    names = {"in.mkv", "plan.json", "plan.work", "in_dn.mkv", "in_dn.mkv.vdenoise.json"}
+    assert {path.name for path in tmp_path.iterdir()} == names
 
 
 def test_the_variable_and_the_rules_of_a_session(

@@ -5,16 +5,21 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
+import numpy
 import OpenImageIO
 import pytest
+import torch
 
 from tests.helpers import images
 from tests.helpers.clips import Clip, write
 from vdenoise import cli
 from vdenoise.errors import InputError
+from vdenoise.media.mezzanine import write_mezzanine
 from vdenoise.media.movie.demuxers import DEMUXERS, text_kind
+from vdenoise.media.movie.screen import write_screen_movie
 from vdenoise.media.probe import probe
 
 PLAYLISTS = {
@@ -134,3 +139,21 @@ def test_what_is_no_text_is_told_from_text(tmp_path: Path) -> None:
     ):
         file.write_bytes(data)
         assert text_kind(file) == kind
+
+
+@pytest.mark.parametrize("folder", ["", "t10:30", "file:", "subfile,,start,0,end,0,,:"])
+def test_a_name_with_a_colon_is_a_name(
+    folder: str, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As times of day have it: where a name begins like an address, it is the file all the same."""
+    monkeypatch.chdir(tmp_path)
+    place = Path(folder or ".")
+    place.mkdir(exist_ok=True)
+    source = clip.rename(tmp_path / place / "10:30,in.mkv").relative_to(tmp_path)
+    words = ("run", str(source), "-o", str(place / "http:out.mkv"), "--luma", "0", "--chroma", "0")
+    assert cli.status([*words, "--sigma", "5", "--cuts", "off", "--speed", "veryfast"]) == 0
+    assert probe(tmp_path / place / "http:out.mkv").frames == 3
+    picture = numpy.zeros((16, 16, 3), numpy.uint8)
+    assert write_screen_movie(place / "rtp:wipe.mp4", [picture], Fraction(25)) == 1
+    write_mezzanine(place / "udp:a.mkv", [torch.zeros(3, 32, 32)], crf=10, threads=1)
+    assert (place / "rtp:wipe.mp4").exists() and (place / "udp:a.mkv").exists()

@@ -120,7 +120,8 @@ def path_maps(options: dict[str, Any]) -> tuple[PathMap, PathMap]:
 
     rules = options["map_rules"]
     session = PathMap() if rules is None else PathMap.of_rules_file(rules)
-    return PathMap.of(options["path_map"]) + PathMap.of_variable(), session
+    typed = PathMap.of(options["path_map"]) + PathMap.of_variable()
+    return typed.for_this_system(), session
 
 
 def claim_sources(claims: Claims, job: Job) -> None:

@@ -70,6 +70,12 @@ class PathMap:
                 number=193,
             ) from error
 
+    def for_this_system(self) -> Self:
+        """The rules that lead to folders of this system: ``P:\\shots`` is for machines that have
+        drives, so that one job may serve a farm of both kinds."""
+        kind = PureWindowsPath if os.name == "nt" else PurePosixPath
+        return type(self)(tuple(rule for rule in self.rules if isinstance(rule[1], kind)))
+
     def __add__(self, other: PathMap) -> PathMap:
         """Both; of two rules for the same folder the first counts."""
         return PathMap(self.rules + other.rules)
@@ -99,25 +105,33 @@ UNMAPPED = PathMap()  # every name means the same everywhere
 
 
 def _rule(text: str) -> tuple[Pure, Pure]:
-    folder, equals, there = (part.strip() for part in text.partition("="))
-    if not equals or not _is_whole(folder) or not _is_whole(there):
+    places = [place for place, letter in enumerate(text) if letter == "="]
+    sides = [(text[:place].strip(), text[place + 1 :].strip()) for place in places]
+    whole = [side for side in sides if all(map(_is_whole, side))]  # a folder may hold one, too
+    if not whole:
         raise UsageError(
             f"{text!r} does not say where a folder is: two whole paths, FROM=TO.",
             f"For example: --map /mnt/a=/Volumes/a, or {VARIABLE}='/mnt/a=/Volumes/a"
             f"{SEPARATOR}P:\\b=/mnt/b'",
             number=197,
         )
-    return _pure(folder), _pure(there)
+    folder, there = whole[0]
+    return _pure(folder), _target(there)
 
 
 def _told(rule: dict[str, Any]) -> tuple[Pure, Pure]:
     windows = str(rule["source_path_format"]).upper() == "WINDOWS"
     folder, there = str(rule["source_path"]), str(rule["destination_path"])
-    return (PureWindowsPath if windows else PurePosixPath)(folder), _pure(there)
+    return (PureWindowsPath if windows else PurePosixPath)(folder), _target(there)
 
 
 def _is_whole(name: str) -> bool:
     return name.startswith("/") or _WINDOWS.match(name) is not None
+
+
+def _target(name: str) -> Pure:
+    """Where a rule leads: two slashes begin a share of Windows there, and here a folder."""
+    return PurePosixPath(name) if name.startswith("//") and os.name != "nt" else _pure(name)
 
 
 def _pure(name: str) -> Pure:

@@ -33,7 +33,7 @@ def write_mezzanine(
     """
     with (
         replacing(path) as temporary,
-        av.open(str(temporary), "w", format="matroska") as container,
+        av.open(str(temporary.absolute()), "w", format="matroska") as container,
     ):
         stream = container.add_stream("libx265", rate=_RATE)
         assert isinstance(stream, VideoStream)

@@ -78,7 +78,8 @@ class Output:
             self._copier: StreamCopier | None = None
             self._places: dict[int, int] = {}  # number in the output of each source stream
             self._file = place if isinstance(place, Path) else None
-            target = str(place) if isinstance(place, Path) else place
+            # Whole: what is before a colon at the start of a name would be taken for a protocol.
+            target = str(place.absolute()) if isinstance(place, Path) else place
             if info.sequence is not None:  # images: there is nothing beside the picture
                 self._output = open_output(target, settings, **self._muxer_options(False))
                 self._video, self._encoder = self._add_video(None, like)

@@ -29,7 +29,11 @@ def write_screen_movie(target: Path, pictures: Iterable[NDArray[np.uint8]], rate
         OutputError: it cannot be written.
     """
     count = 0
-    with writing(target), replacing(target) as part, av.open(str(part), "w", format="mp4") as file:
+    with (
+        writing(target),
+        replacing(target.absolute()) as part,
+        av.open(str(part), "w", format="mp4") as file,
+    ):
         stream = file.add_stream("libx264", rate=rate, options={"crf": _QUALITY, "preset": "fast"})
         context = stream.codec_context
         context.pix_fmt = "yuv420p"
