@@ -30,13 +30,13 @@ from benchmarks import clips, results
 from vdenoise import cli
 from vdenoise.evaluation.metrics import flicker
 from vdenoise.evaluation.protocol import Noise, joined_rgb
-from vdenoise.masks.spec import make, parse
+from vdenoise.masks.parse import make_mask, parse_mask
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
 from vdenoise.motion.flow import SharedMotion
 from vdenoise.motion.warp import resize, warp
+from vdenoise.picture.block import Block, Motion, Signal
 from vdenoise.picture.color import lift
-from vdenoise.picture.frame import Block, Motion, Signal
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.picture.subsampling import resize_to
@@ -120,7 +120,7 @@ class Denoised:
 
     def _settled(self, mask: str, cover: Tensor | None) -> Block:
         block = self.block if cover is None else replace(self.block, mattes=cover[:, None])
-        spec = make(*parse(f"m={mask}"))
+        spec = make_mask(*parse_mask(f"m={mask}"))
         return Settle(masks=(spec,), motion_est="better", show=("mask",)).denoise(block)
 
 

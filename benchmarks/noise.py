@@ -46,7 +46,8 @@ from vdenoise.noise.estimate import Analyzer
 from vdenoise.picture.block_passes import dct_matrix
 from vdenoise.picture.color import lift_planes
 from vdenoise.picture.frame import PixelFormat
-from vdenoise.picture.noise import SPECTRUM, ShotNoise
+from vdenoise.picture.noise import ShotNoise
+from vdenoise.picture.noise_table import SPECTRUM
 
 SEED = 20261121
 CROP = (216, 384)  # rows and columns

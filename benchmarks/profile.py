@@ -39,6 +39,7 @@ from vdenoise.chain.resolve import Layer, resolve
 from vdenoise.degrade import synth
 from vdenoise.engine import denoise as engine
 from vdenoise.engine import plan as planning
+from vdenoise.engine.planning import plan_denoising
 from vdenoise.engine.streams import Shots
 from vdenoise.evaluation import measure
 from vdenoise.evaluation.protocol import Given, encoded
@@ -215,7 +216,7 @@ class Run:
         encode = EncodeSettings(
             container="", codec="", encoder="", pixel_format=given.format, coded_format=""
         )
-        self.plan = planning.make(self.info, chain, Path(), encode, device="cpu")
+        self.plan = plan_denoising(self.info, chain, Path(), encode, device="cpu")
 
     def counted(self) -> Iterator[Callable[[], Any]]:
         """Calls that make one frame each, after those that fill the windows were made."""

@@ -11,7 +11,7 @@ import pytest
 from vdenoise import cli
 from vdenoise.chain.presets import load
 from vdenoise.errors import TryAgain, UsageError
-from vdenoise.farm import assemble
+from vdenoise.farm import collect
 
 ABOUT = 'schema = 1\nabout = "mine"\n'
 
@@ -85,9 +85,9 @@ def test_a_measurement_that_is_late_is_waited_for(monkeypatch: pytest.MonkeyPatc
             raise answer
         return answer
 
-    monkeypatch.setattr(assemble, "analysis_of", analysis_of)
-    monkeypatch.setattr(assemble, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(collect, "analysis_of", analysis_of)
+    monkeypatch.setattr(collect, "POLL_SECONDS", 0.001)
     with pytest.raises(TryAgain) as caught:
-        assemble._awaited(object(), 0)  # type: ignore[arg-type]
+        collect._awaited(object(), 0)  # type: ignore[arg-type]
     assert caught.value.exit_code == 75
-    assert assemble._awaited(object(), float("inf")) == "analysis"  # type: ignore[arg-type, comparison-overlap]
+    assert collect._awaited(object(), float("inf")) == "analysis"  # type: ignore[arg-type, comparison-overlap]

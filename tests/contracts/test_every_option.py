@@ -27,11 +27,11 @@ from vdenoise.cli.options import variable
 from vdenoise.engine.denoise import denoise
 from vdenoise.engine.streams import Shots
 from vdenoise.errors import UsageError
+from vdenoise.masks.parse import make_mask
 from vdenoise.masks.spec import KEYS as MASK_DIALS
-from vdenoise.masks.spec import make
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
-from vdenoise.picture.frame import Block
+from vdenoise.picture.block import Block
 from vdenoise.picture.noise import NoiseProfile
 
 FRAMES, HEIGHT, WIDTH = 5, 64, 96
@@ -417,7 +417,7 @@ def test_a_wrong_value_in_a_mask_gives_one_sentence_from_everywhere(
         'schema = 1\nabout = "x."\n[[mask]]\nname = "sky"\nsource = "luma:70-100"\n'
         f"{key} = {in_toml(typed)}\n"
     )
-    assert refused(lambda: make("sky", {"source": "luma:70-100", key: typed})) == sentence
+    assert refused(lambda: make_mask("sky", {"source": "luma:70-100", key: typed})) == sentence
     assert refused(lambda: resolve(load(str(path)))) == sentence
     layer = Layer("command line", parse_masks([text]))
     assert refused(lambda: resolve(load("auto"), [layer])) == sentence

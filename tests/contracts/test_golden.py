@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tests.helpers.pictures import block, noisy, scene
-from vdenoise.picture.frame import Block
+from vdenoise.picture.block import Block
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.stages import FINISHING, STAGES, stage_class
 

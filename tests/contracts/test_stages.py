@@ -29,7 +29,7 @@ from tests.helpers.pictures import (
     scene,
 )
 from vdenoise.engine.tiles import apply_tiled, tile_unit
-from vdenoise.picture.frame import Block, Signal, window
+from vdenoise.picture.block import Block, Signal, window
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.stages import SLOTS, STAGES, stage_class
 from vdenoise.stages.base import Stage

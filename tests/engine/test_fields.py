@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from tests.helpers.interlaced import Planes, interlaced, moving, noisy, write_frames
 from vdenoise import cli
 from vdenoise.errors import UsageError
+from vdenoise.masks.parse import make_mask
 from vdenoise.masks.shapes import shape
-from vdenoise.masks.spec import make as make_mask
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
 from vdenoise.noise.estimate import Analysis

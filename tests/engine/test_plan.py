@@ -11,6 +11,7 @@ import torch
 from vdenoise.chain.presets import load
 from vdenoise.chain.resolve import Chain, resolve
 from vdenoise.engine import plan, steps
+from vdenoise.engine.planning import plan_denoising
 from vdenoise.engine.streams import Shots
 from vdenoise.engine.tiles import SMALLEST_TILE
 from vdenoise.errors import DeviceError, MemoryShort, UsageError
@@ -95,7 +96,7 @@ def chain(*stages: Stage, luma: float = 100, chroma: float = 100) -> Chain:
 
 
 def make(*stages: Stage, info: ClipInfo = CLIP, **options: object) -> plan.Plan:
-    return plan.make(info, chain(*stages), OUT, ENCODE, device="cpu", **options)  # type: ignore[arg-type]
+    return plan_denoising(info, chain(*stages), OUT, ENCODE, device="cpu", **options)  # type: ignore[arg-type]
 
 
 def with_memory(monkeypatch: pytest.MonkeyPatch, mib: int) -> None:
@@ -153,7 +154,7 @@ def test_the_cpu_computes_in_float32() -> None:
 
 
 def test_nothing_to_remove_needs_no_stage() -> None:
-    made = plan.make(CLIP, chain(Tiled(), luma=0, chroma=0), OUT, ENCODE, device="cpu")
+    made = plan_denoising(CLIP, chain(Tiled(), luma=0, chroma=0), OUT, ENCODE, device="cpu")
     assert made.steps == ()
     assert made.bit_path == "8-bit 4:2:0 > 8-bit 4:2:0"
 
@@ -199,9 +200,9 @@ def test_devices_that_are_not_here() -> None:
 
 def test_the_estimate_grows_with_size_and_keeps_what_was_promised() -> None:
     auto = resolve(load("auto"))
-    hd = plan.make(CLIP, auto, OUT, ENCODE, device="cpu").memory_bytes
-    small = plan.make(replace(CLIP, width=640, height=360), auto, OUT, ENCODE, device="cpu")
-    uhd = plan.make(replace(CLIP, width=3840, height=2160), auto, OUT, ENCODE, device="cpu")
+    hd = plan_denoising(CLIP, auto, OUT, ENCODE, device="cpu").memory_bytes
+    small = plan_denoising(replace(CLIP, width=640, height=360), auto, OUT, ENCODE, device="cpu")
+    uhd = plan_denoising(replace(CLIP, width=3840, height=2160), auto, OUT, ENCODE, device="cpu")
     assert small.memory_bytes < hd < uhd.memory_bytes
     assert hd < 2500 * plan.MIB and uhd.memory_bytes < 6400 * plan.MIB
 

@@ -16,6 +16,7 @@ from vdenoise.chain.presets import load
 from vdenoise.chain.resolve import Chain, Layer, resolve
 from vdenoise.engine import plan, run, tiles
 from vdenoise.engine.denoise import denoise
+from vdenoise.engine.planning import plan_denoising
 from vdenoise.engine.streams import Shots
 from vdenoise.errors import InputError, Interrupted, OutputError
 from vdenoise.media.movie.settings import choose
@@ -59,7 +60,7 @@ def planned(source: Path, target: Path, what: Chain, **options: Any) -> plan.Pla
     encode = choose(info, target, codec=options.pop("codec", "ffv1"))
     if noise is not None:
         options["noise_encode"] = noise_settings(info, encode, noise)
-    return plan.make(info, what, target, encode, device="cpu", **options)
+    return plan_denoising(info, what, target, encode, device="cpu", **options)
 
 
 def planes(path: Path) -> list[tuple[Tensor, ...]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from vdenoise.engine.streams import Ahead, Shots, Sink, mapped, windows
-from vdenoise.picture.frame import window
+from vdenoise.picture.block import window
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ import torch
 from torch.nn import functional
 
 from vdenoise.engine.tiles import apply_tiled, grid, tile_unit
-from vdenoise.picture.frame import Block, Signal
-from vdenoise.picture.noise import NoiseProfile, NoiseTable
+from vdenoise.picture.block import Block, Signal
+from vdenoise.picture.noise import NoiseProfile
+from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.sizes import round_up
 from vdenoise.stages.base import SpatialStage
 

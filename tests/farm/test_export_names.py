@@ -19,8 +19,8 @@ from vdenoise.chain.request import ChainRequest
 from vdenoise.chain.resolve import Layer
 from vdenoise.cli.farm import ENGINES
 from vdenoise.errors import UsageError
+from vdenoise.farm.chain_record import Request
 from vdenoise.farm.export import Export, files_of
-from vdenoise.farm.planfile import Request
 
 HOSTILE = (
     "with blanks  two",

@@ -22,13 +22,16 @@ from vdenoise.chain.presets import load
 from vdenoise.chain.request import ChainRequest
 from vdenoise.chain.resolve import Layer
 from vdenoise.engine import run
-from vdenoise.engine.plan import Plan, make
+from vdenoise.engine.plan import Plan
+from vdenoise.engine.planning import plan_denoising
 from vdenoise.errors import ConflictError, TryAgain, UsageError
-from vdenoise.farm.assemble import assemble, check_engines, collect
+from vdenoise.farm.assemble import assemble
+from vdenoise.farm.chain_record import Request
+from vdenoise.farm.collect import check_engines, collect
 from vdenoise.farm.job import Job, analysis_of, open_job, run_plan
 from vdenoise.farm.make_plan import make_plan
 from vdenoise.farm.measure import measure
-from vdenoise.farm.planfile import PlanFile, Request
+from vdenoise.farm.planfile import PlanFile
 from vdenoise.farm.record import write_record
 from vdenoise.farm.segments import clip_path, frame_hashes, report_path, run_segment
 from vdenoise.farm.source import IndexRecord
@@ -136,7 +139,9 @@ def planned(
 ) -> Plan:
     info = probe(source)
     chain = ChainRequest(load("auto"), tuple(layers), "veryfast").chain()
-    return make(info, chain, target, choose(info, target, codec=codec, crf=crf), device="cpu")
+    return plan_denoising(
+        info, chain, target, choose(info, target, codec=codec, crf=crf), device="cpu"
+    )
 
 
 def job_for(

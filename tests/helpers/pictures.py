@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vdenoise.picture.frame import Block, Signal, window
+from vdenoise.picture.block import Block, Signal, window
 from vdenoise.picture.luma_chroma import Picture
-from vdenoise.picture.noise import NoiseProfile, NoiseTable
+from vdenoise.picture.noise import NoiseProfile
+from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.stages import FINISHING
 from vdenoise.stages.base import Stage
 

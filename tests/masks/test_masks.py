@@ -23,11 +23,12 @@ from vdenoise.chain.resolve import Layer, resolve
 from vdenoise.engine import plan, run
 from vdenoise.engine.streams import Shots
 from vdenoise.errors import ConflictError, UsageError
-from vdenoise.farm.planfile import ChainRecord
+from vdenoise.farm.chain_record import ChainRecord
 from vdenoise.masks.coverage import layers, strengths
+from vdenoise.masks.parse import make_mask, parse_mask
 from vdenoise.masks.ranges import drawn
 from vdenoise.masks.shapes import shape
-from vdenoise.masks.spec import MaskSpec, make, parse
+from vdenoise.masks.spec import MaskSpec
 from vdenoise.media.probe import probe
 from vdenoise.media.side_outputs import view_settings
 from vdenoise.motion.flow import SharedMotion
@@ -35,7 +36,7 @@ from vdenoise.motion.warp import warp
 
 
 def mask(text: str) -> MaskSpec:
-    return make(*parse(text))
+    return make_mask(*parse_mask(text))
 
 
 def cover(text: str, height: int = 40, width: int = 60) -> Tensor:
@@ -62,8 +63,8 @@ def test_a_mask_is_made_again_from_what_is_kept_of_it() -> None:
         "c=alpha,combine=max",
     ):
         found = mask(text)
-        assert make(found.name, found.values()) == found
-        assert make(*parse(f"{found.name}={found.text}")) == found
+        assert make_mask(found.name, found.values()) == found
+        assert make_mask(*parse_mask(f"{found.name}={found.text}")) == found
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,7 @@ def test_the_sentence_is_the_same_from_everywhere(
     said = set()
     for make_it in (
         lambda: resolve(load(str(preset))),
-        lambda: make("sky", {"source": "luma:70-100", "luma": 130}),
+        lambda: make_mask("sky", {"source": "luma:70-100", "luma": 130}),
         lambda: resolve(load("auto"), [Layer("x", parse_masks(["sky=luma:70-100,luma=130"]))]),
     ):
         with pytest.raises(UsageError) as caught:
@@ -379,7 +380,7 @@ def source(tmp_path: Path) -> Path:
 
 def masked(source: Path, texts: list[str], **values: Any) -> dict[int, tuple[Tensor, ...]]:
     """Every frame, denoised behind masks."""
-    said = {f"mask.{k}": v for k, v in (parse(text) for text in texts)}
+    said = {f"mask.{k}": v for k, v in (parse_mask(text) for text in texts)}
     what = chain(**{**values, **said})
     return denoised(planned(source, source.with_name("out.mkv"), what), Shots(6))
 
@@ -532,7 +533,7 @@ def test_masks_do_not_depend_on_blocks_or_on_where_a_run_begins(
 ) -> None:
     path = filed(tmp_path / "disc.mkv", [disc(n) for n in range(6)])
     texts = ["a=luma:40-100,luma=20", f"b=file:{path},mode=protect", "c=auto:edges,chroma=50"]
-    said = {f"mask.{k}": v for k, v in (parse(text) for text in texts)}
+    said = {f"mask.{k}": v for k, v in (parse_mask(text) for text in texts)}
     made = planned(
         source, tmp_path / "out.mkv", chain(output__guards="color,structure,ghost", **said)
     )
@@ -626,7 +627,7 @@ def test_the_masks_and_mattes_are_written_and_a_mask_file_does_the_same_again(
     for kind, name in (("mask", "mask.mkv"), ("confidence", "matte.mkv")):
         path = tmp_path / name
         views.append(plan.View(kind, path, view_settings(probe(source), path)))
-    said: Mapping[str, Any] = {"mask.m": parse("m=rect:20,10,20,20,feather=5")[1]}
+    said: Mapping[str, Any] = {"mask.m": parse_mask("m=rect:20,10,20,20,feather=5")[1]}
     made = planned(source, tmp_path / "out.mkv", chain(**said), views=tuple(views))
     assert run.run(made, NOISE, (), Quiet()).frames == 6
     shown, matte = probe(tmp_path / "mask.mkv"), probe(tmp_path / "matte.mkv")

@@ -21,7 +21,7 @@ from vdenoise.motion.flow import (
 )
 from vdenoise.motion.search import search
 from vdenoise.motion.warp import box_mean, warp
-from vdenoise.picture.frame import Accuracy
+from vdenoise.picture.block import Accuracy
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.training.material.degrade import true_noise
 from vdenoise.training.material.sources import split_rgb

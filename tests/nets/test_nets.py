@@ -34,8 +34,8 @@ from vdenoise.nets.grow import grow
 from vdenoise.nets.guided import Guided
 from vdenoise.nets.models import shipped
 from vdenoise.nets.shift import Shift, shifted
+from vdenoise.picture.block import Block
 from vdenoise.picture.color import from_rgb, to_rgb
-from vdenoise.picture.frame import Block
 from vdenoise.stages.net.cnn import Cnn
 
 # One of each kind, narrow: what depends on the width is tested on those that are published.
@@ -323,15 +323,15 @@ def test_cuda_in_float16_is_close_to_the_cpu_in_float32(
 
 def test_neighbors_are_the_nearest_distinct_frames() -> None:
     """In order of time inside a shot; at its ends the places beyond go to the other side."""
-    from vdenoise.stages.net.cnn import _Pictures
+    from vdenoise.stages.net.inputs import Pictures
 
     luma = torch.zeros(9, 1, 4, 4)
-    pictures = _Pictures(replace(block(luma, None), first=100, shot=(100, 108)), 1.0)
+    pictures = Pictures(replace(block(luma, None), first=100, shot=(100, 108)), 1.0)
     assert pictures._around(4, 2) == [2, 3, 5, 6]
     assert pictures._around(0, 2) == [4, 3, 1, 2]
     assert pictures._around(1, 2) == [4, 0, 2, 3]
     assert pictures._around(8, 2) == [6, 7, 5, 4]
-    short = _Pictures(replace(block(luma[:2], None), first=100, shot=(100, 101)), 1.0)
+    short = Pictures(replace(block(luma[:2], None), first=100, shot=(100, 101)), 1.0)
     assert short._around(0, 2) == [0, 0, 1, 1]
 
 

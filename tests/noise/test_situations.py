@@ -20,7 +20,7 @@ from vdenoise.noise.evidence import at_ends
 from vdenoise.picture.areas import CELL, from_text, to_text
 from vdenoise.picture.color import lift_planes
 from vdenoise.picture.frame import PixelFormat
-from vdenoise.workflows.measure import propose
+from vdenoise.workflows.propose import propose
 
 FORMAT = PixelFormat("yuv420p", "yuv", 8, sub_w=1, sub_h=1)
 

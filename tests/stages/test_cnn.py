@@ -17,10 +17,11 @@ from vdenoise.engine.tiles import apply_tiled
 from vdenoise.nets.base import BANDS, NetInput
 from vdenoise.nets.ensemble import ensembled
 from vdenoise.nets.models import load
-from vdenoise.picture.frame import Block, Signal
+from vdenoise.picture.block import Block, Signal
 from vdenoise.picture.luma_chroma import Picture
-from vdenoise.stages.net.cnn import Cnn, _Pictures
+from vdenoise.stages.net.cnn import Cnn
 from vdenoise.stages.net.energy_guard import guarded
+from vdenoise.stages.net.inputs import Pictures
 from vdenoise.stages.net.texture_guard import TextureGuard
 from vdenoise.stages.spatial.wiener import Wiener
 from vdenoise.stages.temporal.mean import TemporalMean
@@ -125,7 +126,7 @@ def test_an_ensemble_has_no_direction() -> None:
     One view is the network alone, and more are nearer to the clean picture."""
     luma, chroma = scene(7, 96, 128)
     _, before = filtered(luma, chroma)
-    x = _Pictures(before, 1.0).given([0], net := load("S", torch.device("cpu"), torch.float32))
+    x = Pictures(before, 1.0).given([0], net := load("S", torch.device("cpu"), torch.float32))
     mirrored = x.mapped(lambda t: t.flip(-1))
 
     def lopsided(views: int) -> float:

@@ -26,9 +26,10 @@ from vdenoise.degrade import synth
 from vdenoise.engine import run
 from vdenoise.engine.streams import Shots
 from vdenoise.errors import UsageError
+from vdenoise.picture.block import Block, Signal
 from vdenoise.picture.block_passes import dct_matrix
-from vdenoise.picture.frame import Block, Signal
-from vdenoise.picture.noise import LEVELS, NoiseProfile
+from vdenoise.picture.noise import NoiseProfile
+from vdenoise.picture.noise_table import LEVELS
 from vdenoise.picture.random_at import normal
 from vdenoise.stages import FINISHING, SLOTS, stage_class
 from vdenoise.stages.grain.field import _rows, correlation, filter_for, filtered, residual_of

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from tests.helpers.pictures import SIGMA, cut, noisy, scene
-from vdenoise.picture.frame import Block, Signal
+from vdenoise.picture.block import Block, Signal
 from vdenoise.picture.luma_chroma import Picture
-from vdenoise.picture.noise import SPECTRUM
+from vdenoise.picture.noise_table import SPECTRUM
 from vdenoise.stages.regrow.consistency import consistent
 from vdenoise.stages.regrow.posterior import Posterior
 from vdenoise.stages.regrow.prior import Prior

@@ -16,8 +16,8 @@ from tests.helpers.pictures import in_blocks
 from vdenoise.cli.chain import CHAIN_OPTIONS
 from vdenoise.cli.switches import SWITCHES, with_strengths
 from vdenoise.motion.flow import SharedMotion
-from vdenoise.picture.frame import Block, Signal
-from vdenoise.picture.noise import NoiseTable
+from vdenoise.picture.block import Block, Signal
+from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.stages import REPAIRING
 from vdenoise.stages.base import Stage
 from vdenoise.stages.dust.spots import DustSpots

@@ -19,7 +19,7 @@ from vdenoise.chain.resolve import Layer, resolve
 from vdenoise.engine.steps import stages_of
 from vdenoise.engine.streams import Shots
 from vdenoise.errors import UsageError
-from vdenoise.picture.frame import Block, Signal
+from vdenoise.picture.block import Block, Signal
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.settings.groups import SETTINGS, OutputSettings
 from vdenoise.stages import stage_class

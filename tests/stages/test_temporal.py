@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tests.motion.test_motion import shifted_pair, texture
 from vdenoise.motion.flow import SharedMotion
-from vdenoise.picture.frame import Block, Signal
+from vdenoise.picture.block import Block, Signal
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.stages.temporal.mean import TemporalMean, tolerance
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from tests.helpers.pictures import SIGMA, converted, noisy
 from tests.stages.test_cnn import filtered
 from vdenoise.engine.tiles import apply_tiled
-from vdenoise.picture.frame import Block, Signal
+from vdenoise.picture.block import Block, Signal
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.stages.net.cnn import Cnn
 from vdenoise.stages.net.texture_guard import TextureGuard

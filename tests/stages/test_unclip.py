@@ -18,8 +18,8 @@ from vdenoise.chain.presets import load, names
 from vdenoise.chain.resolve import Chain, Layer, resolve
 from vdenoise.evaluation.measure import run_chain
 from vdenoise.evaluation.protocol import Form, Given, Noise, given
+from vdenoise.picture.block import Block, Signal
 from vdenoise.picture.color import from_rgb, to_rgb
-from vdenoise.picture.frame import Block, Signal
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.picture.quality import psnr

@@ -9,6 +9,7 @@ from tests.engine.test_plan import CLIP
 from vdenoise.errors import UsageError
 from vdenoise.picture.noise import NoiseProfile, PlaneNoise, ShotNoise
 from vdenoise.workflows import measure
+from vdenoise.workflows.propose import overall, propose
 from vdenoise.workflows.request import Knowledge
 
 
@@ -37,36 +38,36 @@ def profile(luma: float, chroma: float, **facts: float) -> NoiseProfile:
     ],
 )
 def test_proposals_say_why(measured: NoiseProfile, preset: str, because: str) -> None:
-    found = measure.propose(measured, CLIP)
+    found = propose(measured, CLIP)
     assert found.preset == preset
     assert because in "; ".join(found.reasons)
 
 
 def test_auto_takes_the_median_for_impulses_only() -> None:
-    values = measure.propose(profile(3, 3, impulse_rate=0.02), CLIP).values
+    values = propose(profile(3, 3, impulse_rate=0.02), CLIP).values
     assert values == {"spatial.method": "median"}
-    assert not measure.propose(profile(3, 3), CLIP).values
-    assert not measure.propose(profile(20, 20, impulse_rate=0.02), CLIP).values
+    assert not propose(profile(3, 3), CLIP).values
+    assert not propose(profile(20, 20, impulse_rate=0.02), CLIP).values
     # what lettering and lamps of real footage (data/val street) read as
-    assert not measure.propose(profile(3, 3, impulse_rate=0.002), CLIP).values
+    assert not propose(profile(3, 3, impulse_rate=0.002), CLIP).values
 
 
 def test_noise_that_black_and_white_cut_off_gets_its_levels_back() -> None:
-    found = measure.propose(profile(37, 20), CLIP)
+    found = propose(profile(37, 20), CLIP)
     assert found.preset == "high-iso" and found.values == {"levels.method": "unclip"}
     assert "cut it off" in found.reasons[-1]
-    assert not measure.propose(profile(20, 12), CLIP).values
+    assert not propose(profile(20, 12), CLIP).values
     shot = profile(37, 20).shots[0]
     of_a_camera = tuple(sigma * (1.5 - level / 17) for level, sigma in enumerate(shot.y.sigma))
     y = shot.y.model_copy(update={"sigma": of_a_camera})
     camera = NoiseProfile(shots=(shot.model_copy(update={"y": y}),))
-    assert not measure.propose(camera, CLIP).values
+    assert not propose(camera, CLIP).values
 
 
 def test_shots_count_by_their_length() -> None:
     one, other = profile(2, 2).shots[0], profile(10, 10).shots[0]
     shots = (one.model_copy(update={"last": 74}), other.model_copy(update={"first": 75}))
-    found = measure.overall(NoiseProfile(shots=shots), 100)
+    found = overall(NoiseProfile(shots=shots), 100)
     assert found.luma_codes == pytest.approx(4)
     assert found.coarseness == pytest.approx(1 / 16)
 

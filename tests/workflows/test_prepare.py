@@ -21,7 +21,7 @@ from vdenoise.chain.resolve import Layer
 from vdenoise.cli.chain import chain_request
 from vdenoise.cli.evaluate import _competitors
 from vdenoise.errors import UsageError
-from vdenoise.farm.planfile import Request
+from vdenoise.farm.chain_record import Request
 from vdenoise.picture.color import lift
 from vdenoise.training.adapting import adapt as adapting
 from vdenoise.training.adapting.views import read
@@ -137,7 +137,7 @@ def test_adapt_takes_the_chain_that_the_run_will_have(
 
 
 def impulses(*_: object) -> Any:
-    from vdenoise.workflows.measure import Proposal
+    from vdenoise.workflows.propose import Proposal
 
     return Proposal("auto", ("impulses",), IMPULSES)
 

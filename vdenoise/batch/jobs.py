@@ -7,19 +7,16 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from string import Formatter
 from typing import NoReturn
 
 from vdenoise.batch.lists import OUTPUTS, as_typed, tables
+from vdenoise.batch.naming import name_in_list, name_output
 from vdenoise.errors import ConflictError, InputError, UsageError
 from vdenoise.media.access import absent, reading
-from vdenoise.media.images.sequence import KINDS, WRITTEN, in_folder, is_image, is_pattern, split
+from vdenoise.media.images.sequence import in_folder, is_image, is_pattern, split
 from vdenoise.media.movie.codecs import CONTAINERS
-from vdenoise.media.output_names import called
 
-TEMPLATE = "{stem}_dn.{ext}"
 # Movies that are read but not written in their own container.
 READ_ONLY = (".mpg", ".mpeg", ".m2v", ".vob", ".3gp", ".wmv", ".flv", ".ogv", ".dv", ".asf")
 
@@ -81,7 +78,7 @@ def jobs_of(
             continue
         for base, clip in _clips(text, folder):
             place = folder / clip.parent.relative_to(base)
-            found.append(ClipJob(clip, _named(clip, place, template, options), tuple(options)))
+            found.append(ClipJob(clip, name_output(clip, place, template, options), tuple(options)))
     found = _without_outputs(found)
     if not found:
         raise InputError(
@@ -199,78 +196,6 @@ def _in(folder: Path) -> list[Path]:
     return sorted([*movies, *in_folder(folder)])
 
 
-def _named(clip: Path, folder: Path, template: str, options: Sequence[str]) -> Path:
-    """The output of a clip. A sequence keeps the place of its number, before the extension."""
-    stem, hole, ext = called(clip)
-    preset = given(options, "--preset") or "auto"
-    try:
-        name = _filled(template, {"stem": stem, "ext": ext, "preset": Path(preset).stem})
-    except ValueError as error:
-        raise UsageError(
-            f"The template {template!r} cannot be understood: {error}.",
-            f"Use {{stem}}, {{ext}} and {{preset}}, as in {TEMPLATE}.",
-            number=90,
-        ) from error
-    made = Path(name)
-    writes = made.suffix.lower() in CONTAINERS or KINDS.get(made.suffix.lower()) in WRITTEN
-    if not writes:
-        raise UsageError(
-            f"The template {template!r} makes {name} of {clip}: vdenoise writes no such file.",
-            f"End it in .{{ext}}, or in one of: {', '.join(CONTAINERS)}, .exr, .dpx, .tif, .png.",
-            number=129,
-        )
-    if hole and is_image(made) and not is_pattern(made):
-        made = made.with_name(f"{made.stem}.{hole}{made.suffix}")
-    return folder / _below(made, template)
-
-
-def _filled(template: str, values: Mapping[str, str]) -> str:
-    """A template with its places filled, and nothing else that Python's formatting can do.
-
-    Raises:
-        ValueError: it has another place, or what is no place.
-    """
-    text = ""
-    for literal, name, form, conversion in Formatter().parse(template):
-        if name is not None and (name not in values or form or conversion):
-            raise ValueError(f"there is no place {{{name}}}")
-        text += literal + ("" if name is None else values[name])
-    return text
-
-
-def _named_in_list(text: str, trust_paths: bool) -> Path:
-    """An output as a list names it.
-
-    Raises:
-        UsageError: it is no file's name, or leads out of the folder that outputs go to.
-    """
-    name = Path(text)
-    return name if trust_paths and name.name else _below(name, text)
-
-
-def _below(name: Path, text: str) -> Path:
-    """See that a name stays in the folder it is put into.
-
-    Raises:
-        UsageError: it does not.
-    """
-    if not name.name:
-        raise UsageError(f"{text!r} names no output.", "Name a file below -o.", number=217)
-    if name.is_absolute() or ".." in name.parts:
-        raise UsageError(
-            f"{text} leads out of the output folder.",
-            "Name outputs below -o. A list of jobs that you trust may name any place with "
-            "--trust-paths.",
-            number=93,
-        )
-    return name
-
-
-def given(options: Sequence[str], name: str) -> str:
-    """The value of an option among those typed, the last one; empty without it."""
-    return next((b for a, b in reversed([*pairwise(options)]) if a == name), "")
-
-
 def _listed(
     file: Path,
     folder: Path,
@@ -286,7 +211,7 @@ def _listed(
     for number, values in enumerate(tables(file, options, parameters), 1):
         text, output = str(file.parent / values.pop("input")), values.pop("output", None)
         for name in (name for name in values if name.replace("_", "-") in OUTPUTS):
-            values[name] = str(folder / _named_in_list(str(values[name]), trust_paths))
+            values[name] = str(folder / name_in_list(str(values[name]), trust_paths))
         typed = (*as_typed(values), *options)
         if "\0" in "".join((text, str(output), *typed)):
             shown = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
@@ -305,7 +230,7 @@ def _listed(
         for base, clip in clips:
             place = folder / clip.parent.relative_to(base)
             if output is None:
-                target = _named(clip, place, template, typed)
+                target = name_output(clip, place, template, typed)
             else:
-                target = folder / _named_in_list(output, trust_paths)
+                target = folder / name_in_list(output, trust_paths)
             yield ClipJob(clip, target, typed, listed=True)

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vdenoise.errors import UsageError
-from vdenoise.masks.spec import anchored
-from vdenoise.masks.spec import parse as parse_mask
+from vdenoise.masks.parse import anchored, parse_mask
 from vdenoise.settings.groups import MASK
 from vdenoise.stages import OFF
 

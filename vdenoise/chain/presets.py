@@ -20,7 +20,8 @@ from vdenoise.chain import preset_files
 from vdenoise.chain.parameters import in_slot
 from vdenoise.errors import UsageError, did_you_mean
 from vdenoise.machine.files import read_text
-from vdenoise.masks.spec import REMOVED, anchored, is_mask_name
+from vdenoise.masks.parse import anchored, is_mask_name
+from vdenoise.masks.spec import REMOVED
 from vdenoise.settings.groups import MASK, SETTINGS
 from vdenoise.stages import FINISHING, SLOTS
 

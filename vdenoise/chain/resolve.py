@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from vdenoise.chain.parameters import build, in_slot
 from vdenoise.chain.presets import Preset
 from vdenoise.errors import UsageError, did_you_mean
-from vdenoise.masks.spec import FINISHED, MaskSpec, check_order
-from vdenoise.masks.spec import make as make_mask
+from vdenoise.masks.parse import check_order, make_mask
+from vdenoise.masks.spec import FINISHED, MaskSpec
 from vdenoise.settings.groups import MASK, SETTINGS, NoiseSettings, OutputSettings
 from vdenoise.stages import OFF, ONLY_ASKED, SLOTS, every_stage, methods, stage_class
 from vdenoise.stages.plugins import plug_ins

@@ -25,13 +25,14 @@ def analyze(ctx: click.Context, /, **options: Any) -> None:
     """Measure the noise of INPUT and propose a preset. Changes nothing."""
     from vdenoise import ui
     from vdenoise.workflows import measure as measuring
+    from vdenoise.workflows.propose import overall, propose
 
     reading = reading_from(ctx, set_threads(options["threads"]))
     with ui.Reporter(options["progress"]) as reporter:
         info = reading.probe(reporter.read)
         found = measuring.measure(info, reading, reporter)
-    proposal = measuring.propose(found.profile, info)
-    summary = measuring.overall(found.profile, info.frames or 1)
+    proposal = propose(found.profile, info)
+    summary = overall(found.profile, info.frames or 1)
     if options["as_json"]:
         ui.result_json(
             {

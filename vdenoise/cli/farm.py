@@ -120,6 +120,7 @@ def assemble(ctx: click.Context, /, progress: Any, **options: Any) -> None:
     """Join the segments of a plan to the clean clip, and check it."""
     from vdenoise import ui
     from vdenoise.farm import assemble as joining
+    from vdenoise.farm.collect import check_engines, collect
     from vdenoise.farm.recipe import is_done, save
 
     with ui.Reporter(progress) as reporter:
@@ -131,8 +132,8 @@ def assemble(ctx: click.Context, /, progress: Any, **options: Any) -> None:
             return
         overwrite = options["overwrite"] or (options["resume"] and joining.was_begun(job))
         claim_joined(claims_of(ctx), job, overwrite=overwrite)
-        reports = joining.collect(job, options["wait"])
-        for text in joining.check_engines(reports, allow_mixed=options["allow_mixed"]):
+        reports = collect(job, options["wait"])
+        for text in check_engines(reports, allow_mixed=options["allow_mixed"]):
             reporter.warn(f"mixed: {text}")
         made = joining.assemble(
             job,

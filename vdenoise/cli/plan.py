@@ -68,9 +68,9 @@ def plan(ctx: click.Context, /, **options: Any) -> None:
     """Make the plan of INPUT: frames, noise, shots, parameters, encoding and segments."""
     from vdenoise import ui
     from vdenoise.cli.request import clip_request
+    from vdenoise.farm.chain_record import Request
     from vdenoise.farm.make_plan import make_plan
     from vdenoise.farm.measure import measure
-    from vdenoise.farm.planfile import Request
     from vdenoise.farm.record import write_record
     from vdenoise.media.access import make_folder
     from vdenoise.media.writer import check_target

@@ -107,9 +107,9 @@ def differences(one: Chain, other: Chain) -> dict[str, tuple[Any, Any]]:
 def _shown(value: Any) -> str:
     """A value as it could be typed; a mask in one text."""
     if isinstance(value, dict):
-        from vdenoise.masks.spec import make
+        from vdenoise.masks.parse import make_mask
 
-        return make("shown", value).text
+        return make_mask("shown", value).text
     return "-" if value is None else str(value)
 
 

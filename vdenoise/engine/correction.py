@@ -15,8 +15,9 @@ from torch import Tensor
 from vdenoise.engine.plan import Plan
 from vdenoise.masks.files import Mattes, Planes
 from vdenoise.noise.bars import BENT_PURE, PURE, Bars, without_bars
+from vdenoise.picture.block import Signal
 from vdenoise.picture.color import lift
-from vdenoise.picture.frame import Signal, SourceFrame
+from vdenoise.picture.frame import SourceFrame
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.picture.samples import apply_correction

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import operator
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from vdenoise.engine.compute import compute_group, is_piloted
 from vdenoise.engine.correction import (
     Done,
     Frame,
@@ -23,21 +23,19 @@ from vdenoise.engine.correction import (
 )
 from vdenoise.engine.fields import Heard, by_field
 from vdenoise.engine.plan import Plan
-from vdenoise.engine.steps import Step, areas_wanted, precision_of, ranges
+from vdenoise.engine.steps import Step, areas_wanted, ranges
 from vdenoise.engine.streams import Group, Shots, mapped, windows
-from vdenoise.engine.tiles import Area, apply_fitting
+from vdenoise.engine.tiles import Area
 from vdenoise.masks.files import Mattes
 from vdenoise.motion.flow import SharedMotion
 from vdenoise.motion.opencv import keep_on_one_thread
-from vdenoise.picture.frame import Accuracy, Block, Signal, SourceFrame, joined
+from vdenoise.picture.block import Accuracy, Signal
+from vdenoise.picture.frame import SourceFrame
 from vdenoise.picture.luma_chroma import Picture
-from vdenoise.picture.noise import NoiseProfile, NoiseTable
+from vdenoise.picture.noise import NoiseProfile
 from vdenoise.picture.subsampling import resize_to
-from vdenoise.stages import FINISHING, REMOVING, REPAIRING
-from vdenoise.stages.base import Need, Stage
-from vdenoise.stages.control.pilot import network, pilot
+from vdenoise.stages import FINISHING, REPAIRING
 
-T = TypeVar("T")
 Check = Callable[[], None]  # raises where the work is not wanted any more
 Motions = dict[tuple[Accuracy, bool], SharedMotion]  # by accuracy, and whether pilots guide it
 
@@ -185,14 +183,14 @@ def _through(
     if "motion" in step.stage.needs:
         accuracy = step.stage.motion_accuracy
         motion = motions.setdefault(
-            (accuracy, _piloted(step, plan)), SharedMotion(accuracy, keep=_kept(plan))
+            (accuracy, is_piloted(step, plan)), SharedMotion(accuracy, keep=_kept(plan))
         )
 
     def compute(group: Group[Frame]) -> list[Frame]:
         if check is not None:
             check()
         with torch.inference_mode():
-            result, maps = _compute(step, group, plan, profile, motion, mattes, areas)
+            result, maps = compute_group(step, group, plan, profile, motion, mattes, areas)
         done = []
         for n, frame in enumerate(group.frames[group.core]):
             part = slice(n, n + 1)
@@ -207,87 +205,12 @@ def _through(
         del frames
 
 
-def _piloted(step: Step, plan: Plan) -> bool:
-    """Whether pilots guide motion: for all stages behind the repairs, if one asks for it."""
-    asked = any("pilots" in step.stage.needs for step in plan.steps)
-    return asked and step.stage.slot not in REPAIRING
-
-
-def _pilots(frames: Sequence[Frame], noise: NoiseTable, device: str) -> Callable[[int], Tensor]:
-    """What makes the pilot of a frame of a block."""
-    compute: torch.dtype = getattr(torch, precision_of(network(), device))
-
-    def made(k: int) -> Tensor:
-        return pilot(frames[k].repaired, noise, frames[k].present, compute)
-
-    return made
-
-
 def _kept(plan: Plan) -> int:
     """Frames behind the newest whose motion is still needed: a later stage lags by what the
     stages before it hold, and groups that are begun together lie some blocks apart."""
     users = [n for n, step in enumerate(plan.steps) if "motion" in step.stage.needs]
     between = plan.steps[users[0] : users[-1] + 1]
     return sum(2 * step.stage.reach + (plan.workers + 2) * step.block for step in between)
-
-
-def _compute(
-    step: Step,
-    group: Group[Frame],
-    plan: Plan,
-    profile: NoiseProfile,
-    motion: SharedMotion | None,
-    mattes: Mattes,
-    areas: Sequence[Area | None],
-) -> tuple[Picture[Signal], Mapping[str, Tensor]]:
-    """A group's core after ``step``, in float32, and what it has to show."""
-    frames, stage = group.frames, step.stage
-    noise = profile.at(group.shot[0]).table(plan.device, scale=plan.chain.noise.sigma_scale)
-    exact = Picture.join([frame.picture for frame in frames], joined)
-    given = exact.map(lambda signal: signal.map(Tensor.half)) if step.half else exact
-    shares = [f.present for f in frames if f.present is not None]
-    present = torch.cat(shares) if shares else None
-    block = Block(
-        first=frames[0].index,
-        core=group.core,
-        luma=given.luma,
-        chroma=given.chroma,
-        noise=noise,
-        motion=None
-        if motion is None
-        else motion.block(
-            frames[0].index,
-            [f.repaired.luma[0] for f in frames],
-            noise,
-            present,
-            _pilots(frames, noise, plan.device) if _piloted(step, plan) else None,
-        ),
-        present=present,
-        shot=group.shot,
-        kept_original=_wanted("original", stage, (f.repaired for f in frames), torch.cat),
-        averaged=_wanted("averaged", stage, (f.averaged for f in frames), joined),
-        clean=_wanted("clean", stage, (f.clean for f in frames), torch.cat),
-        residual_factor=_residual_factor(plan),
-        seed=plan.seed,
-        compute=getattr(torch, step.precision),
-        lines=plan.info.lines,
-        mattes=_mattes(frames[group.core], mattes) if "mattes" in stage.needs else None,
-    )
-    factors = plan.info.format.subsampling
-    done = apply_fitting(stage, block, step.tile, factors, areas[0])
-    for follower, area in zip(stage.followed_by, areas[1:], strict=True):
-        done = apply_fitting(follower, block.behind(done), None, factors, area)
-    if not step.half:
-        return done.picture, done.maps
-    changed = block.core_picture.pair(done.picture, _changed)
-    return exact.map(lambda signal: signal[group.core]).pair(changed, _moved), done.maps
-
-
-def _residual_factor(plan: Plan) -> float:
-    """`Stage.residual_factor` of the last stage that removed noise."""
-    stages = [step.stage for step in plan.steps]
-    found = [s.residual_factor for s in stages if s.slot in REMOVING and s.role == "denoiser"]
-    return found[-1] if found else 1.0
 
 
 def _shared(frame: Frame, result: Picture[Signal], step: Step) -> Picture[Signal]:
@@ -301,29 +224,3 @@ def _shared(frame: Frame, result: Picture[Signal], step: Step) -> Picture[Signal
         return Signal(torch.lerp(before.pixels, after.pixels, own), after.residual)
 
     return frame.picture.pair(result, mixed)
-
-
-def _mattes(frames: Sequence[Frame], mattes: Mattes) -> Tensor | None:
-    """(T, N, H, W) of the masks that come from files."""
-    found = [mattes.lifted(frame.mattes) for frame in frames]
-    there = [one.to(frames[0].original.luma.device) for one in found if one is not None]
-    return torch.stack(there) if there else None
-
-
-def _wanted(
-    need: Need, stage: Stage, pictures: Iterable[Picture[T] | None], join: Callable[[list[T]], T]
-) -> Picture[T] | None:
-    """Pictures of consecutive frames as one; None where no frame has any or no stage asks."""
-    there = [picture for picture in pictures if picture is not None and need in stage.needs]
-    return Picture.join(there, join) if there else None
-
-
-def _changed(before: Signal, after: Signal) -> Signal:
-    """What a float16 stage did to the pixels, with the residual it left."""
-    return Signal(after.pixels.float() - before.pixels.float(), after.residual.float())
-
-
-def _moved(exact: Signal, change: Signal) -> Signal:
-    """A float16 stage's change on the float32 pixels: rounding the picture itself to float16 would
-    lose half a 10-bit code."""
-    return Signal(exact.pixels + change.pixels, change.residual)

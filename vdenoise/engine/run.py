@@ -14,7 +14,8 @@ from torch import Tensor
 
 from vdenoise.engine.correction import Done
 from vdenoise.engine.denoise import with_maps
-from vdenoise.engine.plan import Plan, check_film_grain
+from vdenoise.engine.plan import Plan
+from vdenoise.engine.planning import check_film_grain
 from vdenoise.engine.steps import QUEUE_FRAMES
 from vdenoise.engine.streams import Ahead, Shots, Sink
 from vdenoise.filmgrain.table import GrainTable

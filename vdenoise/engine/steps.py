@@ -17,7 +17,8 @@ from vdenoise.engine.tiles import SMALLEST_TILE, Area, tile_halo, tile_unit
 from vdenoise.errors import MemoryShort
 from vdenoise.machine.devices import fast_bfloat16, free_bytes
 from vdenoise.masks.spec import REMOVED
-from vdenoise.picture.frame import Accuracy, ClipInfo, PixelFormat
+from vdenoise.picture.block import Accuracy
+from vdenoise.picture.frame import ClipInfo, PixelFormat
 from vdenoise.picture.sizes import round_up
 from vdenoise.stages import DECODER_GRAIN, FINISHING, REPAIRING
 from vdenoise.stages.base import Stage

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from queue import Empty, Full, Queue
 from typing import Generic, Protocol, Self, TypeVar
 
-from vdenoise.picture.frame import window
+from vdenoise.picture.block import window
 
 _POLL_SECONDS = 0.1  # how soon a waiting thread notices that it is to stop
 
@@ -48,7 +48,7 @@ class Shots:
         return first, last
 
     def window(self, index: int, reach: int) -> range:
-        """The frames that frame ``index`` is computed from (`vdenoise.picture.frame.window`)."""
+        """The frames that frame ``index`` is computed from (`vdenoise.picture.block.window`)."""
         return window(index, reach, *self.of(index))
 
     def needed(self, first: int, last: int, reach: int) -> tuple[int, int]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vdenoise.errors import MemoryShort
-from vdenoise.picture.frame import Block, Signal, joined
+from vdenoise.picture.block import Block, Signal, joined
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.sizes import round_up
 from vdenoise.stages.base import Stage

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from vdenoise.chain.resolve import Chain
-from vdenoise.engine import plan as planning
 from vdenoise.engine.denoise import denoise
+from vdenoise.engine.planning import plan_denoising
 from vdenoise.engine.steps import Precision
 from vdenoise.engine.streams import Shots
 from vdenoise.evaluation.metrics import flicker, luma, ssim
@@ -32,7 +32,8 @@ from vdenoise.nets.models import find
 from vdenoise.picture.frame import ClipInfo, SourceFrame
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.picture.quality import psnr
-from vdenoise.workflows.measure import measure_frames, propose
+from vdenoise.workflows.measure import measure_frames
+from vdenoise.workflows.propose import propose
 
 Told = Literal["measured", "known"] | tuple[float, ...]
 Perceptual = Callable[[Tensor, Tensor], float]
@@ -194,7 +195,7 @@ def run_chain(
     encode = EncodeSettings(
         container="", codec="", encoder="", pixel_format=given.format, coded_format=""
     )
-    plan = planning.make(info, resolved, Path(), encode, device=device)
+    plan = plan_denoising(info, resolved, Path(), encode, device=device)
     if precision is not None:
         steps = (
             replace(s, precision=precision) if s.stage.precision == "mixed" else s

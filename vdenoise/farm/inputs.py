@@ -18,7 +18,7 @@ from vdenoise.errors import ConflictError
 from vdenoise.farm.record import Record
 from vdenoise.machine.files import frozen, replacing
 from vdenoise.machine.path_map import UNMAPPED, PathMap
-from vdenoise.masks.spec import pointed
+from vdenoise.masks.parse import pointed
 from vdenoise.media.access import make_folder, writing
 from vdenoise.nets.models import SUFFIXES
 from vdenoise.settings.groups import MASK

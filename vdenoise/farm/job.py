@@ -10,7 +10,8 @@ from typing import get_args
 
 from vdenoise import __version__
 from vdenoise.chain.resolve import Chain
-from vdenoise.engine.plan import Plan, View, ViewKind, make
+from vdenoise.engine.plan import Plan, View, ViewKind
+from vdenoise.engine.planning import plan_denoising
 from vdenoise.engine.steps import estimated, stages_of
 from vdenoise.errors import ConflictError, TryAgain, UsageError
 from vdenoise.farm.inputs import AS_NAMED, Places
@@ -224,7 +225,7 @@ def run_plan(
     kinds: tuple[ViewKind, ...] = get_args(ViewKind)
     output, encode = targets["clean"]
     noise_out, noise_encode = targets.get("noise", (None, None))
-    return make(
+    return plan_denoising(
         job.info,
         job.chain(analysis),
         output,

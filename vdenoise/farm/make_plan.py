@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vdenoise.engine.plan import MIB, Plan, progressive
+from vdenoise.engine.interlacing import progressive
+from vdenoise.engine.plan import MIB, Plan
 from vdenoise.engine.run import Progress
 from vdenoise.errors import UsageError
-from vdenoise.farm.planfile import OutputPart, PlanFile, Request
+from vdenoise.farm.chain_record import Request
+from vdenoise.farm.planfile import OutputPart, PlanFile
 from vdenoise.farm.source import record
 from vdenoise.farm.split import segment_length, split
 from vdenoise.machine.files import frozen

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from vdenoise.engine.run import Progress
+from vdenoise.farm.chain_record import ChainRecord
 from vdenoise.farm.inputs import AS_NAMED, Places
 from vdenoise.farm.job import ANALYSIS, Job, analysis_of
-from vdenoise.farm.planfile import AnalysisRecord, ChainRecord, PlanFile
+from vdenoise.farm.planfile import AnalysisRecord, PlanFile
 from vdenoise.farm.record import write_record
 from vdenoise.media.access import make_folder
 from vdenoise.picture.frame import ClipInfo

@@ -14,10 +14,12 @@ from vdenoise.engine.plan import Plan
 from vdenoise.engine.run import Result
 from vdenoise.errors import ConflictError
 from vdenoise.farm import assemble as joining
+from vdenoise.farm.chain_record import Request
+from vdenoise.farm.collect import collect
 from vdenoise.farm.job import Job, open_job
 from vdenoise.farm.make_plan import make_plan
 from vdenoise.farm.measure import measure
-from vdenoise.farm.planfile import PlanFile, Request
+from vdenoise.farm.planfile import PlanFile
 from vdenoise.farm.record import write_record
 from vdenoise.farm.segments import run_segment, to_do
 from vdenoise.machine.files import fitting
@@ -84,7 +86,7 @@ def denoise_resumably(
     overwrite = request.overwrite or joining.was_begun(job)
     made = joining.assemble(
         job,
-        joining.collect(job),
+        collect(job),
         listener,
         overwrite=overwrite,
         threads=request.reading.threads,

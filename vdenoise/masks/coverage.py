@@ -17,7 +17,7 @@ from vdenoise.masks.ranges import drawn
 from vdenoise.masks.shapes import shape
 from vdenoise.masks.spec import MaskSpec
 from vdenoise.motion.warp import box_mean, resize, warp
-from vdenoise.picture.frame import Block, Motion, window
+from vdenoise.picture.block import Block, Motion, window
 
 _SNAP = 1e-4  # a running mean leaves crumbs: this near to 0 or 1 is 0 or 1, to the bit
 

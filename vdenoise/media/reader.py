@@ -2,44 +2,31 @@
 
 The index says which frames there must be, so a frame that is missing or damaged is noticed even
 where the decoder hides it, and ``--frames A-B`` delivers exactly the frames a full pass would.
-It also holds a checksum of each packet: what is read is what was indexed, or an error.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
 from typing import Literal, Self
 
 import av
-from av.container import InputContainer
-from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import VideoReformatter
-from av.video.stream import VideoStream
 
 from vdenoise.errors import InputError, UsageError
 from vdenoise.media.images.files import set_threads
-from vdenoise.media.images.reader import changed, pictures
+from vdenoise.media.images.reader import pictures
 from vdenoise.media.inputs import (
     display,
-    open_input,
-    prepare_decoder,
-    readable,
-    release,
-    video_of,
 )
+from vdenoise.media.movie.decoding import Decoding
 from vdenoise.media.movie.deinterlace import deinterlaced
-from vdenoise.media.movie.ffv1 import Checksums, present
 from vdenoise.media.movie.index import index_of
 from vdenoise.media.movie.ordering import FrameIndex
 from vdenoise.media.movie.pixels import normalized, planes_of, tag
 from vdenoise.picture.frame import ClipInfo, SourceFrame
 
 OnBadFrame = Literal["fail", "repeat"]
-# After a seek the first packets of these may be cut or carry the timestamp of another one.
-_FOUND_LATER = ("mpeg", "mpegts")
 
 
 class Reader:
@@ -86,9 +73,7 @@ class Reader:
         self._threads = threads
         self._repeat = on_bad_frame == "repeat"
         self._deinterlace = deinterlace
-        self._damaged: set[int] = set()  # frames whose packets fail their checksum
-        self._trouble = ""  # the decoder's last complaint
-        self._opened: tuple[InputContainer, VideoCodecContext] | None = None
+        self._decoding = Decoding(info, self.index, threads)
 
     @property
     def frames(self) -> int:
@@ -105,12 +90,7 @@ class Reader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._close()
-
-    def _close(self) -> None:
-        if self._opened is not None:
-            release(*self._opened)
-            self._opened = None
+        self._decoding.close()
 
     def __iter__(self) -> Iterator[SourceFrame]:
         if self.info.sequence is not None:
@@ -131,11 +111,11 @@ class Reader:
         """Exactly the frames first..last, in order; holes are filled or raised."""
         reformatter = VideoReformatter()
         position, sound = first, None
-        for number, frame in self._decoded(first):
+        for number, frame in self._decoding.frames(first):
             if number < position:
                 continue
-            if frame.is_corrupt or number in self._damaged:
-                self._trouble = self._trouble or "the decoder reports damage"
+            if frame.is_corrupt or number in self._decoding.damaged:
+                self._decoding.trouble = self._decoding.trouble or "the decoder reports damage"
                 if not self._repeat:
                     raise self._bad_frame(number)
                 continue  # its place is filled when the next sound frame is known
@@ -153,7 +133,7 @@ class Reader:
                 return
         while position <= last:
             if sound is None:
-                self._trouble = self._trouble or "nothing could be decoded"
+                self._decoding.trouble = self._decoding.trouble or "nothing could be decoded"
                 raise self._bad_frame(position)
             yield self._substitute(position, sound)
             position += 1
@@ -189,7 +169,7 @@ class Reader:
 
     def _bad_frame(self, number: int) -> InputError:
         at = float((self.index.pts[number] - self.index.pts[0]) * self.index.time_base)
-        why = f" ({self._trouble})" if self._trouble else ""
+        why = f" ({self._decoding.trouble})" if self._decoding.trouble else ""
         return InputError(
             f"Frame {number} of {display(self.info.path)}, at {at:.3f} s, is damaged{why}.",
             "Copy the file again, or put the frame before in its place with --on-bad-frame repeat.",
@@ -207,98 +187,3 @@ class Reader:
                 "rest.",
                 number=12,
             )
-
-    def _decoded(self, first: int) -> Iterator[tuple[int, av.VideoFrame]]:
-        """(number, frame) from ``first`` or earlier on, in presentation order."""
-        for start in self._starts(first):
-            self._close()
-            container = open_input(self.info.path)
-            stream = video_of(container, self.info.path)
-            decoder = prepare_decoder(stream, self._threads)
-            self._opened = (container, decoder)
-            if start is not None:
-                container.seek(self.index.pts[start], stream=stream, backward=True)
-            frames = self._numbered(container, stream, decoder, sought=start is not None)
-            head = next(frames, None)
-            if start is not None and (head is None or head[0] > start):
-                continue  # landed behind the keyframe asked for: start earlier
-            if head is not None:
-                yield head
-                yield from frames
-            return
-
-    def _starts(self, first: int) -> Iterator[int | None]:
-        """Frames to seek to, the best first; None is the start of the file.
-
-        The keyframe right before is not safe: after an open-GOP keyframe leading pictures are
-        lost or broken. One further back is, and every seek is checked.
-        """
-        if not self.index.counted:
-            keys = [key for key in self.index.keys if key <= first]
-            for back in (2, 4):
-                if len(keys) >= back and keys[-back] > 0:
-                    yield keys[-back]
-        yield None
-
-    def _numbered(
-        self,
-        container: InputContainer,
-        stream: VideoStream,
-        decoder: VideoCodecContext,
-        *,
-        sought: bool,
-    ) -> Iterator[tuple[int, av.VideoFrame]]:
-        """Every decoded frame with its number; frames outside of the index are left out."""
-        numbers = self.index.numbers
-        checksums = self._checksums(stream)
-        count = place = 0
-        settled = not (sought and self.info.container in _FOUND_LATER)
-        packets = container.demux(stream)
-        ended = False
-        while not ended:
-            try:
-                packet = next(packets, None)
-                ended = packet is None or not packet.size
-                if packet is not None and not ended and not packet.is_discard:
-                    known = place if self.index.counted else numbers.get(packet.pts)
-                    settled = self._compare(packet, known, settled)
-                    place += 1
-                if checksums is not None and packet is not None and not ended:
-                    self._note_damage(checksums, packet, numbers)
-                frames = decoder.decode(None if ended else packet)
-            except av.FFmpegError as error:
-                self._trouble = error.strerror or str(error)
-                if self.index.counted:  # without timestamps a hole can only be seen here
-                    count += 1
-                continue
-            for frame in frames:
-                number = count if self.index.counted else numbers.get(frame.pts)
-                count += 1
-                if number is not None and number < len(self.index):
-                    yield number, frame
-
-    def _compare(self, packet: av.Packet[VideoStream], number: int | None, settled: bool) -> bool:
-        """See that a packet is the one that was indexed; whether the next ones must be, too."""
-        if number is None or number >= len(self.index.checks):
-            return settled
-        same = zlib.crc32(packet) == self.index.checks[number]
-        if settled and not same:
-            raise changed(display(self.info.path), f"frame {number}")
-        return settled or same
-
-    def _checksums(self, stream: VideoStream) -> Checksums | None:
-        if stream.codec_context.name != "ffv1":
-            return None
-        with open_input(self.info.path) as container:
-            packets = readable(container.demux(video_of(container, self.info.path)))
-            return Checksums(present(bytes(packet) for packet in islice(packets, 8)))
-
-    def _note_damage(
-        self,
-        checksums: Checksums,
-        packet: av.Packet[VideoStream],
-        numbers: Mapping[int | None, int],
-    ) -> None:
-        if checksums.damaged(bytes(packet), packet.is_keyframe) and packet.pts in numbers:
-            self._damaged.add(numbers[packet.pts])
-            self._trouble = "its checksum is wrong"

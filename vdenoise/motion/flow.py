@@ -23,9 +23,9 @@ from torch import Tensor
 from vdenoise.compiled import on_processor
 from vdenoise.motion.opencv import keep_on_one_thread
 from vdenoise.motion.warp import cpu_maps, reduce, remap
+from vdenoise.picture.block import Accuracy
 from vdenoise.picture.dct import dct_denoise, spectrum_for
-from vdenoise.picture.frame import Accuracy
-from vdenoise.picture.noise import COARSE_GRAIN, NoiseTable
+from vdenoise.picture.noise_table import COARSE_GRAIN, NoiseTable
 
 # Frames larger than this are matched at half size (and so on): above it pictures are oversampled
 # and the flow gains nothing.
@@ -204,13 +204,13 @@ class Once(Generic[K, V]):
 
 @dataclass(frozen=True, eq=False)
 class BlockMotion:
-    """`picture.frame.Motion` of one block: positions inside the block, answered from the cache."""
+    """`picture.block.Motion` of one block: positions inside the block, answered from the cache."""
 
     shared: SharedMotion
     first: int
     luma: Sequence[Tensor]
     noise: NoiseTable
-    present: Tensor | None = None  # (T, 1, H, W): `picture.frame.Block.present`
+    present: Tensor | None = None  # (T, 1, H, W): `picture.block.Block.present`
     pilot: Callable[[int], Tensor] | None = None  # makes the guide of a block frame, (1, H, W)
 
     @property

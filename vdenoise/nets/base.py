@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vdenoise.picture.noise import SPECTRUM
+from vdenoise.picture.noise_table import SPECTRUM
 from vdenoise.picture.sizes import round_up
 
 Input = Literal["noisy", "average", "temporal", "neighbors", "sigma", "residual", "bands"]

@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from vdenoise.picture.noise import SPECTRUM as SIZE
+from vdenoise.picture.noise_table import SPECTRUM as SIZE
 
 BANDS = 6  # radial frequency bands, from coarse to fine; the mean (DC) is in none
 _EDGES = (0.5, 2.5, 4.5, 7.5, 10.5, 14.5, 99.0)  # of the bands: radius in DCT coefficients

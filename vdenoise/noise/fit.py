@@ -18,7 +18,8 @@ from vdenoise.noise.pairs import PlaneBlocks
 from vdenoise.noise.places import Seen, Strength, strength
 from vdenoise.noise.still import CellChange, still_areas
 from vdenoise.picture.areas import to_text
-from vdenoise.picture.noise import SPECTRUM, PlaneNoise, ShotNoise
+from vdenoise.picture.noise import PlaneNoise, ShotNoise
+from vdenoise.picture.noise_table import SPECTRUM
 
 _FEW = 100  # blocks: with fewer the reading is uncertain by 5 % or more
 _TINY = 1e-14

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from vdenoise.noise.bands import band_sizes
-from vdenoise.picture.noise import LEVELS
+from vdenoise.picture.noise_table import LEVELS
 
 _FLATTER = 0.5  # single frames: share of each level's blocks, the flattest, that is used
 _LOW, _HIGH = 0.1, 0.4  # quantiles of the clean blocks that describe their distribution

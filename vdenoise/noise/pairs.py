@@ -15,28 +15,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
-import cv2
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from vdenoise.noise.bands import band_sizes, bands, by_band
 from vdenoise.noise.bars import Bars
+from vdenoise.noise.blocks import (
+    REACH,
+    STEPS,
+    gather,
+    gradients,
+    middles,
+    positions,
+    shifted,
+    transform,
+    without_impulses,
+)
 from vdenoise.noise.evidence import CLIPPED, EVEN, REPEATED, LeftOut, Marks
 from vdenoise.noise.shifts import CellMotion
-from vdenoise.picture.block_passes import dct_matrix
-from vdenoise.picture.noise import SPECTRUM as SIZE
+from vdenoise.picture.noise_table import SPECTRUM as SIZE
 
-MOST_BLOCKS = 800  # per plane and pair of frames
 KEPT_SPECTRA = 320  # blocks per plane and pair whose coefficients are kept
-
-_REACH = 2  # pixels around a block that interpolation and gradients reach, each
-_STEPS = 16  # motion is rounded to 1 / _STEPS pixel
-_IMPULSE_SIGMAS = 7.0  # a difference beyond this many robust sigmas is an impulse ...
-_IMPULSE_LEAST = 20 / 255  # ... and at least this strong
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +81,7 @@ def compare(
         The blocks, None where the plane is smaller than one, everything moved out of the picture or
         nothing in it can tell; and how many could not.
     """
-    y, x = _positions(*current.shape)
+    y, x = positions(*current.shape)
     if len(y) == 0:
         return None, LeftOut(torch.zeros(0, 2))
     able, left_out = _able(y, x, current.shape, ratio, marks, bars)
@@ -100,32 +100,32 @@ def _blocks(
     x: Tensor,
 ) -> PlaneBlocks | None:
     """`compare`, of the blocks at (y, x) of the plane; None where all moved out of the picture."""
-    place = _middles(y, x, ratio)
-    level = _gather(levels, y, x, 0).mean((1, 2))
+    place = middles(y, x, ratio)
+    level = gather(levels, y, x, 0).mean((1, 2))
     if previous is None:
-        squares = _dct(_gather(current, y, x, 0)).square()
+        squares = transform(gather(current, y, x, 0)).square()
         return _pack(place, level, squares, None, torch.zeros_like(level), None)
     move = shift.at(place[:, 0], place[:, 1])
-    steps = (move / move.new_tensor([ratio[1], ratio[0]]) * _STEPS).round().long()
-    whole = (steps + _STEPS // 2).div(_STEPS, rounding_mode="floor")
-    part = steps - whole * _STEPS + _STEPS // 2
+    steps = (move / move.new_tensor([ratio[1], ratio[0]]) * STEPS).round().long()
+    whole = (steps + STEPS // 2).div(STEPS, rounding_mode="floor")
+    part = steps - whole * STEPS + STEPS // 2
     ty, tx = y + whole[:, 1], x + whole[:, 0]
     height, width = current.shape
     inside = (ty >= 2) & (tx >= 2) & (ty <= height - SIZE - 2) & (tx <= width - SIZE - 2)
     still = (ty >= 0) & (tx >= 0) & (ty <= height - SIZE) & (tx <= width - SIZE)
-    inside |= still & (part == _STEPS // 2).all(1)
+    inside |= still & (part == STEPS // 2).all(1)
     if not inside.any():
         return None
     place, level, part = place[inside], level[inside], part[inside]
     y, x, ty, tx = (v[inside] for v in (y, x, ty, tx))
-    a, b = _gather(current, y, x, 2 * _REACH), _gather(previous, ty, tx, 2 * _REACH)
-    a, b, impulses = _without_impulses(a, b)
-    (a, gain), (b, _) = _shifted(a, _STEPS - part), _shifted(b, part)
-    total, inner = a + b, slice(_REACH, -_REACH)
+    a, b = gather(current, y, x, 2 * REACH), gather(previous, ty, tx, 2 * REACH)
+    a, b, impulses = without_impulses(a, b)
+    (a, gain), (b, _) = shifted(a, STEPS - part), shifted(b, part)
+    total, inner = a + b, slice(REACH, -REACH)
     scale = (2 * gain).sqrt()
-    even = _dct(total[:, inner, inner]).div(scale).square()
-    difference = _dct((a - b)[:, inner, inner]) / scale
-    along_x, along_y = (_dct(g) / scale for g in _gradients(total))
+    even = transform(total[:, inner, inner]).div(scale).square()
+    difference = transform((a - b)[:, inner, inner]) / scale
+    along_x, along_y = (transform(g) / scale for g in gradients(total))
     energy = _without_drift(difference, along_x, along_y)
     return _pack(place, level, even, difference.square(), impulses, energy)
 
@@ -138,7 +138,7 @@ def _able(
     above, below, left, right = (-(-n // ratio[i // 2]) for i, n in enumerate(bars))
     inside = (height - above - below) * (width - left - right) / (height * width)
     # Interpolation and gradients look a little further than the block.
-    above, below, left, right = (n + _REACH if n else 0 for n in (above, below, left, right))
+    above, below, left, right = (n + REACH if n else 0 for n in (above, below, left, right))
     able = (y >= above) & (y + SIZE <= height - below)
     able &= (x >= left) & (x + SIZE <= width - right)
     looked_at, counts = int(able.sum()), []
@@ -147,23 +147,12 @@ def _able(
         (marks.even, EVEN),
         (marks.repeated, REPEATED),
     ):
-        spoiled = able & (_gather(shares, y, x, 0).mean((1, 2)) > most)
+        spoiled = able & (gather(shares, y, x, 0).mean((1, 2)) > most)
         counts.append(int(spoiled.sum()))
         if shares is marks.even:
-            drawn = _middles(y[spoiled], x[spoiled], ratio)
+            drawn = middles(y[spoiled], x[spoiled], ratio)
         able = able & ~spoiled
     return able, LeftOut(drawn, 1 - inside, looked_at, *counts)
-
-
-def _gradients(blocks: Tensor) -> tuple[Tensor, Tensor]:
-    """Derivatives of (n, 20, 20) along x and y, by five points: (n, 16, 16) each."""
-    inner = slice(_REACH, -_REACH)
-
-    def along(v: Tensor) -> Tensor:
-        return 8 * (v[..., 3:-1] - v[..., 1:-3]) - (v[..., 4:] - v[..., :-4])
-
-    turned = along(blocks[..., inner].transpose(1, 2)).transpose(1, 2)
-    return along(blocks[:, inner]), turned
 
 
 def _without_drift(difference: Tensor, along_x: Tensor, along_y: Tensor) -> Tensor:
@@ -183,96 +172,6 @@ def _without_drift(difference: Tensor, along_x: Tensor, along_y: Tensor) -> Tens
     xx, yy = xx + ridge, yy + ridge
     explained = (dx.square() * yy - 2 * dx * dy * xy + dy.square() * xx) / (xx * yy - xy.square())
     return (d.square() @ bands() - explained).clamp(min=0) / (band_sizes() - 2)
-
-
-def _positions(height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Top left corners (y, x) of at most MOST_BLOCKS blocks, evenly spread."""
-    if min(height, width) < SIZE:
-        return torch.zeros(0).long(), torch.zeros(0).long()
-    step = SIZE // 2 if min(height, width) > 4 * SIZE else SIZE // 4
-    while ((height - SIZE) // step + 1) * ((width - SIZE) // step + 1) > MOST_BLOCKS:
-        step += 2
-    rows, columns = (torch.arange(0, size - SIZE + 1, step) for size in (height, width))
-    y, x = torch.meshgrid(rows, columns, indexing="ij")
-    return y.flatten(), x.flatten()
-
-
-def _middles(y: Tensor, x: Tensor, ratio: tuple[int, int]) -> Tensor:
-    """(n, 2) luma row and column of the middle of blocks at (y, x) of a plane."""
-    return torch.stack([(y + SIZE // 2) * ratio[0], (x + SIZE // 2) * ratio[1]], 1)
-
-
-def _gather(plane: Tensor, y: Tensor, x: Tensor, margin: int) -> Tensor:
-    """(n, 16 + 2 margin, 16 + 2 margin) blocks at (y, x), the border repeated outside."""
-    i = torch.arange(-margin, SIZE + margin)
-    rows = (y[:, None] + i).clamp(0, plane.shape[0] - 1)
-    columns = (x[:, None] + i).clamp(0, plane.shape[1] - 1)
-    return plane[rows[:, :, None], columns[:, None, :]]
-
-
-def _dct(blocks: Tensor) -> Tensor:
-    basis = dct_matrix(SIZE)
-    return basis @ blocks @ basis.T
-
-
-@cache
-def _shifters() -> tuple[Tensor, Tensor]:
-    """Cubic interpolation by -1/4 .. 1/4 pixel, and the share of noise it lets through.
-
-    Returns (17, 20, 24) matrices from 24 samples (margin 2) to 20, and (17, 16): the variance of
-    each DCT coefficient of the middle 16, for shifted white noise (Keys 1981, a = -0.5).
-    """
-    size = SIZE + 2 * _REACH
-    matrices = torch.zeros(_STEPS + 1, size, size + 2 * _REACH)
-    for i in range(_STEPS + 1):
-        offset = (i - _STEPS // 2) / (2 * _STEPS)
-        for tap in range(-2, 3):
-            d = abs(tap - offset)
-            if d < 1:
-                value = 1.5 * d**3 - 2.5 * d**2 + 1
-            elif d < 2:
-                value = -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2
-            else:
-                continue
-            matrices[i, range(size), range(2 + tap, 2 + tap + size)] = value
-    return matrices, (dct_matrix(SIZE) @ matrices[:, _REACH:-_REACH]).square().sum(-1)
-
-
-def _shifted(blocks: Tensor, part: Tensor) -> tuple[Tensor, Tensor]:
-    """(n, 24, 24) moved by half of ``part``: (n, 20, 20), and each coefficient's noise gain."""
-    matrices, gains = _shifters()
-    px, py = part[:, 0], part[:, 1]
-    shifted = matrices[py] @ blocks @ matrices[px].transpose(1, 2)
-    return shifted, gains[py][:, :, None] * gains[px][:, None, :]
-
-
-def _without_impulses(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Replace pixels that stick out of their own frame and differ from the other by far too much.
-
-    Returns:
-        Both stacks of blocks, impulses replaced by the median around them, and the share of
-        impulses in each block.
-    """
-    size = (a - b).abs()
-    limit = (size.flatten(1).median(1).values * 1.4826 * _IMPULSE_SIGMAS).clamp(min=_IMPULSE_LEAST)
-    beyond = size > limit[:, None, None]
-    impulses = torch.zeros(len(a))
-    found = beyond.flatten(1).any(1).nonzero()[:, 0]
-    if len(found) == 0:
-        return a, b, impulses
-    a, b = a.clone(), b.clone()
-    for blocks in (a, b):
-        part = blocks[found]
-        around = torch.from_numpy(_median(part.numpy()))
-        alone = beyond[found] & ((part - around).abs() > limit[found, None, None])
-        blocks[found] = torch.where(alone, around, part)
-        impulses[found] += alone.float().mean((1, 2)) / 2
-    return a, b, impulses
-
-
-def _median(blocks: NDArray[np.float32]) -> NDArray[np.float32]:
-    """3x3 median of each block of (n, h, w)."""
-    return np.stack([cv2.medianBlur(block, 3) for block in blocks])
 
 
 def _pack(

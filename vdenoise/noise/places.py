@@ -22,7 +22,8 @@ from vdenoise.noise.cells import WEAK, cells_at, grid_of, placed, read_cells
 from vdenoise.noise.levels import fewest_of, hat_weights, hold_noise, smoothness
 from vdenoise.noise.moments import strength_over_time
 from vdenoise.noise.pairs import PlaneBlocks
-from vdenoise.picture.noise import LEVELS, Knots, factor_at
+from vdenoise.picture.noise import Knots, factor_at
+from vdenoise.picture.noise_table import LEVELS
 
 _NOTHING = (0.1 / 255) ** 2
 _ROUNDS = 5

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vdenoise.motion.flow import estimate, working_scale
-from vdenoise.picture.noise import SPECTRUM as SIZE
+from vdenoise.picture.noise_table import SPECTRUM as SIZE
 
 _CELL = 16  # px: motion is averaged over cells of this size
 _TRUST = 3.0  # gradients this many times those of noise make a cell trust its own flow

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -22,21 +21,14 @@ from torch.nn import functional
 from vdenoise.errors import UsageError, fault_of
 from vdenoise.machine.files import read_json, write_text
 from vdenoise.picture import areas
-from vdenoise.picture.luma_chroma import Picture
+from vdenoise.picture.noise_table import LEVELS, SPECTRUM, NoiseTable
 
 SCHEMA = 1
-LEVELS = 17  # luma levels 0, 1/16 .. 1 at which sigma is tabulated
-# Grain that covers more pixels than this needs 16x16 blocks to be told from the picture.
-COARSE_GRAIN = 1.5
-
-_FINE = 64  # look-up steps between two levels: finer than 10-bit codes, and fast
-SPECTRUM = 16  # size of the DCT blocks the spectrum is given on
 
 Lines = Annotated[int, Field(ge=0)]
 Sigma = Annotated[float, Field(ge=0, le=4, allow_inf_nan=False)]
-
-
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Knots = tuple[tuple[int, Share], ...]  # a factor at some frames, linear between them
 
 
 def _in_order(knots: Knots) -> Knots:
@@ -49,9 +41,6 @@ def _a_grid(rows: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...
     if rows and (len({len(row) for row in rows}) > 1 or not rows[0]):
         raise ValueError("its rows are to be of one length")
     return rows
-
-
-Knots = tuple[tuple[int, Share], ...]  # a factor at some frames, linear between them
 
 
 def _an_area(text: str) -> str:
@@ -273,59 +262,6 @@ class NoiseProfile(BaseModel):
                 "Make one with: vdenoise profile build CLIP -o FILE",
                 number=142,
             ) from error
-
-
-@dataclass(frozen=True, eq=False)
-class NoiseTable:
-    """A shot's noise as tensors, for the stages."""
-
-    sigma: Tensor  # (P, 17): P = 1 (Y) or 3 (Y, Cb, Cr), full-scale units
-    spectrum: Tensor  # (P, 16, 16), mean 1
-    temporal_correlation: float = 0.0
-    impulse_rate: float = 0.0
-
-    @property
-    def grain_area(self) -> float:
-        """Pixels over which luma noise is alike: 1 for white noise, more for coarse grain.
-
-        The sum of the squared autocorrelation, by Parseval the mean square of the spectrum.
-        """
-        return float(self.spectrum[0].square().mean())
-
-    @property
-    def luma(self) -> NoiseTable:
-        """The noise of luma alone."""
-        return self._of(slice(0, 1))
-
-    @property
-    def chroma(self) -> NoiseTable:
-        """The noise of Cb and Cr alone."""
-        return self._of(slice(1, 3))
-
-    @property
-    def picture(self) -> Picture[NoiseTable]:
-        """The noise of luma, and of chroma where it was measured."""
-        return Picture(self.luma, self.chroma if len(self.sigma) > 1 else None)
-
-    def _of(self, planes: slice) -> NoiseTable:
-        return replace(self, sigma=self.sigma[planes], spectrum=self.spectrum[planes])
-
-    def sigma_at(self, luma: Tensor) -> Tensor:
-        """Look sigma up at luma levels, linear between table entries (to a 1024th of the range).
-
-        Args:
-            luma: (T, 1, H, W), any range; values outside [0, 1] take the nearest entry.
-
-        Returns:
-            (T, P, H, W) in full-scale units.
-        """
-        steps = (LEVELS - 1) * _FINE
-        fine = functional.interpolate(
-            self.sigma[:, None].to(luma), steps + 1, mode="linear", align_corners=True
-        )[:, 0]
-        place = (luma[:, 0].clamp(0, 1) * steps + 0.5).to(torch.int32)
-        found = [row.index_select(0, place.flatten()).view(place.shape) for row in fine]
-        return torch.stack(found, dim=1)
 
 
 def is_profile(path: Path) -> bool:

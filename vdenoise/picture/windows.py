@@ -14,7 +14,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from vdenoise.picture.noise import SPECTRUM
+from vdenoise.picture.noise_table import SPECTRUM
 
 TINY = 1e-20  # keeps a quotient of two zeros defined; far below any variance of a picture
 

@@ -18,7 +18,8 @@ from vdenoise.media.images.drawing import Canvas
 from vdenoise.noise.estimate import Analyzer
 from vdenoise.picture.color import lift
 from vdenoise.picture.frame import ClipInfo, SourceFrame
-from vdenoise.picture.noise import LEVELS, NoiseProfile
+from vdenoise.picture.noise import NoiseProfile
+from vdenoise.picture.noise_table import LEVELS
 from vdenoise.picture.quality import psnr
 from vdenoise.review.alignment import aligned, check_sizes, in_step
 from vdenoise.review.display import rgb_float, shown

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vdenoise.engine.plan import progressive
+from vdenoise.engine.interlacing import progressive
 from vdenoise.errors import UsageError
 from vdenoise.media.access import reading
 from vdenoise.media.images import carry

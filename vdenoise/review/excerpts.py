@@ -11,10 +11,11 @@ from itertools import pairwise
 from torch import Tensor
 
 from vdenoise.chain.resolve import Chain
-from vdenoise.engine import plan as planning
 from vdenoise.engine.correction import Done
 from vdenoise.engine.denoise import Check, Motions, with_maps
+from vdenoise.engine.interlacing import progressive
 from vdenoise.engine.plan import Plan, View
+from vdenoise.engine.planning import plan_denoising
 from vdenoise.engine.streams import Shots
 from vdenoise.engine.tiles import Area
 from vdenoise.media.movie.settings import choose
@@ -63,11 +64,11 @@ def excerpt_plan(request: ClipRequest, info: ClipInfo, chain: Chain, *, mask: bo
         DeviceError: there is no such device.
         MemoryShort: not even the smallest tile fits.
     """
-    source = planning.progressive(info) if request.reading.deinterlace else info
+    source = progressive(info) if request.reading.deinterlace else info
     encode = choose(
         source, request.output, codec=request.codec, crf=request.crf, bit_depth=request.bit_depth
     )
-    return planning.make(
+    return plan_denoising(
         info,
         chain,
         request.output,

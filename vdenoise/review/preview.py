@@ -21,8 +21,8 @@ from vdenoise.review.spots import Spot
 from vdenoise.review.survey import Survey, survey
 from vdenoise.review.turning import upright
 from vdenoise.review.views import Cell, Variant, ViewName, cells
-from vdenoise.workflows.measure import overall
 from vdenoise.workflows.prepare import Listener
+from vdenoise.workflows.propose import overall
 from vdenoise.workflows.request import ClipRequest
 
 MOST_VARIANTS = 8

@@ -22,7 +22,8 @@ from vdenoise.picture.frame import ClipInfo, SourceFrame
 from vdenoise.picture.noise import NoiseProfile, ShotNoise
 from vdenoise.review.decoded import Decoded
 from vdenoise.review.spots import Scout, Spot
-from vdenoise.workflows.measure import ClipAnalyzer, propose
+from vdenoise.workflows.measure import ClipAnalyzer
+from vdenoise.workflows.propose import propose
 from vdenoise.workflows.request import Knowledge
 
 WHOLE_PIXELS = 400_000_000  # of all frames: up to this a clip is measured whole, as a run does

@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from vdenoise.picture.frame import Accuracy, Block, Signal
-from vdenoise.picture.noise import NoiseTable
+from vdenoise.picture.block import Accuracy, Block, Signal
+from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.subsampling import resize_to
 
 

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from vdenoise.picture.frame import Block, Signal
+from vdenoise.picture.block import Block, Signal
 from vdenoise.picture.luma_chroma import Picture
-from vdenoise.picture.noise import NoiseTable
+from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.stages.base import Stage, noise_present, param
 

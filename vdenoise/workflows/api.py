@@ -14,44 +14,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from vdenoise.chain.presets import load
 from vdenoise.chain.request import ChainRequest
 from vdenoise.chain.resolve import Chain, Layer
-from vdenoise.engine import plan as planning
 from vdenoise.engine.denoise import denoise
+from vdenoise.engine.planning import plan_denoising
 from vdenoise.engine.streams import Shots
-from vdenoise.errors import InputError, UsageError
-from vdenoise.media.encoding import behind_its_curve
+from vdenoise.errors import UsageError
 from vdenoise.media.movie.encoder import EncodeSettings
-from vdenoise.picture.encodings import ENCODINGS
-from vdenoise.picture.frame import ClipInfo, PixelFormat, SourceFrame
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.workflows import measure as measuring
+from vdenoise.workflows.arrays import (
+    Samples,
+    array_of,
+    check_encoding,
+    check_frames,
+    clip_of,
+    source_frames,
+)
 from vdenoise.workflows.denoise_clip import denoise_clip as carried_out
+from vdenoise.workflows.propose import propose
 from vdenoise.workflows.reading import Reading
 from vdenoise.workflows.request import ClipRequest, Knowledge
-
-Samples = NDArray[Any]  # (H, W, 3) R'G'B' or (H, W) gray: uint8, uint16, or float32 in [0, 1]
-
-_FORMATS: dict[tuple[str, int], PixelFormat] = {
-    ("uint8", 3): PixelFormat("gbrp", "rgb", 8),
-    ("uint16", 3): PixelFormat("gbrp16le", "rgb", 16),
-    ("float32", 3): PixelFormat("gbrpf32le", "rgb", 32, floating=True),
-    ("uint8", 1): PixelFormat("gray", "gray", 8),
-    ("uint16", 1): PixelFormat("gray16le", "gray", 16),
-    ("float32", 1): PixelFormat("grayf32le", "gray", 32, floating=True),
-}
-_ORDER = (1, 2, 0)  # planes are G, B, R
-_RATE = 25  # of frames that come without a clip; nothing depends on it
 
 
 @dataclass(frozen=True)
@@ -120,7 +109,7 @@ def denoise_clip(
             are those of the command line.
     """
     request = ClipRequest(
-        reading=Reading(Path(source), encoding=_known(encoding)),
+        reading=Reading(Path(source), encoding=check_encoding(encoding)),
         chain=_asked(preset, settings, speed),
         output=Path(output),
         known=Knowledge(
@@ -153,12 +142,12 @@ def measure(source: Path | str | Iterable[Samples], *, encoding: str | None = No
         UsageError: frames are not of one shape and kind.
     """
     if isinstance(source, str | Path):
-        reading = Reading(Path(source), encoding=_known(encoding))
+        reading = Reading(Path(source), encoding=check_encoding(encoding))
         info = reading.probe()
         return measuring.measure(info, reading, _Silent()).profile
-    frames = _frames(source)
-    info = _info(frames, encoding)
-    return measuring.measure_frames(_sources(frames), info).profile
+    frames = check_frames(source)
+    info = clip_of(frames, encoding)
+    return measuring.measure_frames(source_frames(frames), info).profile
 
 
 def denoise_frames(
@@ -198,21 +187,21 @@ def denoise_frames(
         raise UsageError(
             "profile and sigma both say how noisy the frames are.", "Give one of them.", number=159
         )
-    given = _frames(frames)
-    info = _info(given, encoding)
+    given = check_frames(frames)
+    info = clip_of(given, encoding)
     asked = _asked(preset, settings, speed)
-    sources = list(_sources(given))
+    sources = list(source_frames(given))
     if sigma is not None:
         profile = measuring.profile_from_sigma(sigma, info)
     found = measuring.measure_frames(sources, info, cuts=cuts)
-    proposed = {} if profile is not None else measuring.propose(found.profile, info).values
+    proposed = {} if profile is not None else propose(found.profile, info).values
     encode = EncodeSettings(
         container="", codec="", encoder="", pixel_format=info.format, coded_format=""
     )
-    plan = planning.make(info, asked.after(proposed), Path(), encode, device=device, seed=seed)
+    plan = plan_denoising(info, asked.after(proposed), Path(), encode, device=device, seed=seed)
     shots = Shots(len(given), found.cuts)
     done = denoise(sources, plan, profile or found.profile, shots)
-    return np.stack([_picture(planes, info.format) for _, planes in done])
+    return np.stack([array_of(planes, info.format) for _, planes in done])
 
 
 def _asked(preset: str, settings: Mapping[str, Any] | None, speed: str | None) -> ChainRequest:
@@ -240,87 +229,3 @@ def _typed(
     for name, text in said.items():
         words += [] if text is None else [name, str(text)]
     return words
-
-
-def _frames(frames: Iterable[Samples]) -> list[Samples]:
-    """All frames, of one shape and kind."""
-    found = [np.asarray(frame) for frame in frames]
-    if not found:
-        raise InputError("There are no frames.", "Give one frame at least.", number=157)
-    first = found[0]
-    channels = first.shape[2] if first.ndim == 3 else 1
-    alike = all(frame.shape == first.shape and frame.dtype == first.dtype for frame in found)
-    fits = first.ndim in (2, 3) and (str(first.dtype), channels) in _FORMATS
-    if not (alike and fits and (first.ndim == 2 or channels == 3)):
-        kinds = sorted({f"{frame.shape} {frame.dtype}" for frame in found})[:3]
-        raise UsageError(
-            f"These frames cannot be denoised: {', '.join(kinds)}.",
-            "They must be alike: (H, W, 3) or (H, W), of uint8, uint16 or float32.",
-            number=158,
-        )
-    return found
-
-
-def _format(frame: Samples) -> PixelFormat:
-    return _FORMATS[str(frame.dtype), 3 if frame.ndim == 3 else 1]
-
-
-def _known(encoding: str | None) -> str | None:
-    """An encoding's name, that exists."""
-    if encoding is not None and encoding not in ENCODINGS:
-        raise UsageError(
-            f"There is no encoding {encoding!r}.",
-            f"Name one of {', '.join(ENCODINGS)}.",
-            number=211,
-        )
-    return encoding
-
-
-def _info(frames: Sequence[Samples], encoding: str | None = None) -> ClipInfo:
-    """A clip that exists in memory only."""
-    fmt = _format(frames[0])
-    height, width = frames[0].shape[:2]
-    info = ClipInfo(
-        path=Path(),
-        container="",
-        codec="",
-        width=width,
-        height=height,
-        format=fmt,
-        source_format=fmt.name,
-        time_base=Fraction(1, _RATE),
-        rate=Fraction(_RATE),
-        frames=len(frames),
-        duration=len(frames) / _RATE,
-        start_pts=0,
-        variable_rate=False,
-        full_range=True,
-        matrix="rgb" if fmt.family == "rgb" else "bt709",
-        matrix_guessed=False,
-        primaries="bt709",
-        transfer="bt709",
-        chroma_location="unspecified",
-        field_order="progressive",
-        sample_aspect_ratio=Fraction(1),
-    )
-    if _known(encoding) is None:
-        return info
-    some = [frames[0], frames[len(frames) // 2], frames[-1]]
-    return behind_its_curve(info, str(encoding), _sources(some))
-
-
-def _sources(frames: Sequence[Samples]) -> Iterable[SourceFrame]:
-    for n, frame in enumerate(frames):
-        yield SourceFrame(n, n, Fraction(1, _RATE), 1, _planes(frame), None)
-
-
-def _planes(frame: Samples) -> tuple[Tensor, ...]:
-    if frame.ndim == 2:
-        return (torch.from_numpy(np.array(frame)),)
-    return tuple(torch.from_numpy(np.array(frame[..., c])) for c in _ORDER)
-
-
-def _picture(planes: tuple[Tensor, ...], fmt: PixelFormat) -> Samples:
-    if fmt.family == "gray":
-        return planes[0].numpy()
-    return np.stack([planes[_ORDER.index(c)].numpy() for c in range(3)], axis=-1)

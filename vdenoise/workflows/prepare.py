@@ -11,8 +11,9 @@ from typing import Protocol
 from vdenoise.chain.preset_files import DEFAULT
 from vdenoise.chain.request import ChainRequest
 from vdenoise.chain.resolve import Chain
-from vdenoise.engine import plan as planning
-from vdenoise.engine.plan import Plan
+from vdenoise.engine.interlacing import progressive
+from vdenoise.engine.plan import Plan, View
+from vdenoise.engine.planning import check_film_grain, plan_denoising, with_chain
 from vdenoise.engine.run import Progress
 from vdenoise.errors import OutputError
 from vdenoise.machine.claims import Claims
@@ -25,7 +26,8 @@ from vdenoise.media.writer import check_target, files_written
 from vdenoise.motion.cuts import write_cuts
 from vdenoise.picture.frame import ClipInfo
 from vdenoise.picture.noise import NoiseProfile
-from vdenoise.workflows.measure import measure, propose
+from vdenoise.workflows.measure import measure
+from vdenoise.workflows.propose import propose
 from vdenoise.workflows.reading import Heard, Reading
 from vdenoise.workflows.recipe import claim_recipe
 from vdenoise.workflows.request import ClipRequest
@@ -85,7 +87,7 @@ def plan_clip(
     info = request.reading.probe(heard)
     chosen = None if request.frames is None else selected(info, request.frames)
     request.known.check(info)
-    source = planning.progressive(info) if request.reading.deinterlace else info
+    source = progressive(info) if request.reading.deinterlace else info
     views = request.views
     _claim_outputs(request, info, chosen, Claims() if claims is None else claims, output_name)
     encode = choose(
@@ -96,7 +98,7 @@ def plan_clip(
         bit_depth=request.bit_depth,
     )
     noise_out = request.noise_out
-    made = planning.make(
+    made = plan_denoising(
         info,
         chain,
         request.output,
@@ -109,11 +111,9 @@ def plan_clip(
         noise_encode=None if noise_out is None else noise_settings(source, encode, noise_out),
         dither=request.dither,
         grain_table=request.grain_table,
-        views=tuple(
-            planning.View(kind, path, view_settings(source, path)) for kind, path in views.items()
-        ),
+        views=tuple(View(kind, path, view_settings(source, path)) for kind, path in views.items()),
     )
-    planning.check_film_grain(made)
+    check_film_grain(made)
     if encode.container != IMAGES:
         rehearse(source, encode, made.first, made.last)
     if request.strict and made.warnings:
@@ -209,5 +209,5 @@ def prepare(request: ClipRequest, listener: Listener, plan: Plan | None = None) 
         write_cuts(request.write_cuts, found.cuts)
     asked = plan.chain
     if found.chain != asked:
-        plan = planning.with_chain(plan, found.chain)
+        plan = with_chain(plan, found.chain)
     return Prepared(plan, found.profile, found.cuts, asked)

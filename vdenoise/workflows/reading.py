@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from vdenoise.engine.plan import Interlaced, check_interlaced, treated
+from vdenoise.engine.interlacing import Interlaced, check_interlaced, treated
 from vdenoise.media.encoding import named
 from vdenoise.media.images.sequence import OnMissing, is_image
 from vdenoise.media.movie.field_evidence import look_for_fields, may_hold_fields

@@ -4,144 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import BaseModel, Field, field_validator
+from typing import Any
 
 from vdenoise import __version__
-from vdenoise.chain.parameters import build
 from vdenoise.chain.resolve import Chain
-from vdenoise.engine import plan as planning
 from vdenoise.engine.correction import Done
-from vdenoise.engine.plan import Dither, Interlaced, Plan
+from vdenoise.engine.interlacing import progressive
+from vdenoise.engine.plan import Plan
+from vdenoise.engine.planning import plan_denoising
 from vdenoise.engine.run import Result, run
-from vdenoise.errors import ConflictError, UsageError, VerifyError, fault_of
+from vdenoise.errors import ConflictError, VerifyError
 from vdenoise.machine import engine
 from vdenoise.machine.claims import Claims
-from vdenoise.machine.files import read_json
-from vdenoise.masks.spec import make as make_mask
-from vdenoise.media.access import absent, reading
-from vdenoise.media.images.sequence import OnMissing
 from vdenoise.media.inputs import is_pipe
 from vdenoise.media.movie.codecs import CONTAINERS
-from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
+from vdenoise.media.movie.encoder import IMAGES
 from vdenoise.media.movie.settings import choose
-from vdenoise.media.reader import OnBadFrame
 from vdenoise.media.writer import check_target, files_written
 from vdenoise.picture.frame import ClipInfo
-from vdenoise.picture.noise import NoiseProfile
-from vdenoise.settings.groups import MASK, NoiseSettings, OutputSettings
-from vdenoise.stages import SLOTS, stage_class
 from vdenoise.workflows.contents import frame_check, hashes, is_same
 from vdenoise.workflows.prepare import Listener
 from vdenoise.workflows.reading import Reading
 from vdenoise.workflows.recipe import claim_recipe, make_recipe, save_recipe
-from vdenoise.workflows.tag import recipe_of, tag_of
-
-
-class RecipeToReplay(BaseModel):
-    """What a replay reads of a recipe."""
-
-    class Made(BaseModel):
-        """What was planned, as far as it is no parameter of the chain."""
-
-        preset: str
-        speed: str
-        frames: tuple[int, int]
-        chosen: tuple[int, ...] | None = None
-        encode: EncodeSettings
-        interlaced: Interlaced
-        seed: int
-        dither: Dither
-        device: str
-
-    class Options(BaseModel):
-        """How the clip was read."""
-
-        fps: float | None = None
-        on_missing: OnMissing = "refuse"
-        on_bad_frame: OnBadFrame = "fail"
-        encoding: str | None = None
-
-    class Outcome(BaseModel):
-        """What came out."""
-
-        frames: int
-        frames_crc32: str = ""
-
-    kind: Literal["vdenoise-recipe"]
-    versions: dict[str, str]
-    input: dict[str, Any]
-    plan: Made
-    options: Options
-    files: dict[str, str]
-    parameters: dict[str, Any]
-    origin: dict[str, str]
-    cuts: tuple[int, ...]
-    profile: NoiseProfile
-    engine: dict[str, str] = Field(default_factory=dict)
-    result: Outcome
-
-    @field_validator("parameters")
-    @classmethod
-    def _strengths_are_there(cls, values: dict[str, Any]) -> dict[str, Any]:
-        for name in ("output.luma", "output.chroma"):
-            if name not in values:
-                raise ValueError(f"{name} is missing")
-        return values
-
-    def chain(self) -> Chain:
-        """The chain, every value as it was.
-
-        Raises:
-            UsageError: a value is not accepted here.
-            DeviceError: a model is not installed.
-        """
-        values = self.parameters
-        stages = []
-        for slot in SLOTS:
-            own = {k.partition(".")[2]: v for k, v in values.items() if k.startswith(f"{slot}.")}
-            if own:
-                name = f"{slot}.{own.pop('method', '')}"
-                stages.append(build(stage_class(name), own))
-        masks = [
-            make_mask(name.partition(".")[2], value)
-            for name, value in values.items()
-            if name.startswith(f"{MASK}.")
-        ]
-        plan = self.plan
-        return Chain(
-            preset=plan.preset,
-            speed=plan.speed,
-            stages=tuple(stages),
-            origin=self.origin,
-            noise=NoiseSettings.of(values),
-            output=OutputSettings.of(values),
-            masks=tuple(masks),
-        )
-
-
-def load_to_replay(path: Path) -> tuple[Path, RecipeToReplay]:
-    """A recipe, by its own name or by that of the clip that it lies beside.
-
-    Raises:
-        InputError: it is not there or cannot be read.
-        ConflictError: the recipe beside the clip is another clip's.
-        UsageError: it is no recipe.
-    """
-    file = path if path.suffix.lower() == ".json" else recipe_of(path)
-    if not file.exists():
-        raise absent(str(file))
-    try:
-        with reading(str(file)):
-            found = read_json(file)
-        return file, RecipeToReplay.model_validate(found)
-    except ValueError as error:
-        raise UsageError(
-            f"{file} is no recipe that can be replayed: {fault_of(error)}.",
-            "Recipes are called OUTPUT.vdenoise.json, and vdenoise run writes them.",
-            number=171,
-        ) from error
+from vdenoise.workflows.recipe_to_replay import RecipeToReplay, load_to_replay
+from vdenoise.workflows.tag import tag_of
 
 
 def replay(
@@ -288,12 +174,12 @@ def _plan(recipe: RecipeToReplay, chain: Chain, info: ClipInfo, output: Path) ->
     suffix = output.suffix.lower()
     images = encode.container == IMAGES
     if not images and CONTAINERS.get(suffix) != encode.container:
-        source = planning.progressive(info) if made.interlaced == "deinterlace" else info
+        source = progressive(info) if made.interlaced == "deinterlace" else info
         bits = encode.pixel_format.bits
         encode = choose(source, output, codec=encode.codec, crf=encode.crf, bit_depth=bits)
     elif images:
         encode = choose(info, output, bit_depth=encode.pixel_format.bits)
-    return planning.make(
+    return plan_denoising(
         info,
         chain,
         output,

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from vdenoise.picture.noise import LEVELS, SPECTRUM, NoiseProfile, PlaneNoise
+from vdenoise.picture.noise import NoiseProfile, PlaneNoise
+from vdenoise.picture.noise_table import LEVELS, SPECTRUM
 from vdenoise.review.gates import GATES
 from vdenoise.review.report.plots import Plot, PlotLine
 from vdenoise.review.report.witness import Findings

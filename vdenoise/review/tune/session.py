@@ -27,8 +27,8 @@ from vdenoise.review.survey import Survey, cuts_near, survey
 from vdenoise.review.tune.newest import Newest
 from vdenoise.review.tune.settings import Base, Settings
 from vdenoise.review.turning import as_held, as_seen, seen_size, upright
-from vdenoise.workflows.measure import overall
 from vdenoise.workflows.prepare import Listener
+from vdenoise.workflows.propose import overall
 
 WINDOW = (540, 960)  # height and width of the region that is shown first, luma pixels
 SMALLEST = 16  # luma pixels each way of a region

@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from vdenoise.motion.warp import box_mean
-from vdenoise.picture.frame import Block, Signal
+from vdenoise.picture.block import Block, Signal
 from vdenoise.picture.luma_chroma import Picture
-from vdenoise.picture.noise import NoiseTable
+from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.stages.base import Need, Stage, noise_present
 

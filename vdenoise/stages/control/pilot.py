@@ -11,9 +11,9 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from vdenoise.picture.frame import Block, Signal
+from vdenoise.picture.block import Block, Signal
 from vdenoise.picture.luma_chroma import Picture
-from vdenoise.picture.noise import NoiseTable
+from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.stages.net.cnn import Cnn
 
 MODEL = "S"

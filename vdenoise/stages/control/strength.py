@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from vdenoise.masks.coverage import layers, strengths
 from vdenoise.masks.spec import FINISHED, MaskSpec
-from vdenoise.picture.frame import Accuracy, Block, Signal
+from vdenoise.picture.block import Accuracy, Block, Signal
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.picture.windows import pad, taps_sum

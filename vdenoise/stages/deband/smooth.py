@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from torch.nn import functional
 
-from vdenoise.picture.frame import Signal
+from vdenoise.picture.block import Signal
 from vdenoise.picture.windows import box, pad, smooth
 from vdenoise.stages.base import Role, param
 from vdenoise.stages.finishing import Finisher, Part

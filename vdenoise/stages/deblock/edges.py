@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vdenoise.picture.frame import Signal
+from vdenoise.picture.block import Signal
 from vdenoise.picture.windows import TINY, pad, shifted
 from vdenoise.stages.base import Role, param
 from vdenoise.stages.finishing import Finisher, Part

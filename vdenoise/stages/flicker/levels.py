@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vdenoise.motion.exposure import Plane, Step, aligned, likeness, small, steadied, step
-from vdenoise.picture.frame import Block, Signal, joined, window
+from vdenoise.picture.block import Block, Signal, joined, window
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.stages.base import Role, Stage, param
 

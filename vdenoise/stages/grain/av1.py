@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from vdenoise.picture.frame import Block
+from vdenoise.picture.block import Block
 from vdenoise.stages.base import Role, Stage, param
 
 

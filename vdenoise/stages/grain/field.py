@@ -12,8 +12,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from vdenoise.picture.frame import Signal
-from vdenoise.picture.noise import SPECTRUM
+from vdenoise.picture.block import Signal
+from vdenoise.picture.noise_table import SPECTRUM
 from vdenoise.picture.random_at import normal
 from vdenoise.picture.windows import lag_table, taps_sum
 from vdenoise.stages.base import Role

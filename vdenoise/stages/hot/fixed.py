@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from vdenoise.motion.warp import resize
-from vdenoise.picture.frame import Accuracy, Block, Signal, joined, window
-from vdenoise.picture.noise import NoiseTable
+from vdenoise.picture.block import Accuracy, Block, Signal, joined, window
+from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.picture.windows import pad, shifted
 from vdenoise.stages.base import Need, Role, Stage, param

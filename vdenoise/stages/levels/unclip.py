@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vdenoise.picture.block import Block, Signal
 from vdenoise.picture.color import (
     CB_VARIANCE,
     CR_VARIANCE,
@@ -21,9 +22,8 @@ from vdenoise.picture.color import (
     from_rgb,
     to_rgb,
 )
-from vdenoise.picture.frame import Block, Signal
 from vdenoise.picture.luma_chroma import Picture
-from vdenoise.picture.noise import LEVELS, NoiseTable
+from vdenoise.picture.noise_table import LEVELS, NoiseTable
 from vdenoise.picture.subsampling import repeat_to, resize_to, subsampling
 from vdenoise.stages.base import Need, Role, Stage, param
 

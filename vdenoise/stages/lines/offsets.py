@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from vdenoise.motion.warp import resize, warp
-from vdenoise.picture.frame import Accuracy, Block, Signal, joined, window
-from vdenoise.picture.noise import NoiseTable
+from vdenoise.picture.block import Accuracy, Block, Signal, joined, window
+from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.subsampling import resize_to, subsampling
 from vdenoise.stages.base import Need, Role, Stage, param
 

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import torch
 
+from vdenoise.picture.block import Block, Signal
 from vdenoise.picture.block_passes import lattice
 from vdenoise.picture.dct import dct_outliers, spectrum_for
-from vdenoise.picture.frame import Block, Signal
 from vdenoise.stages.base import Need, Stage, noise_present
 
 _BLOCK = 16

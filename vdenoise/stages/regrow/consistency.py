@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from vdenoise.nets.base import BAND_EDGES
 from vdenoise.picture.block_passes import dct_matrix
-from vdenoise.picture.noise import SPECTRUM
+from vdenoise.picture.noise_table import SPECTRUM
 
 _STEP = SPECTRUM // 2
 _CHANCE = 3.0  # deviations of a block's energy that are still taken for chance

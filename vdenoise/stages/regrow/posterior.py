@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vdenoise.nets.models import find
-from vdenoise.picture.frame import Block, Signal
+from vdenoise.picture.block import Block, Signal
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.sampling.samplers import Sampler, sample

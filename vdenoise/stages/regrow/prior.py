@@ -8,7 +8,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from vdenoise.picture.frame import Block, Signal
+from vdenoise.picture.block import Block, Signal
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.random_at import normal
 from vdenoise.picture.subsampling import resize_to

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 
-from vdenoise.picture.frame import Signal
+from vdenoise.picture.block import Signal
 from vdenoise.picture.windows import box, pad, shifted, smooth, wiener_gain
 from vdenoise.stages.base import Role, param
 from vdenoise.stages.finishing import Finisher, Part

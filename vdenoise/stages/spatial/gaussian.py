@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from vdenoise.picture.frame import Signal
-from vdenoise.picture.noise import NoiseTable
+from vdenoise.picture.block import Signal
+from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.stages.base import SpatialStage, param
 from vdenoise.stages.spatial.mean import pull_to_mean
 

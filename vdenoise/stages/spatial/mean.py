@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from vdenoise.picture.frame import Signal
-from vdenoise.picture.noise import NoiseTable
+from vdenoise.picture.block import Signal
+from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.windows import box, moments, noise_share, power, scatter, wiener_gain
 from vdenoise.stages.base import SpatialStage, param
 

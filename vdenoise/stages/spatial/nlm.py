@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from vdenoise.picture.frame import Signal
-from vdenoise.picture.noise import NoiseTable
+from vdenoise.picture.block import Signal
+from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.windows import TINY, box, colored, pad, taps_sum
 from vdenoise.stages.base import SpatialStage, param
 

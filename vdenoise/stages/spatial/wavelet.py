@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from vdenoise.picture.frame import Signal
-from vdenoise.picture.noise import NoiseTable
+from vdenoise.picture.block import Signal
+from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.windows import box, noise_share, pad, power, taps_sum, wiener_gain
 from vdenoise.stages.base import SpatialStage, param
 

@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from vdenoise.picture.block import Signal
 from vdenoise.picture.dct import THRESHOLD, dct_denoise, spectrum_for
-from vdenoise.picture.frame import Signal
-from vdenoise.picture.noise import COARSE_GRAIN, NoiseTable
+from vdenoise.picture.noise_table import COARSE_GRAIN, NoiseTable
 from vdenoise.stages.base import SpatialStage, param
 
 

@@ -12,9 +12,9 @@ from torch import Tensor
 from vdenoise.motion.light import light_of
 from vdenoise.motion.warp import box_mean, reduce, resize, warp, warp_all
 from vdenoise.nets.models import find
-from vdenoise.picture.frame import Accuracy, Block, Signal, joined, window
+from vdenoise.picture.block import Accuracy, Block, Signal, joined, window
 from vdenoise.picture.luma_chroma import Picture
-from vdenoise.picture.noise import NoiseTable
+from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.subsampling import resize_to, subsampling
 from vdenoise.stages.base import Need, Stage, param
 from vdenoise.stages.control.pilot import MODEL

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from vdenoise.motion.warp import resize, warp
-from vdenoise.picture.frame import Block, Signal, joined, window
+from vdenoise.picture.block import Block, Signal, joined, window
 from vdenoise.picture.luma_chroma import Picture
-from vdenoise.picture.noise import NoiseTable
+from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.subsampling import resize_to, subsampling
 from vdenoise.picture.windows import pad, shifted
 from vdenoise.stages.base import Need, Stage, param

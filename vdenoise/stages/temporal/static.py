@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from vdenoise.picture.frame import Block, Signal, joined, window
+from vdenoise.picture.block import Block, Signal, joined, window
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.picture.windows import TINY, box, smooth

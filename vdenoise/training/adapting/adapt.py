@@ -26,13 +26,14 @@ import torch
 from torch import Tensor
 
 from vdenoise.chain.resolve import Chain
-from vdenoise.engine.plan import treated
+from vdenoise.engine.interlacing import treated
 from vdenoise.engine.run import Progress
 from vdenoise.errors import UsageError, VerifyError
 from vdenoise.nets.base import Network
 from vdenoise.picture.color import to_rgb
 from vdenoise.picture.frame import ClipInfo
-from vdenoise.picture.noise import NoiseProfile, NoiseTable
+from vdenoise.picture.noise import NoiseProfile
+from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.training.adapting.noise_bank import NoiseBank, Planes, collect
 from vdenoise.training.adapting.views import (
     MASK,
@@ -46,7 +47,7 @@ from vdenoise.training.adapting.views import (
 from vdenoise.training.material.batches import Batch, batch
 from vdenoise.training.material.examples import MARGIN
 from vdenoise.training.material.pool import Crop
-from vdenoise.workflows.measure import REPEATING
+from vdenoise.workflows.propose import REPEATING
 from vdenoise.workflows.reading import Reading
 
 DRAWS = 2  # of noise, for each window that is learned from

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vdenoise.errors import UsageError
-from vdenoise.picture.noise import NoiseTable
+from vdenoise.picture.noise_table import NoiseTable
 
 SIDE = 32  # luma pixels of a piece; pieces overlap by half
 _SHARE = 0.15  # of all places: the flattest

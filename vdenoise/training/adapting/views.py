@@ -14,9 +14,10 @@ from vdenoise.errors import UsageError
 from vdenoise.motion.flow import SharedMotion
 from vdenoise.motion.warp import resize, warp
 from vdenoise.nets.base import Network
+from vdenoise.picture.block import Block, Signal
 from vdenoise.picture.color import lift, to_rgb
-from vdenoise.picture.frame import Block, ClipInfo, Signal
-from vdenoise.picture.noise import NoiseTable
+from vdenoise.picture.frame import ClipInfo
+from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.subsampling import subsampling
 from vdenoise.stages.base import Stage
 from vdenoise.training.adapting.noise_bank import SIDE, Planes

@@ -14,7 +14,7 @@ from torch.nn import functional
 from vdenoise.degrade import synth
 from vdenoise.media.roundtrip import compress
 from vdenoise.picture.block_passes import dct_matrix
-from vdenoise.picture.noise import LEVELS, SPECTRUM, NoiseTable
+from vdenoise.picture.noise_table import LEVELS, SPECTRUM, NoiseTable
 
 _FEW = 100  # pixels of a level: with fewer its mean is mostly chance
 

@@ -17,8 +17,8 @@ from pydantic import Field
 from torch import Tensor
 
 from vdenoise.motion.flow import SharedMotion
-from vdenoise.picture.frame import Block, Signal
-from vdenoise.picture.noise import NoiseTable
+from vdenoise.picture.block import Block, Signal
+from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.subsampling import repeat_to
 from vdenoise.stages.spatial.wiener import Wiener
 from vdenoise.stages.temporal.mean import TemporalMean

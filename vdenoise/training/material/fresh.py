@@ -19,8 +19,8 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from vdenoise.picture.frame import Block, Signal
-from vdenoise.picture.noise import NoiseTable
+from vdenoise.picture.block import Block, Signal
+from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.stages.spatial.wiener import Wiener
 from vdenoise.training.material.degrade import (

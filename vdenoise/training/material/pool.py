@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vdenoise.machine.files import replacing
-from vdenoise.picture.noise import NoiseTable
+from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.training.material.degrade import Kind
 from vdenoise.training.material.examples import Recipe, make
 from vdenoise.training.material.sources import Source

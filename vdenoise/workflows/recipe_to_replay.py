@@ -1,0 +1,129 @@
+"""What a replay reads of a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, field_validator
+
+from vdenoise.chain.parameters import build
+from vdenoise.chain.resolve import Chain
+from vdenoise.engine.interlacing import Interlaced
+from vdenoise.engine.plan import Dither
+from vdenoise.errors import UsageError, fault_of
+from vdenoise.machine.files import read_json
+from vdenoise.masks.parse import make_mask
+from vdenoise.media.access import absent, reading
+from vdenoise.media.images.sequence import OnMissing
+from vdenoise.media.movie.encoder import EncodeSettings
+from vdenoise.media.reader import OnBadFrame
+from vdenoise.picture.noise import NoiseProfile
+from vdenoise.settings.groups import MASK, NoiseSettings, OutputSettings
+from vdenoise.stages import SLOTS, stage_class
+from vdenoise.workflows.tag import recipe_of
+
+
+class RecipeToReplay(BaseModel):
+    """What a replay reads of a recipe."""
+
+    class Made(BaseModel):
+        """What was planned, as far as it is no parameter of the chain."""
+
+        preset: str
+        speed: str
+        frames: tuple[int, int]
+        chosen: tuple[int, ...] | None = None
+        encode: EncodeSettings
+        interlaced: Interlaced
+        seed: int
+        dither: Dither
+        device: str
+
+    class Options(BaseModel):
+        """How the clip was read."""
+
+        fps: float | None = None
+        on_missing: OnMissing = "refuse"
+        on_bad_frame: OnBadFrame = "fail"
+        encoding: str | None = None
+
+    class Outcome(BaseModel):
+        """What came out."""
+
+        frames: int
+        frames_crc32: str = ""
+
+    kind: Literal["vdenoise-recipe"]
+    versions: dict[str, str]
+    input: dict[str, Any]
+    plan: Made
+    options: Options
+    files: dict[str, str]
+    parameters: dict[str, Any]
+    origin: dict[str, str]
+    cuts: tuple[int, ...]
+    profile: NoiseProfile
+    engine: dict[str, str] = Field(default_factory=dict)
+    result: Outcome
+
+    @field_validator("parameters")
+    @classmethod
+    def _strengths_are_there(cls, values: dict[str, Any]) -> dict[str, Any]:
+        for name in ("output.luma", "output.chroma"):
+            if name not in values:
+                raise ValueError(f"{name} is missing")
+        return values
+
+    def chain(self) -> Chain:
+        """The chain, every value as it was.
+
+        Raises:
+            UsageError: a value is not accepted here.
+            DeviceError: a model is not installed.
+        """
+        values = self.parameters
+        stages = []
+        for slot in SLOTS:
+            own = {k.partition(".")[2]: v for k, v in values.items() if k.startswith(f"{slot}.")}
+            if own:
+                name = f"{slot}.{own.pop('method', '')}"
+                stages.append(build(stage_class(name), own))
+        masks = [
+            make_mask(name.partition(".")[2], value)
+            for name, value in values.items()
+            if name.startswith(f"{MASK}.")
+        ]
+        plan = self.plan
+        return Chain(
+            preset=plan.preset,
+            speed=plan.speed,
+            stages=tuple(stages),
+            origin=self.origin,
+            noise=NoiseSettings.of(values),
+            output=OutputSettings.of(values),
+            masks=tuple(masks),
+        )
+
+
+def load_to_replay(path: Path) -> tuple[Path, RecipeToReplay]:
+    """A recipe, by its own name or by that of the clip that it lies beside.
+
+    Raises:
+        InputError: it is not there or cannot be read.
+        ConflictError: the recipe beside the clip is another clip's.
+        UsageError: it is no recipe.
+    """
+    file = path if path.suffix.lower() == ".json" else recipe_of(path)
+    if not file.exists():
+        raise absent(str(file))
+    try:
+        with reading(str(file)):
+            found = read_json(file)
+        return file, RecipeToReplay.model_validate(found)
+    except ValueError as error:
+        raise UsageError(
+            f"{file} is no recipe that can be replayed: {fault_of(error)}.",
+            "Recipes are called OUTPUT.vdenoise.json, and vdenoise run writes them.",
+            number=171,
+        ) from error
