@@ -127,3 +127,16 @@ def test_weights_that_are_no_numbers_are_not_computed_with(tmp_path: Path) -> No
     torch.save(weights, tmp_path / "a.pth")
     with pytest.raises(DeviceError, match="no finite numbers"):
         load(str(tmp_path / "a.pth"), torch.device("cpu"), torch.float32)
+
+
+@pytest.mark.parametrize("number", [3e38, -1e12, 1e5])
+def test_weights_whose_answer_is_no_picture_make_none(
+    number: float, made: fuzz.Fuzz, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = dict(FfdNet(width=8, depth=3).state_dict())
+    weights = {name: value * number for name, value in weights.items()}
+    torch.save(weights, tmp_path / "a.pth")
+    words = ("run", made.clip, "-o", tmp_path / "o.mkv", *fuzz.GIVEN, "--model", tmp_path / "a.pth")
+    assert fuzz.call(*words) == 5
+    assert "error E0511" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["a.pth"]

@@ -10,6 +10,7 @@ import torch
 from pydantic import field_validator
 from torch import Tensor
 
+from vdenoise.errors import DeviceError
 from vdenoise.nets.base import Network
 from vdenoise.nets.ensemble import VIEWS, ensembled
 from vdenoise.nets.models import find, load
@@ -27,6 +28,7 @@ from vdenoise.stages.net.texture_guard import TextureGuard
 # root of what was left. Where a spatial filter had been there before, it was within a tenth of what
 # it had been, and as much in textures, where the square root would say two thirds of it.
 _LEAVES = 0.4
+_ABSURD = 16.0  # full scales: no correction is that large, also of scene-linear lights
 
 
 class Cnn(Stage):
@@ -186,6 +188,12 @@ class Cnn(Stage):
                 correction = energy_guard.guarded(correction, x, block.noise.grain_area)
             changes.append(correction[wanted.start - given.start : wanted.stop - given.start])
         change = torch.cat(changes).to(block.luma.pixels)
+        if not bool(change.abs().amax() <= _ABSURD):  # written so that it holds for NaN, too
+            raise DeviceError(
+                f"The network {self.model} answers with what can be no picture.",
+                "Its weights are damaged or of another kind of network: use another --model.",
+                number=11,
+            )
         if "sigma" not in net.inputs:  # not told how much to remove
             change *= min(self.strength, 1.0)
         change *= self.weight
