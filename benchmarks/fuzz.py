@@ -2,15 +2,17 @@
 
 ::
 
-    python -m benchmarks.fuzz --count 1000 --seed 1 -o benchmarks/results/fuzz.json
+    python -m benchmarks.fuzz --kinds movie --count 2400 --log fuzz.log
+    python -m benchmarks.fuzz --count 640 --log fuzz.log -o benchmarks/results/fuzz.json
 
 Each input is a good file of one kind, mutated: bits, pieces and ends of its bytes, or values, keys
 and depth of its JSON. It goes through the command that reads such files. Sound is what ends with a
-documented exit status other than 1 (a traceback), in time, and after a failure leaves no file
-where outputs go. Inputs follow from seed, kind and number alone.
+documented exit status other than 1 (a traceback), in time, in the memory that small files take, and
+after a failure leaves no file where outputs go. Inputs follow from seed, kind and number alone.
 
 A worker process does one input after the other; where it dies by a signal or hangs, that is
-written down and the next worker goes on behind it.
+written down and the next worker goes on behind it. A log holds what is done, so that it is done
+once; what was wrong is tried again, and the last time counts.
 """
 
 from __future__ import annotations
@@ -22,12 +24,12 @@ import io
 import json
 import os
 import random
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -36,11 +38,13 @@ from queue import Empty, Queue
 from typing import Any
 
 from benchmarks import results
+from benchmarks.families import FAMILIES, write
 from vdenoise import cli
 from vdenoise.farm.record import digest
 
 DOCUMENTED = frozenset({0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 75})  # exit statuses of a command left alone
 PATIENCE_SECONDS = 120.0  # for one input, in a worker
+MOST_KIB = 1 << 20  # that the peak of a worker's memory may grow by in one input
 QUICK = ("--speed", "veryfast", "--temporal", "none", "--spatial", "gaussian", "--cuts", "off")
 GIVEN = (*QUICK, "--sigma", "5")  # nothing is measured
 # What values in a text are replaced by: the ends of types, and what is none of the type wanted.
@@ -167,7 +171,7 @@ def _movies(clip: Path, folder: Path) -> list[Path]:
     ):
         if call("run", clip, "-o", folder / name, *GIVEN, "--codec", codec) == 0:
             made.append(folder / name)
-    return made
+    return made + [write(family, folder) for family in FAMILIES]
 
 
 def _images(clip: Path, folder: Path) -> list[Path]:
@@ -355,8 +359,10 @@ class Fuzz:
             out.mkdir()
             file = Path(name) / good.name
             file.write_bytes(good.read_bytes() if whole else broken(good, rng))
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             with _silent() as said:
                 status = call(*KINDS[kind].words(self.clip, file, out))
+            grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
             left = sorted(str(p.relative_to(out)) for p in _final(out))
         last = (said.getvalue().splitlines() or [""])[-1]
         fault = ""
@@ -366,6 +372,8 @@ class Fuzz:
             fault = f"exit {status} without a last line: {last}"
         elif status and left:
             fault = f"exit {status} left {', '.join(left)}"
+        elif grown > MOST_KIB:
+            fault = f"exit {status} took {grown >> 10} MiB"
         return Ended(kind, number, status, fault)
 
 
@@ -403,26 +411,31 @@ def _final(out: Path) -> Iterator[Path]:
 # -- many --------------------------------------------------------------------------------------
 
 
-def _work(folder: Path, seed: int, kinds: Sequence[str], first: int, count: int) -> None:
+Input = tuple[str, int]  # its kind and number
+
+
+def _work(folder: Path, seed: int, todo: Sequence[Input]) -> None:
     """The worker: a line before and after each input."""
     tell = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(1, 2)
-    fuzz = Fuzz(folder, seed, kinds)
-    for place in range(first, count * len(kinds)):
-        kind, number = kinds[place % len(kinds)], place // len(kinds)
+    fuzz = Fuzz(folder, seed, tuple(dict.fromkeys(kind for kind, _ in todo)))
+    for kind, number in todo:
         tell.write(json.dumps({"kind": kind, "number": number}) + "\n")
         tell.write(json.dumps(asdict(fuzz.once(kind, number))) + "\n")
 
 
-def many(seed: int, kinds: Sequence[str], count: int) -> Iterator[Ended]:
+def many(seed: int, todo: Sequence[Input]) -> Iterator[Ended]:
     """All inputs, through as many workers as it takes."""
-    place = 0
-    while place < count * len(kinds):
+    left = list(todo)
+    while left:
         folder = Path(tempfile.mkdtemp(prefix="vdenoise-fuzz-"))
-        words = (folder, seed, ",".join(kinds), place, count)
-        command = [sys.executable, "-m", "benchmarks.fuzz", "--worker", *map(str, words)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
+        command = [sys.executable, "-m", "benchmarks.fuzz", "--worker", str(folder), str(seed)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with subprocess.Popen(command, text=True, **pipes) as worker:
+            assert worker.stdin is not None
+            with worker.stdin as given:
+                json.dump(left, given)
             lines: Queue[str] = Queue()
             threading.Thread(target=_hear, args=(worker, lines), daemon=True).start()
             begun: dict[str, Any] | None = None
@@ -430,7 +443,8 @@ def many(seed: int, kinds: Sequence[str], count: int) -> Iterator[Ended]:
                 while line := lines.get(timeout=PATIENCE_SECONDS):
                     told = json.loads(line)
                     if "status" in told:
-                        begun, place = None, place + 1
+                        begun = None
+                        del left[0]
                         yield Ended(**told)
                     else:
                         begun = told
@@ -439,10 +453,10 @@ def many(seed: int, kinds: Sequence[str], count: int) -> Iterator[Ended]:
                 worker.kill()
                 status = None
         shutil.rmtree(folder, ignore_errors=True)
-        if begun is None and place < count * len(kinds):
+        if begun is None and left:
             raise RuntimeError(f"a worker ended before it began, with {status}")
         if begun is not None:
-            place += 1
+            del left[0]
             what = "hung" if status is None else f"ended its process with {status}"
             yield Ended(begun["kind"], begun["number"], status, what)
 
@@ -466,31 +480,45 @@ def rows_of(found: Sequence[Ended]) -> list[dict[str, Any]]:
     return rows
 
 
+def logged(path: Path | None) -> dict[Input, Ended]:
+    """What a log holds: of each input how it ended when it was last tried."""
+    found: dict[Input, Ended] = {}
+    if path is not None and path.exists():
+        for line in path.read_text().splitlines():
+            ended = Ended(**json.loads(line))
+            found[ended.kind, ended.number] = ended
+    return found
+
+
 def main() -> None:
     """The command."""
     if sys.argv[1:2] == ["--worker"]:
-        folder, seed, kinds, first, count = sys.argv[2:]
-        _work(Path(folder), int(seed), kinds.split(","), int(first), int(count))
+        folder, seed = sys.argv[2:]
+        _work(Path(folder), int(seed), [(kind, number) for kind, number in json.load(sys.stdin)])
         return
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=100, help="inputs of each kind")
     parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--log", type=Path, help="what was done, by an earlier call, too")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
-    started = time.monotonic()
-    found = []
-    for ended in many(options.seed, options.kinds.split(","), options.count):
-        found.append(ended)
+    found = logged(options.log)
+    wanted = [(k, n) for n in range(options.count) for k in options.kinds.split(",")]
+    todo = [one for one in wanted if one not in found or found[one].fault]
+    for ended in many(options.seed, todo):
+        found[ended.kind, ended.number] = ended
+        if options.log is not None:
+            with options.log.open("a") as log:
+                log.write(json.dumps(asdict(ended)) + "\n")
         if ended.fault:
             print(f"{ended.kind} {ended.number}: {ended.fault}", flush=True)
-    rows = rows_of(found)
+    rows = rows_of(list(found.values()))
     for row in rows:
         print(row["kind"], row["inputs"], row["statuses"], len(row["faults"]), "faults")
     if options.output is not None:
         head = {"schema": results.SCHEMA, "machine": results.machine(), "seed": options.seed}
-        head["seconds"] = round(time.monotonic() - started)
-        results.save(options.output, {**head, "rows": rows})
+        results.save(options.output, {**head, "inputs": len(found), "rows": rows})
 
 
 if __name__ == "__main__":

@@ -14,8 +14,11 @@ from vdenoise.chain.presets import load as preset
 from vdenoise.chain.resolve import Layer, resolve
 from vdenoise.evaluation.measure import run_chain
 from vdenoise.evaluation.protocol import Given, decoded, encoded
+from vdenoise.noise.bands import BANDS
 from vdenoise.noise.estimate import Analyzer
+from vdenoise.noise.fit import _fit
 from vdenoise.noise.moments import knots
+from vdenoise.noise.pairs import PlaneBlocks
 from vdenoise.picture.noise import NoiseProfile, ShotNoise, factor_at
 
 SIGMA, FRAMES, SEED = 12 / 255, 12, 5
@@ -158,3 +161,21 @@ def test_knots_tell_what_lies_between_them():
         assert factor_at(found, 100 + i) == pytest.approx(value, rel=0.04)
     assert factor_at(found, 0) == 1.0
     assert factor_at(found, 999) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_where_all_that_was_seen_is_graphics_there_is_no_noise(single):
+    energy = torch.full((9, BANDS), 1e-5)
+    square = torch.full((4, 16, 16), 1e-5)
+    blocks = PlaneBlocks(
+        place=torch.zeros(9, 2),
+        level=torch.linspace(0, 1, 9),
+        even=energy,
+        odd=None if single else energy,
+        impulses=torch.zeros(9),
+        chosen=torch.arange(4),
+        even_spectrum=square,
+        odd_spectrum=None if single else square,
+    )
+    assert max(_fit([blocks], [torch.ones(9)], single=single).noise.sigma) > 1e-3
+    assert max(_fit([blocks], [torch.zeros(9)], single=single).noise.sigma) == 0

@@ -140,6 +140,8 @@ def _fit(blocks: Sequence[PlaneBlocks], relative: Sequence[Tensor], *, single: b
     """A plane's noise, from blocks whose sigma is ``relative`` to that of the noisiest."""
     share = torch.cat([r.square() for r in relative]).float()
     noisy = share > _HARDLY
+    if not noisy.any():  # all that was seen of the plane lies where there is none
+        return PlaneFit(PlaneNoise.white(0.0), 0.0, float(len(share)), ())
     share = share[noisy]
     level = torch.cat([b.level for b in blocks])[noisy]
     even = torch.cat([b.even for b in blocks])[noisy] / share[:, None]
