@@ -121,7 +121,8 @@ def writing(target: Path) -> Iterator[None]:
                 "See what it says.",
                 number=6,
             ) from error
-        if code in TRANSIENT:
+        ours = isinstance(error, av.FFmpegError) and code == errno.EAGAIN  # of codecs: they wait
+        if code in TRANSIENT and not ours:
             raise TryAgain(
                 f"{target} cannot be reached for now: {getattr(error, 'strerror', error)}.",
                 "Run the same command again later.",

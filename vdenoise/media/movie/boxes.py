@@ -7,6 +7,7 @@ Matroska's from the Video element of its track entry (RFC 9559, 5.1.4.1.28).
 from __future__ import annotations
 
 import io
+import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,10 +53,15 @@ def _moov(file: BinaryIO) -> bytes:
             length = int.from_bytes(file.read(8), "big") - 16
         if kind == b"moov" and 0 < length < _LARGEST_HEADER:
             return file.read(length)
-        if size == 0 or length < 0:
+        if size == 0 or length < 0 or length > _rest(file):
             break
         file.seek(length, 1)
     return b""
+
+
+def _rest(file: BinaryIO) -> int:
+    """Bytes from here to the end: sizes that a file tells may be beyond all that can be sought."""
+    return os.fstat(file.fileno()).st_size - file.tell()
 
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -110,7 +116,7 @@ def _tracks(file: BinaryIO) -> bytes:
         kind, size = found
         if kind == _SEGMENT:
             continue
-        if kind == _CLUSTER or size is None:
+        if kind == _CLUSTER or size is None or size > _rest(file):
             break
         if kind == _TRACKS:
             return file.read(size)

@@ -15,7 +15,7 @@ from typing import Any
 
 from vdenoise.media.inputs import open_input
 from vdenoise.media.movie.clock import Clock
-from vdenoise.media.movie.packets import StreamPackets
+from vdenoise.media.movie.packets import StreamPackets, codec_of
 
 CONTAINER = "mxf"
 _SLACK = Fraction(1, 400)  # seconds: times in milliseconds are no gaps
@@ -23,11 +23,7 @@ _SLACK = Fraction(1, 400)  # seconds: times in milliseconds are no gaps
 
 def filled_kind(container: str, stream: Any) -> bool:
     """Whether a copied stream is sound that is filled."""
-    return (
-        container == CONTAINER
-        and stream.type == "audio"
-        and stream.codec_context.name.startswith("pcm_")
-    )
+    return container == CONTAINER and stream.type == "audio" and codec_of(stream).startswith("pcm_")
 
 
 @dataclass

@@ -14,6 +14,7 @@ _OWN_KEYS = {
     "minor_version",
     "compatible_brands",
     "encoder",
+    "encoding_tool",
     "duration",
     "vendor_id",
     "alpha_mode",
@@ -24,6 +25,9 @@ _OWN_KEYS = {
     "_statistics_writing_app",
     "_statistics_writing_date_utc",
     "_statistics_tags",
+    # Where a tag of ours goes; of another version or damaged it is not told by its form.
+    "vdenoise",
+    "comment_vdenoise",
 }
 
 

@@ -15,7 +15,8 @@ import av
 import numpy as np
 from av.video.stream import VideoStream
 
-from vdenoise.media.inputs import open_input, prepare_decoder, video_of
+from vdenoise.errors import InputError
+from vdenoise.media.inputs import display, open_input, prepare_decoder, video_of
 from vdenoise.media.movie.packets import PicturePackets
 
 COMMON_RATES = tuple(
@@ -23,6 +24,7 @@ COMMON_RATES = tuple(
     for rate in (24, 25, 30, 48, 50, 60, 100, 120)
     for unit in (1001, 1000)
 )
+_MOST = 2**31 - 1  # in either part of the fractions that FFmpeg holds
 _AROUND = 125  # frames
 _PEEK = 4  # frames decoded to see that packets and frames are one to one
 
@@ -119,7 +121,7 @@ def ordered(
             found.checks = [check for _, _, check in kept] if found.checks else []
             known = decoded
     if counted:
-        rate = rates[0]
+        rate = _held_rate(rates[0], display(path))
         begin = Fraction(0)
         if known and not guessed:
             begin = (known[0] if found.onward.moved else min(known)) * base
@@ -138,6 +140,7 @@ def ordered(
     order = sorted(range(len(known)), key=known.__getitem__)
     pts = [known[i] for i in order]
     rate, variable = _clock(pts, base, rates)
+    rate = _held_rate(rate, display(path))
     final = told - pts[-1] if told is not None else found.durations[order[-1]]
     nominal = round(1 / (rate * base))
     if not 0 < final <= 100 * nominal:
@@ -170,8 +173,27 @@ def _counted_ticks(rate: Fraction, begin: Fraction) -> tuple[Fraction, int]:
     lasts: sound stands beside the picture by the file's own times."""
     if begin == 0:
         return 1 / rate, 1
-    ticks = Fraction(1, math.lcm(rate.numerator, 1000))
+    fine = math.lcm(rate.numerator, 1000)
+    ticks = Fraction(1, fine if fine <= _MOST else rate.numerator)
     return ticks, int(1 / rate / ticks)
+
+
+def _held_rate(rate: Fraction, name: str) -> Fraction:
+    """The nearest rate that FFmpeg can hold: means of long clips have more digits.
+
+    Raises:
+        InputError: it has none, for times that no clip has.
+    """
+    whole = math.ceil(max(rate, 1 / rate))
+    if whole > _MOST:
+        raise InputError(
+            f"The times of {name} are damaged: its frames are {float(1 / rate):.1g} s apart.",
+            "Copy the file again, or give it new times with a program that copies streams.",
+            number=8,
+        )
+    if rate >= 1:
+        return rate.limit_denominator(_MOST // whole)
+    return 1 / (1 / rate).limit_denominator(_MOST // whole)
 
 
 def _told_end(container: av.container.InputContainer, stream: VideoStream) -> int | None:

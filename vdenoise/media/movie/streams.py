@@ -57,7 +57,8 @@ def plan_copies(source: InputContainer, video: VideoStream, container: str) -> C
                 notes.append(f"{container} holds {stream_name(stream)} as Opus, encoded anew")
         else:
             notes.append(f"{container} cannot hold {stream_name(stream)}, which is left out")
-    sound = [s for s in source.streams.audio if s.codec_context.sample_rate]  # 0: nothing is there
+    known = [(s, s.codec_context) for s in source.streams.audio]
+    sound = [s for s, c in known if c is None or c.sample_rate]  # 0: nothing is there
     none_left = sound and not any(s.index in (*copied, *rewritten) for s in sound)
     silent = stream_name(sound[0]) if none_left and container not in _PICTURE_ONLY else ""
     return CopyPlan(tuple(copied), rewritten, tuple(notes), silent)
@@ -245,7 +246,9 @@ def sound_for(stream: Any, container: str) -> str | None:
     """The encoder for sound that a container does not take as it is: PCM that holds what it
     decodes to, in WebM Opus; None where neither goes."""
     context = stream.codec_context
-    if container in ("mxf", "mpegts", *_PICTURE_ONLY) or not context.sample_rate:
+    if container in ("mxf", "mpegts", *_PICTURE_ONLY) or context is None:  # of no known codec
+        return None
+    if not context.sample_rate:
         return None
     if container == "webm":
         return OPUS if context.layout.nb_channels <= 2 else None
