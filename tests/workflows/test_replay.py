@@ -218,3 +218,10 @@ def test_what_decides_the_frames_decides_the_tag(made: Path) -> None:
         assert cli.status([*args, *more]) == 0
         tags.add(told(output))
     assert len(tags) == 3
+
+
+def test_a_parameter_that_is_none_is_named(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    changed(made, lambda told: told["parameters"].update({"grain.strength2": 0.2}))
+    args = ["replay", str(made), "-o", str(made.with_name("again.mkv")), "--progress", "none"]
+    assert cli.status(args) == 2
+    assert "'strength2'. Did you mean strength?" in capsys.readouterr().err

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from vdenoise.errors import UsageError
+from vdenoise.errors import UsageError, did_you_mean
 from vdenoise.settings.setting import Setting
 from vdenoise.stages import stage_class
 
@@ -31,6 +31,13 @@ def build(cls: type[Stage], values: Mapping[str, Any]) -> Stage:
     from pydantic import ValidationError
 
     for key, value in values.items():
+        if key not in cls.model_fields:  # of a recipe or a plan: elsewhere names were looked up
+            raise UsageError(
+                f"{cls.slot}.{cls.method} has no parameter {key!r}."
+                f"{did_you_mean(key, cls.model_fields)}",
+                f"See what it accepts with: vdenoise stages {cls.slot}.{cls.method}",
+                number=17,
+            )
         # bool is an int to Python, and pydantic would take `radius = true` for 1
         if isinstance(value, bool) and cls.model_fields[key].annotation is not bool:
             raise _refused(cls, key, value)
