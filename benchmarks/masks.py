@@ -111,7 +111,9 @@ class Denoised:
 
     def cover(self, mask: str) -> Tensor:
         """(T, H, W): the mask as made from this clip."""
-        return self._settled(mask, None).maps["mask"][:, 0]
+        found = self._settled(mask, None).findings.mask
+        assert found is not None
+        return found[:, 0]
 
     def masked(self, mask: str, mode: str, cover: Tensor | None = None) -> Tensor:
         """R'G'B' behind a mask, the clip's own or one like those that come from files."""

@@ -6,6 +6,7 @@ import ast
 import json
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -52,8 +53,13 @@ SAME = {
 }
 
 
-def sites() -> Iterator[tuple[str, str | None, str]]:
+@cache
+def sites() -> tuple[tuple[str, str | None, str], ...]:
     """Class, code and place of every error that is made. A code that is passed on has none."""
+    return tuple(_sites())
+
+
+def _sites() -> Iterator[tuple[str, str | None, str]]:
     for path in sorted(ROOT.rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         named = {

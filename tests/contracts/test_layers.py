@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,8 @@ def name_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(path: Path) -> set[str]:
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Full names of everything imported, at the top or in a function."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -62,7 +64,7 @@ def imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0 and node.module, f"{path}: relative import"
             found |= {_resolved(node.module, alias.name) for alias in node.names}
-    return found
+    return frozenset(found)
 
 
 def _resolved(module: str, name: str) -> str:
@@ -144,6 +146,7 @@ def test_the_command_line_loads_nothing_heavy() -> None:
                 assert name in light or inside or standard, f"{path.name} imports {name}"
 
 
+@cache
 def definitions(kind: type[ast.ClassDef] | type[ast.FunctionDef]) -> dict[str, list[str]]:
     """Where each public class or function that a module defines at its top is defined."""
     found: dict[str, list[str]] = {}

@@ -63,7 +63,8 @@ def test_strength_is_a_share_of_what_is_invented() -> None:
     block = example()
     full, half = (luma(drawing(strength=s), block) - block.luma.pixels for s in (1.0, 0.5))
     torch.testing.assert_close(half, full / 2, rtol=0, atol=1e-6)
-    shown = drawing().apply(block).maps["invented"]
+    shown = drawing().apply(block).findings.invented
+    assert shown is not None
     assert shown.shape == block.luma.pixels.shape and 0 < shown.mean() < 1
 
 

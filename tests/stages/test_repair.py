@@ -130,7 +130,8 @@ def test_rain_is_no_dust() -> None:
 
 def test_dust_is_shown() -> None:
     dirty, where = damage.dust(panned(4), 3, specks=8)
-    cover = DustSpots().apply(block_of(dirty)).maps["dust"]
+    cover = DustSpots().apply(block_of(dirty)).findings.dust
+    assert cover is not None
     assert cover.shape == (4, 1, HEIGHT, WIDTH) and cover.min() >= 0 and cover.max() <= 1
     assert (cover[:, 0] > 0.5).numpy()[where].mean() > 0.5
 

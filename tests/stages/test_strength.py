@@ -183,12 +183,12 @@ def test_the_color_guard_keeps_the_levels_of_flats() -> None:
             drift = float((signal.pixels[part] - truth[part]).mean().abs())
             assert drift < DRIFT + 0.25 / 255  # and what a frame's noise leaves unsure
     tally = Tally()
-    tally.add({name: shown[0] for name, shown in done.maps.items()}, 7)
+    tally.add(done.findings.map(lambda shown: shown[0]), 7)
     assert 1.5 < tally.guards()["drift"] < 2.2 and tally.guards()["drift_frame"] == 7
     shown = (
         Settle(output=OutputSettings(guards=("color",)), show=("color",))
         .apply(changed)
-        .maps["color"]
+        .findings.color
     )
     assert shown.shape == luma.shape
     # the chroma is 2 codes off everywhere, the map's white is one
@@ -196,7 +196,9 @@ def test_the_color_guard_keeps_the_levels_of_flats() -> None:
     still = replace(changed, luma=Signal(before.luma, changed.luma.residual))
     still = replace(still, chroma=Signal(before[1], torch.ones_like(before[1][:, :1])))
     black = (
-        Settle(output=OutputSettings(guards=("color",)), show=("color",)).apply(still).maps["color"]
+        Settle(output=OutputSettings(guards=("color",)), show=("color",))
+        .apply(still)
+        .findings.color
     )
     assert float(black.max()) == 0
 
@@ -231,7 +233,7 @@ def loss() -> tuple[Block, Tensor, Tensor]:
 def test_the_structure_guard_gives_picture_back_where_it_was_lost() -> None:
     given, truth, lost = loss()
     done = Settle(output=OutputSettings(guards=("structure",)), show=("structure",)).apply(given)
-    picture = done.maps["structure"]
+    picture = done.findings.structure
     assert float(picture[lost].mean()) > 0.5 and float(picture[..., :8, :20].mean()) < 0.02
     assert (
         psnr(done.luma.pixels[lost], truth[lost]) > psnr(given.luma.pixels[lost], truth[lost]) + 3
@@ -249,7 +251,7 @@ def test_the_ghost_guard_takes_a_false_average_back() -> None:
     assert torch.allclose(
         done.luma.pixels[..., :8, :20], given.luma.pixels[..., :8, :20], atol=2e-3
     )
-    assert float(done.maps["ghost_share"]) == pytest.approx(float(done.maps["ghost"].mean()))
+    assert float(done.findings.ghost_share) == pytest.approx(float(done.findings.ghost.mean()))
 
 
 def test_guards_stand_where_they_are_asked_for(source: Path) -> None:

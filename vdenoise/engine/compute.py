@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 import torch
@@ -18,6 +18,7 @@ from vdenoise.engine.tiles import Area, apply_fitting
 from vdenoise.masks.files import Mattes
 from vdenoise.motion.flow import SharedMotion
 from vdenoise.picture.block import Block, Signal, joined
+from vdenoise.picture.findings import StageFindings
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.picture.noise_table import NoiseTable
@@ -52,8 +53,8 @@ def compute_group(
     motion: SharedMotion | None,
     mattes: Mattes,
     areas: Sequence[Area | None],
-) -> tuple[Picture[Signal], Mapping[str, Tensor]]:
-    """A group's core after ``step``, in float32, and what it has to show."""
+) -> tuple[Picture[Signal], StageFindings]:
+    """A group's core after ``step``, in float32, and what it found."""
     frames, stage = group.frames, step.stage
     noise = profile.at(group.shot[0]).table(plan.device, scale=plan.chain.noise.sigma_scale)
     exact = Picture.join([frame.picture for frame in frames], joined)
@@ -91,9 +92,9 @@ def compute_group(
     for follower, area in zip(stage.followed_by, areas[1:], strict=True):
         done = apply_fitting(follower, block.behind(done), None, factors, area)
     if not step.half:
-        return done.picture, done.maps
+        return done.picture, done.findings
     changed = block.core_picture.pair(done.picture, _changed)
-    return exact.map(lambda signal: signal[group.core]).pair(changed, _moved), done.maps
+    return exact.map(lambda signal: signal[group.core]).pair(changed, _moved), done.findings
 
 
 def _residual_factor(plan: Plan) -> float:

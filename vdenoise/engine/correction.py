@@ -6,7 +6,6 @@ to the decoded samples and rounded once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -17,6 +16,7 @@ from vdenoise.masks.files import Mattes, Planes
 from vdenoise.noise.bars import BENT_PURE, PURE, Bars, without_bars
 from vdenoise.picture.block import Signal
 from vdenoise.picture.color import lift
+from vdenoise.picture.findings import StageFindings
 from vdenoise.picture.frame import SourceFrame
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise import NoiseProfile
@@ -36,7 +36,7 @@ class Frame:
     clean: Picture[Tensor] | None = None  # once everything that removes is done
     present: Tensor | None = None  # (1, 1, H, W) share of the profile's noise; None: all of it
     mattes: tuple[Planes, ...] = ()  # masks from files, as decoded
-    maps: Mapping[str, Tensor] = field(default_factory=dict)  # what stages have to show of it
+    findings: StageFindings = field(default_factory=StageFindings)  # of its stages
 
     @property
     def index(self) -> int:
@@ -44,8 +44,8 @@ class Frame:
         return self.source.index
 
 
-# A frame, its new samples in the output's pixel format, and what there is to see of it
-Done = tuple[SourceFrame, tuple[Tensor, ...], Mapping[str, Tensor]]
+# A frame, its new samples in the output's pixel format, and what stages found in it
+Done = tuple[SourceFrame, tuple[Tensor, ...], StageFindings]
 
 
 def lift_frame(source: SourceFrame, plan: Plan, profile: NoiseProfile, mattes: Mattes) -> Frame:
@@ -98,7 +98,7 @@ def adopt_cleaning(frame: Frame, plan: Plan) -> Frame:
 
 def _protected(signal: Signal, before: Tensor, after: Tensor, frame: Frame) -> Signal:
     """Repairs, from ``before`` to ``after``, taken back where masks let no work be done."""
-    gate = frame.maps.get("gate")
+    gate = frame.findings.gate
     if gate is None or after is before:
         return signal
     back = (1 - resize_to(gate, before)) * (after - before)
@@ -111,11 +111,11 @@ def finish_frame(frame: Frame, plan: Plan, profile: NoiseProfile) -> Done:
         residual = frame.picture.luma.residual
         if frame.present is not None:
             residual = torch.where(frame.present > 0, residual / frame.present.clamp(min=1e-6), 0.0)
-        maps = {**frame.maps, "confidence": 1 - residual}
-        if "invented" in maps and "amount" in maps:  # dials and masks came after it
-            maps["invented"] = maps["invented"] * maps["amount"]
+        found = replace(frame.findings, confidence=1 - residual)
+        if found.invented is not None and found.amount is not None:  # dials came after it
+            found = replace(found, invented=found.invented * found.amount)
         bars = Bars(*profile.at(frame.index).bars)
-        return frame.source, _corrected(frame, plan, bars), maps
+        return frame.source, _corrected(frame, plan, bars), found
 
 
 def _corrected(frame: Frame, plan: Plan, bars: Bars) -> tuple[Tensor, ...]:
@@ -142,7 +142,7 @@ def _corrected(frame: Frame, plan: Plan, bars: Bars) -> tuple[Tensor, ...]:
 def _masked(frame: Frame) -> Picture[Tensor]:
     """The pixels of a finished frame: what finishing did goes only where masks let work be done."""
     now = frame.picture.map(lambda signal: signal.pixels)
-    gate = frame.maps.get("gate")
+    gate = frame.findings.gate
     if gate is None or frame.clean is None or now.luma is frame.clean.luma:
         return now
     return now.pair(frame.clean, lambda x, start: start + resize_to(gate, x) * (x - start))

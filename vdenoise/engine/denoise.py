@@ -54,12 +54,12 @@ def denoise(
     Yields:
         Each frame wanted, in order, with its new samples in the output's pixel format.
     """
-    with contextlib.closing(with_maps(sources, plan, profile, shots)) as done:
+    with contextlib.closing(denoise_and_tell(sources, plan, profile, shots)) as done:
         for source, planes, _ in done:
             yield source, planes
 
 
-def with_maps(
+def denoise_and_tell(
     sources: Iterable[SourceFrame],
     plan: Plan,
     profile: NoiseProfile,
@@ -70,7 +70,7 @@ def with_maps(
     heard: Heard | None = None,
     check: Check | None = None,
 ) -> Generator[Done, None, None]:
-    """`denoise`, with what there is to see of each frame.
+    """`denoise`, with what stages found in each frame.
 
     Args:
         sources, plan, profile, shots: as for `denoise`.
@@ -82,8 +82,7 @@ def with_maps(
         check: is called before each piece of work, from any thread; what it raises ends all.
 
     Yields:
-        Frame, new samples and maps by name: (1, 1, H, W) pictures in [0, 1] and (1,) numbers;
-        ``confidence`` is always there.
+        Frame, new samples and what was found; ``confidence`` is always there.
     """
     with _workers(plan) as pool:
         if not plan.info.by_field:
@@ -104,7 +103,7 @@ def _frames(
     pool: Executor | None,
     check: Check | None,
 ) -> Generator[Done, None, None]:
-    """`with_maps` of whole pictures, be they frames or fields of one parity."""
+    """`denoise_and_tell` of whole pictures, be they frames or fields of one parity."""
     wanted = ranges(plan.steps, shots, plan.first, plan.last)
     chain = plan.chain
     repairs = any(step.stage.slot in REPAIRING for step in plan.steps)
@@ -190,14 +189,14 @@ def _through(
         if check is not None:
             check()
         with torch.inference_mode():
-            result, maps = compute_group(step, group, plan, profile, motion, mattes, areas)
+            result, found = compute_group(step, group, plan, profile, motion, mattes, areas)
         done = []
         for n, frame in enumerate(group.frames[group.core]):
             part = slice(n, n + 1)
             now = _shared(frame, result.map(operator.itemgetter(part)), step)
             averaged = now if step.stage.slot in ("temporal", "guard") else frame.averaged
-            shown = {**frame.maps, **{name: found[part] for name, found in maps.items()}}
-            done.append(replace(frame, picture=now, averaged=averaged, maps=shown))
+            findings = found.map(operator.itemgetter(part)).over(frame.findings)
+            done.append(replace(frame, picture=now, averaged=averaged, findings=findings))
         return done
 
     for frames in mapped(compute, groups, pool, plan.workers):
@@ -215,7 +214,7 @@ def _kept(plan: Plan) -> int:
 
 def _shared(frame: Frame, result: Picture[Signal], step: Step) -> Picture[Signal]:
     """What a step made of a frame, where masks let only a share of this slot's work be done."""
-    share = frame.maps.get(step.stage.slot)
+    share = frame.findings.shares.get(step.stage.slot)
     if share is None:
         return result
 

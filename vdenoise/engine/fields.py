@@ -23,7 +23,7 @@ from vdenoise.picture.frame import ClipInfo, SourceFrame
 from vdenoise.picture.noise import NoiseProfile
 
 Heard = Callable[[str, Done], None]  # is told what a stage made of a frame, as if it were the last
-# What takes fields of one parity through all steps: as `vdenoise.engine.denoise.with_maps`
+# What takes fields of one parity through all steps: as `vdenoise.engine.denoise.denoise_and_tell`
 Work = Callable[
     [Iterable[SourceFrame], Plan, NoiseProfile, Area | None, Heard | None],
     Generator[Done, None, None],
@@ -51,7 +51,7 @@ def by_field(
         work: denoises the fields of one parity.
 
     Yields:
-        Each frame wanted, with the samples of both its fields, and its maps.
+        Each frame wanted, with the samples of both its fields, and what was found.
     """
     frames: dict[int, SourceFrame] = {}
     weaver = _Weaver(plan, frames, heard)
@@ -113,8 +113,8 @@ class _Weaver:
         """Samples and pictures line by line; of numbers the mean of both."""
         fmt, height = self._plan.encode.pixel_format, self._plan.info.height
         planes = woven(top[1], bottom[1], plane_lines(fmt, len(top[1]), height))
-        maps = {name: _both(map, bottom[2][name], height) for name, map in top[2].items()}
-        return self._frames[top[0].index], tuple(planes), maps
+        found = top[2].pair(bottom[2], lambda a, b: _both(a, b, height))
+        return self._frames[top[0].index], tuple(planes), found
 
     def hearing(self, parity: int) -> Heard:
         """What a parity's stages tell: handed on, woven, once both have told it."""

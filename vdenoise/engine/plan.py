@@ -12,6 +12,7 @@ from vdenoise.engine.interlacing import Interlaced
 from vdenoise.engine.steps import Step, ranges
 from vdenoise.engine.streams import Shots
 from vdenoise.media.movie.encoder import EncodeSettings
+from vdenoise.picture.findings import ViewKind
 from vdenoise.picture.frame import ClipInfo
 from vdenoise.stages import DECODER_GRAIN, ONLY_ASKED
 
@@ -19,8 +20,6 @@ Dither = Literal["auto", "on", "off"]
 
 MIB = 1 << 20
 SUBCODE_BITS = 10  # depths up to this show bands where a slope was made smooth
-
-ViewKind = Literal["mask", "confidence", "color", "structure", "ghost", "dust", "invented"]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from vdenoise.engine.correction import Done
-from vdenoise.engine.denoise import with_maps
+from vdenoise.engine.denoise import denoise_and_tell
 from vdenoise.engine.plan import Plan
 from vdenoise.engine.planning import check_film_grain
 from vdenoise.engine.steps import QUEUE_FRAMES
@@ -147,7 +147,7 @@ def run(
             Sink(write, QUEUE_FRAMES, "encode") as sink,
         ):
             source = clock.reading(ahead, "wait")
-            with contextlib.closing(with_maps(source, plan, profile, shots)) as results:
+            with contextlib.closing(denoise_and_tell(source, plan, profile, shots)) as results:
                 while True:
                     with clock.busy("compute"):
                         done = next(results, None)
@@ -229,7 +229,7 @@ class _Outputs:
 
     def write(self, done: Done, shots: Shots) -> None:
         """Write what there is of a frame."""
-        source, planes, maps = done
+        source, planes, found = done
         if self._table is not None:
             self._table.push(source, planes, shots.of(source.index))
         self._clean.write(source, planes)
@@ -237,7 +237,7 @@ class _Outputs:
             writer, fmt = self._removed
             writer.write(source, removed_noise(source.planes, planes, self._format, fmt))
         for kind, writer in self._views:
-            writer.write(source, (_gray_codes(maps[kind]),))
+            writer.write(source, (_gray_codes(found.picture(kind)),))
 
     def commit(self, *, check: bool) -> Report:
         """Check every file and give it its name, the clip last; after an error none of the rest."""
@@ -256,8 +256,9 @@ class _Outputs:
         return report
 
 
-def _gray_codes(view: Tensor) -> Tensor:
+def _gray_codes(view: Tensor | None) -> Tensor:
     """(1, 1, H, W) in [0, 1] as codes (H, W) of `vdenoise.media.side_outputs.GRAY`, full range."""
+    assert view is not None, "a stage shows what somebody wants to see"
     return (view[0, 0].clamp(0, 1) * 65535).round_().to(torch.int32).to(torch.uint16).cpu()
 
 

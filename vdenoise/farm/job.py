@@ -10,7 +10,7 @@ from typing import get_args
 
 from vdenoise import __version__
 from vdenoise.chain.resolve import Chain
-from vdenoise.engine.plan import Plan, View, ViewKind
+from vdenoise.engine.plan import Plan, View
 from vdenoise.engine.planning import plan_denoising
 from vdenoise.engine.steps import estimated, stages_of
 from vdenoise.errors import ConflictError, TryAgain, UsageError
@@ -23,6 +23,7 @@ from vdenoise.media.images.sequence import KINDS
 from vdenoise.media.movie.codecs import CONTAINERS
 from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
 from vdenoise.media.side_outputs import gray
+from vdenoise.picture.findings import ViewKind
 from vdenoise.picture.frame import ClipInfo
 
 ANALYSIS = "analysis.json"  # in the work folder, where the plan holds none

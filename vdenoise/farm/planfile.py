@@ -14,7 +14,7 @@ from pydantic import field_validator, model_validator
 
 from vdenoise import __version__
 from vdenoise.engine.interlacing import Interlaced
-from vdenoise.engine.plan import Dither, ViewKind
+from vdenoise.engine.plan import Dither
 from vdenoise.errors import ConflictError
 from vdenoise.farm.chain_record import ChainRecord, Request
 from vdenoise.farm.encoding import check_settings
@@ -22,6 +22,7 @@ from vdenoise.farm.inputs import InputRecord
 from vdenoise.farm.record import Record, digest, read_record
 from vdenoise.farm.source import SourceRecord
 from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
+from vdenoise.picture.findings import ViewKind
 from vdenoise.picture.noise import NoiseProfile
 
 

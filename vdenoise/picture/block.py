@@ -7,13 +7,14 @@ clip keeps quarter-size chroma planes). Values outside the nominal range are leg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
+from vdenoise.picture.findings import StageFindings
 from vdenoise.picture.frame import FieldLines
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise_table import NoiseTable
@@ -125,8 +126,7 @@ class Block:
     corner: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
     lines: FieldLines | None = None  # of fields; None: pictures are whole frames
     mattes: Tensor | None = None  # (core frames, N, H, W) in [0, 1]: masks that come from files
-    # What a stage has to show of each core frame: (T, 1, H, W) pictures in [0, 1], (T,) numbers
-    maps: Mapping[str, Tensor] = field(default_factory=dict)
+    findings: StageFindings = field(default_factory=StageFindings)  # of the core frames
 
     @property
     def picture(self) -> Picture[Signal]:
@@ -183,6 +183,10 @@ class Block:
         """The same block with another picture (a stage's result holds core frames only)."""
         return replace(self, luma=picture.luma, chroma=picture.chroma)
 
+    def with_findings(self, found: StageFindings) -> Block:
+        """The same block, in which more was found."""
+        return replace(self, findings=found.over(self.findings))
+
     def cut(self, luma: Cut, chroma: Cut) -> Block:
         """Cut all that the block shows alike: luma's tensors by one function, chroma's by other."""
 
@@ -209,5 +213,5 @@ class Block:
             first=self.first + core.start,
             core=slice(0, done.frames),
             motion=None,
-            maps=done.maps,
+            findings=done.findings,
         )

@@ -4,7 +4,7 @@ neighbors, same seed."""
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -12,13 +12,14 @@ from torch import Tensor
 
 from vdenoise.chain.resolve import Chain
 from vdenoise.engine.correction import Done
-from vdenoise.engine.denoise import Check, Motions, with_maps
+from vdenoise.engine.denoise import Check, Motions, denoise_and_tell
 from vdenoise.engine.interlacing import progressive
 from vdenoise.engine.plan import Plan, View
 from vdenoise.engine.planning import plan_denoising
 from vdenoise.engine.streams import Shots
 from vdenoise.engine.tiles import Area
 from vdenoise.media.movie.settings import choose
+from vdenoise.picture.findings import StageFindings
 from vdenoise.picture.frame import ClipInfo, SourceFrame
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.review.decoded import Decoded
@@ -35,13 +36,13 @@ class Excerpt:
     Attributes:
         source: as decoded; ``source.planes`` have the clip's own format.
         planes: the samples a run writes, in the output's format (`Plan.encode.pixel_format`).
-        maps: pictures (1, 1, H, W) in [0, 1] and numbers (1,): ``confidence``, the masks' ``mask``.
+        findings: what stages found: ``confidence``, and the masks' ``mask`` where asked for.
         stages: what each stage left, in order: its name and planes as if it were the last one.
     """
 
     source: SourceFrame
     planes: tuple[Tensor, ...]
-    maps: Mapping[str, Tensor]
+    findings: StageFindings
     stages: tuple[tuple[str, tuple[Tensor, ...]], ...] = ()
 
     @property
@@ -57,7 +58,7 @@ def excerpt_plan(request: ClipRequest, info: ClipInfo, chain: Chain, *, mask: bo
         request: as for a run; its output says in which format samples are shown.
         info: the clip.
         chain: what to do, the noise known.
-        mask: whether `Excerpt.maps` is to hold what the masks come to.
+        mask: whether `Excerpt.findings` is to hold what the masks come to.
 
     Raises:
         UsageError: something that was said cannot be done.
@@ -142,7 +143,7 @@ class Excerpts:
 
         sources = _checked(self.decoded.frames(*plan.source_range(self.shots)), check)
         with contextlib.closing(
-            with_maps(
+            denoise_and_tell(
                 sources,
                 plan,
                 profile,
@@ -153,8 +154,8 @@ class Excerpts:
                 check=check,
             )
         ) as results:
-            for source, planes, maps in results:
-                yield Excerpt(source, planes, maps, tuple(left.pop(source.index, ())))
+            for source, planes, found in results:
+                yield Excerpt(source, planes, found, tuple(left.pop(source.index, ())))
 
     def _motions_of(self, plan: Plan) -> Motions:
         """Motion follows from the frames and their noise, not from what is done with it."""

@@ -130,9 +130,9 @@ def _stages(
 
 def _map(view: ViewName, variant: Variant, excerpt: Excerpt, area: Area) -> Cell:
     """A map in [0, 1] in gray: white is all of it."""
-    name = {"matte": "confidence", "mask": "mask"}[view]
     said = {"matte": "noise gone: white is all of it", "mask": "mask: white is worked on in full"}
-    picture = excerpt.maps.get(name)
+    found = excerpt.findings
+    picture = found.mask if view == "mask" else found.confidence
     if picture is None:
         picture = torch.ones(1, 1, area.bottom, area.right)
     return Cell(shown(area.of(picture[0].cpu().float())), f"{variant.name}: {said[view]}")

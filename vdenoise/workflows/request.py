@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from vdenoise.chain.request import ChainRequest
-from vdenoise.engine.plan import Dither, ViewKind
+from vdenoise.engine.plan import Dither
 from vdenoise.errors import UsageError
 from vdenoise.motion.cuts import read_cuts
+from vdenoise.picture.findings import ViewKind
 from vdenoise.picture.frame import ClipInfo
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.workflows.measure import check_cuts, check_profile, profile_from_sigma

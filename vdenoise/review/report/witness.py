@@ -93,7 +93,8 @@ class Witness:
         assert self._prepared is not None, "a run is prepared before its first frame"
         self.inspector.watch(done)
         plan = self._prepared.plan
-        source, planes, maps = done
+        source, planes, found = done
+        assert found.confidence is not None, "a finished frame says how sure it is"
         index = source.index
         with torch.inference_mode():
             luma, chroma = lift(source, plan.info)
@@ -101,7 +102,7 @@ class Witness:
                 planes, plan.encode.pixel_format, plan.info.full_range, plan.info.curve
             )
             self._frames.append(
-                _figures(index, self._prepared.profile, luma, clean, maps["confidence"])
+                _figures(index, self._prepared.profile, luma, clean, found.confidence)
             )
             for stretch, analyzer in zip(self._stretches, self._analyzers, strict=True):
                 if index in stretch:

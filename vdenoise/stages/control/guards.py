@@ -7,8 +7,7 @@ without a mean. Where it is not, a guard steps in, locally and no more than need
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -17,14 +16,13 @@ from torch.nn import functional
 
 from vdenoise.motion.warp import box_mean
 from vdenoise.picture.block import Block, Signal
+from vdenoise.picture.findings import StageFindings
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.stages.base import Need, Stage, noise_present
 
 GUARDS = ("color", "structure", "ghost")
-COVER = "cover."  # begins the names of maps that say what share of a frame a mask covers
-_COUNTED = ("drift", "structure_share", "ghost_share")
 
 _WINDOW = 7  # px: the energy of the removed signal is taken over such a square
 _DEVIATIONS = 3  # of the windowed energy that are chance
@@ -161,7 +159,7 @@ class GhostGuard(Stage):
 
         done = block.with_picture(Picture.of([mixed(n) for n in range(len(now.planes))]))
         seen = ghosts.luma
-        return replace(done, maps={"ghost": seen, "ghost_share": seen.mean(dim=(1, 2, 3))})
+        return done.with_findings(StageFindings(ghost=seen, ghost_share=seen.mean(dim=(1, 2, 3))))
 
 
 class Tally:
@@ -169,39 +167,52 @@ class Tally:
 
     def __init__(self) -> None:
         self._frames = 0
-        self._sums: dict[str, float] = {}
-        self._most: dict[str, tuple[float, int]] = {}  # with the frame where it was
+        self._guards: dict[str, _Sum] = {}
+        self._covers: dict[str, _Sum] = {}
 
-    def add(self, maps: Mapping[str, Tensor], index: int) -> None:
+    def add(self, found: StageFindings, index: int) -> None:
         """Count the frame of this absolute number."""
         self._frames += 1
-        for name in maps:
-            if name in _COUNTED or name.startswith(COVER):
-                value = float(maps[name])
-                self._sums[name] = self._sums.get(name, 0.0) + value
-                if name not in self._most or value > self._most[name][0]:
-                    self._most[name] = value, index
+        for name, value in (
+            ("drift", found.drift),
+            ("structure_share", found.structure_share),
+            ("ghost_share", found.ghost_share),
+        ):
+            if value is not None:
+                self._guards.setdefault(name, _Sum()).add(float(value), index)
+        for mask, cover in found.covers.items():
+            self._covers.setdefault(mask, _Sum()).add(float(cover), index)
 
     def guards(self) -> dict[str, float]:
         """As far as they are on: ``structure_share`` and ``ghost_share`` in percent of the picture,
         mean over the frames; ``drift``, the worst, in 8-bit codes; and of each the most that a
         frame had (``..._most``) and which one (``..._frame``)."""
         found: dict[str, float] = {}
-        for name in _COUNTED:
-            if name not in self._sums:
-                continue
-            unit = 1 if name == "drift" else 100
-            most, frame = self._most[name]
-            mean = most if name == "drift" else self._sums[name] / self._frames
-            found |= {name: round(unit * mean, 4), f"{name}_frame": frame}
-            if name != "drift":
-                found[f"{name}_most"] = round(unit * most, 4)
+        for name, seen in self._guards.items():
+            if name == "drift":
+                found |= {name: round(seen.most, 4), f"{name}_frame": seen.frame}
+            else:
+                mean = seen.total / self._frames
+                found |= {name: round(100 * mean, 4), f"{name}_frame": seen.frame}
+                found[f"{name}_most"] = round(100 * seen.most, 4)
         return found
 
     def masks(self) -> dict[str, float]:
         """What each mask covers by name, in percent of the picture, mean over the frames."""
         return {
-            name.removeprefix(COVER): round(100 * total / self._frames, 4)
-            for name, total in self._sums.items()
-            if name.startswith(COVER)
+            name: round(100 * seen.total / self._frames, 4) for name, seen in self._covers.items()
         }
+
+
+@dataclass
+class _Sum:
+    """A number of each frame, summed up."""
+
+    total: float = 0.0
+    most: float = -math.inf
+    frame: int = 0  # that had the most
+
+    def add(self, value: float, index: int) -> None:
+        self.total += value
+        if value > self.most:
+            self.most, self.frame = value, index

@@ -6,7 +6,6 @@ It runs after the last denoiser and before anything that finishes the picture.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -15,14 +14,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from vdenoise.masks.coverage import layers, strengths
-from vdenoise.masks.spec import FINISHED, MaskSpec
+from vdenoise.masks.spec import MaskSpec
 from vdenoise.picture.block import Accuracy, Block, Signal
+from vdenoise.picture.findings import StageFindings
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.picture.windows import pad, taps_sum
 from vdenoise.settings.groups import OutputSettings
 from vdenoise.stages.base import Need, Stage, noise_present
-from vdenoise.stages.control.guards import COVER, excess, sigma_of, without_drift
+from vdenoise.stages.control.guards import excess, sigma_of, without_drift
 
 FULL = 100.0
 _SPLINE = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)  # cubic B-spline, of the "a trous" transform
@@ -75,44 +75,49 @@ class Settle(Stage):
         """Scale what the chain has changed."""
         core, original = block.core_picture, block.core_original
         clean = core.luma.pixels
-        found: dict[str, Tensor] = {}
-        amounts = self._amounts(block, clean, found)
+        amounts, found = self._amounts(block, clean)
         sigma = sigma_of(block) if "structure" in self.output.guards else None
-        done = []
+        done, drifts = [], []
         for n, (signal, before) in enumerate(zip(core.planes, original.planes, strict=True)):
             correction = _weighted_bands(signal.pixels - before, self.output.bands)
             if "color" in self.output.guards:
-                correction = self._level(correction, resize_to(clean, before), clean, found)
+                correction, drift = self._level(correction, resize_to(clean, before), clean)
+                drifts.append(drift)
             amount = amounts[n]
             if sigma is not None:
                 picture = excess(correction, sigma.planes[n], block.noise.grain_area)
                 amount = amount * (1 - picture)
                 if n == 0:
-                    found["structure"] = picture
+                    found = StageFindings(
+                        structure=picture if "structure" in self.show else None,
+                        structure_share=picture.mean(dim=(1, 2, 3)),
+                    ).over(found)
             start = noise_present(block, before)
             residual = start - amount * (start - signal.residual)
             done.append(Signal(before + correction * amount, residual))
-        result = block.with_picture(Picture.of(done))
-        return replace(result, maps={**block.maps, **self._shown(found)})
+        for drift in drifts[1:]:
+            drifts[0] = drifts[0].pair(drift, torch.maximum)
+        found = drifts[0].over(found) if drifts else found
+        return block.with_picture(Picture.of(done)).with_findings(found)
 
-    def _amounts(
-        self, block: Block, clean: Tensor, found: dict[str, Tensor]
-    ) -> tuple[Tensor, Tensor]:
-        """Factors on the correction of luma and chroma, each on its own grid."""
+    def _amounts(self, block: Block, clean: Tensor) -> tuple[tuple[Tensor, Tensor], StageFindings]:
+        """Factors on the correction of luma and chroma, each on its own grid, and what of them
+        later stages obey."""
         masks = layers(self.masks, block)
-        amounts, gate = strengths(masks, self.output.luma, self.output.chroma, clean)
-        of_luma, of_chroma = amounts.pop("luma"), amounts.pop("chroma")
-        if masks:
-            found |= {"mask": of_luma, "gate": gate, **amounts}
-        for mask in masks:
-            found[f"{COVER}{mask.spec.name}"] = mask.cover.mean(dim=(1, 2))
+        shares, gate = strengths(masks, self.output.luma, self.output.chroma, clean)
+        of_luma, of_chroma = shares.pop("luma"), shares.pop("chroma")
         rest = self._tone(clean) * (1 - self.output.blend / 100)
+        found = StageFindings(
+            mask=of_luma if masks and "mask" in self.show else None,
+            gate=gate if masks else None,
+            shares=shares if masks else {},
+            covers={mask.spec.name: mask.cover.mean(dim=(1, 2)) for mask in masks},
+            amount=of_luma * rest if "invented" in self.show else None,
+        )
         of_luma, of_chroma = of_luma * rest, of_chroma * rest
-        if "invented" in self.show:
-            found["amount"] = of_luma
         if block.chroma is not None:
             of_chroma = resize_to(of_chroma, block.chroma.pixels)
-        return of_luma, of_chroma
+        return (of_luma, of_chroma), found
 
     def _tone(self, luma: Tensor) -> Tensor:
         """--shadows and --highlights: (T, 1, H, W) in [0, 1], by the clean luma."""
@@ -127,30 +132,19 @@ class Settle(Stage):
         return factor
 
     def _level(
-        self, correction: Tensor, luma: Tensor, like: Tensor, found: dict[str, Tensor]
-    ) -> Tensor:
-        """The correction without a drift of levels; notes the worst drift of each frame, and how
-        far the samples of any plane were taken back at each pixel of ``like``."""
+        self, correction: Tensor, luma: Tensor, like: Tensor
+    ) -> tuple[Tensor, StageFindings]:
+        """The correction without a drift of levels; the worst drift of each frame, and how far the
+        samples of any plane were taken back at each pixel of ``like``."""
         leveled, worst = zip(
             *(without_drift(c, y) for c, y in zip(correction, luma, strict=True)), strict=True
         )
-        done, drift = torch.stack(leveled), torch.tensor(worst)
-        found["drift"] = torch.maximum(found["drift"], drift) if "drift" in found else drift
+        done = torch.stack(leveled)
+        back = None
         if "color" in self.show:
             back = (correction - done).abs().amax(1, keepdim=True) * (255 / _SHOWN_CODES)
             back = functional.interpolate(back, like.shape[-2:])
-            found["color"] = torch.maximum(found["color"], back) if "color" in found else back
-        return done
-
-    def _shown(self, found: dict[str, Tensor]) -> dict[str, Tensor]:
-        wanted = (*self.show, "gate", "amount", *FINISHED)
-        shown = {name: found[name] for name in wanted if name in found}
-        shown |= {name: part for name, part in found.items() if name.startswith(COVER)}
-        if "structure" in found:
-            shown["structure_share"] = found["structure"].mean(dim=(1, 2, 3))
-        if "drift" in found:
-            shown["drift"] = found["drift"]
-        return shown
+        return done, StageFindings(drift=torch.tensor(worst), color=back)
 
 
 def _weighted_bands(correction: Tensor, percents: tuple[float, ...]) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import ClassVar
 
 import cv2
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from vdenoise.motion.warp import warp
 from vdenoise.picture.block import Block, Signal, window
+from vdenoise.picture.findings import StageFindings
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.subsampling import subsampling
 from vdenoise.stages.base import Role, Stage, param
@@ -68,7 +68,7 @@ class DustSpots(Stage):
         planes = [block.luma.pixels[t, 0].float().cpu().numpy() for t in range(block.frames)]
         frames = [self._frame(block, planes, t) for t in block.wanted]
         done = block.with_picture(Picture.join([picture for picture, _ in frames], _stack))
-        return replace(done, maps={**block.maps, "dust": torch.cat([map for _, map in frames])})
+        return done.with_findings(StageFindings(dust=torch.cat([cover for _, cover in frames])))
 
     def _frame(
         self, block: Block, planes: Sequence[Plane], t: int

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from vdenoise.nets.models import find
 from vdenoise.picture.block import Block, Signal
+from vdenoise.picture.findings import StageFindings
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.sampling.samplers import Sampler, sample
@@ -112,8 +113,8 @@ class Posterior(Stage):
         made = [self._regrown(replace(block, core=slice(t, t + 1))) for t in block.wanted]
         drawn = Picture.join([picture for picture, _ in made], torch.cat)
         done = block.core_picture.pair(drawn, lambda s, pixels: Signal(pixels, s.residual.clone()))
-        shown = {**block.maps, "invented": torch.cat([map for _, map in made])}
-        return replace(block.with_picture(done), maps=shown)
+        invented = torch.cat([share for _, share in made])
+        return block.with_picture(done).with_findings(StageFindings(invented=invented))
 
     def _regrown(self, block: Block) -> tuple[Picture[Tensor], Tensor]:
         """Luma and chroma of one frame, and how much of its luma is invented."""
