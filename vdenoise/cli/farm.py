@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from vdenoise.cli.farm_state import clean, status
 from vdenoise.cli.files import FOLDER, WRITES, FileGroup, claims_of
 from vdenoise.cli.options import option, progress_option, set_threads
 from vdenoise.cli.plan_jobs import (
@@ -35,6 +36,10 @@ def farm() -> None:
     """Carry a plan out on many machines. See docs/farm.md."""
 
 
+farm.add_command(status)
+farm.add_command(clean)
+
+
 def _plan_option(command: Any) -> Any:
     return plan_option(required=True, text="The plan.")(job_options(command))
 
@@ -49,54 +54,19 @@ def analyze(ctx: click.Context, /, threads: int | None, progress: Any, **options
     from vdenoise import ui
     from vdenoise.farm.job import ANALYSIS
     from vdenoise.farm.measure import analyze_job
+    from vdenoise.farm.recipe import is_done
 
     with ui.Reporter(progress) as reporter:
         threads = set_threads(threads)
         job = open_from(options)
+        if job.file.analysis is None and not (job.work / ANALYSIS).exists() and is_done(job):
+            reporter.finish(f"{job.output(job.file.clean)}: already joined")
+            return
         claim_sources(claims_of(ctx), job)
         found, kept = analyze_job(job, reporter, threads)
         for note in found.notes:
             reporter.note(note)
         reporter.finish("already measured" if kept else f"measured: {job.work / ANALYSIS}")
-
-
-@farm.command()
-@_plan_option
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def status(as_json: bool, **options: Any) -> None:
-    """Say which segments are done, sound and fit the plan; exit 75 while any is missing."""
-    from vdenoise import ui
-    from vdenoise.farm.job import analysis_of, work_id
-    from vdenoise.farm.segments import finished
-    from vdenoise.farm.split import as_text
-
-    job = open_from(options)
-    wanted = work_id(job, analysis_of(job))
-    reports = {n: finished(job, n, wanted) for n in range(len(job.file.segments))}
-    done = tuple(n for n, report in reports.items() if report is not None)
-    missing = tuple(n for n in reports if n not in done)
-    seconds = sum(report.seconds for report in reports.values() if report is not None)
-    if as_json:
-        facts = {"plan_id": job.file.plan_id, "done": done, "missing": missing, "seconds": seconds}
-        ui.result_json(facts)
-    else:
-        ui.facts(
-            "",
-            {
-                "plan": f"{options['plan']}, id {job.file.plan_id[:12]}",
-                "done": f"{len(done)} of {counted(len(reports), 'segment')}, "
-                f"{seconds:.0f} s of work",
-                "missing": as_text(missing) or "none",
-            },
-        )
-    if missing:
-        raise TryAgain(
-            f"{counted(len(missing), 'segment')} of {len(reports)} still to be done: "
-            f"{as_text(missing)}.",
-            f"Do them with: vdenoise run --plan {options['plan']} --segments {as_text(missing)} "
-            "--resume",
-            number=6,
-        )
 
 
 @farm.command()

@@ -85,11 +85,22 @@ def run_segments(ctx: click.Context, options: dict[str, Any]) -> None:
         numbers = tuple(range(count))
         if options["segments"] is not None:
             numbers = parse_numbers(options["segments"], count)
+        if options["resume"] and _were_cleaned(job, numbers):
+            reporter.finish(f"{job.output(job.file.clean)}: already joined", done=[], kept=[])
+            return
         claim_segments(claims_of(ctx), job, numbers)
         if options["devices"] is not None:
             _on_devices(job, numbers, options, reporter)
         else:
             _one_after_the_other(job, numbers, options, threads, reporter)
+
+
+def _were_cleaned(job: Job, numbers: tuple[int, ...]) -> bool:
+    """Whether a task comes again whose segments were joined and removed (``farm clean``)."""
+    from vdenoise.farm.recipe import is_done
+    from vdenoise.farm.segments import report_path
+
+    return not any(report_path(job, n).exists() for n in numbers) and is_done(job)
 
 
 def progress_lines(segments: int, of: int) -> int:

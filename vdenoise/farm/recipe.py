@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from vdenoise.engine.run import Result
+from vdenoise.errors import TryAgain, UsageError
 from vdenoise.farm.assemble import Assembled
 from vdenoise.farm.job import Job, analysis_of, work_id
 from vdenoise.workflows.recipe import is_intact, load_recipe, make_recipe, save_recipe
@@ -51,11 +53,15 @@ def save(job: Job, made: Assembled, command: Sequence[str]) -> Path:
 
 def is_done(job: Job) -> bool:
     """Whether the clean clip is there as this job has written it."""
-    output = job.output(job.file.clean)
+    try:
+        output = job.output(job.file.clean)
+    except UsageError:  # the clip was moved, and nobody has said where its output goes
+        return False
     recipe = load_recipe(output)
     told = {} if recipe is None else recipe.get("farm") or {}
     if recipe is None or told.get("plan_id") != job.file.plan_id:
         return False
-    return told.get("work_id") == work_id(job, analysis_of(job)) and is_intact(
-        recipe["output"], output
-    )
+    with contextlib.suppress(TryAgain):  # the measurement was cleaned away: the plan's id tells
+        if told.get("work_id") != work_id(job, analysis_of(job)):
+            return False
+    return is_intact(recipe["output"], output)

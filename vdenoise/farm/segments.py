@@ -59,14 +59,15 @@ class SegmentReport(Record):
     busy_seconds: dict[str, float]
 
 
-def _stem(job: Job, number: int) -> str:
+def report_stem(job: Job, number: int) -> str:
+    """What the files of a segment in the work folder begin with: ``seg_000012_0000288-0000311``."""
     first, last = job.numbers(number)
     return f"seg_{number:06d}_{first:07d}-{last:07d}"
 
 
 def report_path(job: Job, number: int) -> Path:
     """Where a segment's report lies: ``seg_000012_0000288-0000311.json``."""
-    return job.work / f"{_stem(job, number)}.json"
+    return job.work / f"{report_stem(job, number)}.json"
 
 
 def clip_path(job: Job, number: int, part: OutputPart) -> Path:
@@ -77,7 +78,7 @@ def clip_path(job: Job, number: int, part: OutputPart) -> Path:
     kind = part.segment_encode.container
     extension = next(end for end, container in CONTAINERS.items() if container == kind)
     name = "" if part == job.file.clean else f"_{part.name}"
-    return job.work / f"{_stem(job, number)}{name}{extension}"
+    return job.work / f"{report_stem(job, number)}{name}{extension}"
 
 
 def files_of(job: Job, number: int, part: OutputPart) -> tuple[Path, ...]:
@@ -110,15 +111,29 @@ def finished(job: Job, number: int, wanted: str) -> SegmentReport | None:
             "Do it again with --overwrite, or give each plan a --work folder of its own.",
             number=8,
         )
+    return report if is_sound(job, number, report) else None
+
+
+def is_sound(job: Job, number: int, report: SegmentReport, *, quick: bool = False) -> bool:
+    """Whether the files of a segment are as its report says.
+
+    Args:
+        job: the job.
+        number: of the segment.
+        report: of it.
+        quick: go by their sizes alone.
+    """
+    if [part.name for part in job.file.parts] != [made.name for made in report.parts]:
+        return False
     for part, made in zip(job.file.parts, report.parts, strict=True):
         files = files_of(job, number, part)
         if not all(file.exists() for file in files):
-            return None
+            return False
         if sum(file.stat().st_size for file in files) != made.bytes:
-            return None
-        if files_hash(files) != made.sha256:
-            return None
-    return report
+            return False
+        if not quick and files_hash(files) != made.sha256:
+            return False
+    return True
 
 
 def to_do(job: Job, numbers: Sequence[int], *, resume: bool, overwrite: bool) -> tuple[int, ...]:
