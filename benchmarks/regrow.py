@@ -67,7 +67,7 @@ def measure(data: Path, name: str, sigma: int, folder: Path) -> None:
         words = [f"{name}-{sigma}", sampler, str(steps), str(percent), *more.values()]
         target = folder / ("_".join(words) + ".mkv")
         typed = [w for k, v in settings.items() for w in ("--set", f"regrow.{k}={v}")]
-        asked = ["--regrow", str(percent), "--sigma", str(sigma), "--cuts", "off", "--seed", "7"]
+        asked = ["--regrow", str(percent), "--cuts", "off", "--seed", "7"]
         where = ["--codec", "ffv1", "--overwrite", "--progress", "none"]
         command = ["run", str(source), "-o", str(target), *asked, *typed, *where]
         if cli.status(command):

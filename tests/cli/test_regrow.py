@@ -68,6 +68,48 @@ def test_it_is_said_and_kept_and_the_same_in_a_part(
     assert amount[..., 32:].max() == 0 and amount[..., :32].mean() > 0
 
 
+def test_a_mask_has_a_share_of_its_own(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """More inside than outside, or inside alone, and the same in a part."""
+    how = ("--seed", "7", "--set", "regrow.steps=2", "--set", "regrow.sampler=ddpm")
+    made = {}
+    for name, words in {
+        "none": (),
+        "half": ("--regrow", "50"),
+        "all": ("--regrow", "100"),
+        "inside": ("--mask", "left=rect:0,0,32,48,regrow=100"),
+        "more": ("--regrow", "50", "--mask", "left=rect:0,0,32,48,regrow=100"),
+        "less": ("--regrow", "100", "--mask", "left=rect:0,0,32,48,regrow=50"),
+    }.items():
+        target = tmp_path / f"{name}.mkv"
+        assert run(clip, target, *words, *(how if words else ())) == 0
+        made[name] = read(target).astype(int)
+        left, right = made[name][..., :32], made[name][..., 32:]
+        for part, like in {
+            "inside": ("all", "none"),
+            "more": ("all", "half"),
+            "less": ("half", "all"),
+        }.items():
+            if part == name:
+                assert np.abs(left - made[like[0]][..., :32]).max() <= 1
+                assert np.abs(right - made[like[1]][..., 32:]).max() <= 1
+        said = " ".join(capsys.readouterr().err.split())
+        if name == "more":
+            assert "invented detail: 50 %, 100 % in mask left of what regrow drew" in said
+    assert np.abs(made["all"] - made["none"]).max() > 3
+    again = tmp_path / "again.mkv"
+    assert (
+        run(clip, again, "--mask", "left=rect:0,0,32,48,regrow=100", *how, "--frames", "2-3") == 0
+    )
+    assert np.array_equal(read(again), made["inside"][2:])
+
+
+def test_a_share_inside_a_mask_is_refused_as_evidence_too(clip: Path, tmp_path: Path) -> None:
+    words = ("--preset", "surveillance", "--mask", "left=rect:0,0,32,48,regrow=100")
+    assert run(clip, tmp_path / "out.mkv", *words) == 2
+
+
 def test_evidence_is_not_invented(
     clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -200,7 +200,7 @@ def test_invert_opacity_and_combine() -> None:
 def both(texts: list[str], luma: float = 100, chroma: float = 100) -> tuple[Tensor, Tensor]:
     gray = block(torch.full((1, 1, 40, 60), 0.5), None)
     found = layers([mask(text) for text in texts], gray)
-    amounts, _ = strengths(found, luma, chroma, gray.luma.pixels)
+    amounts, _ = strengths(found, {"luma": luma, "chroma": chroma}, gray.luma.pixels)
     return amounts["luma"][0, 0], amounts["chroma"][0, 0]
 
 

@@ -14,7 +14,7 @@ from vdenoise.chain.parameters import build, in_slot
 from vdenoise.chain.presets import Preset
 from vdenoise.errors import UsageError, did_you_mean
 from vdenoise.masks.parse import check_order, make_mask
-from vdenoise.masks.spec import FINISHED, MaskSpec
+from vdenoise.masks.spec import DRAWN, FINISHED, MaskSpec
 from vdenoise.settings.groups import MASK, SETTINGS, NoiseSettings, OutputSettings
 from vdenoise.stages import OFF, ONLY_ASKED, SLOTS, every_stage, methods, stage_class
 from vdenoise.stages.plugins import plug_ins
@@ -93,10 +93,12 @@ def resolve(preset: Preset, layers: Sequence[Layer] = (), *, speed: str | None =
     said = {name: value for layer in ranked for name, value in layer.values.items()}
     last = {name: layer.origin for layer in ranked for name in layer.values}
     origin |= {name: last[name] for name in SETTINGS if name in last}
+    masks = _masks(ranked, origin)
+    masked = {word for mask in masks for word in DRAWN if mask.strengths.get(word)}
     stages = [
         stage
         for slot in SLOTS
-        if (stage := _stage(slot, preset, layers, speed, origin)) is not None
+        if (stage := _stage(slot, preset, layers, speed, origin, slot in masked)) is not None
     ]
     inventing = [stage for stage in stages if stage.slot in ONLY_ASKED]
     if preset.evidence and inventing:
@@ -112,7 +114,7 @@ def resolve(preset: Preset, layers: Sequence[Layer] = (), *, speed: str | None =
         origin=origin,
         noise=NoiseSettings.of(said),
         output=OutputSettings.of(said),
-        masks=_masks(ranked, origin),
+        masks=masks,
     )
 
 
@@ -175,13 +177,15 @@ def _stage(
     layers: Sequence[Layer],
     speed: str | None,
     origin: dict[str, str],
+    masked: bool,
 ) -> Stage | None:
-    """The stage of one slot, or None where it is off."""
+    """The stage of one slot, or None where it is off; ``masked`` is that a mask gives it a strength
+    inside, with or without one outside."""
     key = f"{slot}.method"
     own = preset.values.get(key, methods(slot)[0] if in_slot(preset.values, slot) else OFF)
     asked = [layer.values[key] for layer in layers if key in layer.values]
     method = str(asked[-1] if asked else own)
-    wanted = any(in_slot(layer.values, slot) for layer in layers)
+    wanted = masked or any(in_slot(layer.values, slot) for layer in layers)
     if not asked and own == OFF and wanted:
         method = methods(slot)[0]  # a parameter of a slot that was off switches it on
     if method == OFF:
@@ -214,6 +218,8 @@ def _stage(
         return None
     if slot == "net" and values.get("model") == OFF:
         return None
+    if masked:
+        return build(cls, {"strength": 0.0} | values)
     stage = build(cls, values)
     silent = slot in ONLY_ASKED and "strength" not in values
     return None if silent or stage.idle else stage

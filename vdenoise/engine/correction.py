@@ -113,7 +113,8 @@ def finish_frame(frame: Frame, plan: Plan, profile: NoiseProfile) -> Done:
             residual = torch.where(frame.present > 0, residual / frame.present.clamp(min=1e-6), 0.0)
         found = replace(frame.findings, confidence=1 - residual)
         if found.invented is not None and found.amount is not None:  # dials came after it
-            found = replace(found, invented=found.invented * found.amount)
+            kept = found.amount * found.shares.get("regrow", 1.0)
+            found = replace(found, invented=found.invented * kept)
         bars = Bars(*profile.at(frame.index).bars)
         return frame.source, _corrected(frame, plan, bars), found
 

@@ -81,8 +81,11 @@ class Plan:
         none."""
         for stage in (s for s in self.chain.stages if s.slot in ONLY_ASKED):
             how = stage.model_dump()
+            shares = [f"{100 * stage.strength:g} %"]
+            for mask in (m for m in self.chain.masks if stage.slot in m.strengths):
+                shares.append(f"{mask.strengths[stage.slot]:g} % in mask {mask.name}")
             return (
-                f"invented detail: {100 * stage.strength:g} % of what {stage.slot} drew "
+                f"invented detail: {', '.join(shares)} of what {stage.slot} drew "
                 f"({how['sampler']}, {how['steps']} steps, seed {self.seed}, model {how['model']})"
             )
         return None

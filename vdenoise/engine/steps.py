@@ -16,13 +16,14 @@ from vdenoise.engine.streams import Shots
 from vdenoise.engine.tiles import SMALLEST_TILE, Area, tile_halo, tile_unit
 from vdenoise.errors import MemoryShort
 from vdenoise.machine.devices import fast_bfloat16, free_bytes
-from vdenoise.masks.spec import REMOVED
+from vdenoise.masks.spec import DRAWN, REMOVED
 from vdenoise.picture.block import Accuracy
 from vdenoise.picture.frame import ClipInfo, PixelFormat
 from vdenoise.picture.sizes import round_up
 from vdenoise.stages import DECODER_GRAIN, FINISHING, REPAIRING
 from vdenoise.stages.base import Stage
 from vdenoise.stages.control.guards import GhostGuard
+from vdenoise.stages.control.masked import MaskedStrength
 from vdenoise.stages.control.strength import Settle
 
 Precision = Literal["float32", "float16", "bfloat16"]
@@ -123,6 +124,20 @@ def stages_of(chain: Chain, show: Sequence[str] = ()) -> tuple[Stage, ...]:
     denoisers = [stage for stage in stages if stage.slot not in FINISHING]
     found: list[Stage] = []
     for stage in denoisers:
+        inside = [m.strengths[stage.slot] / 100 for m in chain.masks if stage.slot in m.strengths]
+        if stage.slot in DRAWN and inside:
+            most = max(stage.strength, *inside)
+            found.append(
+                MaskedStrength(
+                    behind=stage.slot,
+                    usual=stage.strength / most,
+                    most=most,
+                    masks=chain.masks,
+                    motion_est=accuracy,
+                )
+            )
+            found.append(stage.model_copy(update={"strength": most}))
+            continue
         found.append(stage)
         if stage.slot == "temporal" and "ghost" in chain.output.guards:
             found.append(GhostGuard())

@@ -7,7 +7,7 @@ follows from their modes, in the order in which the masks were given.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vdenoise.masks.ranges import drawn
 from vdenoise.masks.shapes import shape
-from vdenoise.masks.spec import MaskSpec
+from vdenoise.masks.spec import REMOVED, MaskSpec
 from vdenoise.motion.warp import box_mean, resize, warp
 from vdenoise.picture.block import Block, Motion, window
 
@@ -137,7 +137,7 @@ def _combined(a: Tensor, b: Tensor, how: str) -> Tensor:
 
 
 def strengths(
-    found: Sequence[MaskLayer], luma: float, chroma: float, like: Tensor
+    found: Sequence[MaskLayer], usual: Mapping[str, float], like: Tensor
 ) -> tuple[dict[str, Tensor], Tensor]:
     """How much of the work is done at each pixel, by masks alone.
 
@@ -147,16 +147,16 @@ def strengths(
 
     Args:
         found: from `layers`.
-        luma, chroma: the chain's strengths, in percent.
+        usual: the chain's own strengths by name, in percent; of what it does not name, all.
         like: (T, 1, H, W), for size, type and device.
 
     Returns:
-        (T, 1, H, W) in [0, 1] on luma's grid: shares of the correction of ``luma`` and ``chroma``
-        and, where a mask has one, of what each finishing stage does; and what lets any work
-        through (apply and protect alone), which is in the first two already.
+        (T, 1, H, W) in [0, 1] on luma's grid: the strength by each name in ``usual`` and, where a
+        mask has one, of what a finishing stage does; and what lets any work through (apply and
+        protect alone), which is in ``luma`` and ``chroma`` already.
     """
     gate = torch.ones_like(like)
-    amounts = {"luma": gate * (luma / 100), "chroma": gate * (chroma / 100)}
+    amounts = {name: gate * (percent / 100) for name, percent in usual.items()}
     for layer in found:
         cover, spec = layer.cover[:, None], layer.spec
         if spec.mode == "apply":
@@ -167,4 +167,4 @@ def strengths(
             before = amounts.get(name, torch.ones_like(like))
             target = torch.full_like(like, own / 100)
             amounts[name] = target if spec.mode == "apply" else torch.lerp(before, target, cover)
-    return {**amounts, "luma": amounts["luma"] * gate, "chroma": amounts["chroma"] * gate}, gate
+    return {n: x * gate if n in REMOVED else x for n, x in amounts.items()}, gate

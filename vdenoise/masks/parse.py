@@ -53,7 +53,7 @@ def parse_mask(text: str) -> tuple[str, dict[str, str]]:
             )
         else:
             source += f",{item}"
-    return name.strip(), {"source": source.strip(), **values}
+    return name.strip(), {"source": _spelled_out(source.strip()), **values}
 
 
 def anchored(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -63,10 +63,16 @@ def anchored(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 def pointed(values: Mapping[str, Any], where: Callable[[str], str]) -> dict[str, Any]:
     """The same with a file's path as ``where`` says it."""
-    kind, colon, path = str(values.get("source", "")).partition(":")
+    kind, colon, path = _spelled_out(str(values.get("source", ""))).partition(":")
     if kind.strip() != "file" or not colon or not path.strip():
         return dict(values)
     return {**values, "source": f"file:{where(path.strip())}"}
+
+
+def _spelled_out(source: str) -> str:
+    """A bare name of a file, such as ``hair.png``, as ``file:hair.png``."""
+    bare = ":" not in source and bool(Path(source).suffix[1:])
+    return f"file:{source}" if bare else source
 
 
 def make_mask(name: str, values: Mapping[str, Any]) -> MaskSpec:
@@ -81,6 +87,7 @@ def make_mask(name: str, values: Mapping[str, Any]) -> MaskSpec:
         raise UsageError(
             f"mask.{name} has no source.", "For example: source = 'luma:70-100'.", number=60
         )
+    source = _spelled_out(source)
     for key in said:
         if key not in KEYS:
             raise UsageError(

@@ -33,7 +33,13 @@ FINISHED: dict[str, Setting] = {
     slot: percent(None, f"Percent of what {slot} does that is done inside the mask.")
     for slot in ("detail", "deband", "sharpen", "grain")
 }
-STRENGTHS: dict[str, Setting] = {**REMOVED, **FINISHED}
+# What draws detail, before the dials: its strength inside, as the stage's own says it for outside
+DRAWN: dict[str, Setting] = {
+    "regrow": percent(
+        None, "Percent of the invented detail that is added inside the mask, as --regrow says it."
+    ),
+}
+STRENGTHS: dict[str, Setting] = {**REMOVED, **DRAWN, **FINISHED}
 KEYS: dict[str, Setting] = {
     **STRENGTHS,
     "mode": Setting(

@@ -28,7 +28,7 @@ class StageFindings:
     # What later work obeys, of the same form
     amount: Tensor | None = None  # share of the luma correction that dials and masks leave
     gate: Tensor | None = None  # share of any work that masks let be done
-    shares: Mapping[str, Tensor] = field(default_factory=dict)  # of a finishing slot's work
+    shares: Mapping[str, Tensor] = field(default_factory=dict)  # of a later slot's work
     # Numbers, (T,)
     ghost_share: Tensor | None = None  # of the picture that averaging was taken back in
     structure_share: Tensor | None = None  # of the picture that was given back

@@ -104,13 +104,15 @@ class Settle(Stage):
         """Factors on the correction of luma and chroma, each on its own grid, and what of them
         later stages obey."""
         masks = layers(self.masks, block)
-        shares, gate = strengths(masks, self.output.luma, self.output.chroma, clean)
+        shares, gate = strengths(
+            masks, {"luma": self.output.luma, "chroma": self.output.chroma}, clean
+        )
         of_luma, of_chroma = shares.pop("luma"), shares.pop("chroma")
         rest = self._tone(clean) * (1 - self.output.blend / 100)
         found = StageFindings(
             mask=of_luma if masks and "mask" in self.show else None,
             gate=gate if masks else None,
-            shares=shares if masks else {},
+            shares={name: shares[name] for name in FINISHED if name in shares},
             covers={mask.spec.name: mask.cover.mean(dim=(1, 2)) for mask in masks},
             amount=of_luma * rest if "invented" in self.show else None,
         )
