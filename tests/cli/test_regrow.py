@@ -143,3 +143,17 @@ def test_a_share_is_a_percentage(typed: str) -> None:
 def test_a_map_of_what_is_invented_needs_something_invented(clip: Path, tmp_path: Path) -> None:
     words = ("--matte", "invented", "--matte-out", str(tmp_path / "map.mkv"))
     assert run(clip, tmp_path / "out.mkv", *words) == 2
+
+
+@pytest.mark.parametrize(
+    "words", [(), ASKED, ("--regrow", "60", "--set", "regrow.samples=3", "--seed", "7")]
+)
+def test_uncertainty_takes_several_pictures_that_are_drawn(
+    words: tuple[str, ...], clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = ("--matte", "uncertainty", "--matte-out", str(tmp_path / "map.mkv"))
+    assert run(clip, tmp_path / "out.mkv", *words, *shown) == 2
+    assert "has nothing to show" in capsys.readouterr().err
+    if words == ASKED:
+        assert run(clip, tmp_path / "out.mkv", *words, "--set", "regrow.samples=2", *shown) == 0
+        assert read(tmp_path / "map.mkv").mean() > 0

@@ -387,6 +387,7 @@ def test_a_wrong_value_gives_one_sentence_from_everywhere(
 WRONG_IN_MASKS = {
     "luma": ("130", SHARE),
     "chroma": ("-1", SHARE),
+    "regrow": ("101", SHARE),
     "detail": ("101", SHARE),
     "deband": ("no", SHARE),
     "sharpen": ("101", SHARE),

@@ -59,6 +59,18 @@ def test_samples_average_to_the_plain_answer() -> None:
     assert torch.stack(added).mean(0).square().mean().sqrt() < 0.65 * alone
 
 
+def test_the_mean_of_samples_is_nearer_to_the_plain_answer_and_their_spread_is_shown() -> None:
+    block = example()
+    one, four = (drawing(consistency=0.0, samples=n).apply(block) for n in (1, 4))
+    added = [(x.luma.pixels - block.luma.pixels).square().mean().sqrt() for x in (one, four)]
+    assert added[1] < 0.75 * added[0]
+    assert one.findings.uncertainty is None
+    spread = four.findings.uncertainty
+    assert spread.shape == block.luma.pixels.shape and 0 < spread.mean() < 1
+    flow = Posterior(steps=2, samples=2).apply(block)
+    assert flow.findings.uncertainty.max() == 0  # nothing is drawn
+
+
 def test_strength_is_a_share_of_what_is_invented() -> None:
     block = example()
     full, half = (luma(drawing(strength=s), block) - block.luma.pixels for s in (1.0, 0.5))

@@ -157,12 +157,21 @@ def beside_options(command: Command, *, path: Writes = WRITES) -> Command:
             option(
                 "--matte",
                 type=click.Choice(
-                    ("confidence", "color", "structure", "ghost", "dust", "invented")
+                    (
+                        "confidence",
+                        "color",
+                        "structure",
+                        "ghost",
+                        "dust",
+                        "invented",
+                        "uncertainty",
+                    )
                 ),
                 default="confidence",
                 show_default=True,
                 help="What --matte-out shows: how much of the noise is gone, where a guard "
-                "stepped in, where dust was, or how much is invented.",
+                "stepped in, where dust was, how much is invented, or how far several drawn "
+                "pictures differ.",
             ),
             option(
                 "--grain-table",

@@ -20,6 +20,7 @@ from vdenoise.masks import files
 from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
 from vdenoise.picture.findings import ViewKind
 from vdenoise.picture.frame import ClipInfo
+from vdenoise.sampling.samplers import draws
 from vdenoise.stages import DECODER_GRAIN, ONLY_ASKED
 from vdenoise.stages.control.guards import GUARDS
 
@@ -149,10 +150,19 @@ def _check_view(kind: ViewKind, chain: Chain) -> None:
         raise UsageError(
             "--matte dust has nothing to show: no dust is looked for.", "Add --dust.", number=67
         )
-    if kind == "invented" and all(stage.slot not in ONLY_ASKED for stage in chain.stages):
+    inventing = [stage.model_dump() for stage in chain.stages if stage.slot in ONLY_ASKED]
+    if kind in ("invented", "uncertainty") and not inventing:
         raise UsageError(
-            "--matte invented has nothing to show: nothing is invented.",
+            f"--matte {kind} has nothing to show: nothing is invented.",
             "Add --regrow PERCENT.",
+            number=67,
+        )
+    if kind == "uncertainty" and not any(
+        how["samples"] > 1 and draws(how["sampler"], how["eta"]) for how in inventing
+    ):
+        raise UsageError(
+            "--matte uncertainty has nothing to show: it takes several pictures that are drawn.",
+            "Add --set regrow.sampler=ddpm --set regrow.samples=4.",
             number=67,
         )
     if kind in GUARDS and kind not in chain.output.guards:

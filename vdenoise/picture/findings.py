@@ -9,7 +9,9 @@ from typing import Any, Literal, Self
 from torch import Tensor
 
 # Of what there are pictures that can be looked at or written as a clip
-ViewKind = Literal["mask", "confidence", "color", "structure", "ghost", "dust", "invented"]
+ViewKind = Literal[
+    "mask", "confidence", "color", "structure", "ghost", "dust", "invented", "uncertainty"
+]
 Change = Callable[[Tensor], Tensor]
 
 
@@ -22,6 +24,7 @@ class StageFindings:
     mask: Tensor | None = None  # share of the luma noise that masks let be removed
     dust: Tensor | None = None  # how much of a pixel was replaced
     invented: Tensor | None = None  # how much of a pixel was drawn, not recorded
+    uncertainty: Tensor | None = None  # how far several drawn pictures differ there
     ghost: Tensor | None = None  # how far averaging was taken back
     structure: Tensor | None = None  # share of what was removed that noise does not explain
     color: Tensor | None = None  # how far a level's shift was taken back, white is one code

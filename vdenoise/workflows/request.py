@@ -19,7 +19,7 @@ from vdenoise.workflows.reading import Reading
 
 Cuts = Literal["auto", "off"] | Path
 FrameRanges = Sequence[tuple[int, int, int]]  # first, last (included), step
-Matte = Literal["confidence", "color", "structure", "ghost", "dust", "invented"]
+Matte = Literal["confidence", "color", "structure", "ghost", "dust", "invented", "uncertainty"]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vdenoise.masks.coverage import layers, strengths
-from vdenoise.masks.spec import MaskSpec
+from vdenoise.masks.spec import FINISHED, MaskSpec
 from vdenoise.picture.block import Accuracy, Block, Signal
 from vdenoise.picture.findings import StageFindings
 from vdenoise.picture.luma_chroma import Picture

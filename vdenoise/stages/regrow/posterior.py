@@ -21,7 +21,8 @@ from vdenoise.stages.base import Need, Precision, Role, Stage, param
 from vdenoise.stages.regrow.consistency import consistent
 from vdenoise.stages.regrow.prior import Prior, network
 
-_SHOWN = 8 / 255  # RMS of what was invented that --matte invented shows as white
+_SHOWN = 8 / 255  # RMS of what was invented, or of the spread, that its matte shows as white
+_MOST_DRAWS = 1000  # of a picture: 50 steps of the sampler that draws twice in each take a tenth
 _AROUND = 9  # px: side of the window of that RMS
 
 
@@ -81,6 +82,13 @@ class Posterior(Stage):
         low=0,
         high=1,
     )
+    samples: int = param(
+        1,
+        "Pictures that are drawn, whose mean is taken: the more, the nearer to the plain answer; "
+        "--matte uncertainty shows how far they differ.",
+        low=1,
+        high=16,
+    )
     model: str = param("S", "Network that knows what is possible: S, M, or a file.")
 
     @property
@@ -111,28 +119,34 @@ class Posterior(Stage):
     def denoise(self, block: Block) -> Block:
         """Frame by frame: the result cannot depend on how many come at once."""
         made = [self._regrown(replace(block, core=slice(t, t + 1))) for t in block.wanted]
-        drawn = Picture.join([picture for picture, _ in made], torch.cat)
+        pictures, invented, spread = zip(*made, strict=True)
+        drawn = Picture.join(pictures, torch.cat)
         done = block.core_picture.pair(drawn, lambda s, pixels: Signal(pixels, s.residual.clone()))
-        invented = torch.cat([share for _, share in made])
-        return block.with_picture(done).with_findings(StageFindings(invented=invented))
+        found = StageFindings(
+            invented=torch.cat(invented),
+            uncertainty=torch.cat(spread) if self.samples > 1 else None,
+        )
+        return block.with_picture(done).with_findings(found)
 
-    def _regrown(self, block: Block) -> tuple[Picture[Tensor], Tensor]:
-        """Luma and chroma of one frame, and how much of its luma is invented."""
+    def _regrown(self, block: Block) -> tuple[Picture[Tensor], Tensor, Tensor]:
+        """Luma and chroma of one frame, and how much of its luma is invented and uncertain."""
         prior = Prior(block, self.model, self.guidance)
         start = prior.start
         single = prior.denoise(start, 1.0)
+        levels = noise_levels(self.schedule, self.steps)
 
         def denoise(x: Tensor, sigma: float) -> Tensor:
             return single if x is start else prior.denoise(x, sigma)
 
-        drawn = sample(
-            self.sampler,
-            denoise,
-            start,
-            noise_levels(self.schedule, self.steps),
-            lambda draw: prior.noise(draw, block.seed),
-            eta=self.eta,
-        )
+        def one(n: int) -> Tensor:
+            def noise(draw: int) -> Tensor:
+                return prior.noise(draw + n * _MOST_DRAWS, block.seed)
+
+            return sample(self.sampler, denoise, start, levels, noise, eta=self.eta)
+
+        found = torch.stack([one(n) for n in range(self.samples)])
+        drawn = found.mean(0)
+        spread = prior.planes(found.std(0, unbiased=self.samples > 1))[0] * (prior.present[0] > 0)
         planes = []
         for n, invented in enumerate(prior.planes(drawn - single)):
             plain = block.signals[n].pixels[block.core]
@@ -141,9 +155,9 @@ class Posterior(Stage):
                 invented = torch.lerp(invented, held, self.consistency)
             invented = invented * (self.strength * (prior.present[n] > 0))
             if n == 0:
-                shown = _rms(invented).div(_SHOWN).clamp(max=1)
+                shown = _shown(invented)
             planes.append(plain + invented)
-        return Picture.of(planes), shown
+        return Picture.of(planes), shown, _shown(spread)
 
     def _held(self, invented: Tensor, prior: Prior, n: int, plain: Tensor) -> Tensor:
         """What leaves a residual that can be noise, plane by plane."""
@@ -158,8 +172,8 @@ class Posterior(Stage):
         return torch.stack(found)[None]
 
 
-def _rms(pixels: Tensor) -> Tensor:
-    """(1, 1, H, W): root of the mean square around each pixel."""
+def _shown(pixels: Tensor) -> Tensor:
+    """(1, 1, H, W) in [0, 1]: root of the mean square around each pixel, as mattes show it."""
     half = _AROUND // 2
     framed = functional.pad(pixels.square(), (half,) * 4, mode="replicate")
-    return functional.avg_pool2d(framed, _AROUND, 1).sqrt()
+    return functional.avg_pool2d(framed, _AROUND, 1).sqrt().div(_SHOWN).clamp(max=1)
