@@ -316,7 +316,7 @@ def test_out_of_memory_is_met_with_smaller_pieces(
     whole = denoised(made, Shots(12))
     real, tried = tiles.apply_tiled, []
 
-    def short(stage: Any, block: Any, tile: Any, factors: Any, only: Any) -> Any:
+    def short(stage: Any, block: Any, tile: Any, factors: Any, only: Any, *_: Any) -> Any:
         tried.append(tile)
         if block.core.stop - block.core.start > 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
@@ -361,7 +361,7 @@ def test_a_network_goes_on_with_smaller_tiles_where_memory_runs_out(
     whole = denoised(made, Shots(12))
     real, done = tiles.apply_tiled, []
 
-    def short(stage: Any, block: Any, tile: Any, factors: Any, only: Any) -> Any:
+    def short(stage: Any, block: Any, tile: Any, factors: Any, only: Any, *_: Any) -> Any:
         if tile is None or tile > 32:
             raise torch.OutOfMemoryError("CUDA out of memory")
         done.append((stage.name, tile))

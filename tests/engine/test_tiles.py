@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
 import pytest
 import torch
 from torch.nn import functional
 
-from vdenoise.engine.tiles import apply_tiled, grid, tile_unit
+from vdenoise.engine.tiles import Area, apply_tiled, grid, tile_unit
 from vdenoise.picture.block import Block, Signal
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.picture.noise_table import NoiseTable
@@ -41,6 +42,13 @@ class Coarse(Box):
     """The same, on a grid of 4 pixels."""
 
     multiple: ClassVar[int] = 4
+
+
+class Broken(Box):
+    """One that fails."""
+
+    def filter(self, signal: Signal, noise: NoiseTable, luma: torch.Tensor) -> Signal:
+        raise RuntimeError("broken")
 
 
 def block(size: tuple[int, int], factors: tuple[int, int], *, gray: bool = False) -> Block:
@@ -100,3 +108,17 @@ def test_tiles_keep_whole_chroma_pixels_and_the_stages_grid() -> None:
     assert tile_unit(Box(), (2, 2)) == 2
     assert tile_unit(Coarse(), (1, 2)) == 8
     assert [round_up(n, 8) for n in (1, 8, 9)] == [8, 8, 16]
+
+
+def test_threads_beside_this_one_compute_tiles_of_a_region() -> None:
+    whole, only = block((300, 420), (2, 2)), Area(40, 280, 20, 401)
+    with ThreadPoolExecutor(1) as pool:
+        for stage, tile in ((Box(), None), (Coarse(), 128)):
+            alone = apply_tiled(stage, whole, tile, (2, 2), only)
+            shared = apply_tiled(stage, whole, tile, (2, 2), only, pool)
+            for a, b in zip(alone.core_picture.planes, shared.core_picture.planes, strict=True):
+                assert torch.equal(a.pixels, b.pixels) and torch.equal(a.residual, b.residual)
+            inner = only.of(shared.luma.pixels)
+            assert torch.equal(inner, only.of(stage.apply(whole).luma.pixels))
+        with pytest.raises(RuntimeError, match="broken"):
+            apply_tiled(Broken(), whole, None, (2, 2), only, pool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
 from typing import TypeVar
 
 import torch
@@ -53,6 +54,7 @@ def compute_group(
     motion: SharedMotion | None,
     mattes: Mattes,
     areas: Sequence[Area | None],
+    pool: Executor | None,
 ) -> tuple[Picture[Signal], StageFindings]:
     """A group's core after ``step``, in float32, and what it found."""
     frames, stage = group.frames, step.stage
@@ -88,9 +90,9 @@ def compute_group(
         mattes=_mattes(frames[group.core], mattes) if "mattes" in stage.needs else None,
     )
     factors = plan.info.format.subsampling
-    done = apply_fitting(stage, block, step.tile, factors, areas[0])
+    done = apply_fitting(stage, block, step.tile, factors, areas[0], pool)
     for follower, area in zip(stage.followed_by, areas[1:], strict=True):
-        done = apply_fitting(follower, block.behind(done), None, factors, area)
+        done = apply_fitting(follower, block.behind(done), None, factors, area, pool)
     if not step.half:
         return done.picture, done.findings
     changed = block.core_picture.pair(done.picture, _changed)

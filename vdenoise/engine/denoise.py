@@ -6,7 +6,7 @@ import contextlib
 import operator
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -23,13 +23,14 @@ from vdenoise.engine.correction import (
 )
 from vdenoise.engine.fields import Heard, by_field
 from vdenoise.engine.plan import Plan
+from vdenoise.engine.remembered import Motions, Remembered
 from vdenoise.engine.steps import Step, areas_wanted, ranges
 from vdenoise.engine.streams import Group, Shots, mapped, windows
 from vdenoise.engine.tiles import Area
 from vdenoise.masks.files import Mattes
 from vdenoise.motion.flow import SharedMotion
 from vdenoise.motion.opencv import keep_on_one_thread
-from vdenoise.picture.block import Accuracy, Signal
+from vdenoise.picture.block import Signal
 from vdenoise.picture.frame import SourceFrame
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise import NoiseProfile
@@ -37,7 +38,6 @@ from vdenoise.picture.subsampling import resize_to
 from vdenoise.stages import FINISHING, REPAIRING
 
 Check = Callable[[], None]  # raises where the work is not wanted any more
-Motions = dict[tuple[Accuracy, bool], SharedMotion]  # by accuracy, and whether pilots guide it
 
 
 def denoise(
@@ -66,7 +66,7 @@ def denoise_and_tell(
     shots: Shots,
     *,
     only: Area | None = None,
-    motions: Motions | None = None,
+    known: Remembered | None = None,
     heard: Heard | None = None,
     check: Check | None = None,
 ) -> Generator[Done, None, None]:
@@ -76,19 +76,19 @@ def denoise_and_tell(
         sources, plan, profile, shots: as for `denoise`.
         only: luma pixels that are wanted, the same as in the whole picture to the bit; outside of
             them the samples mean nothing. None is all.
-        motions: motion that is known already, of the same frames and the same noise; what is found
-            is added. None starts anew.
+        known: what was found out about the same frames of the same clip; what is found is added.
+            None starts anew.
         heard: is told what each stage made of each frame wanted.
         check: is called before each piece of work, from any thread; what it raises ends all.
 
     Yields:
         Frame, new samples and what was found; ``confidence`` is always there.
     """
-    with _workers(plan) as pool:
+    with _workers(plan, only) as threads:
         if not plan.info.by_field:
-            yield from _frames(sources, plan, profile, only, heard, shots, motions, pool, check)
+            yield from _frames(sources, plan, profile, only, heard, shots, known, threads, check)
             return
-        work = partial(_frames, shots=shots, motions=None, pool=pool, check=check)
+        work = partial(_frames, shots=shots, known=None, threads=threads, check=check)
         yield from by_field(sources, plan, profile, only, heard, work)
 
 
@@ -99,31 +99,38 @@ def _frames(
     only: Area | None,
     heard: Heard | None,
     shots: Shots,
-    motions: Motions | None,
-    pool: Executor | None,
+    known: Remembered | None,
+    threads: _Threads,
     check: Check | None,
 ) -> Generator[Done, None, None]:
     """`denoise_and_tell` of whole pictures, be they frames or fields of one parity."""
     wanted = ranges(plan.steps, shots, plan.first, plan.last)
     chain = plan.chain
     repairs = any(step.stage.slot in REPAIRING for step in plan.steps)
-    motions = {} if motions is None or repairs else motions
+    known = known or Remembered()
+    motions: Motions = {} if repairs else known.motions
     damaged: Motions = {}  # motion seen before anything is repaired
-    flat = [stage for step in plan.steps for stage in (step.stage, *step.stage.followed_by)]
-    areas = list(areas_wanted(flat, only, plan.info))
-    mended = removed = False
+    areas = _areas(plan, only)
+    remembers = only is not None and heard is None and plan.frames == 1
+    needed = [mine[-1] for _, mine in areas]
+    done, there = known.resumed(plan, wanted, needed) if remembers else (0, [])
+    frames: Iterator[Frame] = iter(there)
+    mended = any(step.stage.slot not in REPAIRING for step in plan.steps[:done])
+    removed = any(step.stage.slot in FINISHING for step in plan.steps[:done])
     with Mattes(chain.masks, plan.info, *wanted[0], chain.output.mask_fit) as mattes:
-        frames: Iterator[Frame] = (lift_frame(source, plan, profile, mattes) for source in sources)
-        for step, (first, last) in zip(plan.steps, wanted[1:], strict=True):
+        if not there:
+            frames = (lift_frame(source, plan, profile, mattes) for source in sources)
+            frames = known.keeping(frames, plan, 0, None) if remembers else frames
+        for n, (step, mine) in enumerate(areas[done:], done + 1):
             if step.stage.slot not in REPAIRING and not mended:
                 frames, mended = map(adopt_repairs, frames), True
             if step.stage.slot in FINISHING and not removed:
                 frames, removed = (adopt_cleaning(frame, plan) for frame in frames), True
-            groups = windows(frames, step.stage.reach, step.block, shots, first, last)
-            count = 1 + len(step.stage.followed_by)
-            mine, areas = areas[:count], areas[count:]
-            known = motions if mended else damaged
-            frames = _through(step, groups, plan, profile, known, mattes, pool, mine, check)
+            groups = windows(frames, step.stage.reach, step.block, shots, *wanted[n])
+            moved = motions if mended else damaged
+            frames = _through(step, groups, plan, profile, moved, mattes, threads, mine, check)
+            if remembers:
+                frames = known.keeping(frames, plan, n, _right(step, mine))
             if heard is not None:
                 frames = _heard(frames, step.stage.name, plan, profile, heard)
         if not mended:
@@ -131,8 +138,21 @@ def _frames(
         if not removed:
             frames = (adopt_cleaning(frame, plan) for frame in frames)
         yield from mapped(
-            partial(finish_frame, plan=plan, profile=profile), frames, pool, plan.workers
+            partial(finish_frame, plan=plan, profile=profile), frames, threads.frames, plan.workers
         )
+
+
+def _areas(plan: Plan, only: Area | None) -> list[tuple[Step, Sequence[Area | None]]]:
+    """What must be right of the result of each step's stage and of those that follow it."""
+    flat = [stage for step in plan.steps for stage in (step.stage, *step.stage.followed_by)]
+    areas = iter(areas_wanted(flat, only, plan.info))
+    return [(s, [next(areas) for _ in (s.stage, *s.stage.followed_by)]) for s in plan.steps]
+
+
+def _right(step: Step, areas: Sequence[Area | None]) -> Area | None:
+    """Where a step's result is right: everywhere, if its stage looks at whole pictures."""
+    last = (step.stage, *step.stage.followed_by)[-1]
+    return areas[-1] if last.bounded else None
 
 
 def _heard(
@@ -144,25 +164,38 @@ def _heard(
         yield frame
 
 
+@dataclass(frozen=True)
+class _Threads:
+    """Those that compute a frame each, and of a region those that compute tiles of it beside them;
+    None where a card computes, and where there is but one."""
+
+    frames: Executor | None = None
+    tiles: Executor | None = None
+
+
 @contextlib.contextmanager
-def _workers(plan: Plan) -> Iterator[Executor | None]:
-    """Threads that compute a frame each, with one torch thread; None where a card computes.
+def _workers(plan: Plan, only: Area | None) -> Iterator[_Threads]:
+    """Threads with one torch thread each.
 
     Frames side by side make far better use of a few cores than torch's own threads, which share
     out operations of a millisecond. And where torch cuts a row in two decides how some sums are
     rounded: even a single frame is computed by a worker, to be the same in every segment.
     """
     if plan.device != "cpu":
-        yield None
+        yield _Threads()
         return
     keep_on_one_thread()
     before = torch.get_num_threads()
     alone = partial(torch.set_num_threads, 1)
-    pool = ThreadPoolExecutor(plan.workers, "vdenoise-compute", initializer=alone)
+    frames = ThreadPoolExecutor(plan.workers, "vdenoise-compute", initializer=alone)
+    more = plan.workers - 1 if only is not None else 0
+    tiles = ThreadPoolExecutor(more, "vdenoise-tile", initializer=alone) if more else None
     try:
-        yield pool
+        yield _Threads(frames, tiles)
     finally:
-        pool.shutdown(cancel_futures=True)
+        for pool in (frames, tiles):
+            if pool is not None:
+                pool.shutdown(cancel_futures=True)
         torch.set_num_threads(before)
 
 
@@ -173,7 +206,7 @@ def _through(
     profile: NoiseProfile,
     motions: Motions,
     mattes: Mattes,
-    pool: Executor | None,
+    threads: _Threads,
     areas: Sequence[Area | None],
     check: Check | None,
 ) -> Iterator[Frame]:
@@ -189,7 +222,9 @@ def _through(
         if check is not None:
             check()
         with torch.inference_mode():
-            result, found = compute_group(step, group, plan, profile, motion, mattes, areas)
+            result, found = compute_group(
+                step, group, plan, profile, motion, mattes, areas, threads.tiles
+            )
         done = []
         for n, frame in enumerate(group.frames[group.core]):
             part = slice(n, n + 1)
@@ -199,7 +234,7 @@ def _through(
             done.append(replace(frame, picture=now, averaged=averaged, findings=findings))
         return done
 
-    for frames in mapped(compute, groups, pool, plan.workers):
+    for frames in mapped(compute, groups, threads.frames, plan.workers):
         yield from frames
         del frames
 

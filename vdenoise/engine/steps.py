@@ -95,7 +95,7 @@ def areas_wanted(
 
 
 def _needed_around(stage: Stage, only: Area | None, info: ClipInfo) -> Area | None:
-    if only is None or not stage.tileable:
+    if only is None or not stage.bounded:
         return None
     factors = info.format.subsampling
     reach = (tile_halo(stage, factors) + stage.multiple) * max(factors)

@@ -7,7 +7,8 @@ pixels and every transform window its place.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
 import torch
@@ -97,6 +98,7 @@ def apply_tiled(
     tile: int | None,
     factors: tuple[int, int],
     only: Area | None = None,
+    pool: Executor | None = None,
 ) -> Block:
     """Compute the core frames of ``block``.
 
@@ -106,6 +108,8 @@ def apply_tiled(
         tile: side of the tiles in luma pixels, a multiple of `tile_unit`; None takes the whole.
         factors: luma pixels per chroma pixel, (vertical, horizontal).
         only: luma pixels that are wanted; outside of them the picture may stay as it is.
+        pool: threads that compute tiles of ``only`` beside this one; none of them may be one that
+            waits here.
     """
     height, width = block.luma.pixels.shape[-2:]
     only = only if stage.tileable else None
@@ -120,16 +124,51 @@ def apply_tiled(
     side = max(coarse) if tile is None else tile // max(factors)
     result = block.core_picture.map(lambda signal: _fresh(signal, only))
     wanted = None if only is None else _on_grid(only, stage.multiple, factors, coarse)
-    for area in grid(coarse, side):
-        area = area if wanted is None else area.common(wanted)
-        if area.bottom <= area.top or area.right <= area.left:
-            continue
+    tiles = [tile if wanted is None else tile.common(wanted) for tile in grid(coarse, side)]
+    tiles = [tile for tile in tiles if tile.bottom > tile.top and tile.right > tile.left]
+
+    def compute(area: Area) -> None:
         seen = area.grown(halo, coarse)
-        part = stage.apply(_crop(block, seen, factors))
-        _paste(result.luma, part.luma, area, seen, factors, (height, width))
-        if result.chroma is not None and part.chroma is not None:
-            _paste(result.chroma, part.chroma, area, seen, (1, 1), coarse)
+        with torch.inference_mode():
+            part = stage.apply(_crop(block, seen, factors))
+            _paste(result.luma, part.luma, area, seen, factors, (height, width))
+            if result.chroma is not None and part.chroma is not None:
+                _paste(result.chroma, part.chroma, area, seen, (1, 1), coarse)
+
+    if pool is None or wanted is None:
+        for area in tiles:
+            compute(area)
+        return block.with_picture(result)
+    _shared_out(compute, [half for tile in tiles for half in _halves(tile, stage.multiple)], pool)
     return block.with_picture(result)
+
+
+def _halves(area: Area, multiple: int) -> tuple[Area, ...]:
+    """The left and the right half, of whole windows; one where it is small."""
+    middle = area.left + round_up((area.right - area.left) // 2, multiple)
+    if area.right - area.left < SMALLEST_TILE or middle >= area.right:
+        return (area,)
+    return replace(area, right=middle), replace(area, left=middle)
+
+
+def _shared_out(compute: Callable[[Area], None], areas: list[Area], pool: Executor) -> None:
+    """Compute areas here and on other threads, the largest first, whoever has time."""
+    todo = sorted(areas, key=lambda a: (a.bottom - a.top) * (a.right - a.left))
+
+    def work() -> None:
+        while True:
+            try:
+                area = todo.pop()
+            except IndexError:
+                return
+            compute(area)
+
+    others = pool.submit(work)
+    try:
+        work()
+    finally:
+        todo.clear()  # after an error nobody begins another
+        others.result()
 
 
 def _on_grid(only: Area, multiple: int, factors: tuple[int, int], size: tuple[int, int]) -> Area:
@@ -149,6 +188,7 @@ def apply_fitting(
     tile: int | None,
     factors: tuple[int, int],
     only: Area | None = None,
+    pool: Executor | None = None,
 ) -> Block:
     """`apply_tiled`; where memory runs out, frame by frame, then on smaller and smaller tiles.
 
@@ -156,7 +196,7 @@ def apply_fitting(
         MemoryShort: not even the smallest tile fits.
     """
     try:
-        return apply_tiled(stage, block, tile, factors, only)
+        return apply_tiled(stage, block, tile, factors, only, pool)
     except (MemoryError, RuntimeError) as error:
         if not _out_of_memory(error):
             raise

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vdenoise.engine.tiles import Area
 from vdenoise.picture.color import quantisation, to_float
 from vdenoise.picture.encodings import LINEAR
 from vdenoise.picture.frame import ClipInfo, PixelFormat
@@ -21,6 +22,7 @@ Picture = NDArray[np.uint8]
 NOISE_GAIN = 8.0  # how much removed noise is amplified where nobody knows how strong it is
 _GAINS = (16.0, 12.0, 8.0, 6.0, 4.0, 3.0, 2.0, 1.0)
 _SIGMAS = 3.0  # of the noise that fit between gray and white
+_CHROMA_REACH = 4  # chroma samples around an area that its interpolation looks at, and some more
 _GAMMA = 1 / 2.2  # for scene-linear samples
 
 
@@ -54,6 +56,22 @@ def rgb_float(planes: Sequence[Tensor], fmt: PixelFormat, info: ClipInfo) -> Ten
     if info.curve is not None and info.curve.encoding == LINEAR:
         found = (found.nan_to_num() / info.curve.white).clamp(0, 1) ** _GAMMA
     return found
+
+
+def around(area: Area, fmt: PixelFormat, info: ClipInfo) -> Area:
+    """An area (luma pixels) with what interpolating its chroma looks at."""
+    fy, fx = fmt.subsampling
+    reach = _CHROMA_REACH * max(fy, fx) if max(fy, fx) > 1 else 0
+    found = area.grown(reach, (info.height, info.width))
+    return replace(found, top=found.top // fy * fy, left=found.left // fx * fx)
+
+
+def rgb_within(planes: Sequence[Tensor], fmt: PixelFormat, info: ClipInfo, area: Area) -> Tensor:
+    """An area (luma pixels) of `rgb_float`, to the bit; the samples `around` it must be right."""
+    (fy, fx), grid = fmt.subsampling, around(area, fmt, info)
+    coarse = Area(grid.top // fy, -(-grid.bottom // fy), grid.left // fx, -(-grid.right // fx))
+    parts = [grid.of(planes[0]), *(coarse.of(plane) for plane in planes[1 : fmt.color_planes])]
+    return area.inside(grid).of(rgb_float(parts, fmt, info))
 
 
 def shown(rgb: Tensor) -> Picture:

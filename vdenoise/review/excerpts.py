@@ -12,10 +12,11 @@ from torch import Tensor
 
 from vdenoise.chain.resolve import Chain
 from vdenoise.engine.correction import Done
-from vdenoise.engine.denoise import Check, Motions, denoise_and_tell
+from vdenoise.engine.denoise import Check, denoise_and_tell
 from vdenoise.engine.interlacing import progressive
 from vdenoise.engine.plan import Plan, View
 from vdenoise.engine.planning import plan_denoising
+from vdenoise.engine.remembered import Remembered
 from vdenoise.engine.streams import Shots
 from vdenoise.engine.tiles import Area
 from vdenoise.media.movie.settings import choose
@@ -26,7 +27,7 @@ from vdenoise.review.decoded import Decoded
 from vdenoise.review.survey import Survey
 from vdenoise.workflows.request import ClipRequest
 
-KEPT_MOTIONS = 8  # stretches of frames whose motion is kept for another look
+KEPT = 8  # stretches of frames of which is kept what was found out, for another look
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +86,8 @@ def excerpt_plan(request: ClipRequest, info: ClipInfo, chain: Chain, *, mask: bo
 
 @dataclass(eq=False)
 class Excerpts:
-    """Frames of one clip, looked at again and again: what was decoded and the motion are kept.
+    """Frames of one clip, looked at again and again: what was decoded and the motion are kept, and
+    of the frame that was looked at last what each stage left of it.
 
     Args:
         decoded: the frames of the clip.
@@ -94,7 +96,8 @@ class Excerpts:
 
     decoded: Decoded
     survey: Survey
-    _motions: dict[tuple[int, int, float], Motions] = field(default_factory=dict, init=False)
+    _known: dict[tuple[int, int, float], Remembered] = field(default_factory=dict, init=False)
+    _known_of: Survey | None = field(default=None, init=False)
 
     @property
     def shots(self) -> Shots:
@@ -149,7 +152,7 @@ class Excerpts:
                 profile,
                 self.shots,
                 only=only,
-                motions=self._motions_of(plan),
+                known=self._known_about(plan),
                 heard=heard if stages else None,
                 check=check,
             )
@@ -157,13 +160,19 @@ class Excerpts:
             for source, planes, found in results:
                 yield Excerpt(source, planes, found, tuple(left.pop(source.index, ())))
 
-    def _motions_of(self, plan: Plan) -> Motions:
-        """Motion follows from the frames and their noise, not from what is done with it."""
+    def _known_about(self, plan: Plan) -> Remembered:
+        """Motion follows from the frames and their noise, not from what is done with it; what
+        stages left, from where shots begin as well."""
         key = plan.first, plan.last, plan.chain.noise.sigma_scale
-        found = self._motions.pop(key, {})
-        self._motions[key] = found  # the last one is the one used last
-        while len(self._motions) > KEPT_MOTIONS:
-            del self._motions[next(iter(self._motions))]
+        found = self._known.pop(key, None) or Remembered()
+        if self._known_of is not self.survey:
+            found.forget_results()
+        for other in self._known.values():
+            other.forget_results()
+        self._known_of = self.survey
+        self._known[key] = found  # the last one is the one used last
+        while len(self._known) > KEPT:
+            del self._known[next(iter(self._known))]
         return found
 
 

@@ -13,7 +13,7 @@ from vdenoise.media.images.drawing import Canvas, save_picture
 from vdenoise.media.movie.screen import write_screen_movie
 from vdenoise.picture.frame import ClipInfo
 from vdenoise.review.decoded import Decoded
-from vdenoise.review.display import Picture, noise_gain, rgb_float, shown
+from vdenoise.review.display import Picture, around, noise_gain, rgb_float, shown
 from vdenoise.review.excerpts import Excerpt, Excerpts, excerpt_plan
 from vdenoise.review.positions import place_text
 from vdenoise.review.sheet import Row, enlarged, overview_of, sheet, strip
@@ -135,8 +135,9 @@ def _sheet(
         area = request.area or spot.area
         looks: list[Excerpt] = []
         for variant in variants:
-            one = (spot.frame,)
-            looks += excerpts.looks(variant.plan, one, only=area, stages=request.view == "stages")
+            one, stages = (spot.frame,), request.view == "stages"
+            only = around(area, variant.plan.encode.pixel_format, info)
+            looks += excerpts.looks(variant.plan, one, only=only, stages=stages)
             listener.advance({})
         rows.append(_row(request, info, spot, variants, looks, gain))
     return sheet(info.path.name, _lines(info, variants, excerpts.survey, request), rows)

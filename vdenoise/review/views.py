@@ -12,7 +12,7 @@ from torch import Tensor
 from vdenoise.engine.plan import Plan
 from vdenoise.engine.tiles import Area
 from vdenoise.picture.frame import ClipInfo, PixelFormat
-from vdenoise.review.display import NOISE_GAIN, Picture, removed, rgb_float, shown
+from vdenoise.review.display import NOISE_GAIN, Picture, removed, rgb_within, shown
 from vdenoise.review.excerpts import Excerpt
 
 ViewName = Literal["side", "split", "wipe", "noise", "matte", "mask", "stages"]
@@ -82,7 +82,7 @@ def cells(
 
 
 def _part(planes: Sequence[Tensor], fmt: PixelFormat, info: ClipInfo, area: Area) -> Tensor:
-    return area.of(rgb_float(planes, fmt, info))
+    return rgb_within(planes, fmt, info, area)
 
 
 def _split(source: Tensor, result: Tensor) -> Tensor:

@@ -100,6 +100,11 @@ class Stage(BaseModel):
         return 0
 
     @property
+    def bounded(self) -> bool:
+        """Whether a part of its result needs no more of its input than the halo around it."""
+        return self.tileable
+
+    @property
     def multiple(self) -> int:
         """Tile edges and halos lie on multiples of this many pixels of a signal's own plane."""
         return 1

@@ -26,6 +26,7 @@ from vdenoise.chain.presets import load
 from vdenoise.chain.resolve import Layer, resolve
 from vdenoise.cli.chain import CHAIN_OPTIONS
 from vdenoise.cli.tune import entries
+from vdenoise.engine import denoise as denoising
 from vdenoise.engine.tiles import Area
 from vdenoise.errors import OutputError, UsageError
 from vdenoise.media.probe import probe
@@ -87,12 +88,50 @@ def test_what_is_shown_is_what_its_command_line_and_its_preset_write(
 
 
 def test_no_look_depends_on_those_before(source: Path) -> None:
-    """Motion and decoded frames are kept; what was kept for other settings does no harm."""
+    """Motion, decoded frames and what stages left are kept; what was kept for other settings, or
+    for another part, does no harm."""
     used, box = session(source), (0, 0, 96, 64)
-    for values in ({"temporal.radius": "1", "deblock.strength": "1"}, {"temporal.radius": "4"}):
-        used.look(Settings(**{**PLAIN, "values": values}), 2, box)
-        found = used.look(Settings(**TUNED), 2, box).result
-    assert np.array_equal(found, session(source).look(Settings(**TUNED), 2, box).result)
+    net, turned = {"net.model": "S"}, {"output.bands": "40,100,100,80", "sharpen.strength": "1"}
+    for n, values in enumerate(
+        (
+            {"temporal.radius": "1", "deblock.strength": "1"},
+            {"temporal.radius": "4"},
+            net,
+            net | turned,
+            net | {"output.guards": "color"},
+        )
+    ):
+        some = Settings(**{**PLAIN, "values": values})
+        inner = used.look(some, 2, (8, 8, 40 + 2 * n, 48))
+        whole = used.look(some, 2, box)
+        assert np.array_equal(inner.result, whole.result[8:56, 8 : 48 + 2 * n]), values
+        assert np.array_equal(inner.source, whole.source[8:56, 8 : 48 + 2 * n])
+        if n in (1, 3):
+            assert np.array_equal(whole.result, session(source).look(some, 2, box).result)
+
+
+def test_only_what_is_turned_is_computed_again(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, worked = session(source), []
+    real = denoising.compute_group
+
+    def counted(step: Any, *rest: Any) -> Any:
+        worked.append(step.stage.name)
+        return real(step, *rest)
+
+    monkeypatch.setattr(denoising, "compute_group", counted)
+    for values, again in (
+        ({}, ["temporal.mean", "spatial.wiener", "net.cnn"]),
+        ({}, []),
+        ({"output.luma": "60"}, ["output.settle"]),
+        ({"output.luma": "50"}, ["output.settle"]),
+        ({"output.luma": "50", "net.strength": "0.5"}, ["net.cnn", "output.settle"]),
+    ):
+        values = {"net.model": "S", **values}
+        made.look(Settings(**{**PLAIN, "values": values}), 3, (0, 0, 96, 64))
+        assert worked == again, values
+        worked.clear()
 
 
 def test_a_newer_look_ends_the_older_one(source: Path) -> None:

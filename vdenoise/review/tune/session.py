@@ -19,7 +19,15 @@ from vdenoise.engine.tiles import Area
 from vdenoise.errors import UsageError
 from vdenoise.picture.frame import ClipInfo
 from vdenoise.review.decoded import Decoded
-from vdenoise.review.display import Picture, noise_gain, removed, rgb_float, shown
+from vdenoise.review.display import (
+    Picture,
+    around,
+    noise_gain,
+    removed,
+    rgb_float,
+    rgb_within,
+    shown,
+)
 from vdenoise.review.excerpts import Excerpts, excerpt_plan
 from vdenoise.review.positions import frame_at, place_text
 from vdenoise.review.spots import Spot
@@ -144,9 +152,11 @@ class Session:
         with self.newest.turn() as check, torch.inference_mode():
             self._know_cuts(frame, check)
             plan = excerpt_plan(request, self.info, self.survey.chain(request.chain))
-            (seen,) = self._excerpts.looks(plan, (frame,), only=area, check=check)
+            fmt = plan.encode.pixel_format
+            only = around(area, fmt, self.info)
+            (seen,) = self._excerpts.looks(plan, (frame,), only=only, check=check)
             source = self._source(frame, area)
-            result = area.of(rgb_float(seen.planes, plan.encode.pixel_format, self.info))
+            result = rgb_within(seen.planes, fmt, self.info, area)
         pictures = shown(source), shown(result), removed(source, result, self.gain)
         source_seen, result_seen, noise_seen = (upright(one, self.info) for one in pictures)
         region = f"{area.left},{area.top},{area.right - area.left},{area.bottom - area.top}"
@@ -215,8 +225,7 @@ class Session:
         key = frame, area
         if key not in self._sources:
             (found,) = self._decoded.frames(frame, frame)
-            whole = rgb_float(found.planes, self.info.format, self.info)
-            self._sources[key] = area.of(whole).clone()
+            self._sources[key] = rgb_within(found.planes, self.info.format, self.info, area)
             while len(self._sources) > _KEPT_SOURCES:
                 del self._sources[next(iter(self._sources))]
         return self._sources[key]

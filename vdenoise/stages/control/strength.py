@@ -61,6 +61,17 @@ class Settle(Stage):
         return max((mask.stabilize for mask in self.masks), default=0)
 
     @property
+    def halo(self) -> int:
+        """That of the bands, if any is weighted."""
+        steps = range(len(self.output.bands) - 1) if _weighs(self.output.bands) else ()
+        return sum(2 << level for level in steps)
+
+    @property
+    def bounded(self) -> bool:
+        """Dials are; masks and guards look at whole pictures."""
+        return not (self.masks or self.output.guards or self.show)
+
+    @property
     def needs(self) -> frozenset[Need]:
         """Masks of files, and motion where a mask is steadied."""
         steadied: frozenset[Need] = frozenset({"motion"} if self.reach > 0 else ())
@@ -149,13 +160,17 @@ class Settle(Stage):
         return done, StageFindings(drift=torch.tensor(worst), color=back)
 
 
+def _weighs(percents: tuple[float, ...]) -> bool:
+    return any(percent != FULL for percent in percents)
+
+
 def _weighted_bands(correction: Tensor, percents: tuple[float, ...]) -> Tensor:
     """Weigh the correction by frequency, lowest band first.
 
     The bands are those of an undecimated B-spline wavelet transform (Starck et al. 2007), whose
     sum is the input: above 1/4 cycle a pixel, 1/8 to 1/4, 1/16 to 1/8 and below, roughly.
     """
-    if all(percent == FULL for percent in percents):
+    if not _weighs(percents):
         return correction
     low, *others = percents
     total, smooth = torch.zeros_like(correction), correction

@@ -62,10 +62,16 @@ async function work() {
     if (looks[name]?.key === key) continue;
     busy(true);
     try {
+      const early = wanted.length === 1 && earlyPart(asked);
+      if (early) {
+        const part = await ask("look", early);
+        if (mine !== pending) return;
+        if (part !== null) viewer.showEarly({ result: part.result, noise: part.noise }, inside(part.box, asked));
+      }
       const found = await ask("look", asked);
       if (mine !== pending) return;
       if (found === null) { state("Another page of this clip was faster: change anything to look again."); break; }
-      looks[name] = { key, ...found };
+      looks[name] = { key, frame: asked.frame, ...found };
     } catch (error) {
       if (mine !== pending) return;
       trouble(error);
@@ -76,6 +82,18 @@ async function work() {
   busy(false);
   paint();
 }
+
+// The middle of what is in view is asked for first where all would take long, and is shown on top of
+// the picture that was there.
+const EARLY = [480, 270];
+function earlyPart(asked) {
+  const old = looks[side], [width, height] = EARLY;
+  if (!old || asked.width * asked.height < 2 * width * height) return null;
+  if (old.frame !== asked.frame || old.box.join() !== [asked.left, asked.top, asked.width, asked.height].join()) return null;
+  const within = (center, length, most) => Math.round(Math.min(Math.max(center * length - most / 2, 0), length - most));
+  return { ...asked, width, height, left: asked.left + within(viewer.center.x, asked.width, width), top: asked.top + within(viewer.center.y, asked.height, height) };
+}
+const inside = ([left, top, width, height], whole) => [left - whole.left, top - whole.top, width, height];
 
 function busy(on) {
   find("stage").setAttribute("aria-busy", on);

@@ -9,6 +9,7 @@ class Viewer {
     this.range = root.querySelector("input[type=range]");
     this.panes = [...root.querySelectorAll(".pane")];
     this.images = [...root.querySelectorAll(".pane img")];
+    this.early = []; // a part of newer pictures, shown on top of the old ones: images and their place
     this.size = { width: 1, height: 1 };
     this.center = { x: 0.5, y: 0.5 }; // of the view, as a share of the picture
     this.zoom = "fit";
@@ -31,6 +32,7 @@ class Viewer {
   show(pictures, size, words) {
     const other = size.width !== this.size.width || size.height !== this.size.height;
     this.size = size;
+    this.early.splice(0).forEach(({ image }) => image.remove());
     if (other) this.center = { x: 0.5, y: 0.5 };
     for (const image of this.images) {
       const name = image.className;
@@ -38,6 +40,16 @@ class Viewer {
       image.width = size.width;
       image.height = size.height;
       image.alt = words[name];
+    }
+    this.place();
+  }
+
+  // Show a part of what is coming, at a place of the pictures that are there.
+  showEarly(pictures, [left, top, width, height]) {
+    for (const { parentElement, className } of this.images.filter((one) => pictures[one.className])) {
+      const image = element("img", { src: pictures[className], alt: "", width, height, draggable: false });
+      parentElement.insertBefore(image, parentElement.querySelector(".tag"));
+      this.early.push({ image, left, top });
     }
     this.place();
   }
@@ -76,6 +88,8 @@ class Viewer {
     }
     for (const image of this.images)
       image.style.transform = `translate(${offset.x}px, ${offset.y}px) scale(${factor})`;
+    for (const { image, left, top } of this.early)
+      image.style.transform = `translate(${offset.x + left * factor}px, ${offset.y + top * factor}px) scale(${factor})`;
     this.stage.classList.toggle("near", factor >= 2);
     this.stage.classList.toggle("zoomed", this.size.width * factor > pane.width + 1 || this.size.height * factor > pane.height + 1);
     const share = Number(this.range.value);
