@@ -26,7 +26,7 @@ demo: install
 	@echo "before and after: out/scene-before-after.png"
 
 test: install
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: install
 	$(BIN)/ruff format --check .

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -541,7 +542,9 @@ def test_the_journal_survives_a_line_cut_short(tmp_path: Path) -> None:
 # -- from end to end -------------------------------------------------------------------------
 
 
-def test_a_batch_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_batch_from_end_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     clips, out = tmp_path / "in", tmp_path / "out"
     clips.mkdir()
     write(Clip("a.mkv", codec="ffv1", frames=3), clips)
@@ -565,8 +568,12 @@ def test_a_batch_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[s
     first = {path: path.stat().st_mtime_ns for path in out.rglob("*_dn*")}
 
     write(Clip("b.mkv", codec="ffv1", frames=2), clips)
+    monkeypatch.setattr("vdenoise.ui.reporter._OTHERS_SECONDS", 0)
     assert call(*command) == 0
-    assert "2 done already" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said.startswith("batch: 3 clips") and "2 done already" in said
+    far = f"{clips / 'b.mkv'}: denoise: 100% (2/2), "  # people see how far each clip is
+    assert any(line.startswith(far) for line in said.splitlines())
     assert {path: path.stat().st_mtime_ns for path in first} == first
     assert (out / "b_dn.mkv").exists() and (out / "c" / "plate_dn.1002.png").exists()
     assert not list(out.rglob(".*"))
@@ -650,17 +657,6 @@ def test_folders_that_cannot_be_made_or_read_are_errors(
         assert last.endswith(f"The folder {tmp_path / closed} may not be read.")
 
 
-def test_people_see_how_far_each_clip_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    clip = write(Clip("a.mkv", codec="ffv1", frames=3), tmp_path)
-    monkeypatch.setattr("vdenoise.ui.reporter._OTHERS_SECONDS", 0)
-    assert call("batch", clip, "-o", tmp_path / "o", *GIVEN) == 0
-    lines = capsys.readouterr().err.splitlines()
-    assert any(line.startswith(f"{clip}: denoise: 100% (3/3), ") for line in lines)
-    assert lines[0] == "batch: 1 clip"
-
-
 def test_bars_of_clips_come_and_go(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -674,13 +670,23 @@ def test_bars_of_clips_come_and_go(
     assert said.count("[a].mov: denoise") >= 1 and "2/4" in said and "b.mov" not in said
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def watch(folder: Path, looks: list[Callable[[], None]], monkeypatch: pytest.MonkeyPatch) -> int:
+    """Watch ``folder / "in"``; between two looks happens the next of these, from the last on."""
+
+    class Time:
+        monotonic = staticmethod(time.monotonic)
+
+        @staticmethod
+        def sleep(seconds: float) -> None:
+            assert seconds == 5
+            looks.pop()()
+
+    monkeypatch.setattr(sys.modules["vdenoise.cli.batch"], "time", Time)
+    return call("batch", folder / "in", "-o", folder / "out", *GIVEN, "--watch")
+
+
 def test_a_watched_folder_is_done_as_clips_become_whole(
-    number: signal.Signals,
-    code: int,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clips, out = tmp_path / "in", tmp_path / "out"
     clips.mkdir()
@@ -699,35 +705,31 @@ def test_a_watched_folder_is_done_as_clips_become_whole(
     def grow() -> None:
         with (clips / "growing.mkv").open("ab") as file:
             file.write(bytes(1000))
-        images.sequence(clips / "rendering", "png-8", frames=9 - len(events))
+        images.sequence(clips / "rendering", "png-8", frames=9 - len(looks))
 
     def stop() -> None:
         assert (out / "a_dn.mkv").exists() and (out / "s" / "plate_dn.1002.png").exists()
         assert (out / "broken_dn.mkv").exists()
-        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), signal.SIGINT)
 
-    events = [clip_comes, grow, better_comes, grow, grow, stop]
-    events.reverse()
-
-    class Time:
-        """What happens between two looks."""
-
-        monotonic = staticmethod(time.monotonic)
-
-        @staticmethod
-        def sleep(seconds: float) -> None:
-            assert seconds == 5
-            events.pop()()
-
-    monkeypatch.setattr(sys.modules["vdenoise.cli.batch"], "time", Time)
-    assert call("batch", clips, "-o", out, *GIVEN, "--watch") == code
+    looks = [stop, grow, grow, better_comes, grow, clip_comes]
+    assert watch(tmp_path, looks, monkeypatch) == 130
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last.endswith(f"[exit {code}] Stopped: 3 clips done, and kept.")
+    assert last.endswith("[exit 130] Stopped: 3 clips done, and kept.")
     names = {path.name for path in out.rglob("*") if path.is_file()}
     assert not [name for name in names if "growing" in name or name.startswith(".")]
     assert not (out / "rendering").exists()
     report = json.loads((out / REPORT).read_text())
     assert report["counts"] == {"done": 3}
+
+
+def test_a_watch_ends_at_a_scheduler_s_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    looks = [lambda: os.kill(os.getpid(), signal.SIGTERM), lambda: None]
+    assert watch(tmp_path, looks, monkeypatch) == 143
+    assert "[exit 143] Stopped" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_killed_at_any_moment_it_goes_on_to_the_same_result(tmp_path: Path) -> None:
