@@ -68,6 +68,25 @@ def test_it_is_said_and_kept_and_the_same_in_a_part(
     assert amount[..., 32:].max() == 0 and amount[..., :32].mean() > 0
 
 
+def test_qc_says_what_is_invented(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also of a renamed clip, by its tag; and nothing of one that has no such detail."""
+    made, plain = tmp_path / "made.mkv", tmp_path / "plain.mkv"
+    assert run(clip, made, *ASKED) == 0 and run(clip, plain) == 0
+    renamed = made.rename(tmp_path / "renamed.mkv")
+    for result, said in ((renamed, "invented detail: 60 % of what regrow drew"), (plain, None)):
+        capsys.readouterr()
+        cli.status(["qc", str(clip), str(result), "--json", "--cuts", "off"])
+        told = capsys.readouterr()
+        found = json.loads(told.out)["invented"]
+        assert found is None if said is None else found.startswith(said)
+        assert ("it is likely, it is not known" in told.err) == (said is not None)
+    (tmp_path / "plain.mkv.vdenoise.json").write_text("[]")
+    cli.status(["qc", str(clip), str(plain), "--json", "--cuts", "off"])
+    assert json.loads(capsys.readouterr().out)["invented"] is None
+
+
 def test_a_mask_has_a_share_of_its_own(
     clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

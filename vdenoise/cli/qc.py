@@ -56,6 +56,7 @@ def qc(ctx: click.Context, /, **options: Any) -> None:
     from vdenoise.review import qc as review
     from vdenoise.workflows.reading import Reading
     from vdenoise.workflows.request import Knowledge
+    from vdenoise.workflows.tag import invented_in
 
     threads = set_threads(options["threads"])
 
@@ -68,8 +69,14 @@ def qc(ctx: click.Context, /, **options: Any) -> None:
         info = source.probe()
         cuts = Knowledge(cuts=options["cuts"]).first_frames(info)
         found = review.qc_files(source, result, reporter, cuts=cuts)
+        invented = invented_in(options["result"])
+        if invented is not None:
+            reporter.warn(f"{options['result']} holds {invented}: it is likely, it is not known.")
     if options["as_json"]:
-        ui.result_json(review.as_json(found, str(options["source"]), str(options["result"])))
+        ui.result_json(
+            review.as_json(found, str(options["source"]), str(options["result"]))
+            | {"invented": invented}
+        )
     else:
         head = ("gate", "worst", "limit", "", "where")
         ui.table(f"{found.frames} frames", head, review.lines_of(found, info))

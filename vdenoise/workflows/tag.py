@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vdenoise import __version__
 from vdenoise.engine.plan import Plan
-from vdenoise.errors import ConflictError, InputError
+from vdenoise.errors import ConflictError, InputError, VdenoiseError
 from vdenoise.media.access import reading
 from vdenoise.media.images.sequence import is_image
 from vdenoise.media.inputs import is_pipe
@@ -87,6 +87,17 @@ def recipe_of(clip: Path) -> Path:
     raise InputError(
         f"No recipe beside {clip} is the one that it names: {tag.text!r}.", hint, number=1
     )
+
+
+def invented_in(clip: Path) -> str | None:
+    """What the recipe of a clip says of invented detail in it; None where there is none, or no
+    recipe that tells."""
+    try:
+        told = json.loads(recipe_of(clip).read_text(encoding="utf-8"))
+        found = told["plan"]["invented"]
+    except (VdenoiseError, OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return found if isinstance(found, str) else None
 
 
 def _tag_in(clip: Path) -> RecipeTag | None:
