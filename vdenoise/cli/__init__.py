@@ -114,7 +114,13 @@ def main() -> NoReturn:
     process.end_with_parent()
     process.keep_to_granted_gpus()
     process.prepare()
+    try:
+        wanted = process.exit_codes()
+    except UsageError as problem:
+        _say(problem, problem.exit_code, as_json=_wants_events(sys.argv[1:]))
+        sys.exit(problem.exit_code)
     code = status(sys.argv[1:])
+    code = wanted.get(code, code)
     if code > _SIGNALLED:
         # All is written and said. A library's thread that the signal found at work may still be
         # there, and taking the interpreter down under it crashed once in some hundred times.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from vdenoise.farm.assemble import Assembled
     from vdenoise.farm.job import Job
 
-WITHOUT_AMOUNTS = ("deadline10", "flamenco")  # jobs that ask for no cores or memory
 ENGINES = ("openjd", "slurm", "opencue", "deadline10", "flamenco", "cmdlist")
 
 
@@ -143,8 +143,19 @@ def _finish(reporter: Any, job: Job, made: Assembled) -> None:
 @click.option("--cpus", type=click.IntRange(min=1), default=4, show_default=True, help="Per task.")
 @click.option("--gpus", type=click.IntRange(min=0), default=0, show_default=True, help="Per task.")
 @click.option("--memory", type=click.IntRange(min=1), help="MiB per task.  [default: the plan's]")
-@click.option("--at-once", type=click.IntRange(min=1), help="Most tasks at once, where it has one.")
-@click.option("--per-task", type=click.IntRange(min=1), default=1, help="Segments of one task.")
+@click.option(
+    "--device",
+    metavar="auto|cpu|cuda:N",
+    help="Where tasks compute.  [default: the cards that --gpus asks for, else what a node has]",
+)
+@click.option("--priority", type=click.IntRange(min=0), help="By the farm's own scale.")
+@click.option("--retries", type=click.IntRange(min=0), help="Of a task that failed.")
+@click.option("--at-once", type=click.IntRange(min=1), help="Most tasks at once.")
+@click.option(
+    "--per-task",
+    type=click.IntRange(min=1),
+    help="Segments of one task.  [default: 1, or one for each card]",
+)
 @click.option(
     "--farm-option",
     "farm_options",
@@ -169,6 +180,7 @@ def export(
     """Write the job of a plan for a farm: texts to read, and submit.sh."""
     from vdenoise import ui
     from vdenoise.farm.export import Export, files_of, parse_options
+    from vdenoise.farm.export.places import check_places
     from vdenoise.machine.files import write_text
 
     program = options["executable"]
@@ -178,29 +190,39 @@ def export(
             f'Write a script that ends in: exec {program} "$@"  - and name that.',
             number=139,
         )
-    _check_amounts(ctx, engine)
+    typed = {
+        name.replace("_", "-")
+        for name in ctx.params
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+    check_places(engine, typed)
     job, maps = open_for_nodes(options)
     claim_sources(claims_of(ctx), job)
-    made = files_of(
-        engine,
-        Export.of(
-            job,
-            name=name,
-            executable=options["executable"],
-            cpus=options["cpus"],
-            gpus=options["gpus"],
-            memory_mib=memory,
-            at_once=options["at_once"],
-            per_task=options["per_task"],
-            options=parse_options(engine, options["farm_options"]),
-            maps=maps,
-        ),
+    wanted = Export.of(
+        job,
+        name=name,
+        executable=options["executable"],
+        cpus=options["cpus"],
+        gpus=options["gpus"],
+        memory_mib=memory,
+        at_once=options["at_once"],
+        per_task=options["per_task"],
+        priority=options["priority"],
+        retries=options["retries"],
+        device=options["device"],
+        threads=options["cpus"] if engine == "cmdlist" and "cpus" in typed else None,
+        options=parse_options(engine, options["farm_options"]),
+        maps=maps,
     )
+    made, overwrite = files_of(engine, wanted), options["overwrite"]
+    stale = files_of(engine, replace(wanted, analyze=True)).keys() - made.keys()
     for file, text in made.items():
         same = _holds(output / file, text)
-        claims_of(ctx).write(output / file, file, overwrite=options["overwrite"] or same)
+        claims_of(ctx).write(output / file, file, overwrite=overwrite or same)
     try:
         output.mkdir(parents=True, exist_ok=True)
+        for file in stale if overwrite else ():  # a step that this plan no longer has
+            (output / file).unlink(missing_ok=True)
         for file, text in made.items():
             write_text(output / file, text)
     except OSError as error:
@@ -213,22 +235,6 @@ def export(
         _submit(output)
     else:
         ui.Reporter("plain").note(f"to start it: sh {output / 'submit.sh'}")
-
-
-def _check_amounts(ctx: click.Context, engine: str) -> None:
-    """See that what was typed reaches the farm.
-
-    Raises:
-        UsageError: its jobs have no place for it.
-    """
-    typed = ("cpus", "gpus", "memory")
-    found = [n for n in typed if ctx.get_parameter_source(n) is ParameterSource.COMMANDLINE]
-    if engine in WITHOUT_AMOUNTS and found:
-        raise UsageError(
-            f"A job of {engine} cannot say --{found[0]}: the farm has its own settings for that.",
-            f"Leave --{found[0]} away, and choose machines in {engine}.",
-            number=38,
-        )
 
 
 def _holds(path: Path, text: str) -> bool:

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from vdenoise.errors import BatchError, UsageError
+from vdenoise.errors import BatchError, TryAgain, UsageError
 from vdenoise.farm.job import Job
 from vdenoise.farm.split import as_text
 
@@ -38,6 +38,7 @@ def run_on(
     Raises:
         UsageError: no device is named.
         BatchError: a process failed; the others have done their share.
+        TryAgain: all that failed asked to be tried again.
     """
     if not all(devices):
         raise UsageError(
@@ -58,6 +59,12 @@ def run_on(
     if failed:
         texts = [f"{device} ended with exit {task.returncode}" for device, _, task in failed]
         rest = tuple(sorted(n for _, share, _ in failed for n in share))
+        if all(task.returncode == TryAgain.exit_code for _, _, task in failed):
+            raise TryAgain(
+                f"Segments {as_text(rest)} could not be done for now.",
+                "See why above; the same command again, later.",
+                number=4,
+            )
         raise BatchError(
             f"Not all segments were done: {', '.join(texts)}.",
             f"See its error above, then do the rest with --segments {as_text(rest)} --resume",

@@ -7,6 +7,8 @@ import os
 import signal
 import sys
 
+from vdenoise.errors import UsageError
+
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -2, -3, -8  # glibc, malloc.h
 _MIB = 1 << 20
 
@@ -35,6 +37,30 @@ def keep_to_granted_gpus() -> None:
     if granted and "CUDA_VISIBLE_DEVICES" not in os.environ:
         os.environ["CUDA_VISIBLE_DEVICES"] = granted
         os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+
+
+EXIT_VARIABLE = "VDENOISE_EXIT_AS"
+
+
+def exit_codes() -> dict[int, int]:
+    """What codes a farm wants instead of ours: ``VDENOISE_EXIT_AS=6=33,75=99``. Only this process
+    ends with them: those that it starts tell it ours.
+
+    Raises:
+        UsageError: it is of another form.
+    """
+    text = os.environ.pop(EXIT_VARIABLE, "")
+    found = {}
+    for part in filter(None, text.replace(" ", "").split(",")):
+        ours, _, theirs = part.partition("=")
+        if not (ours.isdecimal() and theirs.isdecimal() and 0 < int(theirs) < 256):
+            raise UsageError(
+                f"{EXIT_VARIABLE}={text} does not say which exit codes are wanted.",
+                f"For example: {EXIT_VARIABLE}=6=33,75=99",
+                number=222,
+            )
+        found[int(ours)] = int(theirs)
+    return found
 
 
 _closed: set[int] = set()  # of 0, 1 and 2: those that whoever started us had closed

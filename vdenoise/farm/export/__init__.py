@@ -55,6 +55,10 @@ class Export:
     per_task: int
     options: tuple[tuple[str, str], ...] = ()  # the farm's own, as it spells them
     maps: tuple[str, ...] = ()  # FROM=TO, of the nodes
+    priority: int | None = None  # by the farm's own scale; None for what it gives by itself
+    retries: int | None = None  # of a task that failed; None for what the farm does by itself
+    devices: tuple[str, ...] = ()  # a process on each; none for what a node finds
+    threads: int | None = None  # of a task, where nothing grants cores; None for all
 
     @classmethod
     def of(
@@ -67,11 +71,24 @@ class Export:
         gpus: int = 0,
         memory_mib: int | None = None,
         at_once: int | None = None,
-        per_task: int = 1,
+        per_task: int | None = None,
         options: tuple[tuple[str, str], ...] = (),
         maps: tuple[str, ...] = (),
+        priority: int | None = None,
+        retries: int | None = None,
+        device: str | None = None,
+        threads: int | None = None,
     ) -> Self:
-        """Of a job; the memory is what a task with so many cores takes, in whole GiB."""
+        """Of a job; the memory is what a task with so many cores takes, in whole GiB, and a task
+        that asks for cards computes on them and nowhere else, one segment on each.
+
+        Raises:
+            UsageError: ``device`` is none.
+        """
+        if device is not None and not re.fullmatch(r"auto|cpu|cuda:\d+", device):
+            raise UsageError(
+                f"There is no device {device!r}.", "Use auto, cpu or cuda:0.", number=223
+            )
         needed = int(HEADROOM * task_memory(job, cpus))
         memory = memory_mib or -(-needed // (MEMORY_STEP * MIB)) * MEMORY_STEP
         return cls(
@@ -88,9 +105,13 @@ class Export:
             gpus=gpus,
             memory_mib=memory,
             at_once=at_once,
-            per_task=per_task,
+            per_task=per_task or max(gpus, 1),
             options=options,
             maps=maps,
+            priority=priority,
+            retries=retries,
+            devices=(device,) if device else tuple(f"cuda:{n}" for n in range(gpus)),
+            threads=threads,
         )
 
     @property
@@ -111,7 +132,16 @@ class Export:
     def segment_arguments(self, segments: str) -> list[str]:
         """Arguments of a task that denoises; ``segments`` may be the farm's own placeholder."""
         output = [f"--output={self.output}"] if self.direct else []
-        return ["run", *self._places(), *output, f"--segments={segments}", "--resume"]
+        words = [*output, *self.compute_arguments(), f"--segments={segments}", "--resume"]
+        return ["run", *self._places(), *words]
+
+    def compute_arguments(self) -> list[str]:
+        """What a task that denoises computes with."""
+        threads = [] if self.threads is None else [f"--threads={self.threads}"]
+        if not self.devices:
+            return threads
+        option = "--device" if len(self.devices) == 1 else "--devices"
+        return [f"{option}={','.join(self.devices)}", *threads]
 
     def assemble_arguments(self) -> list[str]:
         """Arguments of the step that joins."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from vdenoise.farm.export import Export
 
+_RETRIES = 2
+
 
 def files(job: Export) -> dict[str, str]:
     """A job and a plug-in file for each step, and ``submit.sh``."""
@@ -34,8 +36,10 @@ def _job(job: Export, step: str, frames: str) -> str:
         "Frames": frames,
         "ChunkSize": job.per_task if step == "segments" else 1,
         "OverrideTaskFailureDetection": "true",
-        "FailureDetectionTaskErrors": 3,
+        "FailureDetectionTaskErrors": 1 + (_RETRIES if job.retries is None else job.retries),
     }
+    if job.priority is not None:
+        values["Priority"] = job.priority
     if step == "segments" and job.at_once:
         values["MachineLimit"] = job.at_once
     values |= job.options

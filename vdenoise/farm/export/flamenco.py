@@ -57,7 +57,7 @@ def files(job: Export) -> dict[str, str]:
     made = {
         "name": f"vdenoise {job.name}",
         "type": "vdenoise",
-        "priority": 50,
+        "priority": 50 if job.priority is None else job.priority,
         "submitter_platform": "linux",
         "settings": settings,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 from vdenoise.farm.export import Export
+from vdenoise.machine.process import EXIT_VARIABLE
 
 _SCRIPT = '''\
 """Launch: python launch.py. The job's XML instead, without a server: python launch.py --xml."""
@@ -17,7 +18,7 @@ from outline.modules.shell import Shell, ShellCommand
 
 job = Outline({name!r}, name_unique=True)
 {layers}
-launcher = OutlineLauncher(job)
+launcher = OutlineLauncher(job{flags})
 if "--xml" in sys.argv[1:]:
     print(launcher.serialize(use_pycuerun=False))
 else:
@@ -45,8 +46,16 @@ def files(job: Export) -> dict[str, str]:
     lines.append("assemble.depend_all(denoise)")
     names = [*(["analyze"] if job.analyze else []), "denoise", "assemble"]
     lines += [f"job.add_layer({name})" for name in names]
+    # A frame that ends with 33 gets more memory, and is tried again.
+    lines += [f"{name}.set_env({EXIT_VARIABLE!r}, '6=33')" for name in names]
+    if job.at_once is not None:
+        lines.append(f"job.set_maxcores({job.at_once * job.cpus})")
+    flags = {"priority": job.priority, "maxretries": job.retries}
+    said = "".join(f", {key}={value}" for key, value in flags.items() if value is not None)
     return {
-        "launch.py": _SCRIPT.format(name=f"vdenoise_{job.name}", layers="\n".join(lines)),
+        "launch.py": _SCRIPT.format(
+            name=f"vdenoise_{job.name}", layers="\n".join(lines), flags=said
+        ),
         "submit.sh": '#!/bin/sh\ncd "$(dirname "$0")" && exec python3 launch.py\n',
     }
 

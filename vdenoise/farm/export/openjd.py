@@ -27,7 +27,14 @@ def files(job: Export) -> dict[str, str]:
         "LastTask": job.tasks - 1,
         "Vdenoise": job.executable,
     }
-    listed = {"parameterValues": [{"name": k, "value": v} for k, v in values.items()]}
+    # Open Job Description has no words for these; AWS Deadline Cloud takes them with the values.
+    cloud = {
+        "deadline:priority": job.priority,
+        "deadline:maxRetriesPerTask": job.retries,
+        "deadline:maxWorkerCount": job.at_once,
+    }
+    told = values | {key: value for key, value in cloud.items() if value is not None}
+    listed = {"parameterValues": [{"name": k, "value": v} for k, v in told.items()]}
     return {
         "template.json": _json(template(job)),
         "parameters.json": _json(values),
@@ -56,7 +63,7 @@ def template(job: Export) -> dict[str, Any]:
     places += ["--map-rules={{Session.PathMappingRulesFile}}", *job.map_arguments()]
     target = f"--output={{{{Param.Output}}}}{output}"
     segments, space = _segments(job)
-    segments = [*([target] if job.direct else []), *segments]
+    segments = [*([target] if job.direct else []), *job.compute_arguments(), *segments]
     steps = [
         _step(job, "Analyze", ["farm", "analyze", *places], None),
         _step(job, "Denoise", ["run", *places, *segments, "--resume"], "Analyze") | space,

@@ -11,7 +11,7 @@ from vdenoise.farm.export import HERE, Export
 # where a node fails. A job that somebody cancelled is no longer running, and stays cancelled.
 _TASK = """\
 #!/bin/bash
-# Does what it is given; what was stopped (143) or is to be tried again (75) is queued again.
+# Does what it is given; what was stopped (129, 143) or is to be tried again (75) is queued again.
 stopped=''
 trap 'stopped=1; [ -z "$task" ] || kill -TERM "$task" 2>/dev/null' TERM
 "$@" &
@@ -20,8 +20,8 @@ task=$!
 wait "$task"; code=$?
 [ -z "$stopped" ] || { wait "$task"; code=$?; }
 case $code in
-75|143)
-    if [ "${SLURM_RESTART_COUNT:-0}" -lt 5 ] &&
+75|129|143)
+    if [ "${SLURM_RESTART_COUNT:-0}" -lt RETRIES ] &&
         [ "$(squeue -h -j "$SLURM_JOB_ID" -o %T)" = RUNNING ]; then
         scontrol requeue "$SLURM_JOB_ID" && sleep 60
     fi ;;
@@ -29,6 +29,7 @@ esac
 exit "$code"
 """
 
+_RETRIES = 5
 LARGEST_ARRAY = 1000  # tasks: sites allow 1001 or more (MaxArraySize)
 
 
@@ -41,7 +42,9 @@ def files(job: Export) -> dict[str, str]:
     }
     if job.analyze:
         made["analyze.sbatch"] = _script(job, "analyze", job.shell(job.analyze_arguments()))
-    return made | {"task.sh": _TASK, "submit.sh": _submit(job)}
+    retries = str(_RETRIES if job.retries is None else job.retries)
+    task = _TASK.replace("RETRIES", retries)
+    return made | {"task.sh": task, "submit.sh": _submit(job)}
 
 
 def _segments(job: Export, grouped: int) -> str:
