@@ -18,6 +18,7 @@ from vdenoise.media.images.reader import probe_images
 from vdenoise.media.images.sequence import OnMissing, is_image
 from vdenoise.media.inputs import display, local, open_input, video_of
 from vdenoise.media.movie import hdr
+from vdenoise.media.movie.covers import is_cover
 from vdenoise.media.movie.first_frames import Peek, display_matrix, no_frames, peek_at
 from vdenoise.media.movie.holdings import held
 from vdenoise.media.movie.index import scan, scanned
@@ -213,8 +214,7 @@ def _warnings(
         warnings.append(
             f"timestamps are missing or out of order; frames are shown at {float(index.rate):g} fps"
         )
-    others = [s for s in container.streams.video if s.index != stream.index]
-    moving = [s for s in others if s.codec_context is not None and s.frames != 1]
-    if moving:
-        warnings.append(f"{len(moving)} further video stream(s) are copied as they are")
+    others = [s for s in container.streams.video if s.index != stream.index and not is_cover(s)]
+    if others:
+        warnings.append(f"{counted(len(others), 'further video stream')} will not be denoised")
     return warnings

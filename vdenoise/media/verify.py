@@ -18,6 +18,7 @@ from vdenoise.media.movie.clock import (
 )
 from vdenoise.media.movie.codecs import CODECS, CONTAINERS
 from vdenoise.media.movie.compare_streams import Begin, decoder_lag, differences
+from vdenoise.media.movie.covers import file_in, is_cover
 from vdenoise.media.movie.encoder import EncodeSettings
 from vdenoise.media.movie.filling import checksum, filled_kind
 from vdenoise.media.movie.index import index_of, scan, streams_beside
@@ -243,6 +244,10 @@ def _compare_streams(
         beside, copies = streams_beside(info.path), streams_beside(output)
         begin = Begin(index.pts[0] * index.time_base, index.time_base)
         for a, b in zip(kept, others, strict=True):
+            if a.type == "attachment" or is_cover(a):
+                found.checked.append(f"contents of {stream_name(a)}")
+                if file_in(a) != file_in(b):
+                    found.findings.append(f"{stream_name(a)}: its contents changed")
             if a.index in beside and b.index in copies:
                 found.checked.append(f"packets of {stream_name(a)}")
                 found.tracks[a.type] += 1

@@ -5,7 +5,7 @@ The one place for it: a run, a plan for a farm, adapting and evaluating agree be
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from vdenoise.chain.preset_files import DEFAULT
@@ -115,7 +115,8 @@ def plan_clip(
     )
     check_film_grain(made)
     if encode.container != IMAGES:
-        rehearse(source, encode, made.first, made.last)
+        lost = rehearse(source, encode, made.first, made.last)
+        made = replace(made, warnings=tuple(dict.fromkeys((*made.warnings, *lost))))
     if request.strict and made.warnings:
         raise OutputError(
             f"Not everything can be kept: {made.warnings[0]}.",

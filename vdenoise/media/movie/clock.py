@@ -11,6 +11,7 @@ from vdenoise.media.movie.ordering import FrameIndex
 
 _MILLISECOND_CONTAINERS = ("matroska", "webm")
 CONSTANT_RATE_CONTAINERS = ("yuv4mpegpipe", "avi", "mxf")  # they store a rate, no timestamps
+DROPS = "avi"  # the one of them that can leave a frame out: the one before is shown for longer
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ def output_clock(index: FrameIndex, container: str, first: int, last: int) -> Cl
     frames = last - first + 1
     if container in CONSTANT_RATE_CONTAINERS:
         counted = tuple(range(frames))
+        if container == DROPS and index.variable_rate and index.places is not None:
+            counted = tuple(place - index.places[first] for place in index.places[first : last + 1])
         return Clock(1 / index.rate, first, counted, (1,) * frames, shift, start, end)
     if coarse and not index.variable_rate:
         # Fine enough for the start: at 25 frames per second it may lie on any millisecond.

@@ -55,7 +55,11 @@ class StreamCopier:
         for stream in source.streams:
             if stream.index not in streams:
                 stream.discard = av.stream.Discard.all
-        wanted = [s for s in source.streams if s.index in streams and s.type != "attachment"]
+        wanted = [
+            s
+            for s in source.streams
+            if s.index in streams and streams[s.index].type != "attachment"  # which headers hold
+        ]
         self._source = self._packets(source, wanted)
         self._next = next(self._source, None)
 

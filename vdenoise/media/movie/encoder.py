@@ -227,8 +227,10 @@ def encoder_options(info: ClipInfo, settings: EncodeSettings) -> dict[str, str]:
     extra = hdr.encoder_parameters(settings.encoder, info.hdr)
     if settings.encoder == "libx265":
         extra["x265-params"] = ":".join(filter(None, ["log-level=none", extra.get("x265-params")]))
-    if settings.encoder == "libx264" and info.interlaced and info.field_order[-1] == "b":
-        extra["x264-params"] = ":".join(filter(None, ["bff=1", extra.get("x264-params")]))
+    if settings.encoder == "libx264":
+        said = ["bff=1"] if info.interlaced and info.field_order[-1] == "b" else []
+        said += [] if info.variable_rate else ["force-cfr=1"]  # or it tells ticks as frame rate
+        extra["x264-params"] = ":".join(filter(None, [*said, extra.get("x264-params")]))
     for key, value in extra.items():
         options[key] = ":".join(filter(None, [value, options.get(key)]))
     return options

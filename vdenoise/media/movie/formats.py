@@ -22,6 +22,8 @@ def formats_of(
     More bits are fine; fewer only down to 10, and to 8 only when asked for. Denser chroma is fine
     when a codec was asked for by name; thinner chroma, or no alpha, never.
     """
+    if codec.name == "vp9" and source.alpha and kind not in ("matroska", "webm"):
+        return  # it stands beside the picture's packets, for which no other has a place
     described = av.Codec(codec.encoder, "w").video_formats
     if described is not None:
         offered = [fmt.name for fmt in described]

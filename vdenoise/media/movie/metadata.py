@@ -15,6 +15,7 @@ _OWN_KEYS = {
     "compatible_brands",
     "encoder",
     "encoding_tool",
+    "software",  # AVI's encoder
     "duration",
     "vendor_id",
     "alpha_mode",
@@ -28,6 +29,16 @@ _OWN_KEYS = {
     # Where a tag of ours goes; of another version or damaged it is not told by its form.
     "vdenoise",
     "comment_vdenoise",
+    "uid",  # of MXF, down to the end
+    "generation_uid",
+    "product_uid",
+    "material_package_umid",
+    "file_package_umid",
+    "toolkit_version_num",
+    "product_version_num",
+    "operational_pattern_ul",
+    "application_platform",
+    "modification_date",
 }
 
 
@@ -67,6 +78,17 @@ def language_in(language: str, container: str) -> str:
     return _FROM_QUICKTIME.get(language, language)
 
 
+# Keys that QuickTime's own metadata has a place for; any other needs the key-value kind.
+QUICKTIME_KEYS = frozenset({
+    "title", "artist", "album", "album_artist", "comment", "date", "genre", "copyright",
+    "composer", "creation_time", "description", "synopsis", "location", "track", "encoder",
+})  # fmt: skip
+
+
 def container_metadata(source: InputContainer) -> dict[str, str]:
-    """A container's metadata without what a muxer writes itself."""
-    return _kept(source.metadata)
+    """A container's metadata without what a muxer writes itself. Matroska shouts its keys, which
+    QuickTime would take for others than its own."""
+    return {
+        key.lower() if key.lower() in QUICKTIME_KEYS else key: value
+        for key, value in _kept(source.metadata).items()
+    }

@@ -51,6 +51,16 @@ class FrameIndex:
         """The number of the frame that is shown at a tick."""
         return {pts: n for n, pts in enumerate(self.pts)}
 
+    @cached_property
+    def places(self) -> tuple[int, ...] | None:
+        """How many frames of the rate fit before each frame, where all times are whole frames: the
+        frames' numbers, but where some were dropped. None where times lie between."""
+        lasting = 1 / (self.rate * self.time_base)
+        counts = [(pts - self.pts[0]) / lasting for pts in self.pts]
+        if any(count.denominator != 1 for count in counts):
+            return None
+        return tuple(int(count) for count in counts)
+
     def soonest(self, near: int, length: int) -> int:
         """Where a stretch of some frames begins that is decoded soonest, in a few seconds around a
         frame: decoding starts one keyframe before the one that it needs.
@@ -249,13 +259,16 @@ def _decode_all(
 
 
 def _clock(pts: list[int], base: Fraction, rates: list[Fraction]) -> tuple[Fraction, bool]:
-    """The frame rate, and whether the timestamps leave it by more than one tick."""
+    """The frame rate, and whether the timestamps leave it by more than one tick, or by half a
+    frame where that is less."""
     ticks = np.array(pts, dtype=np.float64) - pts[0]
     number = np.arange(len(pts), dtype=np.float64)
     mean = rates[0]
     if len(pts) > 1 and pts[-1] > pts[0]:
         mean = (len(pts) - 1) / ((pts[-1] - pts[0]) * base)
     for rate in (*rates, *COMMON_RATES, mean):
-        if np.abs(ticks - number * float(1 / (rate * base))).max() <= 1.0:
+        lasting = float(1 / (rate * base))
+        if np.abs(ticks - number * lasting).max() <= min(1.0, lasting / 2):
             return rate, False
-    return mean, True
+    stored = 1 / base  # AVI counts in frames, and leaves out those that were dropped
+    return (stored if stored in rates else mean), True

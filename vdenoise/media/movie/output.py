@@ -27,17 +27,17 @@ from vdenoise.media.movie.encoder import (
     told_beside,
 )
 from vdenoise.media.movie.first_frames import display_matrix, side_data_of
-from vdenoise.media.movie.metadata import container_metadata, stream_metadata
+from vdenoise.media.movie.metadata import (
+    QUICKTIME_KEYS,
+    container_metadata,
+    stream_metadata,
+)
 from vdenoise.media.movie.opening import open_encoder
 from vdenoise.media.movie.streams import add_copy, add_sound, add_text, plan_copies
 from vdenoise.media.movie.tag import RecipeTag, put
 from vdenoise.picture.frame import ClipInfo
 
-# Keys that QuickTime's own metadata has a place for; any other needs the key-value kind.
-_QUICKTIME_KEYS = {
-    "title", "artist", "album", "album_artist", "comment", "date", "genre", "copyright",
-    "composer", "creation_time", "description", "synopsis", "location", "track", "encoder",
-}  # fmt: skip
+_QUICKTIME_BYTES = 30000  # of a word there, whose length is told with 16 bits
 
 
 class Output:
@@ -177,7 +177,8 @@ class Output:
         gama = held.get("gamma (QuickTime's gama)") if self._settings.container == "mov" else None
         flags = ["faststart"] if self._settings.container == "mp4" else []
         known = {} if self._source is None else container_metadata(self._source)
-        if metadata and known.keys() - _QUICKTIME_KEYS:
+        long = any(len(word.encode()) > _QUICKTIME_BYTES for word in known.values())
+        if metadata and (long or known.keys() - QUICKTIME_KEYS):
             flags.append("use_metadata_tags")
         if gama is not None:
             flags.append("write_gama")
@@ -198,10 +199,12 @@ class Output:
             stream, encoder = add_video_with_beside(
                 output, info, settings, like, self._clock.time_base
             )
+            _tell_whole_frames(stream, video, info)
         else:
             stream = add_video(output, info, settings, tags=like)
             encoder = stream.codec_context
             encoder.time_base = self._clock.time_base
+            _tell_whole_frames(stream, video, info)
             open_encoder(encoder)
         if self._grain is not None and encoder.extradata:
             stream.codec_context.extradata = announced(encoder.extradata)
@@ -225,6 +228,12 @@ class Output:
         if self._tag is not None:
             put(self._tag, settings.container, output, stream)
         return stream, encoder
+
+
+def _tell_whole_frames(stream: VideoStream, source: VideoStream | None, info: ClipInfo) -> None:
+    """Say that frames are no fields, where the source says how its fields stand."""
+    if source is not None and int(source.codec_context.field_order) and not info.interlaced:
+        stream.codec_context.field_order = 1
 
 
 def _chapters(source: InputContainer, clock: Clock) -> list[dict[str, Any]]:

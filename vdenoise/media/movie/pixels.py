@@ -179,9 +179,13 @@ class FrameMaker:
     that later frames still look at.
     """
 
-    def __init__(self, width: int, height: int, fmt: PixelFormat, coded: str) -> None:
-        """Make frames of one size from planes laid out as ``fmt``, in FFmpeg's format ``coded``."""
+    def __init__(
+        self, width: int, height: int, fmt: PixelFormat, coded: str, aspect: Fraction | None = None
+    ) -> None:
+        """Make frames of one size from planes laid out as ``fmt``, in FFmpeg's format ``coded``,
+        with pixels of the shape ``aspect`` where that is given, else of the source frame's."""
         self._size = (width, height)
+        self._aspect = aspect
         self._fmt = fmt
         self._coded = coded
         self._shapes = plane_shapes(fmt, width, height)
@@ -191,12 +195,11 @@ class FrameMaker:
     def make(self, source: av.VideoFrame, planes: Sequence[Tensor]) -> av.VideoFrame:
         """A frame like ``source`` that holds ``planes`` (on any device)."""
         assert (source.width, source.height) == self._size, "frames keep their size"
-        if source.format.name == self._fmt.name:
-            if self._copier is None:
-                self._copier = FrameCopier(source)
-            frame = self._copier.copy(source)
-        else:
-            frame = self._reformatter.reformat(source, format=self._fmt.name)
+        if self._copier is None:
+            self._copier = FrameCopier(source, self._aspect)
+        frame = self._copier.copy(source)
+        if frame.format.name != self._fmt.name:
+            frame = self._reformatter.reformat(frame, format=self._fmt.name)
         frame.make_writable()
         targets = planes_of(frame)
         assert len(targets) == len(planes), "as many planes as the format has"

@@ -8,7 +8,7 @@ what came of it.
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
@@ -22,7 +22,8 @@ from vdenoise.media.movie.encoder import EncodeSettings
 from vdenoise.media.movie.index import index_of
 from vdenoise.media.movie.pixels import planes_of
 from vdenoise.media.movie.settings import choose
-from vdenoise.media.movie.streams import plan_copies
+from vdenoise.media.movie.streams import made_by_muxers, plan_copies
+from vdenoise.media.movie.words import lost_words
 from vdenoise.media.movie.writer import MovieWriter
 from vdenoise.media.verify import verify
 from vdenoise.picture.frame import ClipInfo, SourceFrame
@@ -30,11 +31,20 @@ from vdenoise.picture.frame import ClipInfo, SourceFrame
 _SIZES = {"dnxhr": (256, 120)}  # what an encoder takes at least; others take
 _SIZE = (64, 64)
 _MOST = 500  # frames; of a longer part only so many at each end are tried
-_IMAGES = 4  # of a sequence
+_FEW = 4  # frames of what differs in none of them
+_NAMED = 6  # words that were lost; of more only how many is said
 _OTHERS = (".mkv", ".mov", ".ts")
 
 
-def rehearse(info: ClipInfo, settings: EncodeSettings, first: int, last: int) -> None:
+@dataclass(frozen=True)
+class _Tried:
+    """What came of a small copy."""
+
+    fault: str | None = None  # what it does not keep
+    words: tuple[str, ...] = ()  # that it lost
+
+
+def rehearse(info: ClipInfo, settings: EncodeSettings, first: int, last: int) -> tuple[str, ...]:
     """See that an output can hold what a part of a clip holds beside its picture.
 
     Args:
@@ -43,16 +53,20 @@ def rehearse(info: ClipInfo, settings: EncodeSettings, first: int, last: int) ->
         first: absolute number of the first frame.
         last: absolute number of the last one.
 
+    Returns:
+        What the user must know before the start: words and marks that would be lost.
+
     Raises:
         UsageError: it cannot.
     """
-    if info.sequence is not None:  # nothing beside pictures that are all of one kind
-        last = min(last, first + _IMAGES - 1)
-    elif not index_of(info).variable_rate and not _has_more(info, settings.container):
-        return
-    fault = _fault(info, settings, first, last)
-    if fault is None:
-        return
+    even = info.sequence is not None or not index_of(info).variable_rate
+    if even and not _has_more(info, settings.container):  # pictures that are all of one kind
+        last = min(last, first + _FEW - 1)
+    tried = _try_part(info, settings, first, last)
+    if tried.fault is None:
+        more = len(tried.words) - _NAMED
+        named = [*tried.words[:_NAMED], *([f"{more} more"] if more > 0 else [])]
+        return (f"{settings.container} cannot keep the {', '.join(named)}",) if named else ()
     able = []
     for suffix in _OTHERS:
         if CONTAINERS[suffix] != settings.container:
@@ -60,10 +74,10 @@ def rehearse(info: ClipInfo, settings: EncodeSettings, first: int, last: int) ->
                 other = choose(info, Path(f"rehearsal{suffix}"))
             except UsageError:
                 continue
-            if _fault(info, other, first, last) is None:
+            if _try_part(info, other, first, last).fault is None:
                 able.append(suffix)
     raise UsageError(
-        f"{settings.container} cannot hold what {display(info.path)} holds: {fault}.",
+        f"{settings.container} cannot hold what {display(info.path)} holds: {tried.fault}.",
         f"Name an output that holds it: {', '.join(able)}."
         if able
         else "Give its streams new times first, with a program that copies them.",
@@ -72,20 +86,22 @@ def rehearse(info: ClipInfo, settings: EncodeSettings, first: int, last: int) ->
 
 
 def _has_more(info: ClipInfo, container: str) -> bool:
+    if info.sequence is not None:
+        return False
     with open_input(info.path) as source:
         plan = plan_copies(source, video_of(source, info.path), container)
     return bool(plan.copied or plan.rewritten)
 
 
-def _fault(info: ClipInfo, settings: EncodeSettings, first: int, last: int) -> str | None:
-    """What a small copy would not keep."""
+def _try_part(info: ClipInfo, settings: EncodeSettings, first: int, last: int) -> _Tried:
+    """A small copy of a part, of a long one of its ends."""
     if last - first < 2 * _MOST:
-        return _tried(info, settings, first, last)
-    begin = _tried(info, settings, first, first + _MOST - 1)
-    return begin or _tried(info, settings, last - _MOST + 1, last)
+        return _try_frames(info, settings, first, last)
+    begin = _try_frames(info, settings, first, first + _MOST - 1)
+    return begin if begin.fault else _try_frames(info, settings, last - _MOST + 1, last)
 
 
-def _tried(info: ClipInfo, settings: EncodeSettings, first: int, last: int) -> str | None:
+def _try_frames(info: ClipInfo, settings: EncodeSettings, first: int, last: int) -> _Tried:
     """The same of frames that are all written."""
     width, height = _SIZES.get(settings.codec, _SIZE)
     width, height = min(width, info.width), min(height, info.height)
@@ -116,14 +132,26 @@ def _tried(info: ClipInfo, settings: EncodeSettings, first: int, last: int) -> s
                 last=last,
                 copied=beside is not None,
             )
+            if report.findings:
+                return _Tried(report.findings[0])
+            words = () if beside is None else _lost(info, writer.temporary, settings.container)
+            return _Tried(words=words)
         except (OutputError, InputError) as error:
             if not isinstance(error.__cause__, av.FFmpegError) or error.number == DISK_FULL:
                 raise
             if info.sequence is not None:
-                return (
-                    None  # a reader may know nothing by a few even pictures, and they alone are new
-                )
-            return f"its muxer says {error.__cause__.strerror!r}"
+                return _Tried()  # a reader may know nothing by a few even pictures
+            return _Tried(f"its muxer says {error.__cause__.strerror!r}")
         finally:
             writer.abort()
-    return report.findings[0] if report.findings else None
+
+
+def _lost(info: ClipInfo, written: Path, container: str) -> tuple[str, ...]:
+    """Words and marks that are not in a copy."""
+    with open_input(info.path) as source, open_input(written) as copy:
+        video, picture = video_of(source, info.path), video_of(copy, written)
+        plan = plan_copies(source, video, container)
+        kept = [s for s in source.streams if s.index in (*plan.copied, *plan.rewritten)]
+        others = [s for s in copy.streams if s.index != picture.index]
+        others = [s for s in others if not made_by_muxers(s, copy)]
+        return tuple(lost_words(source, copy, [(video, picture), *zip(kept, others, strict=True)]))

@@ -16,7 +16,7 @@ from vdenoise.errors import UsageError
 from vdenoise.media.images.sequence import KINDS, is_image
 from vdenoise.media.images.settings import choose_images, named_losses
 from vdenoise.media.inputs import is_pipe, open_input, video_of
-from vdenoise.media.movie.clock import CONSTANT_RATE_CONTAINERS
+from vdenoise.media.movie.clock import CONSTANT_RATE_CONTAINERS, DROPS
 from vdenoise.media.movie.codecs import (
     CODECS,
     CONTAINERS,
@@ -124,6 +124,8 @@ def choose(
             reasons.append(f"{name}: {reason}")
             continue
         notes = [*copy_notes, *lost(info, settings.container, settings.codec)]
+        if (kind, name, info.interlaced) == ("mxf", "prores", True):
+            notes.append("mxf says of prores that it holds whole frames; its frames say fields")
         if codec is None and name != own and not is_pipe(target):
             notes.append(f"{info.codec} is written as {settings.label}")
         return settings.model_copy(update={"notes": (*settings.notes, *notes)})
@@ -196,7 +198,8 @@ def _settled(
         raise _Unfit(f"its CRF goes from {codec.crf_range[0]} to {codec.crf_range[1]}")
     if info.interlaced and not codec.interlaced:
         raise _Unfit("it cannot hold interlaced video")
-    if info.variable_rate and kind in CONSTANT_RATE_CONTAINERS:
+    drops = kind == DROPS and info.variable_rate and index_of(info).places is not None
+    if info.variable_rate and kind in CONSTANT_RATE_CONTAINERS and not drops:
         raise _Unfit(f"{kind} cannot hold a variable frame rate")
     if codec.b_frames and kind == "avi":
         raise _Unfit("avi cannot hold its frame order")

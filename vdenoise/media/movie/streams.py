@@ -18,6 +18,7 @@ import av
 from av.container import InputContainer, OutputContainer
 from av.video.stream import VideoStream
 
+from vdenoise.media.movie.covers import COVERS, attached, is_cover
 from vdenoise.media.movie.demuxers import open_demuxer
 from vdenoise.media.movie.memory_files import MemoryFile, NullFile
 from vdenoise.media.movie.metadata import stream_metadata
@@ -98,6 +99,8 @@ def _takes(container: str, stream: Any) -> bool:
     """
     if stream.type == "attachment":  # WebM's muxer drops it without a word, MPEG-TS's makes it data
         return container == "matroska"
+    if is_cover(stream) and container != "mp4":  # others make it a further movie of one frame
+        return container == "matroska" and codec_of(stream) in COVERS
     memory = MemoryFile()
     tried: list[Any] = []
     try:
@@ -210,12 +213,8 @@ def _template(output: OutputContainer, stream: Any) -> Any:
 
 def add_copy(output: OutputContainer, stream: Any) -> Any:
     """Add a stream like ``stream``, with its metadata and disposition."""
-    if stream.type == "attachment":
-        copy = output.add_attachment(
-            stream.metadata.get("filename", "attachment"),
-            stream.mimetype or "application/octet-stream",
-            stream.data,
-        )
+    if stream.type == "attachment" or (is_cover(stream) and output.format.name == "matroska"):
+        copy = output.add_attachment(*attached(stream))
     else:
         copy = output.add_stream_from_template(_template(output, stream), opaque=True)
     copy.metadata.update(stream_metadata(stream, output.format.name))

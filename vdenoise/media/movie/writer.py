@@ -92,7 +92,14 @@ class MovieWriter:
         index = index_of(info)
         self.first, self.last = first, len(index) - 1 if last is None else last
         self.clock: Clock = output_clock(index, settings.container, self.first, self.last)
-        self._maker = FrameMaker(info.width, info.height, settings.written, settings.coded_format)
+        aspect = info.sample_aspect_ratio  # which only the container may have told
+        self._maker = FrameMaker(
+            info.width,
+            info.height,
+            settings.written,
+            settings.coded_format,
+            None if aspect in (0, 1) else aspect,
+        )
         self._shape: FrameCopier | None = None
         self._position = self.first
         self._temporary: Path | None = None

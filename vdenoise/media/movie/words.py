@@ -1,0 +1,60 @@
+"""Words and marks that a clip gives to itself and to its streams, and which of them a copy lost."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from av.container import InputContainer
+from av.stream import Disposition
+
+from vdenoise.media.movie.metadata import container_metadata, stream_metadata
+from vdenoise.media.movie.streams import stream_name
+
+# What programs write for themselves, and what is compared elsewhere.
+_NOT_WORDS = ("handler_name", "language", "filename", "mimetype", "encoding_tool")
+_MOMENT = re.compile(r"^(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.0+)?Z?$")
+# What a container says of how a stream is to be used. MPEG-TS says some twice.
+_MARKS = (
+    Disposition.dub, Disposition.original, Disposition.comment, Disposition.lyrics,
+    Disposition.karaoke, Disposition.forced, Disposition.hearing_impaired,
+    Disposition.visual_impaired, Disposition.clean_effects,
+)  # fmt: skip
+
+
+def lost_words(
+    source: InputContainer, output: InputContainer, pairs: Iterable[tuple[Any, Any]]
+) -> Iterator[str]:
+    """The words and marks of a clip that are not in what was made of it, each for people:
+    ``title``, ``title of audio stream 2 (aac)``, ``mark 'forced' of subtitle stream 3 (ass)``.
+
+    A word counts as kept under any name: containers have their own.
+
+    Args:
+        source: the clip.
+        output: what was made of it.
+        pairs: each stream of the clip that was kept, and what it became.
+    """
+    whole = {_plain(word) for word in output.metadata.values()}
+    yield from _missing(container_metadata(source), whole)
+    container = output.format.name
+    for before, after in pairs:
+        name = stream_name(before)
+        there = whole | {_plain(word) for word in after.metadata.values()}
+        for key in _missing(stream_metadata(before, container), there):
+            yield f"{key} of {name}"
+        for mark in _MARKS:
+            if before.disposition & mark and not after.disposition & mark:
+                yield f"mark {mark.name!r} of {name}"
+
+
+def _missing(words: Mapping[str, str], there: set[str]) -> Iterator[str]:
+    for key, word in words.items():
+        if key.lower() not in _NOT_WORDS and _plain(word) not in there | {""}:
+            yield key
+
+
+def _plain(word: str) -> str:
+    """A word without what containers change of it: they tell fractions of a second, or none."""
+    return _MOMENT.sub(r"\1Z", word.strip())
