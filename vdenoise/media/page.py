@@ -37,18 +37,18 @@ transport streams, frames are shown at the clip's rate and sound goes on where i
 bare HEVC says nothing of its end, so that a last frame that is cut there cannot be told.
 
 A cover stays a cover in MP4 and, as an attachment, in Matroska; others would show it as a movie of
-one frame, so that it is left out by name. Words (titles, comments, a camera's tags) and marks (forced,
-commentary, for the hearing impaired) are looked for in that small copy: those that an output has no
-place for are named.
+one frame, so that it is left out by name. Words (titles, comments, a camera's tags) and marks
+(forced, commentary, for the hearing impaired) are looked for in that small copy: those that an
+output has no place for are named.
 
 What each container makes of each kind of sound, text and data is in
 [media_matrix.md](media_matrix.md), made from clips that were written and read again.
 
 ## The picture
 
-Frames that an AVI left out stay left out in an AVI; what stores only a rate takes no such clip. H.264
-tells the rate of the frames, and says of whole frames that they are whole where the source does. Where
-the shape of pixels stands only in the source's container, FFV1 tells it too.
+Frames that an AVI left out stay left out in an AVI; what stores only a rate takes no such clip.
+H.264 tells the rate of the frames, not of their ticks. Where a source says that its frames are
+whole, the output says so too. A pixel shape that only a container told is told by FFV1 as well.
 
 "kept" means with every codec that the container takes; else the codecs are named, for some tell it
 themselves. Where the codec's own color tags say nothing, those of the container count.
