@@ -38,12 +38,13 @@ from benchmarks.noise import set_in_motion
 from benchmarks.peers import PEERS, VAPOURSYNTH, best_setting
 from vdenoise.chain.presets import load as preset
 from vdenoise.chain.resolve import Chain, Layer, resolve
+from vdenoise.compiled import fast_bfloat16
 from vdenoise.engine.steps import Precision
 from vdenoise.evaluation import material
 from vdenoise.evaluation.measure import Told, profile_told, run_chain
 from vdenoise.evaluation.metrics import luma
 from vdenoise.evaluation.protocol import Given, Noise, given
-from vdenoise.machine.devices import fast_bfloat16, find_device
+from vdenoise.machine.devices import find_device
 from vdenoise.nets.base import NetInput, example, macs_per_pixel, parameters
 from vdenoise.nets.models import find, load, shipped
 from vdenoise.picture.quality import psnr

@@ -47,6 +47,7 @@ from vdenoise.media.movie.encoder import EncodeSettings
 from vdenoise.motion import flow
 from vdenoise.motion.opencv import keep_on_one_thread
 from vdenoise.nets.base import Network
+from vdenoise.nets.by_rows import Rows
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.stages import stage_class
 from vdenoise.stages.net.texture_guard import TextureGuard
@@ -273,6 +274,7 @@ def clocked(clock: Clock) -> Iterator[None]:
         of(engine, "lift_frame", "samples to float")
         of(engine, "finish_frame", "float to samples")
         of(Network, "__call__", "net.cnn: network")
+        of(Rows, "correction", "net.cnn: network")
         for name in ("temporal.mean", "spatial.wiener", "net.cnn"):
             of(stage_class(name), "denoise", name)
         of(TextureGuard, "denoise", "net.cnn: texture guard")

@@ -13,6 +13,7 @@ from torch import Tensor
 from samples.scene import frames
 from tests.contracts.test_stages import influence
 from tests.helpers.pictures import noisy, psnr, scene
+from vdenoise import compiled
 from vdenoise.engine.tiles import apply_tiled
 from vdenoise.nets.base import BANDS, NetInput
 from vdenoise.nets.ensemble import ensembled
@@ -148,7 +149,8 @@ def test_bfloat16_is_close() -> None:
 
 
 @pytest.mark.parametrize("dim", [-1, -2], ids=["across", "down"])
-def test_the_halo_is_what_the_network_sees(dim: int) -> None:
+def test_the_halo_is_what_the_network_sees(dim: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "serves_networks", lambda *_: False)
     stage = Cnn()
     assert influence(stage, dim) == {"luma": stage.halo, "chroma": stage.halo}
 

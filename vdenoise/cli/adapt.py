@@ -34,8 +34,8 @@ def adapt(ctx: click.Context, /, **options: Any) -> None:
     import torch
 
     from vdenoise import ui
+    from vdenoise.compiled import fast_bfloat16
     from vdenoise.errors import UsageError
-    from vdenoise.machine.devices import fast_bfloat16
     from vdenoise.media.writer import check_target
     from vdenoise.nets import models
     from vdenoise.training.adapting import adapt as adapting

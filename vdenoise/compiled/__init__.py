@@ -18,14 +18,21 @@ from torch import Tensor
 SWITCH = "VDENOISE_COMPILED"
 TORCH_PATHS = "VDENOISE_TORCH_PATHS"  # 1: a processor computes what a card would, in torch
 LIBRARY = Path(__file__).with_name("kernels.so")
-_VERSION = 2  # of the functions' arguments: as vdenoise_version in kernels.c
+_VERSION = 3  # of the functions' arguments: as vdenoise_version in kernels.c
 
 _POINTER, _LONG, _FLOAT = ctypes.c_void_p, ctypes.c_long, ctypes.c_float
 _FUNCTIONS: dict[str, tuple[type, ...]] = {
     "pack": (*[_POINTER] * 6, *[_LONG] * 3, _FLOAT, _LONG, _POINTER),
     "unpack": (*[_POINTER] * 3, _LONG, _LONG, _FLOAT, _FLOAT, _POINTER),
+    "network": (
+        *(_POINTER, _LONG, _POINTER, *[_LONG] * 5, _POINTER, _LONG),
+        *(*[_FLOAT] * 4, _POINTER, _POINTER),
+    ),
     "dct_pass": (*[_POINTER] * 4, *[_LONG] * 3, _POINTER, _LONG, _LONG, _FLOAT, *[_POINTER] * 3),
 }
+
+_WIDE_ONLY = ("network",)  # where there is no AVX2 and FMA, torch's convolutions are as good
+_ANSWERING = ("network",)  # with a number
 
 
 @cache
@@ -37,8 +44,10 @@ def library() -> ctypes.CDLL | None:
     if found.vdenoise_version() != _VERSION:  # built from other sources
         return None
     for name, arguments in _FUNCTIONS.items():
+        if name in _WIDE_ONLY and not _wide():
+            continue
         function = getattr(found, _symbol(name))
-        function.argtypes, function.restype = arguments, None
+        function.argtypes, function.restype = arguments, _LONG if name in _ANSWERING else None
     return found
 
 
@@ -57,7 +66,14 @@ def serves(*pictures: Tensor | None) -> bool:
     )
 
 
-def call(name: str, *arguments: Tensor | float | None) -> None:
+def serves_networks(*pictures: Tensor | None) -> bool:
+    """`serves`, for networks row by row: on processors with AVX2 and FMA. In bfloat16, where a
+    processor multiplies that, torch's convolutions are faster still."""
+    here = os.environ.get(TORCH_PATHS) != "1" and _wide() and not fast_bfloat16()
+    return here and serves(*pictures)
+
+
+def call(name: str, *arguments: Tensor | float | None) -> int:
     """Call a compiled function: tensors become pointers to their numbers, which lie in one piece.
 
     Other threads of Python go on meanwhile.
@@ -69,7 +85,7 @@ def call(name: str, *arguments: Tensor | float | None) -> None:
         if isinstance(given, Tensor):
             assert given.is_contiguous(), f"{name} takes tensors in one piece"
         plain.append(given.data_ptr() if isinstance(given, Tensor) else given)
-    getattr(known, _symbol(name))(*plain)
+    return getattr(known, _symbol(name))(*plain) or 0
 
 
 def described() -> str:
@@ -81,5 +97,17 @@ def described() -> str:
 
 def _symbol(name: str) -> str:
     """Functions are there twice: for what AVX2 adds, and for any processor, with equal results."""
-    wide = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
-    return f"vdenoise_{name}_avx2" if wide else f"vdenoise_{name}"
+    return f"vdenoise_{name}_avx2" if _wide() else f"vdenoise_{name}"
+
+
+def _wide() -> bool:
+    """Whether this is an x86 processor of the last ten years."""
+    return torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
+
+
+@cache
+def fast_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 in hardware."""
+    flags = Path("/proc/cpuinfo")
+    text = flags.read_text() if flags.exists() else ""
+    return "avx512_bf16" in text or "amx_bf16" in text

@@ -12,10 +12,11 @@ from typing import Any, Literal
 import torch
 
 from vdenoise.chain.resolve import Chain
+from vdenoise.compiled import fast_bfloat16
 from vdenoise.engine.streams import Shots
 from vdenoise.engine.tiles import SMALLEST_TILE, Area, tile_halo, tile_unit
 from vdenoise.errors import MemoryShort
-from vdenoise.machine.devices import fast_bfloat16, free_bytes
+from vdenoise.machine.devices import free_bytes
 from vdenoise.masks.spec import DRAWN, REMOVED
 from vdenoise.picture.block import Accuracy
 from vdenoise.picture.frame import ClipInfo, PixelFormat

@@ -11,7 +11,7 @@ import copy
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,9 @@ from torch.nn import functional
 
 from vdenoise.picture.noise_table import SPECTRUM
 from vdenoise.picture.sizes import round_up
+
+if TYPE_CHECKING:
+    from vdenoise.nets.by_rows import Rows
 
 Input = Literal["noisy", "average", "temporal", "neighbors", "sigma", "residual", "bands"]
 
@@ -112,6 +115,21 @@ class Network(nn.Module):
         """Sides that are a multiple of this need no padding."""
         return 1
 
+    @property
+    def by_rows(self) -> bool:
+        """Whether a processor computes it by `rows` and not in torch."""
+        return False
+
+    def rows(self) -> Rows:
+        """Its layers for `vdenoise.nets.by_rows`, with the weights it has now."""
+        raise NotImplementedError(f"{type(self).__name__} is computed in torch alone")
+
+    @property
+    def tiling(self) -> tuple[int, int]:
+        """Pixels that a tile needs around it to equal the whole to the bit, and what its sides are
+        multiples of: `halo` and `multiple`, and more where rounding depends on more."""
+        return self.halo, self.multiple
+
     def correction(self, x: NetInput) -> Tensor:
         """(N, 3, H, W) float32, to be added to ``x.average``; sides a multiple of `multiple`."""
         raise NotImplementedError
@@ -168,7 +186,7 @@ def example(net: Network) -> NetInput:
     )
 
 
-def halo(path: Iterable[tuple[int, int, int]]) -> int:
+def halo(path: Iterable[tuple[int, int, int]], tile: int = 1) -> int:
     """Pixels around an output pixel that can influence it, each way, exactly.
 
     Args:
@@ -176,15 +194,16 @@ def halo(path: Iterable[tuple[int, int, int]]) -> int:
             values in cells of ``cell`` pixels each of which is computed from ``left`` cells before
             it (or above) to ``right`` cells behind it (or below). A 3x3 convolution is
             (cell, 1, 1).
+        tile: pixels around whole tiles on a grid of this many pixels, in place of a pixel.
     """
     steps = list(path)
     worst = 0
-    for place in range(max((cell for cell, _, _ in steps), default=1)):
-        first = last = place
+    for place in range(0, max((cell for cell, _, _ in steps), default=1), tile):
+        first, last = place, place + tile - 1
         for cell, left, right in steps:
             first = (first // cell - left) * cell
             last = (last // cell + right + 1) * cell - 1
-        worst = max(worst, place - first, last - place)
+        worst = max(worst, place - first, last - place - tile + 1)
     return worst
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vdenoise.nets.base import NetInput, Network
 
+View = tuple[bool, bool, bool]
 # (turned about the diagonal, mirrored down, mirrored across); the first two share no edge of a
 # picture, so two of them bring most of what four do.
 VIEWS = (
@@ -46,18 +47,20 @@ def ensembled(net: Network, x: NetInput, views: int) -> Tensor:
     whole = x.padded(-height % net.multiple, -width % net.multiple)
     total = net(whole)
     for view in VIEWS[1:views]:
-        total = total + _back(net(whole.mapped(partial(_seen, view=view))), view)
+        total = total + back(net(whole.mapped(partial(seen, view=view))), view)
     mean: Tensor = total / views
     return mean[..., :height, :width]
 
 
-def _seen(x: Tensor, view: tuple[bool, bool, bool]) -> Tensor:
+def seen(x: Tensor, view: View) -> Tensor:
+    """Pictures (..., H, W) as one of the views has them."""
     turned, down, across = view
     x = _mirrored(x, down=down, across=across)
     return (x.transpose(-1, -2) if turned else x).contiguous()
 
 
-def _back(x: Tensor, view: tuple[bool, bool, bool]) -> Tensor:
+def back(x: Tensor, view: View) -> Tensor:
+    """What was answered to such pictures, as it lies in the picture itself."""
     turned, down, across = view
     return _mirrored(x.transpose(-1, -2) if turned else x, down=down, across=across)
 

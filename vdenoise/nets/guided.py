@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vdenoise import compiled
-from vdenoise.nets.base import BANDS, Input, NetInput, Network
+from vdenoise.nets.base import BANDS, Input, NetInput, Network, halo
+from vdenoise.nets.by_rows import CELL, Constants, Rows
 
 # Differences and sigmas are some hundredths; the pictures beside them are around a half.
 _GAIN = 4.0
@@ -98,6 +99,56 @@ class Guided(Network):
         reach = 2 * 2 + self.multiple * 2 * self.blocks[-1]
         reach += sum((4 << (i + 1)) * n for i, n in enumerate(self.blocks[:-1]))
         return reach + self.multiple - 1
+
+    @property
+    def tiling(self) -> tuple[int, int]:
+        """By rows, whole cells are rounded together, at every level."""
+        if not self.by_rows:
+            return self.halo, self.multiple
+        cells = [2 << level for level in range(len(self.widths))]  # pixels of a level's pixel
+
+        def path(level: int, convolutions: int) -> list[tuple[int, int, int]]:
+            return [(CELL * cells[level], 0, 0), (cells[level], 1, 1)] * convolutions
+
+        upper = list(enumerate(self.blocks[:-1]))
+        seen = path(0, 1)
+        for level, blocks in upper:
+            seen += [*path(level, 2 * blocks), (cells[level + 1], 0, 0)]
+        seen += path(-1, 2 * self.blocks[-1])
+        for level, blocks in reversed(upper):
+            seen += path(level, 2 * blocks)
+        grid = CELL * self.multiple
+        return halo([*seen, *path(0, 1)], grid), grid
+
+    @property
+    def by_rows(self) -> bool:
+        """Where there is the code and all channels fit it."""
+        fits = all(width % 16 == 0 for width in self.widths) and self.dtype == torch.float32
+        return fits and compiled.serves_networks()
+
+    def rows(self) -> Rows:
+        """Its layers in the order of `correction`."""
+        constants = Constants(self.multiple, _GAIN, _SLOPE, _BOUND, _BLIND_SIGMA)
+        rows = Rows(4 * _FULL + _MAPS, constants)
+
+        def through(blocks: nn.Module, place: int) -> int:
+            for block in blocks.children():
+                assert isinstance(block, ResidualBlock)
+                between = rows.convolution(block.first, place, leaky=True)
+                place = rows.convolution(block.second, between, added=place)
+            return place
+
+        place, kept = rows.convolution(self.head, 0), []
+        for blocks, down in zip(self.encoder, self.down, strict=True):
+            kept.append(through(blocks, place))
+            assert isinstance(down, nn.Conv2d)
+            place = rows.down(down, kept[-1])
+        place = through(self.middle, place)
+        for blocks, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
+            assert isinstance(up, nn.ConvTranspose2d)
+            place = through(blocks, rows.up(up, place, kept.pop()))
+        rows.convolution(self.tail, place)
+        return rows
 
     def correction(self, x: NetInput) -> Tensor:
         """(N, 3, H, W) float32; the convolutions run in the weights' own precision."""

@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from vdenoise.errors import DeviceError, UsageError, VerifyError
 from vdenoise.nets import ARCHITECTURES, build, fitting, shapes_of
 from vdenoise.nets.base import Network, example
+from vdenoise.nets.by_rows import Rows
 
 FOLDER = Path(__file__).parent / "weights"
 # Names people type, and the files shipped under them (weights and card).
@@ -120,6 +121,12 @@ def load(name: str, device: torch.device, dtype: torch.dtype) -> Network:
             number=10,
         )
     return channels_last(net).eval().requires_grad_(False)
+
+
+@lru_cache(8)
+def load_rows(name: str) -> Rows:
+    """The same for a processor, in float32, where the network says it is computed `by_rows`."""
+    return load(name, torch.device("cpu"), torch.float32).rows()
 
 
 def check(model: Model) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vdenoise.machine.devices import fast_bfloat16
+from vdenoise.compiled import fast_bfloat16
 from vdenoise.nets.base import Network
 from vdenoise.nets.models import load
 from vdenoise.picture.color import to_rgb

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -10,10 +11,11 @@ import torch
 from pydantic import field_validator
 from torch import Tensor
 
+from vdenoise.compiled import on_processor
 from vdenoise.errors import DeviceError
 from vdenoise.nets.base import Network
 from vdenoise.nets.ensemble import VIEWS, ensembled
-from vdenoise.nets.models import find, load
+from vdenoise.nets.models import find, load, load_rows
 from vdenoise.picture.block import Block, Signal
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.subsampling import resize_to
@@ -29,6 +31,9 @@ from vdenoise.stages.net.texture_guard import TextureGuard
 # it had been, and as much in textures, where the square root would say two thirds of it.
 _LEAVES = 0.4
 _ABSURD = 16.0  # full scales: no correction is that large, also of scene-linear lights
+# Scratch for a frame whose rows go through one by one, in copies of its 4:2:0 signals: sigma, the
+# correction, and the planes of mirrored views.
+_BY_ROWS = 10.0
 
 
 class Cnn(Stage):
@@ -125,12 +130,12 @@ class Cnn(Stage):
     def halo(self) -> int:
         """What the network's convolutions see, and the guard around one that is not bounded."""
         net = _facts(self.model)
-        return net.halo + (energy_guard.REACH if self._held_back else 0)
+        return net.tiling[0] + (energy_guard.REACH if self._held_back else 0)
 
     @property
     def multiple(self) -> int:
         """Cells of the network's coarsest level, on 4:4:4 as on 4:2:0."""
-        return _facts(self.model).multiple
+        return _facts(self.model).tiling[1]
 
     @property
     def fingerprint(self) -> str | None:
@@ -155,7 +160,8 @@ class Cnn(Stage):
     @property
     def scratch(self) -> float:
         """As the network states."""
-        return _facts(self.model).memory
+        net = _facts(self.model)
+        return _BY_ROWS if net.by_rows else net.memory
 
     def denoise(self, block: Block) -> Block:
         """A network is told of the noise that was there, and of the share of that which is left."""
@@ -175,18 +181,15 @@ class Cnn(Stage):
         dtype = block.compute if found.half_ok else torch.float32
         net = load(self.model, block.luma.pixels.device, dtype)
         pictures = Pictures(block, self.strength)
-        core = block.wanted
-        groups = (
-            fixed_clips(block, core, net) if net.clip else [(range(t, t + 1),) * 2 for t in core]
-        )
-        changes = []
-        for given, wanted in groups:
-            x = pictures.given(list(given), net)
-            # Where no noise is left, nothing is done.
-            correction = ensembled(net, x, self.ensemble) * (x.sigma * x.averaged[1] != 0)
-            if self._held_back:
-                correction = energy_guard.guarded(correction, x, block.noise.grain_area)
-            changes.append(correction[wanted.start - given.start : wanted.stop - given.start])
+        if net.by_rows and on_processor(block.luma.pixels):
+            rows = load_rows(self.model)
+            size = (block.luma.pixels.shape[-2], block.luma.pixels.shape[-1])
+            changes = [
+                rows.ensembled(pictures.planes(t), size, pictures.bands, self.ensemble)[None]
+                for t in block.wanted
+            ]
+        else:
+            changes = list(self._corrections(block, net, pictures))
         change = torch.cat(changes).to(block.luma.pixels)
         if not bool(change.abs().amax() <= _ABSURD):  # written so that it holds for NaN, too
             raise DeviceError(
@@ -205,6 +208,20 @@ class Cnn(Stage):
 
         planes = zip(block.core_picture.planes, pictures.averaged.planes, strict=True)
         return block.with_picture(Picture.of([changed(n, *both) for n, both in enumerate(planes)]))
+
+    def _corrections(self, block: Block, net: Network, pictures: Pictures) -> Iterator[Tensor]:
+        """What torch says to the core frames."""
+        core = block.wanted
+        groups = (
+            fixed_clips(block, core, net) if net.clip else [(range(t, t + 1),) * 2 for t in core]
+        )
+        for given, wanted in groups:
+            x = pictures.given(list(given), net)
+            # Where no noise is left, nothing is done.
+            correction = ensembled(net, x, self.ensemble) * (x.sigma * x.averaged[1] != 0)
+            if self._held_back:
+                correction = energy_guard.guarded(correction, x, block.noise.grain_area)
+            yield correction[wanted.start - given.start : wanted.stop - given.start]
 
     def _residual(self, residual: Tensor, averaged: Tensor) -> Tensor:
         """The residual map behind the network, from that before it and that behind the average."""

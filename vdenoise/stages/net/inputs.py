@@ -1,4 +1,5 @@
-"""What networks are given of a block: pictures, sigma and residual at luma's size, clip by clip."""
+"""What networks are given of a block, clip by clip: all at luma's size for torch, planes as they
+are by rows: pictures, sigma and residual."""
 
 from __future__ import annotations
 
@@ -8,26 +9,60 @@ import torch
 from torch import Tensor
 
 from vdenoise.nets.base import NetInput, Network, noise_bands
+from vdenoise.nets.by_rows import Plane
 from vdenoise.picture.block import Block, Signal, window
 from vdenoise.picture.luma_chroma import Picture
-from vdenoise.picture.subsampling import repeat_to, resize_to
+from vdenoise.picture.subsampling import repeat_to, resize_to, subsampling
 
 
 class Pictures:
-    """What networks are given of a block, everything at luma's size."""
+    """What networks are given of a block."""
 
     def __init__(self, block: Block, strength: float) -> None:
         self.block, self.strength = block, strength
         self.averaged = block.averaged or block.picture
         self.bands = noise_bands(block.noise.spectrum).to(block.luma.pixels)
 
-    def given(self, frames: list[int], net: Network) -> NetInput:
-        """The input for these frames of the block."""
-        block, averaged = self.block, self.averaged
-        noise = block.noise.luma if averaged.chroma is None else block.noise
+    def sigma(self, frames: list[int]) -> Tensor:
+        """(T, C, H, W) of the noise to remove, for one plane or three."""
+        averaged = self.averaged
+        noise = self.block.noise.luma if averaged.chroma is None else self.block.noise
         sigma = noise.sigma_at(averaged.luma.pixels[frames]) * self.strength
-        if block.present is not None:
-            sigma = sigma * block.present[frames]
+        return sigma if self.block.present is None else sigma * self.block.present[frames]
+
+    def planes(self, t: int) -> list[Plane]:
+        """The input for a frame of the block by rows, every plane at its own size."""
+        block, averaged = self.block, self.averaged
+        luma = block.luma.pixels[t, 0]
+
+        def three(luma_plane: Tensor, chroma: Tensor | None) -> list[Plane]:
+            if chroma is None:
+                return [Plane(luma_plane), Plane(None), Plane(None)]
+            factors = subsampling(luma, chroma)
+            return [
+                Plane(luma_plane),
+                *(Plane(chroma[min(n, len(chroma) - 1)], *factors) for n in (0, 1)),
+            ]
+
+        def pixels(picture: Picture[Tensor]) -> list[Plane]:
+            return three(picture.luma[t, 0], None if picture.chroma is None else picture.chroma[t])
+
+        found = [block.picture.map(_pixels_of), averaged.map(_pixels_of), block.original]
+        sigma = self.sigma([t])[0]
+        residual = averaged.map(lambda signal: signal.residual)
+        left = pixels(
+            residual if residual.chroma is not None else Picture(residual.luma, residual.luma)
+        )
+        return [
+            *(plane for picture in found for plane in pixels(picture)),
+            *three(sigma[0], sigma[1:] if len(sigma) > 1 else None),
+            *left,
+        ]
+
+    def given(self, frames: list[int], net: Network) -> NetInput:
+        """The input for these frames of the block, everything at luma's size."""
+        block, averaged = self.block, self.averaged
+        sigma = self.sigma(frames)
         neighbors = None
         if "neighbors" in net.inputs:
             around = [self._around(t, net.reach) for t in frames]
@@ -89,7 +124,7 @@ def fixed_clips(block: Block, core: range, net: Network) -> list[tuple[range, ra
 
 
 def _pixels(picture: Picture[Signal], frames: list[int]) -> Tensor:
-    return _joined(picture.map(lambda signal: signal.pixels), frames)
+    return _joined(picture.map(_pixels_of), frames)
 
 
 def _residual(picture: Picture[Signal], frames: list[int]) -> Tensor:
@@ -106,3 +141,7 @@ def _joined(picture: Picture[Tensor], frames: list[int] | None = None) -> Tensor
     if chroma is None:
         return torch.cat([luma, torch.zeros_like(luma).expand(-1, 2, -1, -1)], 1)
     return torch.cat([luma, repeat_to(chroma, luma)], 1)
+
+
+def _pixels_of(signal: Signal) -> Tensor:
+    return signal.pixels
