@@ -236,6 +236,19 @@ def test_a_correction_cannot_leave_the_range_of_half(tmp_path: Path) -> None:
     assert np.isfinite(images.read(tmp_path / "b.exr")[1]).all()
 
 
+@pytest.mark.parametrize("data", [-1.8e38, 3e38, 1e20])
+def test_a_number_that_is_no_light_stays_and_spoils_nothing(tmp_path: Path, data: float) -> None:
+    """Damage, or a value that says "nothing here"."""
+    pixels = np.random.default_rng(0).uniform(0.4, 0.5, (48, 64, 3)).astype(np.float32)
+    pixels[10, 20, 1] = data
+    images.write(tmp_path / "a.exr", pixels, "float")
+    assert call("run", tmp_path / "a.exr", "-o", tmp_path / "b.exr", *FAST) == 0
+    made = images.read(tmp_path / "b.exr")[1]
+    assert made[10, 20, 1] == pixels[10, 20, 1]
+    made[10, 20, 1] = 0.45
+    assert made.min() > 0.35 and made.max() < 0.55
+
+
 def test_denoising_a_sequence_removes_noise(tmp_path: Path) -> None:
     pattern = images.sequence(tmp_path / "in", "exr-half", frames=6)
     clean = [images.picture(n, noise=0) * 4 for n in range(6)]

@@ -225,3 +225,26 @@ def test_a_parameter_that_is_none_is_named(made: Path, capsys: pytest.CaptureFix
     args = ["replay", str(made), "-o", str(made.with_name("again.mkv")), "--progress", "none"]
     assert cli.status(args) == 2
     assert "'strength2'. Did you mean strength?" in capsys.readouterr().err
+
+
+WRONG: dict[str, Callable[[dict[str, Any]], object]] = {
+    "a clip that is none": lambda told: told["input"].update(path=5),
+    "no clip": lambda told: told["input"].pop("path"),
+    "a mask that is none": lambda told: told["parameters"].update({"mask.m": ["x"]}),
+    "no such codec": lambda told: told["plan"]["encode"].update(codec="x"),
+    "another's encoder": lambda told: told["plan"]["encode"].update(encoder="libx264"),
+    "no such samples": lambda told: told["plan"]["encode"]["pixel_format"].update(bits=5),
+    "samples of no name": lambda told: told["plan"]["encode"].update(coded_format="x"),
+    "a file beside": lambda told: told["plan"]["encode"]["options"].update(stats="stolen"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_recipe_says_only_what_a_run_would(
+    made: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(made.parent)
+    changed(made, WRONG[what])
+    before = set(made.parent.iterdir())
+    assert cli.status(["replay", str(made), "-o", "again.mkv", "--progress", "none"]) == 2
+    assert set(made.parent.iterdir()) == before

@@ -17,11 +17,11 @@ from vdenoise.engine.interlacing import Interlaced
 from vdenoise.engine.plan import Dither
 from vdenoise.errors import ConflictError
 from vdenoise.farm.chain_record import ChainRecord, Request
-from vdenoise.farm.encoding import check_settings
 from vdenoise.farm.inputs import InputRecord
 from vdenoise.farm.record import Record, digest, read_record
 from vdenoise.farm.source import SourceRecord
 from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
+from vdenoise.media.movie.own_settings import check_settings
 from vdenoise.picture.findings import ViewKind
 from vdenoise.picture.noise import NoiseProfile
 

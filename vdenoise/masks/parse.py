@@ -81,7 +81,7 @@ def make_mask(name: str, values: Mapping[str, Any]) -> MaskSpec:
     Raises:
         UsageError: a key does not exist or a value is not accepted.
     """
-    said = dict(values)
+    said = dict(values) if isinstance(values, Mapping) else {}  # recipes hold anything
     source = said.pop("source", None)
     if not isinstance(source, str):
         raise UsageError(

@@ -25,6 +25,8 @@ from vdenoise.picture.luma_chroma import Picture
 KR, KG, KB = 0.2126, 0.7152, 0.0722
 CB_SCALE, CR_SCALE = 1.8556, 1.5748
 
+_LARGEST = 1e12  # of samples that are light, in floating point
+
 # Equal, independent noise of variance 1 in R', G' and B' has this variance in Y', Cb and Cr.
 LUMA_VARIANCE = KR**2 + KG**2 + KB**2
 CB_VARIANCE = (KR**2 + KG**2 + (1 - KB) ** 2) / CB_SCALE**2
@@ -186,9 +188,15 @@ def _bent_unit(
     return unit if curve is None else bent(unit, curve)
 
 
+def is_light(plane: Tensor) -> Tensor:
+    """Which samples can be light, (H, W): not NaN and infinity, nor numbers that are damage or
+    data, whose squares no float32 holds."""
+    return plane.to(torch.float32).abs() <= _LARGEST
+
+
 def filled(plane: Tensor) -> Tensor:
-    """NaN and infinity replaced by the mean of the finite samples around them (0 without any)."""
-    finite = plane.isfinite()
+    """What is no light replaced by the mean of the samples around it (0 without any)."""
+    finite = is_light(plane)
     if bool(finite.all()):
         return plane
     known = torch.where(finite, plane, 0.0)[None, None]

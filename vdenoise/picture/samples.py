@@ -18,6 +18,7 @@ from vdenoise.picture.color import (
     KG,
     KR,
     bent,
+    is_light,
     quantisation,
     straight_correction,
     to_float,
@@ -236,11 +237,11 @@ def _limit(limit: float, fmt: PixelFormat, full_range: bool, *, chroma: bool) ->
 
 def _to_codes(exact: Tensor, out: PixelFormat, source: Tensor) -> Tensor:
     """Round and clamp to existing codes. Floating-point samples round to their own precision;
-    where ``source`` is no finite number it stays what it is."""
+    where ``source`` is no light it stays what it is."""
     if out.floating:
         dtype = torch.float16 if out.bits == 16 else torch.float32
         most = torch.finfo(dtype).max
-        kept = source.isfinite()
+        kept = is_light(source)
         assert bool(exact[kept].isfinite().all()), "a correction is not a finite number"
         return torch.where(kept, exact.clamp_(-most, most).to(dtype), source.to(dtype))
     assert bool(exact.sum().isfinite()), "a correction is not a finite number"

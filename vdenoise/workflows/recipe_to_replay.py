@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import AfterValidator, BaseModel, Field, field_validator
 
 from vdenoise.chain.parameters import build
 from vdenoise.chain.resolve import Chain
@@ -17,11 +17,17 @@ from vdenoise.masks.parse import make_mask
 from vdenoise.media.access import absent, reading
 from vdenoise.media.images.sequence import OnMissing
 from vdenoise.media.movie.encoder import EncodeSettings
+from vdenoise.media.movie.own_settings import check_settings
 from vdenoise.media.reader import OnBadFrame
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.settings.groups import MASK, NoiseSettings, OutputSettings
 from vdenoise.stages import SLOTS, stage_class
 from vdenoise.workflows.tag import recipe_of
+
+
+def _of_ours(settings: EncodeSettings) -> EncodeSettings:
+    check_settings(settings)  # a recipe from elsewhere could have an encoder write any file
+    return settings
 
 
 class RecipeToReplay(BaseModel):
@@ -34,7 +40,7 @@ class RecipeToReplay(BaseModel):
         speed: str
         frames: tuple[int, int]
         chosen: tuple[int, ...] | None = None
-        encode: EncodeSettings
+        encode: Annotated[EncodeSettings, AfterValidator(_of_ours)]
         interlaced: Interlaced
         seed: int
         dither: Dither
@@ -66,6 +72,13 @@ class RecipeToReplay(BaseModel):
     profile: NoiseProfile
     engine: dict[str, str] = Field(default_factory=dict)
     result: Outcome
+
+    @field_validator("input")
+    @classmethod
+    def _path_is_there(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(values.get("path"), str):
+            raise ValueError("path is missing")
+        return values
 
     @field_validator("parameters")
     @classmethod

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vdenoise.picture.color import is_light
 from vdenoise.picture.frame import Curve
 
 BLOCK = 8  # pixels each way in which level and noise are taken together
@@ -38,6 +39,7 @@ def fit_curve(frames: Iterable[Sequence[Tensor]]) -> Curve:
     for planes in frames:
         for plane in planes:
             x = plane.to(torch.float32)
+            x = torch.where(is_light(x), x, torch.nan)
             finite = x[x.isfinite()]
             if finite.numel():
                 step = max(1, finite.numel() // 100_000)

@@ -1,9 +1,11 @@
-"""What a plan may say of encoding: what vdenoise itself sets, and nothing else.
+"""What a plan or a recipe may say of encoding: what vdenoise itself sets, and nothing else.
 
-A plan comes from a file, and FFmpeg's encoders and muxers have options that write other files.
+They come from files, and FFmpeg's encoders and muxers have options that write other files.
 """
 
 from __future__ import annotations
+
+import av
 
 from vdenoise.media.images.files import LOSSLESS
 from vdenoise.media.images.sequence import KINDS
@@ -17,8 +19,14 @@ def check_settings(settings: EncodeSettings) -> None:
 
     Raises:
         ValueError: they name a container, codec or encoder that vdenoise does not write, or an
-            option or a value of one that it does not set.
+            option or a value of one that it does not set, or samples of no known kind.
     """
+    if planar_format(settings.pixel_format.name) != settings.pixel_format:
+        raise ValueError(f"{settings.pixel_format.name!r} is no such kind of samples")
+    try:
+        av.VideoFormat(settings.coded_format)
+    except ValueError as error:
+        raise ValueError(f"{settings.coded_format!r} is no kind of samples") from error
     if settings.container == IMAGES:
         _check_images(settings)
         return
