@@ -418,7 +418,6 @@ def _work(folder: Path, seed: int, todo: Sequence[Input]) -> None:
     """The worker: a line before and after each input."""
     tell = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    os.dup2(1, 2)
     fuzz = Fuzz(folder, seed, tuple(dict.fromkeys(kind for kind, _ in todo)))
     for kind, number in todo:
         tell.write(json.dumps({"kind": kind, "number": number}) + "\n")
@@ -432,7 +431,10 @@ def many(seed: int, todo: Sequence[Input]) -> Iterator[Ended]:
         folder = Path(tempfile.mkdtemp(prefix="vdenoise-fuzz-"))
         command = [sys.executable, "-m", "benchmarks.fuzz", "--worker", str(folder), str(seed)]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        with subprocess.Popen(command, text=True, **pipes) as worker:
+        with (
+            tempfile.TemporaryFile("w+", errors="replace") as said,
+            subprocess.Popen(command, text=True, stderr=said, **pipes) as worker,
+        ):
             assert worker.stdin is not None
             with worker.stdin as given:
                 json.dump(left, given)
@@ -452,12 +454,14 @@ def many(seed: int, todo: Sequence[Input]) -> Iterator[Ended]:
             except Empty:
                 worker.kill()
                 status = None
+            said.seek(0)
+            last = (said.read().splitlines() or [""])[-1]
         shutil.rmtree(folder, ignore_errors=True)
         if begun is None and left:
             raise RuntimeError(f"a worker ended before it began, with {status}")
         if begun is not None:
             del left[0]
-            what = "hung" if status is None else f"ended its process with {status}"
+            what = "hung" if status is None else f"ended its process with {status}: {last}"
             yield Ended(begun["kind"], begun["number"], status, what)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import signal
 from collections.abc import Iterator
@@ -12,8 +13,10 @@ import pytest
 import torch
 
 from benchmarks import fuzz
+from vdenoise import cli
 from vdenoise.errors import ConflictError, DeviceError, UsageError, VdenoiseError
 from vdenoise.farm.planfile import PlanFile
+from vdenoise.media.movie.writer import MovieWriter
 from vdenoise.nets.ffdnet import FfdNet
 from vdenoise.nets.models import load
 
@@ -140,3 +143,70 @@ def test_weights_whose_answer_is_no_picture_make_none(
     assert fuzz.call(*words) == 5
     assert "error E0511" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["a.pth"]
+
+
+@pytest.mark.parametrize("words", [("run", "DPX", "-o", "o.dpx"), ("run", "CLIP", "--mask", "DPX")])
+def test_a_header_that_says_too_much_is_damage(
+    words: tuple[str, ...], made: fuzz.Fuzz, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (good,) = (path for path in made.good["image"] if path.suffix == ".dpx")
+    data = bytearray(good.read_bytes())
+    data[4:8] = b"\x02\x00\x20\x02"
+    (tmp_path / "a.dpx").write_bytes(data)
+    places: dict[str, object] = {"CLIP": made.clip, "DPX": tmp_path / "a.dpx"}
+    if "--mask" in words:
+        places["DPX"] = f"m=file:{tmp_path / 'a.dpx'}"
+        words = (*words, "-o", "o.mkv")
+    places |= {"o.dpx": tmp_path / "o.dpx", "o.mkv": tmp_path / "o.mkv"}
+    assert fuzz.call(*(places.get(word, word) for word in words), *fuzz.GIVEN) == 3
+    assert "E0308" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["a.dpx"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "out/.o.mkv.partial"), 4),
+        (OSError(errno.EROFS, "Read-only file system", "out/.o.mkv.partial"), 4),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "out"), 4),
+        (OSError(errno.ENOSPC, "No space left on device", "out/o.json"), 4),
+        (OSError(errno.ESTALE, "Stale file handle", "out/o.json"), 75),
+        (OSError(errno.EINVAL, "Invalid argument"), 1),  # that is ours
+    ],
+)
+def test_what_others_do_to_files_meanwhile_is_no_traceback(
+    error: OSError, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(_args: object) -> int:
+        raise error
+
+    monkeypatch.setattr(cli, "_status", fails)
+    assert cli.status(["run"]) == status
+    assert ("Traceback" in capsys.readouterr().err) == (status == 1)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")])
+def test_memory_that_is_short_is_told_as_such(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(_args: object) -> int:
+        raise error
+
+    monkeypatch.setattr(cli, "_status", fails)
+    assert cli.status(["run"]) == 6
+    assert "E0603" in capsys.readouterr().err
+
+
+def test_what_ended_before_the_one_that_fails_goes_too(
+    made: fuzz.Fuzz, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def finish(writer: MovieWriter) -> None:
+        if writer.target.name == "o.mkv":
+            raise OSError(errno.ENOSPC, "No space left on device", str(writer.target))
+        real(writer)
+
+    real = MovieWriter.finish
+    monkeypatch.setattr(MovieWriter, "finish", finish)
+    words = ("run", made.clip, "-o", tmp_path / "o.mkv", "--matte-out", tmp_path / "m.mkv")
+    assert fuzz.call(*words, *fuzz.GIVEN) == 4
+    assert not list(tmp_path.iterdir())

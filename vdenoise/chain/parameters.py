@@ -36,7 +36,7 @@ def build(cls: type[Stage], values: Mapping[str, Any]) -> Stage:
                 f"{cls.slot}.{cls.method} has no parameter {key!r}."
                 f"{did_you_mean(key, cls.model_fields)}",
                 f"See what it accepts with: vdenoise stages {cls.slot}.{cls.method}",
-                number=17,
+                number=16,
             )
         # bool is an int to Python, and pydantic would take `radius = true` for 1
         if isinstance(value, bool) and cls.model_fields[key].annotation is not bool:

@@ -45,6 +45,8 @@ from vdenoise.cli.verify import verify
 from vdenoise.errors import (
     TRANSIENT,
     Interrupted,
+    MemoryShort,
+    OutputError,
     TryAgain,
     UsageError,
     VdenoiseError,
@@ -153,14 +155,6 @@ def status(args: Sequence[str]) -> int:
     except click.ClickException as problem:
         say(_misused(problem), 2)
         return 2
-    except MemoryError:
-        from vdenoise.errors import MemoryShort
-
-        short = MemoryShort(
-            "The memory is full.", "End other programs, or use a faster --speed.", number=3
-        )
-        say(short, short.exit_code)
-        return short.exit_code
     except OSError as problem:
         known = _of_system(problem)
         if known is None:
@@ -169,6 +163,12 @@ def status(args: Sequence[str]) -> int:
         say(known, known.exit_code)
         return known.exit_code
     except Exception as problem:
+        if isinstance(problem, MemoryError) or any(w in str(problem) for w in _NO_MEMORY):
+            short = MemoryShort(
+                "The memory is full.", "End other programs, or use a faster --speed.", number=3
+            )
+            say(short, short.exit_code)
+            return short.exit_code
         say(problem)
         return 1
     finally:
@@ -178,19 +178,19 @@ def status(args: Sequence[str]) -> int:
 
 def _of_system(problem: OSError) -> VdenoiseError | None:
     """What people can do something about; None where it is a fault of ours."""
-    if problem.errno in _FULL and problem.filename is None:
-        from vdenoise.errors import OutputError
-
-        _discard_output()
+    name = shorten(str(problem.filename), 80, placeholder=" ...")[:80]
+    if problem.errno in _FULL:
+        if problem.filename is None:
+            _discard_output()
+        what = "Standard output" if problem.filename is None else name
         return OutputError(
-            "Standard output cannot be written: the disk is full.",
+            f"{what} cannot be written: the disk is full.",
             "Free some room where it goes to, and run the same command again.",
             number=5,
         )
     if problem.errno in _NO_NAME:
-        name = shorten(str(problem.filename), 80, placeholder=" ...")
         return UsageError(
-            f"{name[:80]} cannot be found: {problem.strerror}.",
+            f"{name} cannot be found: {problem.strerror}.",
             "Check the names that were given, also those in lists and presets.",
             number=216,
         )
@@ -199,6 +199,12 @@ def _of_system(problem: OSError) -> VdenoiseError | None:
             f"{problem.filename or 'A file'} cannot be reached: {problem.strerror}.",
             "Run the same command again later.",
             number=1,
+        )
+    if problem.errno in _TAKEN_AWAY and problem.filename is not None:
+        return OutputError(
+            f"{name} cannot be used any more: {problem.strerror}.",
+            "See whether it is there and who may use it, and run the same command again.",
+            number=18,
         )
     return None
 
@@ -253,6 +259,10 @@ _PROGRESS = "--progress"
 _ONE_CLIP = (" run", " analyze", " plan", " build")  # commands that take one
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_NAME = (errno.ENAMETOOLONG, errno.ELOOP)  # no file can be called so
+# A file or folder that a command had found in order was changed by others while it was at work.
+_TAKEN_AWAY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.ENODEV)
+# What threads and the loader say where there is no memory for them.
+_NO_MEMORY = ("can't start new thread", "failed to map segment", "Cannot allocate memory")
 _SIGNALLED = 128  # exit statuses above it are those of signals
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

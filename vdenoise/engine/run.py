@@ -206,8 +206,11 @@ class _Outputs:
                 like, target, encode, source=streams, positions=plan.positions,
                 overwrite=overwrite, grain=grain, tag=tag,
             )  # fmt: skip
+            self._writers.append(writer)
             return stack.enter_context(writer)
 
+        self._writers: list[ClipWriter] = []
+        stack.push(self._after_all)
         self._format, self._grain_path = plan.info.format, plan.grain_table
         drawn = None if segment else plan.film_grain
         self._table: GrainTable | None = None
@@ -226,6 +229,12 @@ class _Outputs:
         self._views = [
             (view.kind, opened(gray(info), view.path, view.encode)) for view in plan.views
         ]
+
+    def _after_all(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Where the last writer to end fails, those that ended before it go as well."""
+        if error is not None:
+            for writer in self._writers:
+                writer.abort()
 
     def write(self, done: Done, shots: Shots) -> None:
         """Write what there is of a frame."""

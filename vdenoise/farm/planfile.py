@@ -106,6 +106,8 @@ class PlanFile(Record):
             if not 0 <= after <= first <= last <= self.frames[1]:
                 raise ValueError("segments: in order within the plan's frames, none over another")
             after = last + 1
+            if self.chosen is not None and not any(first <= n <= last for n in self.chosen):
+                raise ValueError(f"segments: the one of {first}-{last} writes no frame")
         if not self.segments:
             raise ValueError("segments: there is none")
         return self

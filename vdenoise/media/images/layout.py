@@ -12,7 +12,7 @@ import numpy as np
 
 from vdenoise.errors import InputError
 from vdenoise.media.images.dpx import has_television_header
-from vdenoise.media.images.inputs import LARGEST, opened, specs_of, too_large
+from vdenoise.media.images.inputs import LARGEST, damaged, opened, specs_of, too_large
 from vdenoise.media.images.supported import check_supported, unsupported, white_is_zero
 from vdenoise.media.movie.clock import timecode_of
 from vdenoise.media.movie.pixels import planar_format
@@ -62,7 +62,10 @@ def read_header(path: Path) -> ImageHeader:
         specs = specs_of(file)
         layout = layout_of(path, file.format_name(), specs)
         spec = specs[layout.part]
-        timed = layout.kind != "dpx" or has_television_header(path)
+        try:
+            timed = layout.kind != "dpx" or has_television_header(path)
+        except OSError as error:
+            raise damaged(path, str(error)) from error
         return ImageHeader(
             layout=layout,
             compression=str(spec.getattribute("compression") or ""),
