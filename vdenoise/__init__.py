@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vdenoise.picture.noise import NoiseProfile
     from vdenoise.workflows.api import DoneClip, denoise_clip, denoise_frames, measure
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Chain",

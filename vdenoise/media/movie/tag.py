@@ -50,7 +50,7 @@ class RecipeTag:
 
     @property
     def text(self) -> str:
-        """``vdenoise 0.1.0 film-scan 3fa92b07c41d55e8``."""
+        """``vdenoise 0.2.0 film-scan 3fa92b07c41d55e8``."""
         return " ".join((_NAME, self.version, "-".join(self.preset.split()), self.recipe))
 
     @property
