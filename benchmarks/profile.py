@@ -38,7 +38,6 @@ from vdenoise.chain.presets import load as preset
 from vdenoise.chain.resolve import Layer, resolve
 from vdenoise.degrade import synth
 from vdenoise.engine import denoise as engine
-from vdenoise.engine import plan as planning
 from vdenoise.engine.planning import plan_denoising
 from vdenoise.engine.streams import Shots
 from vdenoise.evaluation import measure
@@ -232,9 +231,9 @@ class Run:
 
 
 @contextmanager
-def _here(plan: planning.Plan) -> Iterator[None]:
+def _here(*_: object) -> Iterator[engine._Threads]:
     """In place of the engine's workers: everything in this thread."""
-    yield None
+    yield engine._Threads()
 
 
 def noisy_planes(size: tuple[int, int], count: int) -> list[tuple[torch.Tensor, ...]]:
