@@ -128,11 +128,14 @@ def info() -> ClipInfo:
 
 
 def inspected(
-    fault: Fault | None = None, cuts: Sequence[int] | None = None, frames: int = FRAMES
+    fault: Fault | None = None,
+    cuts: Sequence[int] | None = None,
+    frames: int = FRAMES,
+    loud: float = 1.0,
 ) -> Inspection:
     inspector = Inspector(info(), FMT)
     for n in range(frames):
-        noisy = [a + b for a, b in zip(truth(n), noise(n), strict=True)]
+        noisy = [a + loud * b for a, b in zip(truth(n), noise(n), strict=True)]
         source = SourceFrame(n, n, Fraction(1, 25), 1, samples(noisy), None)
         result = good(n, [])
         inspector.push(source, samples(result if fault is None else fault(n, result)))
@@ -168,6 +171,28 @@ def test_each_gate_finds_its_own_fault_and_only_that(name: str) -> None:
     amount = f"{verdict.amount:.2g} {verdict.gate.unit}"
     row = f"| {name} | `{gate}` | {amount} | {GATES[gate].limit:g} |"
     assert row in PAGE.read_text(encoding="utf-8").splitlines(), row
+
+
+@pytest.mark.parametrize("share", [0.12, 0.25])
+def test_a_ghost_is_read_as_strong_as_it_is(share: float) -> None:
+    def ghost(n: int, found: Planes) -> Planes:
+        before = truth(n - 1 if n % CUT else n)[0]
+        return [found[0] + share * (before - truth(n)[0]), *found[1:]]
+
+    (verdict,) = (v for v in inspected(ghost, frames=5).verdicts if v.gate.name == "ghosting")
+    assert verdict.amount == pytest.approx(100 * share, abs=1.5)
+
+
+def test_strong_noise_passes_for_no_ghost() -> None:
+    """What was removed and what moves are told from the same noisy frame, and yet not mixed up."""
+
+    def clean(n: int, _: Planes) -> Planes:
+        return truth(n)
+
+    (verdict,) = (
+        v for v in inspected(clean, frames=5, loud=5.0).verdicts if v.gate.name == "ghosting"
+    )
+    assert verdict.amount < 10
 
 
 def test_the_source_itself_passes() -> None:

@@ -83,9 +83,10 @@ def ghosting(before: Judged, now: Judged) -> Figure:
     """Percent of the frame before that is in this one where something moves.
 
     The result is the source plus a share of what the frame before had there; what a blur leaves
-    looks a little like it and is taken off.
+    looks a little like it and is taken off. What moved is told from the results: the noise of the
+    source, which is in what was removed as well, would pass for a ghost.
     """
-    old, new = smoothed(before.source), smoothed(now.source)
+    old, new = smoothed(before.result), smoothed(now.result)
     trail, change = old - new, -smoothed(now.removed)
     detail = new - smoothed(new)
     moves = (trail.abs() > _MOVES).float()
@@ -95,6 +96,8 @@ def ghosting(before: Judged, now: Judged) -> Figure:
     share = torch.where(
         determinant > 0.05 * xx * dd, (xy * dd - dy * xd) / determinant.clamp(min=_TINY), xy / xx
     )
+    share = share.clamp(min=0)
+    share = share / (1 + share)  # a ghost takes from the change that it is a share of
     sure = _blocks(moves) > _MOVING
     return _worse(Figure(0.0), 100 * torch.where(sure, share, torch.zeros_like(share)), now)
 
