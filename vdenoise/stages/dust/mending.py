@@ -1,75 +1,83 @@
-"""Neighbors' pixels in place of dust, softly at its rim."""
+"""The picture under dust, from where the frames beside it show it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from vdenoise.picture.block import Signal
-from vdenoise.stages.dust.alignment import Plane
-from vdenoise.stages.dust.scene import Speck
+from vdenoise.stages.dust.alignment import Box, Mask, Plane, beside
+
+RIM = 1  # px around a spot that its soft edge covers
 
 
-def mend(
+class CleanPlace(NamedTuple):
+    """Where the picture under a spot is to be had."""
+
+    frame: int  # from this one
+    down: float  # luma pixels beside the spot's own place
+    across: float
+
+
+@dataclass(frozen=True, eq=False)
+class DustSpot:
+    """Dust, and where the picture under it is to be had."""
+
+    box: Box  # of the frame, with room for the ring
+    where: Mask  # in the box
+    sources: tuple[CleanPlace, ...]
+
+    @property
+    def cover(self) -> Plane:
+        """1 on the spot and its rim, softly to 0 beside it."""
+        whole = cv2.dilate(self.where.astype(np.uint8), np.ones((2 * RIM + 1,) * 2, np.uint8))
+        return np.maximum(whole, cv2.blur(whole.astype(np.float32), (3, 3))).astype(np.float32)
+
+
+def mended(
     signal: Signal,
-    moved: Sequence[Tensor],
-    spots: Sequence[Speck],
+    moved: Mapping[int, Tensor],
+    spots: Sequence[DustSpot],
     ratio: tuple[int, int],
     strength: float,
 ) -> tuple[Signal, Tensor]:
-    """Put neighbors' pixels on the spots; returns that, and (1, 1, H, W) how much of them.
+    """Put neighbors' pixels on the spots; say how much of them, (1, 1, h, w).
 
     Args:
         signal: one frame's, on a grid of ``ratio`` luma pixels (down, across).
-        moved: its neighbors as they would look now, (C, H, W) each.
+        moved: the frames around it as they would look now, (C, h, w) each.
         spots: in luma pixels.
         ratio: luma pixels to one of its own.
         strength: share that is replaced, up to 1.
     """
     height, width = signal.pixels.shape[-2:]
     down, across = ratio
-    cover = torch.zeros(1, 1, height * down, width * across)
+    cover = torch.zeros(1, 1, height, width)
     single = torch.zeros_like(cover)
     fill = torch.zeros(signal.pixels.shape)
     for spot in spots:
         rows, columns = spot.box
-        soft = torch.from_numpy(spot.cover)
-        here = cover[0, 0, rows, columns]
-        torch.maximum(here, soft, out=here)
         own = (
-            slice(rows.start // down, -(-rows.stop // down)),
-            slice(columns.start // across, -(-columns.stop // across)),
+            slice(rows.start // down, min(-(-rows.stop // down), height)),
+            slice(columns.start // across, min(-(-columns.stop // across), width)),
         )
+        fresh = torch.from_numpy(_coarse(spot, own, ratio))
+        here = cover[0, 0, own[0], own[1]]
+        torch.maximum(here, fresh, out=here)
         if len(spot.sources) == 1:
-            single[0, 0, rows, columns] = torch.where(soft > 0, 1.0, single[0, 0, rows, columns])
-        parts = []
-        for n, dy, dx in spot.sources:
-            ys = (torch.arange(own[0].start, min(own[0].stop, height)) + round(dy / down)).clamp(
-                0, height - 1
-            )
-            xs = (torch.arange(own[1].start, min(own[1].stop, width)) + round(dx / across)).clamp(
-                0, width - 1
-            )
-            parts.append(moved[n][:, ys[:, None], xs])
-        patch = torch.stack(parts).mean(0)
+            only = single[0, 0, own[0], own[1]]
+            only.copy_(torch.where(fresh > 0, 1.0, only))
+        parts = [
+            _fetched(moved[s.frame], own, s.down / down, s.across / across) for s in spot.sources
+        ]
         target = fill[0, :, own[0], own[1]]
-        mask = torch.nn.functional.max_pool2d(
-            cover[
-                :,
-                :,
-                own[0].start * down : own[0].stop * down,
-                own[1].start * across : own[1].stop * across,
-            ],
-            ratio,
-            ceil_mode=True,
-        )[0, :, : target.shape[-2], : target.shape[-1]]
-        fresh = torch.from_numpy(_grid(spot, own, ratio, target.shape[-2:]))
-        target.copy_(torch.where((fresh > 0) & (mask > 0), patch, target))
-    cover = torch.nn.functional.max_pool2d(cover, ratio, ceil_mode=True)
-    single = torch.nn.functional.max_pool2d(single, ratio, ceil_mode=True)
+        target.copy_(torch.where(fresh > 0, torch.stack(parts).mean(0), target))
     cover = cover.to(signal.pixels) * min(1.0, strength)
     kept = torch.where(single.to(cover) > 0, 1.0, 0.5**0.5)
     return (
@@ -81,15 +89,21 @@ def mend(
     )
 
 
-def _grid(
-    spot: Speck, own: tuple[slice, slice], ratio: tuple[int, int], size: tuple[int, ...]
-) -> Plane:
-    """Where a spot is on a coarser grid: 1 in each cell that it touches."""
+def _fetched(pixels: Tensor, own: Box, down: float, across: float) -> Tensor:
+    """(C, h, w) a box of planes, moved."""
+    return torch.from_numpy(
+        np.stack([beside(plane, own, down, across) for plane in pixels.numpy()])
+    )
+
+
+def _coarse(spot: DustSpot, own: Box, ratio: tuple[int, int]) -> Plane:
+    """How far a spot covers each cell of a coarser grid, at most."""
     down, across = ratio
+    size = (own[0].stop - own[0].start, own[1].stop - own[1].start)
     whole = np.zeros((size[0] * down, size[1] * across), np.float32)
     top, left = spot.box[0].start - own[0].start * down, spot.box[1].start - own[1].start * across
     cover = spot.cover
     part = whole[top : top + cover.shape[0], left : left + cover.shape[1]]
     part[:] = cover[: part.shape[0], : part.shape[1]]
-    touched: Plane = whole.reshape(size[0], down, size[1], across).max((1, 3))
-    return touched
+    covered: Plane = whole.reshape(size[0], down, size[1], across).max((1, 3))
+    return covered

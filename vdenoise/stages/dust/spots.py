@@ -10,14 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vdenoise.motion.warp import warp
 from vdenoise.picture.block import Block, Signal, window
 from vdenoise.picture.findings import StageFindings
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.subsampling import subsampling
 from vdenoise.stages.base import Role, Stage, param
-from vdenoise.stages.dust.alignment import Plane, flow_without_spots
-from vdenoise.stages.dust.mending import mend
+from vdenoise.stages.dust.alignment import Plane, flow_without_spots, moved
+from vdenoise.stages.dust.mending import mended
 from vdenoise.stages.dust.scene import Scene
 
 _SMALLEST = 32  # px: in lower pictures no motion is found
@@ -27,18 +26,19 @@ class DustSpots(Stage):
     """Replaces spots that are on a single frame by what the frames beside it show there.
 
     A spike detector (Kokaram, "Motion Picture Restoration", 1998) finds pixels that lie outside of
-    all their neighbors along the motion by more than the noise explains. A spot of them is dust
+    both their neighbors along the motion by more than the noise explains. A spot of them is dust
     only where the ring around it matches those neighbors, so that the motion is known to be right;
-    where no such spot comes and goes on a steady way, which would be a thing that moves; and where
-    few others are near, as in rain. Motion is estimated on pictures that spots were taken out of,
-    or it would follow them.
+    where it is beyond what is around it, and they have nothing of its shape there; where no such
+    spot comes and goes on a steady way, which would be a thing that moves; and where few others of
+    its kind are near, as in rain. Motion is estimated on pictures that spots were taken out of, or
+    it would follow them.
     """
 
     slot: ClassVar[str] = "dust"
     method: ClassVar[str] = "spots"
     role: ClassVar[Role] = "repair"
     tileable: ClassVar[bool] = False
-    memory: ClassVar[float] = 12.0
+    memory: ClassVar[float] = 16.0
     exempt: ClassVar[dict[str, str]] = {
         "repairs its damage": "needs moving pictures with dust: tests/stages/test_dust.py",
         "reach is enough and used": "a frame of pure noise matches nothing and is not looked at",
@@ -58,17 +58,25 @@ class DustSpots(Stage):
         48, "Largest extent of a spot; hairs are long and thin.", low=1, high=256, unit="px"
     )
 
+    crowd: int = param(
+        8,
+        "As many spots of one kind, bright or dark, in a square of 96 px on three frames are rain "
+        "or glitter: more for film that is dirtier than that.",
+        low=2,
+        high=1000,
+    )
+
     @property
     def reach(self) -> int:
-        """The frames beside it; at a shot's ends the two next."""
-        return 1
+        """The frames beside it, and one more on each side, where things that move on show."""
+        return 2
 
     def denoise(self, block: Block) -> Block:
         """Repair luma, and chroma at the same places."""
         planes = [block.luma.pixels[t, 0].float().cpu().numpy() for t in range(block.frames)]
         frames = [self._frame(block, planes, t) for t in block.wanted]
         done = block.with_picture(Picture.join([picture for picture, _ in frames], _stack))
-        return done.with_findings(StageFindings(dust=torch.cat([cover for _, cover in frames])))
+        return done.with_findings(StageFindings(dust=torch.cat([share for _, share in frames])))
 
     def _frame(
         self, block: Block, planes: Sequence[Plane], t: int
@@ -76,37 +84,34 @@ class DustSpots(Stage):
         now = block.frame(t)
         luma, chroma = now
         seen = window(block.first + t, self.reach, block.shot_first, block.shot_last)
-        others = [n - block.first for n in seen if n != block.first + t]
+        others = [n - block.first - t for n in seen if n != block.first + t]
+        others.sort(key=lambda k: (abs(k), k))
         nothing = torch.zeros_like(luma.pixels)
         # Nobody can tell from one frame which of the two has the spot
         if len(others) < 2 or min(luma.pixels.shape[-2:]) < _SMALLEST:
             return now, nothing
-        flows = [flow_without_spots(planes[t], planes[k], self.size) for k in others]
-        moved = [_moved(block.luma.pixels[k], f) for k, f in zip(others, flows, strict=True)]
-        sigma = block.noise.luma.sigma_at(luma.pixels) * luma.residual
+        flows = {k: flow_without_spots(planes[t], planes[t + k], self.size) for k in others}
+        lumas = {k: moved(block.luma.pixels[t + k], flows[k]) for k in others}
+        harder = max(self.strength, 0.1)
         scene = Scene(
             planes[t],
-            (_plane(moved[0]), _plane(moved[1])),
-            (others[0] - t, others[1] - t),
-            _plane(sigma[0]),
+            {k: _plane(pixels) for k, pixels in lumas.items()},
+            _plane((block.noise.luma.sigma_at(luma.pixels) * luma.residual)[0]),
+            self.threshold / harder,
+            self.floor / 255 / harder,
+            self.crowd,
             _color(chroma, planes[t].shape),
         )
-        spots = scene.spots(self.threshold, self.floor / 255, self.size, self.strength)
+        spots = scene.dust(self.size)
         if not spots:
             return now, nothing
-        mended, cover = mend(luma, moved, spots, (1, 1), self.strength)
+        clean, cover = mended(luma, lumas, spots, (1, 1), self.strength)
         if chroma is not None and block.chroma is not None:
             ratio = subsampling(luma.pixels, chroma.pixels)
             scale = (1 / ratio[1], 1 / ratio[0])
-            colors = [
-                _moved(block.chroma.pixels[k], f, scale) for k, f in zip(others, flows, strict=True)
-            ]
-            chroma, _ = mend(chroma, colors, spots, ratio, self.strength)
-        return Picture(mended, chroma), cover
-
-
-def _moved(pixels: Tensor, flow: Tensor, scale: tuple[float, float] = (1.0, 1.0)) -> Tensor:
-    return warp(pixels.float().cpu(), flow, scale)
+            colors = {k: moved(block.chroma.pixels[t + k], flows[k], scale) for k in scene.near}
+            chroma, _ = mended(chroma, colors, spots, ratio, self.strength)
+        return Picture(clean, chroma), cover
 
 
 def _color(chroma: Signal | None, size: tuple[int, ...]) -> Plane | None:
