@@ -17,6 +17,7 @@ import torch
 from vdenoise import cli
 from vdenoise.engine.tiles import Area
 from vdenoise.picture.frame import ClipInfo, PixelFormat, SourceFrame
+from vdenoise.review import qc
 from vdenoise.review.gates import GATES, GateName, gates_table
 from vdenoise.review.inspect import Inspection, Inspector
 
@@ -249,6 +250,32 @@ def test_qc_of_files_ends_with_7_and_says_where(
     assert cli.status([*args, str(bad), "--json"]) == 7
     told = json.loads(capsys.readouterr().out)
     assert not told["passed"] and [g["gate"] for g in told["gates"] if not g["ok"]] == [gate]
+
+
+def test_a_part_is_judged_against_the_frames_that_it_holds(
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As its recipe says, or as typed: a part's own times begin at 0 again."""
+    seen: list[list[tuple[int, ...]]] = []
+    in_step = qc.in_step
+    monkeypatch.setattr(qc, "in_step", lambda r, i, n: [seen.append(list(n)), in_step(r, i, n)][1])
+    part = movie(tmp_path / "part.mkv", lambda n: good(n + 2, []), range(3))
+    args = ["qc", str(source), str(part), "--json", "--progress", "none"]
+    assert cli.status([*args, "--frames", "7-9"]) == 2
+    assert cli.status([*args, "--frames", "2-4"]) == 0
+    assert seen.pop() == [(2, 0), (3, 1), (4, 2)]
+    made = tmp_path / "made.mkv"
+    words = ["--sigma", "2", "--speed", "veryfast", "--cuts", "off", "--progress", "none"]
+    assert cli.status(["run", str(source), "-o", str(made), "--frames", "1-4", *words]) == 0
+    cli.status(["qc", str(source), str(made), "--json", "--progress", "none"])
+    assert seen.pop() == [(1, 0), (2, 1), (3, 2), (4, 3)]
+    whole = movie(tmp_path / "whole.mkv", lambda n: good(n, []), range(6))
+    cli.status(["qc", str(source), str(whole), "--json", "--progress", "none"])
+    assert seen.pop() == [(n, n) for n in range(6)]
+    assert '"frames"' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("missing", [3, 5])

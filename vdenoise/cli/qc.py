@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vdenoise.cli.clip import FrameRange
 from vdenoise.cli.files import READS, FileCommand, Reads
 from vdenoise.cli.options import option, progress_option, set_threads
 
@@ -25,6 +26,12 @@ QC = ("off", "warn", "fail")
 )
 @click.argument("source", type=READS)
 @click.argument("result", type=READS)
+@option(
+    "--frames",
+    type=FrameRange(),
+    help="The frames of SOURCE that RESULT holds.  [default: what its recipe says, else those "
+    "shown at the same times]",
+)
 @option(
     "--cuts",
     type=Reads("auto", "off"),
@@ -68,7 +75,7 @@ def qc(ctx: click.Context, /, **options: Any) -> None:
     with ui.Reporter(options["progress"]) as reporter:
         info = source.probe()
         cuts = Knowledge(cuts=options["cuts"]).first_frames(info)
-        found = review.qc_files(source, result, reporter, cuts=cuts)
+        found = review.qc_files(source, result, reporter, cuts=cuts, frames=options["frames"])
         invented = invented_in(options["result"])
         if invented is not None:
             reporter.warn(f"{options['result']} holds {invented}: it is likely, it is not known.")

@@ -39,7 +39,7 @@ def verify_files(source: Reading, result: Path, frames: FrameRanges | None = Non
     info = source.probe()
     out = probe(result)
     told = (load_recipe(result) or {}).get("plan", {})
-    positions = _positions(info, told, frames)
+    positions = positions_held(info, result, frames)
     if told.get("interlaced") == "deinterlace":
         info = progressive(info)
     if out.sequence is not None:
@@ -55,9 +55,22 @@ def verify_files(source: Reading, result: Path, frames: FrameRanges | None = Non
     )
 
 
-def _positions(info: ClipInfo, told: dict[str, Any], frames: FrameRanges | None) -> tuple[int, ...]:
+def positions_held(
+    info: ClipInfo, result: Path, frames: FrameRanges | None = None
+) -> tuple[int, ...]:
+    """Which frames of its source a result holds, by position.
+
+    Args:
+        info: the source.
+        result: a clip; its recipe tells, if it lies beside it, else it holds all.
+        frames: what wins over the recipe.
+
+    Raises:
+        UsageError: the source has no such frames.
+    """
     if frames is not None:
         return selected(info, frames)
+    told = (load_recipe(result) or {}).get("plan", {})
     if told.get("chosen"):
         return tuple(told["chosen"])
     first, last = told.get("frames") or (0, info.readable - 1)

@@ -11,14 +11,21 @@ from vdenoise.errors import GateError
 from vdenoise.media.movie.index import index_of
 from vdenoise.picture.frame import ClipInfo
 from vdenoise.review.alignment import aligned, check_sizes, in_step
+from vdenoise.review.contract import positions_held
 from vdenoise.review.inspect import Inspection, Inspector
 from vdenoise.review.positions import place_text
 from vdenoise.settings.text import counted
 from vdenoise.workflows.reading import Reading
+from vdenoise.workflows.request import FrameRanges
 
 
 def qc_files(
-    source: Reading, result: Reading, progress: Progress, *, cuts: Sequence[int] | None = None
+    source: Reading,
+    result: Reading,
+    progress: Progress,
+    *,
+    cuts: Sequence[int] | None = None,
+    frames: FrameRanges | None = None,
 ) -> Inspection:
     """Judge a result.
 
@@ -26,20 +33,25 @@ def qc_files(
         source, result: the clips.
         progress: told of every frame.
         cuts: first frames of new shots; None finds them.
+        frames: those of the source that the result holds; None is what its recipe says, else those
+            that are shown at the same times.
 
     Raises:
         InputError: one cannot be read.
-        UsageError: they differ in size, or are not shown at the same times.
+        UsageError: the source has no such frames, or the clips differ in size or in times.
     """
     infos = [source.probe(), result.probe()]
     check_sizes(infos)
-    numbers = aligned(infos)
+    held = positions_held(infos[0], result.path, frames)
+    part = held != tuple(range(infos[0].readable)) and len(held) == infos[1].readable
+    numbers = list(zip(held, range(len(held)), strict=True)) if part else aligned(infos)
     inspector = Inspector(infos[0], infos[1].format, infos[1].full_range)
     progress.start("judge", len(numbers))
     for a, b in in_step((source, result), infos, numbers):
         inspector.push(a, b.planes)
         progress.advance({})
-    return inspector.finish(cuts, missing=_missing(infos, numbers))
+    missing = _missing(infos, numbers)
+    return inspector.finish(cuts, missing=[k for k in missing if k in held] if part else missing)
 
 
 def _missing(infos: Sequence[ClipInfo], numbers: Sequence[tuple[int, ...]]) -> list[int]:
