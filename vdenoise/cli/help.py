@@ -33,7 +33,8 @@ GROUPS: dict[str, str] = {
     "Clips": "--jobs --keep-going --watch --settle --trust-paths",
     "Farm": "--plan --engine --segment-frames --analyze --segments --devices --source "
     "--work --map --map-rules --allow-version-skew --allow-mixed --verify --wait --name "
-    "--executable --cpus --gpus --memory --at-once --per-task --farm-option --submit",
+    "--executable --cpus --gpus --memory --at-once --per-task --priority --retries --farm-option "
+    "--submit --each --quick --given-up --yes",
     "Messages": "--progress --help --help-all",
 }
 # What a person needs first, of commands that have more than `FEW`; what is required comes along.
