@@ -28,6 +28,7 @@ from tests.helpers.pictures import (
     psnr,
     scene,
 )
+from vdenoise import compiled
 from vdenoise.engine.tiles import apply_tiled, tile_unit
 from vdenoise.picture.block import Block, Signal, window
 from vdenoise.picture.luma_chroma import Picture
@@ -294,8 +295,15 @@ def influence(stage: Stage, dim: int) -> dict[str, int]:
     """How far a changed line of pixels is felt, for luma and chroma, in pixels of their own.
 
     Every line in a whole period of the stage's grid is changed once, some pixels a little,
-    some by full scale.
+    some by full scale. Networks are computed by torch: row by row, whole cells are rounded
+    together, which `Stage.tiling` allows for (tests/nets/test_by_rows.py).
     """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "serves_networks", lambda *_: False)
+        return _influence(stage, dim)
+
+
+def _influence(stage: Stage, dim: int) -> dict[str, int]:
     size = 2 * stage.halo + 2 * stage.multiple + 5
     shape = (240, size) if dim == -1 else (size, 240)
     luma, chroma = scene(frames_for(stage), *shape, "444")

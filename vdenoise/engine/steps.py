@@ -99,7 +99,7 @@ def _needed_around(stage: Stage, only: Area | None, info: ClipInfo) -> Area | No
     if only is None or not stage.bounded:
         return None
     factors = info.format.subsampling
-    reach = (tile_halo(stage, factors) + stage.multiple) * max(factors)
+    reach = (tile_halo(stage, factors) + stage.tiling[1]) * max(factors)
     return only.grown(reach, (info.height, info.width))
 
 

@@ -83,13 +83,13 @@ def grid(size: tuple[int, int], tile: int) -> Iterator[Area]:
 
 def tile_unit(stage: Stage, factors: tuple[int, int]) -> int:
     """Luma pixels that a tile's side must be a multiple of."""
-    return stage.multiple * max(factors)
+    return stage.tiling[1] * max(factors)
 
 
 def tile_halo(stage: Stage, factors: tuple[int, int]) -> int:
     """Chroma pixels (luma's, where there is no chroma) that a tile needs on each side."""
-    halo = -(-stage.halo // min(factors)) if stage.at_luma_size else stage.halo
-    return round_up(halo, stage.multiple)
+    seen, multiple = stage.tiling
+    return round_up(-(-seen // min(factors)) if stage.at_luma_size else seen, multiple)
 
 
 def apply_tiled(
@@ -123,7 +123,7 @@ def apply_tiled(
     halo = tile_halo(stage, factors)
     side = max(coarse) if tile is None else tile // max(factors)
     result = block.core_picture.map(lambda signal: _fresh(signal, only))
-    wanted = None if only is None else _on_grid(only, stage.multiple, factors, coarse)
+    wanted = None if only is None else _on_grid(only, stage.tiling[1], factors, coarse)
     tiles = [tile if wanted is None else tile.common(wanted) for tile in grid(coarse, side)]
     tiles = [tile for tile in tiles if tile.bottom > tile.top and tile.right > tile.left]
 
@@ -139,7 +139,7 @@ def apply_tiled(
         for area in tiles:
             compute(area)
         return block.with_picture(result)
-    _shared_out(compute, [half for tile in tiles for half in _halves(tile, stage.multiple)], pool)
+    _shared_out(compute, [half for tile in tiles for half in _halves(tile, stage.tiling[1])], pool)
     return block.with_picture(result)
 
 

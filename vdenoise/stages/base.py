@@ -110,6 +110,13 @@ class Stage(BaseModel):
         return 1
 
     @property
+    def tiling(self) -> tuple[int, int]:
+        """Pixels that a tile needs around it to equal the whole to the bit, and what its sides are
+        multiples of: ``halo`` and ``multiple``, and more where this machine's code rounds more
+        pixels together."""
+        return self.halo, self.multiple
+
+    @property
     def fingerprint(self) -> str | None:
         """SHA-256 of what it computes with beside its parameters, such as a model file; None for
         nothing. A farm plan records it, and a task with another one refuses to start."""

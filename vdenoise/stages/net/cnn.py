@@ -130,12 +130,19 @@ class Cnn(Stage):
     def halo(self) -> int:
         """What the network's convolutions see, and the guard around one that is not bounded."""
         net = _facts(self.model)
-        return net.tiling[0] + (energy_guard.REACH if self._held_back else 0)
+        return net.halo + (energy_guard.REACH if self._held_back else 0)
 
     @property
     def multiple(self) -> int:
         """Cells of the network's coarsest level, on 4:4:4 as on 4:2:0."""
-        return _facts(self.model).tiling[1]
+        return _facts(self.model).multiple
+
+    @property
+    def tiling(self) -> tuple[int, int]:
+        """As the network states."""
+        net = _facts(self.model)
+        halo, multiple = net.tiling
+        return halo + self.halo - net.halo, multiple
 
     @property
     def fingerprint(self) -> str | None:
