@@ -759,3 +759,15 @@ def test_a_name_as_long_as_a_file_system_takes_is_written(name: str, tmp_path: P
         assert target.exists()
     recipes = [path for path in tmp_path.iterdir() if path.name.endswith(".vdenoise.json")]
     assert len(recipes) == 2 and not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("to", ["tif", "png", "dpx"])
+def test_gray_stays_gray_in_another_kind(to: str, tmp_path: Path) -> None:
+    source, target = tmp_path / "g.tif", tmp_path / f"out.{to}"
+    gray = files.codes()[..., :1]
+    out = oiio.ImageOutput.create(str(source))
+    out.open(str(source), oiio.ImageSpec(gray.shape[1], gray.shape[0], 1, "uint8"))
+    out.write_image(np.ascontiguousarray(gray))
+    out.close()
+    assert call("run", source, "-o", target, *ZERO) == 0
+    assert np.array_equal(oiio.ImageBuf(str(target)).get_pixels(oiio.UINT8), gray)

@@ -155,7 +155,11 @@ def write_new(
         color = own.primaries_and_transfer(display=of_kind != "tiff")
         spec.attribute("oiio:ColorSpace", COLOR_SPACES.get(color, "unknown"))
     order = (0,) if fmt.family == "gray" else (1, 2, 0, 3)[:count]  # from R, G, B, A
-    names = (("Y",) if kind == "exr" else ("R",)) if count == 1 else ("R", "G", "B", "A")[:count]
+    names = (
+        (("Y",) if kind in ("exr", "dpx") else ("R",))
+        if count == 1
+        else ("R", "G", "B", "A")[:count]
+    )
     spec.channelnames = names
     layout = Layout(kind, width, height, (0, 0), fmt, 0, order, (names,), kept_apart=False)
     _write(target, kind, [spec], [_interleaved(planes, layout)])
