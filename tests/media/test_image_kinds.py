@@ -771,3 +771,17 @@ def test_gray_stays_gray_in_another_kind(to: str, tmp_path: Path) -> None:
     out.close()
     assert call("run", source, "-o", target, *ZERO) == 0
     assert np.array_equal(oiio.ImageBuf(str(target)).get_pixels(oiio.UINT8), gray)
+
+
+def test_gray_images_become_a_gray_movie(tmp_path: Path) -> None:
+    """Which FFmpeg's H.264 decoder shows as 4:2:0 without color."""
+    gray = files.codes()[..., :1]
+    source, target = tmp_path / "g.tif", tmp_path / "out.mp4"
+    out = oiio.ImageOutput.create(str(source))
+    out.open(str(source), oiio.ImageSpec(gray.shape[1], gray.shape[0], 1, "uint8"))
+    out.write_image(np.ascontiguousarray(gray))
+    out.close()
+    assert call("run", source, "-o", target, "--crf", "1", *ZERO) == 0
+    with av.open(str(target)) as movie:
+        shown = next(movie.decode(video=0)).to_ndarray(format="gray").astype(int)
+    assert np.abs(shown - gray[..., 0]).mean() < 2

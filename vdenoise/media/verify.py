@@ -27,7 +27,7 @@ from vdenoise.media.movie.metadata import language_in
 from vdenoise.media.movie.streams import made_by_muxers, plan_copies, stream_name
 from vdenoise.media.movie.tag import PLACES, RecipeTag, tag_in
 from vdenoise.media.probe import probe
-from vdenoise.picture.frame import ClipInfo
+from vdenoise.picture.frame import ClipInfo, PixelFormat
 from vdenoise.settings.text import counted
 
 
@@ -170,15 +170,19 @@ def _compare_timing(
 
 def _compare_format(found: _Comparison, settings: EncodeSettings, out: ClipInfo) -> None:
     expected = settings.written
+    # FFmpeg's H.264 decoder shows 8-bit 4:0:0 as 4:2:0 without color.
+    shown_gray = expected.family == "gray" and out.codec == "h264" and not out.format.alpha
     # A decoder may give more bits than were coded (ProRes 4444 comes back with 12).
-    found.same(
-        "pixel format",
-        (expected.family, expected.sub_w, expected.sub_h, expected.alpha),
-        (out.format.family, out.format.sub_w, out.format.sub_h, out.format.alpha),
-    )
+    if not shown_gray or (out.format.sub_w, out.format.sub_h) != (1, 1):
+        found.same("pixel format", _layout(expected), _layout(out.format))
     found.checked.append("bit depth")
     if out.format.bits < expected.bits:
         found.findings.append(f"bit depth: {expected.bits} became {out.format.bits}")
+
+
+def _layout(fmt: PixelFormat) -> str:
+    """Planes and their sizes, whatever the depth."""
+    return fmt.label.partition("-bit ")[2].removeprefix("float ")
 
 
 def _compare_tags(
