@@ -52,7 +52,7 @@ class Posterior(Stage):
     strength: float = param(
         1.0, "Share of the invented detail that is added: 0 is off.", low=0, high=1
     )
-    # Where more steps or another solver hardly change anything (benchmarks/results/regrow.json)
+    # Eight steps, and other solvers of this kind, hardly change anything
     sampler: Sampler = param(
         "dpm++2m",
         "How the noise is taken off: euler, heun, dpm++2m and ddim (eta 0) draw nothing and follow "
