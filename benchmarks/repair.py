@@ -33,12 +33,13 @@ from benchmarks import clips, results
 from samples import damage, lively
 from vdenoise import denoise_frames
 from vdenoise.degrade import synth
+from vdenoise.picture.color import KB, KG, KR
 
 RESULTS = results.FOLDER / "repair.json"
 GRAINS = (2, 6, 12)  # codes of film grain in the mid-tones
 SEED = 777  # of its own: nothing was tuned on it
 SIZE = (256, 384)
-LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
+LUMA = np.array([KR, KG, KB], np.float32)
 CONTRAST = (4.0, 10.0)  # sigmas of the grain, and codes: from which on a speck is seen
 CHANGED = (3.0, 6.0)  # sigmas and codes: from which on a pixel was changed
 PARTS = ("dust", "lively", "scratches", "hot-pixels", "rows", "hum", "flicker")

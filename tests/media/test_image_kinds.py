@@ -761,27 +761,32 @@ def test_a_name_as_long_as_a_file_system_takes_is_written(name: str, tmp_path: P
     assert len(recipes) == 2 and not list(tmp_path.glob(".*"))
 
 
+@pytest.fixture
+def gray(tmp_path: Path) -> tuple[Path, np.ndarray[Any, Any]]:
+    """A gray TIFF, and its (H, W, 1) codes."""
+    path, pixels = tmp_path / "g.tif", np.ascontiguousarray(files.codes()[..., :1])
+    out = oiio.ImageOutput.create(str(path))
+    out.open(str(path), oiio.ImageSpec(pixels.shape[1], pixels.shape[0], 1, "uint8"))
+    out.write_image(pixels)
+    out.close()
+    return path, pixels
+
+
 @pytest.mark.parametrize("to", ["tif", "png", "dpx"])
-def test_gray_stays_gray_in_another_kind(to: str, tmp_path: Path) -> None:
-    source, target = tmp_path / "g.tif", tmp_path / f"out.{to}"
-    gray = files.codes()[..., :1]
-    out = oiio.ImageOutput.create(str(source))
-    out.open(str(source), oiio.ImageSpec(gray.shape[1], gray.shape[0], 1, "uint8"))
-    out.write_image(np.ascontiguousarray(gray))
-    out.close()
+def test_gray_stays_gray_in_another_kind(
+    gray: tuple[Path, np.ndarray[Any, Any]], to: str, tmp_path: Path
+) -> None:
+    (source, pixels), target = gray, tmp_path / f"out.{to}"
     assert call("run", source, "-o", target, *ZERO) == 0
-    assert np.array_equal(oiio.ImageBuf(str(target)).get_pixels(oiio.UINT8), gray)
+    assert np.array_equal(oiio.ImageBuf(str(target)).get_pixels(oiio.UINT8), pixels)
 
 
-def test_gray_images_become_a_gray_movie(tmp_path: Path) -> None:
+def test_gray_images_become_a_gray_movie(
+    gray: tuple[Path, np.ndarray[Any, Any]], tmp_path: Path
+) -> None:
     """Which FFmpeg's H.264 decoder shows as 4:2:0 without color."""
-    gray = files.codes()[..., :1]
-    source, target = tmp_path / "g.tif", tmp_path / "out.mp4"
-    out = oiio.ImageOutput.create(str(source))
-    out.open(str(source), oiio.ImageSpec(gray.shape[1], gray.shape[0], 1, "uint8"))
-    out.write_image(np.ascontiguousarray(gray))
-    out.close()
+    (source, pixels), target = gray, tmp_path / "out.mp4"
     assert call("run", source, "-o", target, "--crf", "1", *ZERO) == 0
     with av.open(str(target)) as movie:
         shown = next(movie.decode(video=0)).to_ndarray(format="gray").astype(int)
-    assert np.abs(shown - gray[..., 0]).mean() < 2
+    assert np.abs(shown - pixels[..., 0]).mean() < 2

@@ -38,8 +38,8 @@ def verify_files(source: Reading, result: Path, frames: FrameRanges | None = Non
     """
     info = source.probe()
     out = probe(result)
-    told = (load_recipe(result) or {}).get("plan", {})
-    positions = positions_held(info, result, frames)
+    told = told_plan(result)
+    positions = positions_held(info, told, frames)
     if told.get("interlaced") == "deinterlace":
         info = progressive(info)
     if out.sequence is not None:
@@ -55,14 +55,20 @@ def verify_files(source: Reading, result: Path, frames: FrameRanges | None = Non
     )
 
 
+def told_plan(result: Path) -> dict[str, Any]:
+    """What the recipe beside a result says of its plan; nothing where there is none."""
+    found: dict[str, Any] = (load_recipe(result) or {}).get("plan", {})
+    return found
+
+
 def positions_held(
-    info: ClipInfo, result: Path, frames: FrameRanges | None = None
+    info: ClipInfo, told: dict[str, Any], frames: FrameRanges | None = None
 ) -> tuple[int, ...]:
     """Which frames of its source a result holds, by position.
 
     Args:
         info: the source.
-        result: a clip; its recipe tells, if it lies beside it, else it holds all.
+        told: from `told_plan`; where it says nothing of frames, the result holds all.
         frames: what wins over the recipe.
 
     Raises:
@@ -70,7 +76,6 @@ def positions_held(
     """
     if frames is not None:
         return selected(info, frames)
-    told = (load_recipe(result) or {}).get("plan", {})
     if told.get("chosen"):
         return tuple(told["chosen"])
     first, last = told.get("frames") or (0, info.readable - 1)

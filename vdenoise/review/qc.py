@@ -11,7 +11,7 @@ from vdenoise.errors import GateError
 from vdenoise.media.movie.index import index_of
 from vdenoise.picture.frame import ClipInfo
 from vdenoise.review.alignment import aligned, check_sizes, in_step
-from vdenoise.review.contract import positions_held
+from vdenoise.review.contract import positions_held, told_plan
 from vdenoise.review.inspect import Inspection, Inspector
 from vdenoise.review.positions import place_text
 from vdenoise.settings.text import counted
@@ -42,7 +42,7 @@ def qc_files(
     """
     infos = [source.probe(), result.probe()]
     check_sizes(infos)
-    held = positions_held(infos[0], result.path, frames)
+    held = positions_held(infos[0], told_plan(result.path), frames)
     part = held != tuple(range(infos[0].readable)) and len(held) == infos[1].readable
     numbers = list(zip(held, range(len(held)), strict=True)) if part else aligned(infos)
     inspector = Inspector(infos[0], infos[1].format, infos[1].full_range)

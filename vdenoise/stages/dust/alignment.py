@@ -29,8 +29,8 @@ class Match(NamedTuple):
     across: float
 
 
-def flow_without_spots(a: Plane, b: Plane, size: int) -> Tensor:
-    """(2, h, w) from ``a`` to ``b`` in luma pixels, of pictures without spots."""
+def flow_without_spots(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> Tensor:
+    """(2, h, w) from ``a`` to ``b`` in luma pixels, both from `without_spots`."""
     keep_on_one_thread()
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     dis.setFinestScale(1)
@@ -38,12 +38,11 @@ def flow_without_spots(a: Plane, b: Plane, size: int) -> Tensor:
     dis.setPatchStride(4)
     dis.setGradientDescentIterations(8)
     dis.setVariationalRefinementIterations(5)
-    one, two = (_without_spots(p, size) for p in (a, b))
-    flow = dis.calc(one, two, None)  # type: ignore[call-overload]
+    flow = dis.calc(a, b, None)  # type: ignore[call-overload]
     return torch.from_numpy(np.ascontiguousarray(flow.transpose(2, 0, 1)))
 
 
-def _without_spots(plane: Plane, largest: int) -> NDArray[np.uint8]:
+def without_spots(plane: Plane, largest: int) -> NDArray[np.uint8]:
     """An 8-bit picture from which bright and dark spots are gone: opened and closed where that
     changes much."""
     smooth = cv2.GaussianBlur(plane, (0, 0), 1.0)

@@ -15,7 +15,7 @@ from vdenoise.picture.findings import StageFindings
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.subsampling import subsampling
 from vdenoise.stages.base import Role, Stage, param
-from vdenoise.stages.dust.alignment import Plane, flow_without_spots, moved
+from vdenoise.stages.dust.alignment import Plane, flow_without_spots, moved, without_spots
 from vdenoise.stages.dust.mending import mended
 from vdenoise.stages.dust.scene import Scene
 
@@ -90,7 +90,8 @@ class DustSpots(Stage):
         # Nobody can tell from one frame which of the two has the spot
         if len(others) < 2 or min(luma.pixels.shape[-2:]) < _SMALLEST:
             return now, nothing
-        flows = {k: flow_without_spots(planes[t], planes[t + k], self.size) for k in others}
+        bare = {k: without_spots(planes[t + k], self.size) for k in (0, *others)}
+        flows = {k: flow_without_spots(bare[0], bare[k]) for k in others}
         lumas = {k: moved(block.luma.pixels[t + k], flows[k]) for k in others}
         harder = max(self.strength, 0.1)
         scene = Scene(
