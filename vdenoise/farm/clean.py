@@ -83,8 +83,8 @@ def cleanup_of(job: Job, progress: JobProgress) -> Cleanup:
     for part in job.file.parts:
         if part.join == "files":
             images = target_of(job.info, job.output(part))
-            beside = leftovers(images.folder)
-            found += [path for path in beside if path.name.startswith(f".{images.prefix}")]
+            ours = tuple(f".{images.path(number).name}." for number in images.numbers)
+            found += [path for path in leftovers(images.folder) if path.name.startswith(ours)]
     files = tuple(dict.fromkeys(path for path in found if path.is_file()))
     gone = set(files)
     others = tuple(sorted(p for p in _all_in(job.work) if p not in gone))
