@@ -357,6 +357,35 @@ def test_a_palette_in_a_tiff_becomes_rgb(tmp_path: Path) -> None:
     assert 320 not in files.tiff_tags(tmp_path / "b.tif")
 
 
+@pytest.mark.parametrize(
+    ("depth", "kind", "stored"),
+    [(1, 0, "1-bit gray"), (4, 0, "4-bit gray"), (2, 3, "a palette"), (8, 3, "a palette")],
+)
+def test_samples_of_fewer_bits_than_are_written_are_named(
+    depth: int, kind: int, stored: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = struct.pack(">2I5B", 64, 48, depth, kind, 0, 0, 0)
+    colors = [(b"PLTE", bytes(range(3 << min(depth, 6))))] if kind == 3 else []
+    rows = zlib.compress(bytes(48 * (1 + 64 * depth // 8)))
+    parts = ((b"IHDR", head), *colors, (b"IDAT", rows), (b"IEND", b""))
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(files.chunk(*part) for part in parts)
+    (tmp_path / "a.png").write_bytes(data)
+    assert call("run", tmp_path / "a.png", "-o", tmp_path / "b.png", *ZERO, "--strict") == 4
+    assert f"{stored} is written as 8-bit" in capsys.readouterr().err
+    assert call("run", tmp_path / "a.png", "-o", tmp_path / "b.png", *ZERO) == 0
+
+
+@pytest.mark.parametrize("bits", [2, 10, 12, 16])
+def test_a_tiff_whose_bits_are_not_kept_says_so(
+    bits: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kind = "uint8" if bits < 8 else "uint16"
+    images.write(tmp_path / "a.tif", files.codes(kind, 1), kind, bits=bits)
+    assert call("run", tmp_path / "a.tif", "-o", tmp_path / "b.tif", *ZERO) == 0
+    said = capsys.readouterr().err
+    assert (f"{bits}-bit" in said and "is written " in said) == (bits != 16)
+
+
 DPX = ("rgb24", "rgb48be", "rgb48le", "gbrp10be", "gbrp10le", "gbrp12be", "gbrp12le")
 
 

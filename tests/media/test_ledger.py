@@ -94,6 +94,14 @@ def test_what_quicktime_tells_beside_the_codec(
     )
 
 
+def test_a_clean_aperture_of_the_whole_picture_is_none(tmp_path: Path) -> None:
+    """Uncompressed QuickTime always has one; FFmpeg writes no such box again."""
+    source = write(Clip("in.mov", codec="prores_ks", format="yuv422p10le", frames=3), tmp_path)
+    with_boxes(source, box(b"clap", struct.pack(">8i", 64, 1, 48, 1, 0, 1, 0, 1)))
+    assert "clean aperture" not in probe(source).holds
+    pass_through(source, tmp_path / "out.mov")
+
+
 @pytest.mark.parametrize(
     ("codec", "options"), [("prores_ks", {}), ("libx264", QUICK)], ids=["prores", "h264"]
 )

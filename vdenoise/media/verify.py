@@ -16,6 +16,7 @@ from vdenoise.media.movie.clock import (
     advanced_timecode,
     output_clock,
 )
+from vdenoise.media.movie.chapters import chapters_in, chapters_of
 from vdenoise.media.movie.codecs import CODECS, CONTAINERS
 from vdenoise.media.movie.compare_streams import Begin, decoder_lag, differences
 from vdenoise.media.movie.covers import file_in, is_cover
@@ -242,7 +243,8 @@ def _compare_streams(
                         language_in(b.metadata.get("language", "und"), "mov"),
                     )
         if whole and keeps(container, None, "chapters"):
-            found.same("chapters", _chapters(source), _chapters(result))
+            expected = chapters_in(chapters_of(source), container)
+            found.same("chapters", expected, chapters_of(result))
         if len(kept) != len(others):
             return
         beside, copies = streams_beside(info.path), streams_beside(output)
@@ -272,11 +274,3 @@ def _compare_streams(
                     rewritten=rewritten,
                     lag=decoder_lag(info.path, a.index, clock) if coded else Fraction(0),
                 )
-
-
-def _chapters(container: Any) -> list[tuple[int, str]]:
-    """(start in ms, title) of each chapter."""
-    return [
-        (round(c["start"] * c["time_base"] * 1000), c["metadata"].get("title", ""))
-        for c in container.chapters()
-    ]

@@ -9,6 +9,7 @@ from vdenoise.media.access import reading
 from vdenoise.media.images import carry, files, sequence
 from vdenoise.media.images.belongings import belongings, lost
 from vdenoise.media.images.layout import read_header
+from vdenoise.media.images.packed import packed
 from vdenoise.media.images.sequence import KINDS
 from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
 from vdenoise.media.movie.pixels import planar_format
@@ -72,6 +73,9 @@ def choose_images(info: ClipInfo, target: Path, *, bit_depth: int | None = None)
     elif given == coded and pixel_format.bits < fmt.bits:
         how = "rounded" if fmt.floating else "dithered"
         notes += (f"{fmt.label} is written with {bits} bits, {how}",)
+    elif bit_depth is None and given == coded and pixel_format.bits > fmt.bits:
+        notes += (f"{fmt.label} is written with {bits} bits",)
+    notes += packed_notes(info, pixel_format.label)
     if info.sequence is not None and info.codec != kind:
         notes += named_losses(info, kind)
     elif info.sequence is None and info.transfer != "unknown" and kind != "png":
@@ -109,6 +113,19 @@ def named_losses(info: ClipInfo, kind: str) -> tuple[str, ...]:
     with reading(str(first)):
         left = lost(belongings(first, info.codec), kind)
     return tuple(f"{what} cannot be kept in {kind}" for what in left)
+
+
+def packed_notes(info: ClipInfo, label: str) -> tuple[str, ...]:
+    """What is to be said of images that store samples in fewer bits than any that is written.
+
+    Args:
+        info: the clip.
+        label: of what is written, for people.
+    """
+    if info.sequence is None:
+        return ()
+    stored = packed(info.sequence.source(0), info.codec)
+    return (f"{stored} is written as {label}",) if stored else ()
 
 
 def _named(*, gray: bool, alpha: bool, floating: bool, bits: int) -> str:

@@ -81,14 +81,20 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         at += size
 
 
-def clean_aperture(boxes: dict[bytes, bytes]) -> str:
-    """``60x44`` of a "clap" box; empty where there is none."""
+def clean_aperture(boxes: dict[bytes, bytes], size: tuple[int, int]) -> str:
+    """``60x44`` of a "clap" box; empty where there is none, or where it is the whole picture, as
+    uncompressed QuickTime always says.
+
+    Args:
+        boxes: of the picture's sample entry.
+        size: width and height of the picture.
+    """
     box = boxes.get(b"clap", b"")
     if len(box) < 32:
         return ""
     parts = struct.unpack(">8i", box[:32])
-    width, height = (parts[n] / (parts[n + 1] or 1) for n in (0, 2))
-    return f"{width:g}x{height:g}"
+    width, height, *off = (parts[n] / (parts[n + 1] or 1) for n in (0, 2, 4, 6))
+    return "" if (width, height) == size and not any(off) else f"{width:g}x{height:g}"
 
 
 def gamma(boxes: dict[bytes, bytes]) -> str:

@@ -32,7 +32,7 @@ def held(
         found |= {
             item: words
             for item, words in (
-                ("clean aperture", clean_aperture(told)),
+                ("clean aperture", clean_aperture(told, (stream.width, stream.height))),
                 ("gamma (QuickTime's gama)", gamma(told)),
             )
             if words

@@ -16,6 +16,7 @@ from vdenoise.media.av1.grain import GrainAdder, announced
 from vdenoise.media.images import turn
 from vdenoise.media.inputs import open_input, video_of
 from vdenoise.media.movie.avi_starts import set_starts
+from vdenoise.media.movie.chapters import chapters_between
 from vdenoise.media.movie.clock import Clock, advanced_timecode
 from vdenoise.media.movie.copier import StreamCopier
 from vdenoise.media.movie.encoder import (
@@ -105,7 +106,7 @@ class Output:
                     streams[stream.index] = add(self._output, stream, encoder)
             if copy_from is not None:
                 self._output.metadata.update(container_metadata(self._source))
-                chapters = _chapters(self._source, clock)
+                chapters = chapters_between(self._source, clock)
                 if chapters:
                     self._output.set_chapters(chapters)  # type: ignore[arg-type]
             self._output.start_encoding()
@@ -234,20 +235,3 @@ def _tell_whole_frames(stream: VideoStream, source: VideoStream | None, info: Cl
     """Say that frames are no fields, where the source says how its fields stand."""
     if source is not None and int(source.codec_context.field_order) and not info.interlaced:
         stream.codec_context.field_order = 1
-
-
-def _chapters(source: InputContainer, clock: Clock) -> list[dict[str, Any]]:
-    """The source's chapters, moved and cut to the range that is written."""
-    found = []
-    for chapter in source.chapters():
-        base = Fraction(chapter["time_base"] or Fraction(1, 1000))
-        start, stop = chapter["start"], chapter["end"]
-        if clock.end is not None:
-            if start * base >= clock.end:
-                continue
-            stop = min(stop, round(clock.end / base))
-        if stop * base <= clock.shift:
-            continue
-        moved = round(clock.shift / base)
-        found.append({**chapter, "start": max(start - moved, 0), "end": stop - moved})
-    return found

@@ -14,8 +14,9 @@ import av
 
 from vdenoise.errors import UsageError
 from vdenoise.media.images.sequence import KINDS, is_image
-from vdenoise.media.images.settings import choose_images, named_losses
+from vdenoise.media.images.settings import choose_images, named_losses, packed_notes
 from vdenoise.media.inputs import is_pipe, open_input, video_of
+from vdenoise.media.movie.chapters import chapters_of, told_otherwise
 from vdenoise.media.movie.clock import CONSTANT_RATE_CONTAINERS, DROPS
 from vdenoise.media.movie.codecs import (
     CODECS,
@@ -140,7 +141,7 @@ def choose(
 def _source_facts(info: ClipInfo, kind: str) -> tuple[str | None, tuple[str, ...]]:
     """The source's codec profile, and which streams cannot be kept."""
     if info.sequence is not None:
-        return None, named_losses(info, "movie")
+        return None, (*named_losses(info, "movie"), *packed_notes(info, "8-bit samples"))
     with open_input(info.path) as container:
         stream = video_of(container, info.path)
         plan = plan_copies(container, stream, kind)
@@ -153,7 +154,7 @@ def _source_facts(info: ClipInfo, kind: str) -> tuple[str | None, tuple[str, ...
                 f"Name an output that holds it: {', '.join(names[:4]) or 'none is known'}.",
                 number=26,
             )
-        notes = [*plan.notes]
+        notes = [*plan.notes, *told_otherwise(chapters_of(container), kind)]
         for other in container.streams:
             if other.index in plan.copied and filled_kind(kind, other):
                 sound = streams_beside(info.path)[other.index]
