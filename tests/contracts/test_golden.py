@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tests.helpers.pictures import block, noisy, scene
+from tests.helpers.pictures import block, noisy, removed_by, scene
 from vdenoise.picture.block import Block
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.stages import FINISHING, STAGES, stage_class
@@ -58,7 +58,7 @@ def update(request: pytest.FixtureRequest) -> bool:
 def compute(name: str) -> dict[str, Tensor]:
     """Middle frame of the stage at its defaults."""
     cls = stage_class(name)
-    kind = cls.removes
+    kind = removed_by(cls)
     pictures = load(f"input-{kind}")
     sigma = 12 / 255 if kind == "noise" else 3 / 255
     source = block(pictures["luma"], pictures["chroma"], sigma=sigma, core=slice(1, 2))

@@ -1,6 +1,6 @@
 """The contract: what every registered stage must keep, whoever wrote it.
 
-A stage that cannot keep a clause names it, with the reason, in its ``exempt``.
+What a stage cannot keep stands, with the reason, in ``exemptions.py``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.contracts.exemptions import EXEMPT
 from tests.helpers.pictures import (
     SIGMA,
     SUBSAMPLING,
@@ -26,29 +27,32 @@ from tests.helpers.pictures import (
     in_blocks,
     noisy,
     psnr,
+    removed_by,
     scene,
 )
 from vdenoise import compiled
 from vdenoise.engine.tiles import apply_tiled, tile_unit
 from vdenoise.picture.block import Block, Signal, window
 from vdenoise.picture.luma_chroma import Picture
-from vdenoise.stages import SLOTS, STAGES, stage_class
+from vdenoise.stages import SLOTS, STAGES, every_stage, stage_class
 from vdenoise.stages.base import Stage
+from vdenoise.stages.finishing import Finisher
 
 LAYOUTS = tuple(SUBSAMPLING)
 CLAUSES: set[str] = set()
 
 
 def clause(name: str, claimed: Callable[[type[Stage]], bool] = lambda cls: True) -> Any:
-    """Run a test on every registered stage that claims it and is not exempt from ``name``."""
+    """Run a test on every stage, also of packages that are installed, that claims it and is not
+    exempt from ``name``."""
     CLAUSES.add(name)
-    stages = {stage: stage_class(stage) for stage in STAGES}
-    kept = {k: cls for k, cls in stages.items() if name not in cls.exempt and claimed(cls)}
+    stages = {stage: stage_class(stage) for stage in every_stage()}
+    kept = {k: cls for k, cls in stages.items() if name not in EXEMPT.get(k, {}) and claimed(cls)}
     return pytest.mark.parametrize("cls", list(kept.values()), ids=list(kept))
 
 
 def tileable(cls: type[Stage]) -> bool:
-    return cls.tileable
+    return not cls().footprint.whole
 
 
 def half(cls: type[Stage]) -> bool:
@@ -69,6 +73,11 @@ def sharpener(cls: type[Stage]) -> bool:
 
 def grain(cls: type[Stage]) -> bool:
     return cls.role == "grain"
+
+
+def changed_by(cls: type[Stage]) -> tuple[str, ...]:
+    """Signals that a stage computes; the others it hands on."""
+    return cls.changes if issubclass(cls, Finisher) else ("luma", "chroma")
 
 
 def keeps_flats(cls: type[Stage]) -> bool:
@@ -117,7 +126,7 @@ def test_shape_and_input(cls: type[Stage], layout: str) -> None:
         assert new.pixels.device == old.pixels.device
         assert new.pixels.isfinite().all()
         assert new.residual.min() >= 0 and new.residual.max() <= 1
-        if name in cls.changes and not cls().idle:  # else it is handed on
+        if name in changed_by(cls) and not cls().idle:  # else it is handed on
             new.pixels.fill_(9)
             new.residual.fill_(9)
         assert old.pixels.equal(copy[0]) and old.residual.equal(copy[1]), "writes to its input"
@@ -134,9 +143,9 @@ def test_monotone(cls: type[Stage]) -> None:
     """On flat noise the rest falls as the dial goes up."""
     luma, chroma = torch.full((1, 1, 48, 64), 0.5), torch.zeros(1, 2, 24, 32)
     frames = frames_for(cls())
-    source = noisy(luma.repeat(frames, 1, 1, 1), chroma.repeat(frames, 1, 1, 1), cls.removes)
+    source = noisy(luma.repeat(frames, 1, 1, 1), chroma.repeat(frames, 1, 1, 1), removed_by(cls))
     rests = []
-    slack = 1.001 if cls.removes == "noise" else 1.02  # a sound pixel or two is repaired too
+    slack = 1.001 if removed_by(cls) == "noise" else 1.02  # a sound pixel or two is repaired too
     for strength in (0.2, 0.5, 1.0, 1.5, 2.0):
         result = cls(strength=strength).apply(source)
         rests.append([s.pixels.std().item() for s in result.signals])
@@ -150,10 +159,10 @@ def test_monotone(cls: type[Stage]) -> None:
 def test_removes_noise(cls: type[Stage]) -> None:
     """At least 3 dB from luma and chroma of a picture with detail, 5 dB from impulses."""
     luma, chroma = scene(frames_for(cls()), 96, 128)
-    source = noisy(luma, chroma, cls.removes)
+    source = noisy(luma, chroma, removed_by(cls))
     result = cls().apply(source)
     assert chroma is not None and source.chroma is not None and result.chroma is not None
-    least = 3.0 if cls.removes == "noise" else 5.0
+    least = 3.0 if removed_by(cls) == "noise" else 5.0
     assert psnr(result.luma.pixels, luma) > psnr(source.luma.pixels, luma) + least
     assert psnr(result.chroma.pixels, chroma) > psnr(source.chroma.pixels, chroma) + least
 
@@ -164,7 +173,7 @@ def test_left_is_honest(cls: type[Stage]) -> None:
     frames = frames_for(cls())
     luma = torch.full((frames, 1, 96, 128), 0.5)
     chroma = torch.zeros(frames, 2, 48, 64)
-    source = noisy(luma, chroma, cls.removes)
+    source = noisy(luma, chroma, removed_by(cls))
     for (name, result), clean, sigma in zip(
         signals(cls().apply(source)), (luma, chroma), source.noise.sigma[:2, 0], strict=True
     ):
@@ -296,7 +305,7 @@ def influence(stage: Stage, dim: int) -> dict[str, int]:
 
     Every line in a whole period of the stage's grid is changed once, some pixels a little,
     some by full scale. Networks are computed by torch: row by row, whole cells are rounded
-    together, which `Stage.tiling` allows for (tests/nets/test_by_rows.py).
+    together, which `Footprint.rounded` allows for (tests/nets/test_by_rows.py).
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compiled, "serves_networks", lambda *_: False)
@@ -304,17 +313,17 @@ def influence(stage: Stage, dim: int) -> dict[str, int]:
 
 
 def _influence(stage: Stage, dim: int) -> dict[str, int]:
-    size = 2 * stage.halo + 2 * stage.multiple + 5
+    size = 2 * stage.footprint.halo + 2 * stage.footprint.multiple + 5
     shape = (240, size) if dim == -1 else (size, 240)
     luma, chroma = scene(frames_for(stage), *shape, "444")
     source = example_for(type(stage), luma, chroma)
-    if stage.removes == "outliers":
-        source = noisy(luma, chroma, stage.removes, density=0.1)
+    if removed_by(type(stage)) == "outliers":
+        source = noisy(luma, chroma, "outliers", density=0.1)
     if "motion" not in stage.needs:
         source = converted(source, torch.float64)
     clean = stage.apply(source)
     felt = {"luma": 0, "chroma": 0}
-    for line in range(stage.halo, stage.halo + stage.multiple + 1):
+    for line in range(stage.footprint.halo, stage.footprint.halo + stage.footprint.multiple + 1):
         poked = {}
         for name, signal in signals(source):
             pixels = signal.pixels.clone()
@@ -338,14 +347,16 @@ def _influence(stage: Stage, dim: int) -> dict[str, int]:
 @pytest.mark.parametrize("dim", [-1, -2], ids=["across", "down"])
 def test_halo_is_enough(cls: type[Stage], dim: int) -> None:
     stage = cls()
-    assert max(influence(stage, dim).values()) <= stage.halo
+    assert max(influence(stage, dim).values()) <= stage.footprint.halo
 
 
 @clause("halo is used", tileable)
 @pytest.mark.parametrize("dim", [-1, -2], ids=["across", "down"])
 def test_halo_is_used(cls: type[Stage], dim: int) -> None:
     stage = cls()
-    expected = {name: stage.halo if name in stage.changes else 0 for name in ("luma", "chroma")}
+    expected = {
+        name: stage.footprint.halo if name in changed_by(cls) else 0 for name in ("luma", "chroma")
+    }
     assert influence(stage, dim) == expected
 
 
@@ -498,9 +509,10 @@ def test_documented(cls: type[Stage]) -> None:
             assert {annotated_types.Ge, annotated_types.Le} <= rules, f"{name} has no range"
 
 
-@pytest.mark.parametrize("name", STAGES)
-def test_exemptions_name_a_clause_and_a_reason(name: str) -> None:
-    for which, reason in stage_class(name).exempt.items():
+@pytest.mark.parametrize("name", EXEMPT)
+def test_exemptions_name_a_stage_a_clause_and_a_reason(name: str) -> None:
+    assert name in STAGES
+    for which, reason in EXEMPT[name].items():
         assert which in CLAUSES
         assert len(reason.split()) > 3
 
@@ -515,12 +527,12 @@ def test_sound_pixels_are_left_alone_by_the_median() -> None:
 
 def test_the_median_uses_its_halo_in_one_round() -> None:
     stage = stage_class("spatial.median").model_validate({"passes": 1})
-    assert influence(stage, -1) == {"luma": stage.halo, "chroma": stage.halo}
+    assert influence(stage, -1) == {"luma": stage.footprint.halo, "chroma": stage.footprint.halo}
 
 
 @pytest.mark.parametrize("block", [8, 16])
 def test_the_wiener_filter_uses_its_halo_at_a_fixed_block(block: int) -> None:
     cls = stage_class("spatial.wiener")
     stage = cls(block=block)  # type: ignore[call-arg]
-    assert stage.halo == 2 * (block - 1)
-    assert cls().halo == cls(block=16).halo  # type: ignore[call-arg]
+    assert stage.footprint.halo == 2 * (block - 1)
+    assert cls().footprint == cls(block=16).footprint  # type: ignore[call-arg]

@@ -20,7 +20,7 @@ from vdenoise.media.movie.encoder import EncodeSettings
 from vdenoise.picture.frame import ClipInfo, PixelFormat
 from vdenoise.settings.groups import OutputSettings
 from vdenoise.stages import stage_class
-from vdenoise.stages.base import Precision, Stage
+from vdenoise.stages.base import Footprint, Precision, Stage
 
 YUV420 = PixelFormat("yuv420p", "yuv", 8, 1, 1)
 CLIP = ClipInfo(
@@ -62,7 +62,10 @@ class Whole(Stage):
 
     slot: ClassVar[str] = "temporal"
     method: ClassVar[str] = "whole"
-    tileable: ClassVar[bool] = False
+
+    @property
+    def footprint(self) -> Footprint:
+        return Footprint(whole=True)
 
     @property
     def reach(self) -> int:
@@ -74,21 +77,22 @@ class Tiled(Stage):
 
     slot: ClassVar[str] = "spatial"
     method: ClassVar[str] = "tiled"
-    multiple: ClassVar[int] = 8
 
     @property
     def precision(self) -> Precision:
         return "float16"
 
     @property
-    def halo(self) -> int:
-        return 10
+    def footprint(self) -> Footprint:
+        return Footprint(halo=10, multiple=8)
 
 
 class Hungry(Tiled):
     """Takes more than a small machine has."""
 
-    memory: ClassVar[float] = 24.0
+    @property
+    def footprint(self) -> Footprint:
+        return replace(super().footprint, scratch=24)
 
 
 def chain(*stages: Stage, luma: float = 100, chroma: float = 100) -> Chain:
@@ -219,7 +223,6 @@ class Net(Stage):
 
     slot: ClassVar[str] = "net"
     method: ClassVar[str] = "plain"
-    at_luma_size: ClassVar[bool] = True
     radius: int = 31
 
     @property
@@ -227,18 +230,16 @@ class Net(Stage):
         return "mixed"
 
     @property
-    def halo(self) -> int:
-        return self.radius
-
-    @property
-    def multiple(self) -> int:
-        return 4
+    def footprint(self) -> Footprint:
+        return Footprint(halo=self.radius, multiple=4, at_luma_size=True)
 
 
 class WholeNet(Net):
     """Sees whole frames."""
 
-    tileable: ClassVar[bool] = False
+    @property
+    def footprint(self) -> Footprint:
+        return replace(super().footprint, whole=True)
 
 
 def test_what_needs_whole_frames_gets_them_however_large_they_are() -> None:

@@ -28,6 +28,7 @@ from vdenoise.nets import build
 from vdenoise.noise.removed import removed_noise, restored
 from vdenoise.picture.frame import PixelFormat, SourceFrame
 from vdenoise.picture.noise import NoiseProfile
+from vdenoise.stages.plugins import fingerprint
 
 NOISE = NoiseProfile.white(0.06, 0.06, 0.06)
 
@@ -174,7 +175,7 @@ def test_a_pilot_guides_motion_and_its_weights_are_named(source: Path, tmp_path:
     plain = planned(source, tmp_path / "out.mkv", chain())
     piloted = planned(source, tmp_path / "out.mkv", chain(temporal__guide="pilot"))
     temporal = [made.steps[0].stage for made in (plain, piloted)]
-    assert [stage.fingerprint is None for stage in temporal] == [True, False]
+    assert [fingerprint(stage) is None for stage in temporal] == [True, False]
     assert [len(stage.files) for stage in temporal] == [0, 1]
     one, other = (denoised(made, Shots(12)) for made in (plain, piloted))
     assert not all(same(one[n], other[n]) for n in one)
@@ -182,7 +183,9 @@ def test_a_pilot_guides_motion_and_its_weights_are_named(source: Path, tmp_path:
 
 def test_tiles_change_nothing(source: Path, tmp_path: Path) -> None:
     made = planned(source, tmp_path / "out.mkv", chain(spatial__method="nlm"))
-    small = tuple(replace(step, tile=16) if step.stage.tileable else step for step in made.steps)
+    small = tuple(
+        replace(step, tile=16) if not step.stage.footprint.whole else step for step in made.steps
+    )
     whole = denoised(made, Shots(12))
     part = denoised(replace(made, steps=small), Shots(12))
     assert all(same(part[n], whole[n]) for n in whole)

@@ -12,7 +12,7 @@ from vdenoise.picture.block import Block, Signal
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.sizes import round_up
-from vdenoise.stages.base import SpatialStage
+from vdenoise.stages.base import Footprint, SpatialStage
 
 
 class Box(SpatialStage):
@@ -21,8 +21,8 @@ class Box(SpatialStage):
     method: ClassVar[str] = "box"
 
     @property
-    def halo(self) -> int:
-        return 3
+    def footprint(self) -> Footprint:
+        return Footprint(halo=3)
 
     def filter(self, signal: Signal, noise: NoiseTable, luma: torch.Tensor) -> Signal:
         mixed = signal.pixels + luma
@@ -34,14 +34,16 @@ class Narrow(Box):
     """The same, claiming less than it needs."""
 
     @property
-    def halo(self) -> int:
-        return 2
+    def footprint(self) -> Footprint:
+        return Footprint(halo=2)
 
 
 class Coarse(Box):
     """The same, on a grid of 4 pixels."""
 
-    multiple: ClassVar[int] = 4
+    @property
+    def footprint(self) -> Footprint:
+        return Footprint(halo=3, multiple=4)
 
 
 class Broken(Box):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from vdenoise.stages import FINISHING
 from vdenoise.stages.base import Stage
 
 SUBSAMPLING = {"gray": None, "420": (2, 2), "422": (1, 2), "444": (1, 1), "411": (1, 4)}
+OUTLIERS = ("hot.fixed", "temporal.median", "spatial.median")  # stages that remove them
 SIGMA = 12 / 255  # of luma; chroma has 0.7 of it
 
 
@@ -162,6 +164,11 @@ def banded(luma: Tensor, chroma: Tensor | None) -> Block:
     return block(slope(luma), None if chroma is None else slope(chroma), sigma=0.3 / 255)
 
 
+def removed_by(cls: type[Stage]) -> Literal["noise", "outliers"]:
+    """What a stage that denoises takes away."""
+    return "outliers" if cls().name in OUTLIERS else "noise"
+
+
 def example_for(cls: type[Stage], luma: Tensor, chroma: Tensor | None) -> Block:
     """What a stage is made for, of this clean picture."""
     if cls.slot == "deblock":
@@ -170,7 +177,7 @@ def example_for(cls: type[Stage], luma: Tensor, chroma: Tensor | None) -> Block:
         return banded(luma, chroma)
     if cls.slot in FINISHING:
         return finished(luma, chroma)
-    return noisy(luma, chroma, cls.removes)
+    return noisy(luma, chroma, removed_by(cls))
 
 
 def in_blocks(stage: Stage, source: Block, length: int) -> Iterator[tuple[Block, slice]]:

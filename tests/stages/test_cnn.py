@@ -152,7 +152,7 @@ def test_bfloat16_is_close() -> None:
 def test_the_halo_is_what_the_network_sees(dim: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiled, "serves_networks", lambda *_: False)
     stage = Cnn()
-    assert influence(stage, dim) == {"luma": stage.halo, "chroma": stage.halo}
+    assert influence(stage, dim) == dict.fromkeys(("luma", "chroma"), stage.footprint.halo)
 
 
 def test_the_guard_over_foreign_networks_keeps_what_is_no_noise() -> None:

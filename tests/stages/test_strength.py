@@ -13,11 +13,12 @@ from torch import Tensor
 
 from tests.engine.test_run import chain, denoised, planes, planned, same
 from tests.helpers.clips import Clip, write
-from tests.helpers.pictures import SIGMA, block, noisy, psnr, scene
+from tests.helpers.pictures import SIGMA, SUBSAMPLING, block, finished, noisy, psnr, scene
 from vdenoise.chain.presets import load
 from vdenoise.chain.resolve import Layer, resolve
 from vdenoise.engine.steps import stages_of
 from vdenoise.engine.streams import Shots
+from vdenoise.engine.tiles import apply_tiled
 from vdenoise.errors import UsageError
 from vdenoise.picture.block import Block, Signal
 from vdenoise.picture.luma_chroma import Picture
@@ -76,6 +77,20 @@ def test_no_sample_moves_by_more_than_the_limit(format: str, tmp_path: Path) -> 
                 change, other = b.int() - a.int(), c.int() - a.int()
                 assert int(change.abs().max()) == most < int(other.abs().max())
                 assert torch.equal(change, other.clamp(-most, most))
+
+
+@pytest.mark.parametrize("layout", ["gray", "420", "422"])
+def test_dials_may_be_applied_in_tiles(layout: str) -> None:
+    """To the bit, as far around as is said; masks and guards look at the whole picture."""
+    dials = OutputSettings(luma=70, chroma=40, highlights=50, bands=(100, 80, 60, 40))
+    stage, factors = Settle(output=dials), SUBSAMPLING[layout] or (1, 1)
+    assert not stage.footprint.whole
+    source = finished(*scene(1, 67, 91, layout))
+    whole = stage.apply(source)
+    tiled = apply_tiled(stage, source, 16 * max(factors), factors)
+    for a, b in zip(tiled.signals, whole.signals, strict=True):
+        assert a.pixels.equal(b.pixels) and a.residual.equal(b.residual)
+    assert Settle(output=replace(dials, guards=("color",))).footprint.whole
 
 
 def test_the_limit_of_zero_is_none(source: Path) -> None:

@@ -74,12 +74,13 @@ def _needs(stage: Stage) -> str:
     needs = [f"{stage.reach} frame{'s' * (stage.reach > 1)} on each side"] if stage.reach else []
     if "motion" in stage.needs:
         needs.append("motion")
-    if stage.tileable:
-        needs.append(f"{stage.halo} pixels around a tile")
+    footprint = stage.footprint
+    if not footprint.whole:
+        needs.append(f"{footprint.halo} pixels around a tile")
     else:
         needs.append("whole frames")
-    if stage.multiple > 1:
-        needs.append(f"tiles on a grid of {stage.multiple} pixels")
+    if footprint.multiple > 1:
+        needs.append(f"tiles on a grid of {footprint.multiple} pixels")
     return ", ".join(needs) + (", float16 on CUDA" if stage.precision == "float16" else ", float32")
 
 
@@ -108,9 +109,9 @@ def _described(name: str) -> dict[str, object]:
     return {
         "about": (cls.__doc__ or "").strip().partition("\n")[0],
         "reach": stage.reach,
-        "halo": stage.halo,
+        "halo": stage.footprint.halo,
         "motion": "motion" in stage.needs,
-        "tiles": stage.tileable,
+        "tiles": not stage.footprint.whole,
         "float16": stage.precision == "float16",
         "parameters": [_plain(key, each) for key, each in parameters(name).items()],
         "speeds": cls.speeds,

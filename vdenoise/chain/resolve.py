@@ -52,7 +52,11 @@ class Chain:
     def files(self) -> dict[str, tuple[Path, ...]]:
         """What is read beside the clip: files by what they are to people."""
         masks = {f"the mask {m.name}": (Path(m.path),) for m in self.masks if m.path}
-        stages = {f"a file of {stage.slot}": stage.files for stage in self.stages if stage.files}
+        stages = {
+            f"a file of {stage.slot}": tuple(file.path for file in stage.files)
+            for stage in self.stages
+            if stage.files
+        }
         return masks | stages
 
     def settings(self) -> dict[str, Any]:

@@ -152,7 +152,7 @@ def _areas(plan: Plan, only: Area | None) -> list[tuple[Step, Sequence[Area | No
 def _right(step: Step, areas: Sequence[Area | None]) -> Area | None:
     """Where a step's result is right: everywhere, if its stage looks at whole pictures."""
     last = (step.stage, *step.stage.followed_by)[-1]
-    return areas[-1] if last.bounded else None
+    return areas[-1] if not last.footprint.whole else None
 
 
 def _heard(

@@ -67,7 +67,7 @@ class Plan:
         fmt = self.encode.pixel_format
         if self.dither != "auto" or fmt.floating:
             return self.dither == "on" and not fmt.floating
-        fine = any(step.stage.subcode for step in self.steps) and fmt.bits <= SUBCODE_BITS
+        fine = any("dither" in step.stage.needs for step in self.steps) and fmt.bits <= SUBCODE_BITS
         return fine or self.encode.dithers(self.info)
 
     @property

@@ -96,10 +96,10 @@ def areas_wanted(
 
 
 def _needed_around(stage: Stage, only: Area | None, info: ClipInfo) -> Area | None:
-    if only is None or not stage.bounded:
+    if only is None or stage.footprint.whole:
         return None
     factors = info.format.subsampling
-    reach = (tile_halo(stage, factors) + stage.tiling[1]) * max(factors)
+    reach = (tile_halo(stage, factors) + stage.footprint.tiling[1]) * max(factors)
     return only.grown(reach, (info.height, info.width))
 
 
@@ -201,18 +201,23 @@ def _step(stage: Stage, info: ClipInfo, device: str, scratch: int) -> Step:
     precision = precision_of(stage, device)
     half = precision == "float16" and stage.precision != "mixed"
     unit = signal_bytes(info.width, info.height, info.format) // (2 if half else 1)
+    footprint = stage.footprint
     context = 2 * stage.reach * unit
     longest = LONGEST_BLOCK[torch.device(device).type]
-    fits = int((scratch - context) / (unit * (1 + stage.scratch)))
+    fits = int((scratch - context) / (unit * (1 + footprint.scratch)))
     grid = tile_unit(stage, info.format.subsampling)
     halo = tile_halo(stage, info.format.subsampling) * max(info.format.subsampling)
-    network = stage.at_luma_size and stage.tileable and device == "cpu" and halo <= CACHE_HALO
-    cached = _cache_tile((info.height, info.width), halo, grid) if network else None
-    if fits >= 1 or not stage.tileable:
+    network = footprint.at_luma_size and device == "cpu" and halo <= CACHE_HALO
+    cached = (
+        _cache_tile((info.height, info.width), halo, grid)
+        if network and not footprint.whole
+        else None
+    )
+    if fits >= 1 or footprint.whole:
         return Step(stage, precision, max(1, min(fits, longest)), cached)
     tile = cached or round_up(max(info.width, info.height), grid)
-    while stage.scratch * unit * _share(tile + 2 * halo, info) > scratch / 2 and tile // 2 >= max(
-        SMALLEST_TILE, grid
+    while footprint.scratch * unit * _share(tile + 2 * halo, info) > scratch / 2 and (
+        tile // 2 >= max(SMALLEST_TILE, grid)
     ):
         tile = round_up(tile // 2, grid)
     return Step(stage, precision, 1, tile)
@@ -258,7 +263,7 @@ def _estimate(steps: Sequence[Step], info: ClipInfo, device: str, workers: int) 
         if step.tile is not None:
             around = tile_halo(stage, info.format.subsampling) * max(info.format.subsampling)
             share = _share(step.tile + 2 * around, info)
-        own = (2 * stage.reach + step.block) + stage.scratch * step.block * share
+        own = (2 * stage.reach + step.block) + stage.footprint.scratch * step.block * share
         work = max(work, workers * own * unit * (0.5 if step.half else 1))
         if "motion" in stage.needs:
             known = 2 * stage.reach + (workers + 2) * step.block

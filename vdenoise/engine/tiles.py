@@ -83,13 +83,14 @@ def grid(size: tuple[int, int], tile: int) -> Iterator[Area]:
 
 def tile_unit(stage: Stage, factors: tuple[int, int]) -> int:
     """Luma pixels that a tile's side must be a multiple of."""
-    return stage.tiling[1] * max(factors)
+    return stage.footprint.tiling[1] * max(factors)
 
 
 def tile_halo(stage: Stage, factors: tuple[int, int]) -> int:
     """Chroma pixels (luma's, where there is no chroma) that a tile needs on each side."""
-    seen, multiple = stage.tiling
-    return round_up(-(-seen // min(factors)) if stage.at_luma_size else seen, multiple)
+    seen, multiple = stage.footprint.tiling
+    coarser = min(factors) if stage.footprint.at_luma_size else 1
+    return round_up(-(-seen // coarser), multiple)
 
 
 def apply_tiled(
@@ -112,18 +113,18 @@ def apply_tiled(
             waits here.
     """
     height, width = block.luma.pixels.shape[-2:]
-    only = only if stage.tileable else None
+    only = None if stage.footprint.whole else only
     small = tile is None or (height <= tile and width <= tile)
     if stage.idle or (small and only is None):
         return stage.apply(block)
-    assert stage.tileable, f"{stage.name} needs whole frames"
+    assert not stage.footprint.whole, f"{stage.name} needs whole frames"
     if block.chroma is None:
         factors = (1, 1)
     coarse = (-(-height // factors[0]), -(-width // factors[1]))
-    halo = tile_halo(stage, factors)
+    halo, multiple = tile_halo(stage, factors), stage.footprint.tiling[1]
     side = max(coarse) if tile is None else tile // max(factors)
     result = block.core_picture.map(lambda signal: _fresh(signal, only))
-    wanted = None if only is None else _on_grid(only, stage.tiling[1], factors, coarse)
+    wanted = None if only is None else _on_grid(only, multiple, factors, coarse)
     tiles = [tile if wanted is None else tile.common(wanted) for tile in grid(coarse, side)]
     tiles = [tile for tile in tiles if tile.bottom > tile.top and tile.right > tile.left]
 
@@ -139,7 +140,7 @@ def apply_tiled(
         for area in tiles:
             compute(area)
         return block.with_picture(result)
-    _shared_out(compute, [half for tile in tiles for half in _halves(tile, stage.tiling[1])], pool)
+    _shared_out(compute, [half for tile in tiles for half in _halves(tile, multiple)], pool)
     return block.with_picture(result)
 
 
@@ -226,7 +227,7 @@ def _smaller_tiles(
     yield tile
     tile = tile or max(block.luma.pixels.shape[-2:])
     unit = tile_unit(stage, factors)
-    while stage.tileable and tile // 2 >= max(SMALLEST_TILE, unit):
+    while not stage.footprint.whole and tile // 2 >= max(SMALLEST_TILE, unit):
         tile = round_up(tile // 2, unit)
         yield tile
 

@@ -6,8 +6,9 @@ A stage never chooses device, precision, tile or block length: it follows the te
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
@@ -45,10 +46,48 @@ Role = Literal[
     "sampler",  # draws what may have been there
 ]
 # What a stage may ask for beside the picture, by the name of what it finds in the block; with
-# "pilots" a first answer for each frame guides the motion
-Need = Literal["original", "averaged", "clean", "motion", "pilots", "mattes"]
+# "pilots" a first answer for each frame guides the motion, with "dither" the writer is to dither,
+# as steps finer than codes come out
+Need = Literal["original", "averaged", "clean", "motion", "pilots", "mattes", "dither"]
 # float16: is given such pixels on CUDA. mixed: is given float32, and computes in `Block.compute`.
 Precision = Literal["float32", "float16", "mixed"]
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What computing a part of a picture takes: pixels around it, and memory.
+
+    Pixels are those of a signal's own plane, luma's where a stage filters all planes at that size.
+    """
+
+    halo: int = 0  # pixels needed around a tile (exact: enough, and used)
+    multiple: int = 1  # tile edges and halos lie on multiples of so many pixels
+    whole: bool = False  # needs whole frames: no halo is enough
+    at_luma_size: bool = False  # filters all planes at luma's size
+    scratch: float = 8.0  # memory, in copies of the block's core signals
+    # Halo and multiple that make a tile equal the whole to the bit where this machine's code rounds
+    # more pixels together than they say; None where it does not
+    rounded: tuple[int, int] | None = None
+
+    @property
+    def tiling(self) -> tuple[int, int]:
+        """Pixels that a tile needs around it to equal the whole to the bit on this machine, and
+        what its sides are multiples of."""
+        return self.rounded or (self.halo, self.multiple)
+
+
+class StageFile(Protocol):
+    """A file that a stage computes with, such as a model or a profile."""
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of all in it that counts, in hexadecimal."""
+        ...
 
 
 class Stage(BaseModel):
@@ -62,15 +101,8 @@ class Stage(BaseModel):
 
     slot: ClassVar[str]  # place in the fixed order: "temporal", "spatial", ...
     method: ClassVar[str]  # name inside the slot
-    at_luma_size: ClassVar[bool] = False  # filters all planes so: halo counts luma pixels
-    tileable: ClassVar[bool] = True  # False: needs whole frames (motion has no bounded halo)
-    memory: ClassVar[float] = 8.0  # scratch, in copies of the block's core signals
-    speeds: ClassVar[dict[str, dict[str, Any]]] = {}  # cost parameters for each --speed word
-    removes: ClassVar[Literal["noise", "outliers"]] = "noise"  # what the contract tests feed it
     role: ClassVar[Role] = "denoiser"
-    changes: ClassVar[tuple[str, ...]] = ("luma", "chroma")  # the other signal is handed on
-    subcode: ClassVar[bool] = False  # makes steps finer than codes: the writer dithers
-    exempt: ClassVar[dict[str, str]] = {}  # contract test -> why this stage cannot keep it
+    speeds: ClassVar[dict[str, dict[str, Any]]] = {}  # cost parameters for each --speed word
 
     strength: float = param(
         1.0, "How hard this stage works: 0 is off, 1 fits the measured noise.", low=0, high=2
@@ -95,36 +127,14 @@ class Stage(BaseModel):
         return 0
 
     @property
-    def halo(self) -> int:
-        """Pixels of a signal's own plane needed around a tile (exact: enough, and used)."""
-        return 0
+    def footprint(self) -> Footprint:
+        """What computing a part of a picture takes."""
+        return Footprint()
 
     @property
-    def bounded(self) -> bool:
-        """Whether a part of its result needs no more of its input than the halo around it."""
-        return self.tileable
-
-    @property
-    def multiple(self) -> int:
-        """Tile edges and halos lie on multiples of this many pixels of a signal's own plane."""
-        return 1
-
-    @property
-    def tiling(self) -> tuple[int, int]:
-        """Pixels that a tile needs around it to equal the whole to the bit, and what its sides are
-        multiples of: ``halo`` and ``multiple``, and more where this machine's code rounds more
-        pixels together."""
-        return self.halo, self.multiple
-
-    @property
-    def fingerprint(self) -> str | None:
-        """SHA-256 of what it computes with beside its parameters, such as a model file; None for
-        nothing. A farm plan records it, and a task with another one refuses to start."""
-        return None
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """What it reads beside the clip, such as a model file."""
+    def files(self) -> tuple[StageFile, ...]:
+        """What it computes with beside the clip and its parameters. A farm plan records the hashes,
+        and a task that finds others refuses to start."""
         return ()
 
     @property
@@ -133,13 +143,8 @@ class Stage(BaseModel):
         return "float32"
 
     @property
-    def scratch(self) -> float:
-        """``memory``, where it depends on the parameters."""
-        return self.memory
-
-    @property
     def needs(self) -> frozenset[Need]:
-        """What the block must carry beside the picture."""
+        """What the block must carry beside the picture, and what must be done with the result."""
         return frozenset()
 
     @property

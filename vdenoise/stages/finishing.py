@@ -11,7 +11,7 @@ from vdenoise.picture.block import Block, Signal
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.subsampling import resize_to
-from vdenoise.stages.base import Stage, noise_present, param
+from vdenoise.stages.base import Footprint, Stage, noise_present, param
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +44,16 @@ class Part:
 class Finisher(Stage):
     """A stage that looks at one frame, and at luma and chroma apart."""
 
-    memory: ClassVar[float] = 10.0
+    changes: ClassVar[tuple[str, ...]] = ("luma", "chroma")  # the other signal is handed on
 
     strength: float = param(
         1.0, "How hard this stage works: 0 is off, 1 is its own idea of right.", low=0, high=2
     )
+
+    @property
+    def footprint(self) -> Footprint:
+        """What most keep of a signal while they work on it."""
+        return Footprint(scratch=10)
 
     def denoise(self, block: Block) -> Block:
         """Finish the signals that this stage changes."""

@@ -74,6 +74,9 @@ def packages(stages: Iterable[Stage]) -> dict[str, str]:
 
 
 def fingerprint(stage: Stage) -> str | None:
-    """`Stage.fingerprint`, and which release of which package a stage of others comes from."""
+    """Which release of which package a stage of others comes from, and the hashes of the files
+    that it computes with; None for neither. A farm plan records it, and a task with another one
+    refuses to start."""
     package = packages([stage]).get(stage.name)
-    return stage.fingerprint if package is None else f"{package} {stage.fingerprint or ''}".strip()
+    parts = ([] if package is None else [package]) + [file.sha256 for file in stage.files]
+    return " ".join(parts) or None

@@ -20,7 +20,7 @@ from vdenoise.picture.findings import StageFindings
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.subsampling import resize_to
-from vdenoise.stages.base import Need, Stage, noise_present
+from vdenoise.stages.base import Footprint, Need, Stage, noise_present
 
 GUARDS = ("color", "structure", "ghost")
 
@@ -135,13 +135,16 @@ class GhostGuard(Stage):
 
     slot: ClassVar[str] = "guard"
     method: ClassVar[str] = "ghost"
-    tileable: ClassVar[bool] = False
-    memory: ClassVar[float] = 3.0
 
     @property
     def needs(self) -> frozenset[Need]:
         """What averaging is compared with."""
         return frozenset({"original"})
+
+    @property
+    def footprint(self) -> Footprint:
+        """Whole frames: the picture is judged as one."""
+        return Footprint(whole=True, scratch=3)
 
     def denoise(self, block: Block) -> Block:
         """Mix the source in where the temporal stage is not to be trusted."""

@@ -10,7 +10,7 @@ from vdenoise.masks.coverage import layers, strengths
 from vdenoise.masks.spec import MaskSpec
 from vdenoise.picture.block import Accuracy, Block
 from vdenoise.picture.findings import StageFindings
-from vdenoise.stages.base import Need, Stage
+from vdenoise.stages.base import Footprint, Need, Stage
 
 
 class MaskedStrength(Stage):
@@ -19,8 +19,6 @@ class MaskedStrength(Stage):
 
     slot: ClassVar[str] = "masks"
     method: ClassVar[str] = "strength"
-    tileable: ClassVar[bool] = False
-    memory: ClassVar[float] = 4.0
 
     behind: str  # slot of the stage that this is for, and name of the map
     usual: float = 0.0  # strength outside all masks, as a share of the most
@@ -38,6 +36,11 @@ class MaskedStrength(Stage):
     def reach(self) -> int:
         """As far as the masks are steadied."""
         return max((mask.stabilize for mask in self.masks), default=0)
+
+    @property
+    def footprint(self) -> Footprint:
+        """Whole frames: masks are drawn on all of the picture."""
+        return Footprint(whole=True, scratch=4)
 
     @property
     def needs(self) -> frozenset[Need]:

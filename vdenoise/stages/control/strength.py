@@ -21,7 +21,7 @@ from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.picture.windows import pad, taps_sum
 from vdenoise.settings.groups import OutputSettings
-from vdenoise.stages.base import Need, Stage, noise_present
+from vdenoise.stages.base import Footprint, Need, Stage, noise_present
 from vdenoise.stages.control.guards import excess, sigma_of, without_drift
 
 FULL = 100.0
@@ -36,8 +36,6 @@ class Settle(Stage):
 
     slot: ClassVar[str] = "output"
     method: ClassVar[str] = "settle"
-    tileable: ClassVar[bool] = False
-    memory: ClassVar[float] = 8.0
 
     output: SkipValidation[OutputSettings] = OutputSettings()
     masks: tuple[SkipValidation[MaskSpec], ...] = ()
@@ -61,15 +59,11 @@ class Settle(Stage):
         return max((mask.stabilize for mask in self.masks), default=0)
 
     @property
-    def halo(self) -> int:
-        """That of the bands, if any is weighted."""
-        steps = range(len(self.output.bands) - 1) if _weighs(self.output.bands) else ()
-        return sum(2 << level for level in steps)
-
-    @property
-    def bounded(self) -> bool:
-        """Dials are; masks and guards look at whole pictures."""
-        return not (self.masks or self.output.guards or self.show)
+    def footprint(self) -> Footprint:
+        """The filters of the bands, if any is weighted; masks and guards look at whole frames."""
+        levels = len(self.output.bands) - 1 if _weighs(self.output.bands) else 0
+        halo = sum(2 << level for level in range(levels))
+        return Footprint(halo=halo, whole=bool(self.masks or self.output.guards or self.show))
 
     @property
     def needs(self) -> frozenset[Need]:

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from vdenoise.picture.block import Signal
 from vdenoise.picture.windows import box, pad, smooth
-from vdenoise.stages.base import Role, param
+from vdenoise.stages.base import Footprint, Need, Role, param
 from vdenoise.stages.finishing import Finisher, Part
 
 
@@ -22,7 +22,6 @@ class SmoothBands(Finisher):
     slot: ClassVar[str] = "deband"
     method: ClassVar[str] = "smooth"
     role: ClassVar[Role] = "repair"
-    subcode: ClassVar[bool] = True
 
     speeds: ClassVar[dict[str, dict[str, Any]]] = {
         "veryfast": {"radius": 4},
@@ -43,17 +42,22 @@ class SmoothBands(Finisher):
     )
 
     @property
-    def halo(self) -> int:
+    def needs(self) -> frozenset[Need]:
+        """What comes out lies between the codes."""
+        return frozenset({"dither"})
+
+    @property
+    def footprint(self) -> Footprint:
         """A mean of means, and the span over the same pixels."""
-        return 2 * self.radius
+        return Footprint(halo=2 * self.radius, scratch=10)
 
     def finish(self, part: Part) -> Signal:
         """Towards the smooth picture, as far as the span allows."""
         pixels = part.signal.pixels
         window = box(self.radius)
         even = smooth(smooth(pixels, window), window)
-        size = 2 * self.halo + 1
-        near = pad(pixels, self.halo)
+        size = 2 * self.footprint.halo + 1
+        near = pad(pixels, self.footprint.halo)
         high = functional.max_pool2d(functional.max_pool2d(near, (1, size), 1), (size, 1), 1)
         low = -functional.max_pool2d(functional.max_pool2d(-near, (1, size), 1), (size, 1), 1)
         reach = self.range / 255 * max(self.strength, 1.0)

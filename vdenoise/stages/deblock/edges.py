@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from vdenoise.picture.block import Signal
 from vdenoise.picture.windows import TINY, pad, shifted
-from vdenoise.stages.base import Role, param
+from vdenoise.stages.base import Footprint, Role, param
 from vdenoise.stages.finishing import Finisher, Part
 
 # An edge's step is measured against straight lines on both sides; so measured, white noise shows
@@ -35,7 +35,6 @@ class BlockEdges(Finisher):
     slot: ClassVar[str] = "deblock"
     method: ClassVar[str] = "edges"
     role: ClassVar[Role] = "repair"
-    memory: ClassVar[float] = 14.0
 
     speeds: ClassVar[dict[str, dict[str, Any]]] = {"veryfast": {"ringing": 0}}
 
@@ -54,14 +53,9 @@ class BlockEdges(Finisher):
     )
 
     @property
-    def halo(self) -> int:
+    def footprint(self) -> Footprint:
         """An edge and the steps beside it are measured over four pixels each side."""
-        return 7 if self.grid == 8 else 5
-
-    @property
-    def multiple(self) -> int:
-        """Tiles must lie on the codec's grid."""
-        return self.grid
+        return Footprint(halo=7 if self.grid == 8 else 5, multiple=self.grid, scratch=14)
 
     def finish(self, part: Part) -> Signal:
         """Edges across, edges down and ringing, all seen in the same picture."""

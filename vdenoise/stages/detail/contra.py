@@ -8,7 +8,7 @@ import torch
 
 from vdenoise.picture.block import Signal
 from vdenoise.picture.windows import TINY, box, pad, shifted, smooth
-from vdenoise.stages.base import Need, Role, param
+from vdenoise.stages.base import Footprint, Need, Role, param
 from vdenoise.stages.finishing import Finisher, Part
 
 _FINE = (0.25, 0.5, 0.25)  # what is finer than this is the detail looked for
@@ -40,9 +40,9 @@ class ContraSharpening(Finisher):
         return frozenset({"original", "clean"})
 
     @property
-    def halo(self) -> int:
+    def footprint(self) -> Footprint:
         """The fit's window, and a pixel for the detail."""
-        return self.radius + 1
+        return Footprint(halo=self.radius + 1, scratch=10)
 
     def finish(self, part: Part) -> Signal:
         """Add the detail, each plane's own."""

@@ -14,7 +14,7 @@ from vdenoise.picture.block import Block, Signal, window
 from vdenoise.picture.findings import StageFindings
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.subsampling import subsampling
-from vdenoise.stages.base import Role, Stage, param
+from vdenoise.stages.base import Footprint, Role, Stage, param
 from vdenoise.stages.dust.alignment import Plane, flow_without_spots, moved, without_spots
 from vdenoise.stages.dust.mending import mended
 from vdenoise.stages.dust.scene import Scene
@@ -37,12 +37,6 @@ class DustSpots(Stage):
     slot: ClassVar[str] = "dust"
     method: ClassVar[str] = "spots"
     role: ClassVar[Role] = "repair"
-    tileable: ClassVar[bool] = False
-    memory: ClassVar[float] = 16.0
-    exempt: ClassVar[dict[str, str]] = {
-        "repairs its damage": "needs moving pictures with dust: tests/stages/test_dust.py",
-        "reach is enough and used": "a frame of pure noise matches nothing and is not looked at",
-    }
 
     threshold: float = param(
         4.5, "How far dust must stand out, in sigmas of the noise.", low=2.0, high=20.0
@@ -70,6 +64,11 @@ class DustSpots(Stage):
     def reach(self) -> int:
         """The frames beside it, and one more on each side, where things that move on show."""
         return 2
+
+    @property
+    def footprint(self) -> Footprint:
+        """Whole frames: motion has no bounded halo."""
+        return Footprint(whole=True, scratch=16)
 
     def denoise(self, block: Block) -> Block:
         """Repair luma, and chroma at the same places."""

@@ -14,7 +14,7 @@ from torch.nn import functional
 from vdenoise.motion.exposure import Plane, Step, aligned, likeness, small, steadied, step
 from vdenoise.picture.block import Block, Signal, joined, window
 from vdenoise.picture.luma_chroma import Picture
-from vdenoise.stages.base import Role, Stage, param
+from vdenoise.stages.base import Footprint, Role, Stage, param
 
 _LEVELS = 9  # from black to white, at which a curve is found
 _SHARED = 40.0  # pixels' worth of the whole picture's step that a level's own is mixed with
@@ -33,12 +33,6 @@ class Deflicker(Stage):
     slot: ClassVar[str] = "flicker"
     method: ClassVar[str] = "levels"
     role: ClassVar[Role] = "repair"
-    tileable: ClassVar[bool] = False
-    memory: ClassVar[float] = 4.0
-    exempt: ClassVar[dict[str, str]] = {
-        "repairs its damage": "needs a clip that flickers: tests/stages/test_flicker.py",
-        "reach is enough and used": "a frame of pure noise matches nothing and is not looked at",
-    }
 
     radius: int = param(
         7, "Frames looked at on each side; more steadies slower flicker.", low=1, high=24
@@ -49,6 +43,11 @@ class Deflicker(Stage):
     def reach(self) -> int:
         """As many frames as the radius says."""
         return self.radius
+
+    @property
+    def footprint(self) -> Footprint:
+        """Whole frames: levels are those of the picture."""
+        return Footprint(whole=True, scratch=4)
 
     def denoise(self, block: Block) -> Block:
         """Shift luma by level and scale chroma alike."""

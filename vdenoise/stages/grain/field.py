@@ -44,7 +44,6 @@ class DrawnGrain(Finisher):
 
     slot: ClassVar[str] = "grain"
     role: ClassVar[Role] = "grain"
-    subcode: ClassVar[bool] = False
 
     def color(self, plane: int) -> Color:
         """The power spectrum wanted."""

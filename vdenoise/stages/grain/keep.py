@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 
 from vdenoise.picture.block import Signal
-from vdenoise.stages.base import Need, Role, param
+from vdenoise.stages.base import Footprint, Need, Role, param
 from vdenoise.stages.finishing import Finisher, Part
 
 
@@ -20,7 +20,6 @@ class KeptGrain(Finisher):
     slot: ClassVar[str] = "grain"
     method: ClassVar[str] = "keep"
     role: ClassVar[Role] = "grain"
-    memory: ClassVar[float] = 4.0
 
     strength: float = param(
         0.4, "Share of the true grain given back: 0 is off, 1 is the source.", low=0, high=1
@@ -30,6 +29,11 @@ class KeptGrain(Finisher):
     def needs(self) -> frozenset[Need]:
         """The grain is their difference."""
         return frozenset({"original", "clean"})
+
+    @property
+    def footprint(self) -> Footprint:
+        """Two pictures and their difference."""
+        return Footprint(scratch=4)
 
     def finish(self, part: Part) -> Signal:
         """What the stages since did, on top of clean picture and grain."""

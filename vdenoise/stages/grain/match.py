@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -12,7 +13,7 @@ from pydantic import model_validator
 from torch import Tensor
 
 from vdenoise.picture.noise import NoiseProfile, ShotNoise
-from vdenoise.stages.base import param
+from vdenoise.stages.base import StageFile, param
 from vdenoise.stages.finishing import Part
 from vdenoise.stages.grain.field import Color, DrawnGrain, color_of
 
@@ -42,16 +43,9 @@ class MatchedGrain(DrawnGrain):
         return not self.file or super().idle
 
     @property
-    def fingerprint(self) -> str | None:
-        """Of the profile."""
-        if not self.file:
-            return None
-        return sha256(_target(self.file).model_dump_json().encode()).hexdigest()
-
-    @property
-    def files(self) -> tuple[Path, ...]:
+    def files(self) -> tuple[StageFile, ...]:
         """The profile."""
-        return (Path(self.file),) if self.file else ()
+        return (_ProfileFile(Path(self.file)),) if self.file else ()
 
     def color(self, plane: int) -> Color:
         """As measured."""
@@ -64,6 +58,17 @@ class MatchedGrain(DrawnGrain):
         if len(table.sigma) <= part.planes[0]:
             return torch.zeros_like(part.signal.pixels)
         return (table.chroma if part.planes[0] else table.luma).sigma_at(part.luma)
+
+
+@dataclass(frozen=True)
+class _ProfileFile:
+    """A profile that counts by what is used of it: its first shot."""
+
+    path: Path
+
+    @property
+    def sha256(self) -> str:
+        return sha256(_target(str(self.path)).model_dump_json().encode()).hexdigest()
 
 
 def _target(file: str) -> ShotNoise:

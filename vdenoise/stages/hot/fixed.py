@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from vdenoise.picture.block import Accuracy, Block, Signal, joined, window
 from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.picture.windows import pad, shifted
-from vdenoise.stages.base import Need, Role, Stage, param
+from vdenoise.stages.base import Footprint, Need, Role, Stage, param
 
 _AROUND = tuple(
     (dy, dx) for dy in range(-2, 3) for dx in range(-2, 3) if max(abs(dy), abs(dx)) == 2
@@ -39,13 +39,6 @@ class HotPixels(Stage):
     slot: ClassVar[str] = "hot"
     method: ClassVar[str] = "fixed"
     role: ClassVar[Role] = "repair"
-    removes: ClassVar[Literal["noise", "outliers"]] = "outliers"
-    tileable: ClassVar[bool] = False
-    memory: ClassVar[float] = 30.0
-    exempt: ClassVar[dict[str, str]] = {
-        "repairs its damage": "needs a picture that moves: tests/stages/test_hot.py",
-        "reach is enough and used": "a frame of pure noise matches nothing and is not looked at",
-    }
 
     radius: int = param(4, "Frames looked at on each side.", low=1, high=12)
     threshold: float = param(
@@ -70,6 +63,11 @@ class HotPixels(Stage):
     def motion_accuracy(self) -> Accuracy:
         """Whether it moves is all that counts."""
         return "fast"
+
+    @property
+    def footprint(self) -> Footprint:
+        """Whole frames: motion has no bounded halo."""
+        return Footprint(whole=True, scratch=30)
 
     def denoise(self, block: Block) -> Block:
         """Correct luma, and Cb and Cr each for itself."""

@@ -25,7 +25,7 @@ from vdenoise.picture.color import (
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise_table import LEVELS, NoiseTable
 from vdenoise.picture.subsampling import repeat_to, resize_to, subsampling
-from vdenoise.stages.base import Need, Role, Stage, param
+from vdenoise.stages.base import Footprint, Need, Role, Stage, param
 
 # Variance of luma, and the mean of those of Cb and Cr, under white R'G'B' noise of variance 1.
 _LUMA_SHARE = LUMA_VARIANCE
@@ -55,12 +55,6 @@ class Unclip(Stage):
     slot: ClassVar[str] = "levels"
     method: ClassVar[str] = "unclip"
     role: ClassVar[Role] = "repair"
-    tileable: ClassVar[bool] = False
-    memory: ClassVar[float] = 16.0
-    exempt: ClassVar[dict[str, str]] = {
-        "a level shift commutes": "it moves levels, and those near an end alone",
-        "repairs its damage": "needs clipped noise and its mean: tests/stages/test_unclip.py",
-    }
 
     strength: float = param(
         1.0, "Share of the shift that is taken back: 0 is off, 1 is all of it.", low=0, high=1
@@ -70,6 +64,11 @@ class Unclip(Stage):
     def needs(self) -> frozenset[Need]:
         """Where it was clipped."""
         return frozenset({"original"})
+
+    @property
+    def footprint(self) -> Footprint:
+        """Whole frames: near an end, levels are means over cells of the picture."""
+        return Footprint(whole=True, scratch=16)
 
     def denoise(self, block: Block) -> Block:
         """Correct R'G'B' near both ends; luma and chroma get the change."""

@@ -12,7 +12,7 @@ from vdenoise.motion.warp import resize, warp
 from vdenoise.picture.block import Accuracy, Block, Signal, joined, window
 from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.subsampling import resize_to, subsampling
-from vdenoise.stages.base import Need, Role, Stage, param
+from vdenoise.stages.base import Footprint, Need, Role, Stage, param
 
 _ALIKE = 3.0  # sigmas of a difference of two frames, and ...
 _OFF = (12.0 / 255, 3.0 / 255)  # ... as much as lines are off by, first and once that is known:
@@ -33,11 +33,6 @@ class LineOffsets(Stage):
     slot: ClassVar[str] = "lines"
     method: ClassVar[str] = "offsets"
     role: ClassVar[Role] = "repair"
-    tileable: ClassVar[bool] = False
-    memory: ClassVar[float] = 10.0
-    exempt: ClassVar[dict[str, str]] = {
-        "repairs its damage": "needs rows that differ by frame: tests/stages/test_lines.py",
-    }
 
     axis: Literal["rows", "columns", "both"] = param("rows", "Which lines are off.")
     radius: int = param(
@@ -59,6 +54,11 @@ class LineOffsets(Stage):
     def motion_accuracy(self) -> Accuracy:
         """Medians over rows forgive much."""
         return "fast"
+
+    @property
+    def footprint(self) -> Footprint:
+        """Whole frames: a line is one from end to end."""
+        return Footprint(whole=True, scratch=10)
 
     def denoise(self, block: Block) -> Block:
         """Correct luma; chroma has such noise of its own and is treated alike."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -19,7 +18,7 @@ from vdenoise.nets.models import find, load, load_rows
 from vdenoise.picture.block import Block, Signal
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.subsampling import resize_to
-from vdenoise.stages.base import Need, Precision, Stage, noise_present, param
+from vdenoise.stages.base import Footprint, Need, Precision, Stage, StageFile, noise_present, param
 from vdenoise.stages.net import energy_guard
 from vdenoise.stages.net.inputs import Pictures, fixed_clips, relative_to_present
 from vdenoise.stages.net.texture_guard import TextureGuard
@@ -48,7 +47,6 @@ class Cnn(Stage):
 
     slot: ClassVar[str] = "net"
     method: ClassVar[str] = "cnn"
-    at_luma_size: ClassVar[bool] = True
     speeds: ClassVar[dict[str, dict[str, Any]]] = {
         # Where a preset has the network, the quickest speeds do without: it doubles their cost.
         "veryfast": {"model": "none"},
@@ -56,13 +54,6 @@ class Cnn(Stage):
         "base": {"model": "S"},
         "slow": {"model": "M", "ensemble": 2},
         "veryslow": {"model": "M", "ensemble": 4},
-    }
-    exempt: ClassVar[dict[str, str]] = {
-        "a level shift commutes": "a network has learned what dark and bright pictures are like",
-        "removes noise": "a network finishes what others began; tests/stages/test_cnn.py",
-        "stronger is smoother": "as above, after the spatial stage; tests/stages/test_cnn.py",
-        "says what it leaves": "its own error is known in the mean: tests/stages/test_cnn.py",
-        "flat stays flat": "a network answers to a thousandth of full scale, not to rounding",
     }
 
     model: str = param("S", "Network to run: S, M, a .safetensors or .pth file, or none.")
@@ -127,32 +118,24 @@ class Cnn(Stage):
         return 1.2
 
     @property
-    def halo(self) -> int:
-        """What the network's convolutions see, and the guard around one that is not bounded."""
+    def footprint(self) -> Footprint:
+        """What the network states, and what the guard sees around one that is not bounded; tiles
+        lie on cells of its coarsest level, on 4:4:4 as on 4:2:0."""
         net = _facts(self.model)
-        return net.halo + (energy_guard.REACH if self._held_back else 0)
-
-    @property
-    def multiple(self) -> int:
-        """Cells of the network's coarsest level, on 4:4:4 as on 4:2:0."""
-        return _facts(self.model).multiple
-
-    @property
-    def tiling(self) -> tuple[int, int]:
-        """As the network states."""
-        net = _facts(self.model)
+        guard = energy_guard.REACH if self._held_back else 0
         halo, multiple = net.tiling
-        return halo + self.halo - net.halo, multiple
+        return Footprint(
+            halo=net.halo + guard,
+            multiple=net.multiple,
+            rounded=(halo + guard, multiple),
+            at_luma_size=True,
+            scratch=_BY_ROWS if net.by_rows else net.memory,
+        )
 
     @property
-    def fingerprint(self) -> str | None:
-        """Hash of the weights."""
-        return find(self.model).sha256
-
-    @property
-    def files(self) -> tuple[Path, ...]:
+    def files(self) -> tuple[StageFile, ...]:
         """The weights."""
-        return (find(self.model).path,)
+        return (find(self.model),)
 
     @property
     def needs(self) -> frozenset[Need]:
@@ -163,12 +146,6 @@ class Cnn(Stage):
     def precision(self) -> Precision:
         """As the network claims."""
         return "mixed" if _facts(self.model).half_ok else "float32"
-
-    @property
-    def scratch(self) -> float:
-        """As the network states."""
-        net = _facts(self.model)
-        return _BY_ROWS if net.by_rows else net.memory
 
     def denoise(self, block: Block) -> Block:
         """A network is told of the noise that was there, and of the share of that which is left."""

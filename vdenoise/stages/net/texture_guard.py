@@ -9,7 +9,7 @@ import torch
 from vdenoise.picture.block import Block, Signal
 from vdenoise.picture.block_passes import lattice
 from vdenoise.picture.dct import dct_outliers, spectrum_for
-from vdenoise.stages.base import Need, Stage, noise_present
+from vdenoise.stages.base import Footprint, Need, Stage, noise_present
 
 _BLOCK = 16
 _OFFSETS = (2, 2)  # four of each gained 0.005 dB for twice the work
@@ -32,7 +32,6 @@ class TextureGuard(Stage):
 
     slot: ClassVar[str] = "texture"
     method: ClassVar[str] = "guard"
-    memory: ClassVar[float] = 4.0
 
     @property
     def needs(self) -> frozenset[Need]:
@@ -40,15 +39,11 @@ class TextureGuard(Stage):
         return frozenset({"original", "averaged"})
 
     @property
-    def halo(self) -> int:
+    def footprint(self) -> Footprint:
         """The first pass reaches one block less a pixel; the second begins at most as far beside
         a block of the first as their positions differ."""
-        return _BLOCK - 1 + max(max(place) for place in lattice(_BLOCK, max(_OFFSETS)))
-
-    @property
-    def multiple(self) -> int:
-        """Tiles must lie on the block grid."""
-        return _BLOCK
+        beside = max(max(place) for place in lattice(_BLOCK, max(_OFFSETS)))
+        return Footprint(halo=_BLOCK - 1 + beside, multiple=_BLOCK, scratch=4)
 
     def denoise(self, block: Block) -> Block:
         """Compare with the average over time, or with the source where nothing was averaged."""

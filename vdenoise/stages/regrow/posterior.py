@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -17,7 +16,7 @@ from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.sampling.samplers import Sampler, sample
 from vdenoise.sampling.schedules import Schedule, noise_levels
-from vdenoise.stages.base import Need, Precision, Role, Stage, param
+from vdenoise.stages.base import Footprint, Need, Precision, Role, Stage, StageFile, param
 from vdenoise.stages.regrow.consistency import consistent
 from vdenoise.stages.regrow.prior import Prior, network
 
@@ -40,14 +39,6 @@ class Posterior(Stage):
     slot: ClassVar[str] = "regrow"
     method: ClassVar[str] = "posterior"
     role: ClassVar[Role] = "sampler"
-    tileable: ClassVar[bool] = False
-    exempt: ClassVar[dict[str, str]] = {
-        "a level shift commutes": "a network has learned what dark and bright pictures are like",
-        "flat stays flat": "a network answers to a thousandth of full scale, not to rounding",
-        "both ends of every range run": "fifty runs of a network: tests/stages/test_regrow.py",
-        "reach is enough and used": "it is 0, at the price of four networks: as above",
-        "block length does not matter": "each frame is by itself: tests/stages/test_regrow.py",
-    }
 
     strength: float = param(
         1.0, "Share of the invented detail that is added: 0 is off.", low=0, high=1
@@ -97,14 +88,9 @@ class Posterior(Stage):
         return frozenset({"original", "averaged"})
 
     @property
-    def fingerprint(self) -> str | None:
-        """Hash of the weights."""
-        return find(self.model).sha256
-
-    @property
-    def files(self) -> tuple[Path, ...]:
+    def files(self) -> tuple[StageFile, ...]:
         """The weights."""
-        return (find(self.model).path,)
+        return (find(self.model),)
 
     @property
     def precision(self) -> Precision:
@@ -112,9 +98,10 @@ class Posterior(Stage):
         return network(self.model).precision
 
     @property
-    def scratch(self) -> float:
-        """The network's, and the pictures of a step."""
-        return network(self.model).scratch + 8
+    def footprint(self) -> Footprint:
+        """Whole frames: networks one after the other see far. Memory for the network, and for the
+        pictures of a step."""
+        return Footprint(whole=True, scratch=network(self.model).footprint.scratch + 8)
 
     def denoise(self, block: Block) -> Block:
         """Frame by frame: the result cannot depend on how many come at once."""

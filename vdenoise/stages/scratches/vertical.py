@@ -13,7 +13,7 @@ from torch import Tensor
 from vdenoise.picture.block import Block, Signal, joined, window
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.subsampling import subsampling
-from vdenoise.stages.base import Role, Stage, param
+from vdenoise.stages.base import Footprint, Role, Stage, param
 
 Plane = NDArray[np.float32]
 
@@ -41,12 +41,6 @@ class VerticalScratches(Stage):
     slot: ClassVar[str] = "scratches"
     method: ClassVar[str] = "vertical"
     role: ClassVar[Role] = "repair"
-    tileable: ClassVar[bool] = False
-    memory: ClassVar[float] = 4.0
-    exempt: ClassVar[dict[str, str]] = {
-        "repairs its damage": "needs lines over the whole height: tests/stages/test_scratches.py",
-        "reach is enough and used": "a frame of pure noise matches nothing and is not looked at",
-    }
 
     width: int = param(3, "Widest line.", low=1, high=8, unit="px")
     floor: float = param(
@@ -61,6 +55,11 @@ class VerticalScratches(Stage):
     def reach(self) -> int:
         """As many frames as the radius says."""
         return self.radius
+
+    @property
+    def footprint(self) -> Footprint:
+        """Whole frames: a scratch is known by its length."""
+        return Footprint(whole=True, scratch=4)
 
     def denoise(self, block: Block) -> Block:
         """Search luma; chroma is repaired at the same places."""

@@ -8,7 +8,7 @@ import torch
 
 from vdenoise.picture.block import Signal
 from vdenoise.picture.windows import box, pad, shifted, smooth, wiener_gain
-from vdenoise.stages.base import Role, param
+from vdenoise.stages.base import Footprint, Role, param
 from vdenoise.stages.finishing import Finisher, Part
 
 _LOBE = 12  # of a place with all room: AMD's range is 8 to 5, which draws dark outlines
@@ -25,9 +25,6 @@ class ContrastAdaptive(Finisher):
     method: ClassVar[str] = "cas"
     role: ClassVar[Role] = "sharpener"
     changes: ClassVar[tuple[str, ...]] = ("luma",)
-    exempt: ClassVar[dict[str, str]] = {
-        "a level shift commutes": "less is done near black and white, so that nothing clips",
-    }
 
     noise_margin: float = param(
         2.0, "How many times the noise that is left detail must be; 0 sharpens noise too.",
@@ -35,9 +32,9 @@ class ContrastAdaptive(Finisher):
     )  # fmt: skip
 
     @property
-    def halo(self) -> int:
+    def footprint(self) -> Footprint:
         """The 3x3 filter, and the window in which detail is weighed against noise."""
-        return 3
+        return Footprint(halo=3, scratch=10)
 
     def finish(self, part: Part) -> Signal:
         """A negative lobe on the four neighbors, as strong as the place allows."""

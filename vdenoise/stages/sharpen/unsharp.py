@@ -9,7 +9,7 @@ import torch
 
 from vdenoise.picture.block import Signal
 from vdenoise.picture.windows import box, pad, shifted, smooth, wiener_gain
-from vdenoise.stages.base import Role, param
+from vdenoise.stages.base import Footprint, Role, param
 from vdenoise.stages.finishing import Finisher, Part
 
 
@@ -37,9 +37,9 @@ class Unsharp(Finisher):
     )  # fmt: skip
 
     @property
-    def halo(self) -> int:
+    def footprint(self) -> Footprint:
         """Where the bell is cut off, and the window in which detail is weighed against noise."""
-        return self._radius + 2
+        return Footprint(halo=self._radius + 2, scratch=10)
 
     @property
     def _radius(self) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor
 from vdenoise.picture.block import Signal
 from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.windows import TINY, colored, pad, shifted
-from vdenoise.stages.base import SpatialStage, param
+from vdenoise.stages.base import Footprint, SpatialStage, param
 
 
 class Bilateral(SpatialStage):
@@ -22,7 +22,6 @@ class Bilateral(SpatialStage):
     """
 
     method: ClassVar[str] = "bilateral"
-    memory: ClassVar[float] = 12.0
 
     size: float = param(
         1.5, "Standard deviation of the spatial kernel.", low=0.5, high=5.0, unit="px"
@@ -33,13 +32,13 @@ class Bilateral(SpatialStage):
     speeds: ClassVar[dict[str, dict[str, Any]]] = {"veryfast": {"size": 1.0}, "fast": {"size": 1.4}}
 
     @property
-    def halo(self) -> int:
+    def footprint(self) -> Footprint:
         """Two standard deviations."""
-        return math.ceil(2 * self.size)
+        return Footprint(halo=math.ceil(2 * self.size), scratch=12)
 
     def filter(self, signal: Signal, noise: NoiseTable, luma: Tensor) -> Signal:
         """Weighted sum over the window, as a correction."""
-        pixels, radius = signal.pixels, self.halo
+        pixels, radius = signal.pixels, self.footprint.halo
         planes = pixels.shape[1]
         sigma = self.sigma(signal, noise, luma)
         scale = 1 / ((sigma * self.width).square() * planes).clamp(min=TINY)

@@ -9,7 +9,7 @@ from torch import Tensor
 from vdenoise.picture.block import Signal
 from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.windows import box, moments, noise_share, power, scatter, smooth, wiener_gain
-from vdenoise.stages.base import SpatialStage, param
+from vdenoise.stages.base import Footprint, SpatialStage, param
 
 
 class GuidedFilter(SpatialStage):
@@ -24,9 +24,9 @@ class GuidedFilter(SpatialStage):
     radius: int = param(2, "Half size of the windows.", low=1, high=8, unit="px")
 
     @property
-    def halo(self) -> int:
+    def footprint(self) -> Footprint:
         """Windows that contain the pixel reach twice their half size."""
-        return 2 * self.radius
+        return Footprint(halo=2 * self.radius)
 
     def filter(self, signal: Signal, noise: NoiseTable, luma: Tensor) -> Signal:
         """Fit a line in every window, then average the lines that cover each pixel."""

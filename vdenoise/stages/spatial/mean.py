@@ -10,7 +10,7 @@ from torch import Tensor
 from vdenoise.picture.block import Signal
 from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.windows import box, moments, noise_share, power, scatter, wiener_gain
-from vdenoise.stages.base import SpatialStage, param
+from vdenoise.stages.base import Footprint, SpatialStage, param
 
 
 class Mean(SpatialStage):
@@ -21,9 +21,9 @@ class Mean(SpatialStage):
     radius: int = param(2, "Half size of the averaged square.", low=1, high=8, unit="px")
 
     @property
-    def halo(self) -> int:
+    def footprint(self) -> Footprint:
         """The window's half size."""
-        return self.radius
+        return Footprint(halo=self.radius)
 
     def filter(self, signal: Signal, noise: NoiseTable, luma: Tensor) -> Signal:
         """Pull pixels towards the local mean."""

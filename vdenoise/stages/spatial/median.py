@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch import Tensor
 from vdenoise.picture.block import Signal
 from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.windows import pad, shifted
-from vdenoise.stages.base import Precision, SpatialStage, param
+from vdenoise.stages.base import Footprint, Precision, SpatialStage, param
 
 # The eight neighbors, and the 19 exchanges that sort eight values (Knuth, TAOCP 3, 5.3.4): many
 # times faster over whole pictures than sorting each pixel's own.
@@ -30,13 +30,6 @@ class Median(SpatialStage):
     """
 
     method: ClassVar[str] = "median"
-    removes: ClassVar[Literal["noise", "outliers"]] = "outliers"
-    exempt: ClassVar[dict[str, str]] = {
-        "says what it leaves": "impulses are no share of the noise's sigma",
-        "heeds what is left": "impulses stand out of any noise, also out of none",
-        "halo is used": "two rounds reach this far only through rare chains of impulses",
-    }
-    memory: ClassVar[float] = 16.0
     speeds: ClassVar[dict[str, dict[str, Any]]] = {"veryfast": {"passes": 1}}
 
     radius: int = param(2, "Half size of the window the median is taken of.", low=1, high=4)
@@ -59,9 +52,9 @@ class Median(SpatialStage):
         return "float16"
 
     @property
-    def halo(self) -> int:
+    def footprint(self) -> Footprint:
         """In each round the window, and one pixel more to judge the pixels in it."""
-        return self.passes * (self.radius + 1)
+        return Footprint(halo=self.passes * (self.radius + 1), scratch=16)
 
     def filter(self, signal: Signal, noise: NoiseTable, luma: Tensor) -> Signal:
         """Replace the outliers of each plane."""

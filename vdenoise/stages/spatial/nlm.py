@@ -11,7 +11,7 @@ from torch import Tensor
 from vdenoise.picture.block import Signal
 from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.windows import TINY, box, colored, pad, taps_sum
-from vdenoise.stages.base import SpatialStage, param
+from vdenoise.stages.base import Footprint, SpatialStage, param
 
 # Share of the weights' derivative that counts for noise of a full sigma, which flattens them;
 # fitted to the spread of results over noise drawn ten times on textured pictures.
@@ -27,7 +27,6 @@ class NonLocalMeans(SpatialStage):
     """
 
     method: ClassVar[str] = "nlm"
-    memory: ClassVar[float] = 12.0
     speeds: ClassVar[dict[str, dict[str, Any]]] = {
         "veryfast": {"search": 2},
         "fast": {"search": 3},
@@ -42,15 +41,15 @@ class NonLocalMeans(SpatialStage):
     )
 
     @property
-    def halo(self) -> int:
+    def footprint(self) -> Footprint:
         """A patch at the rim of the search square."""
-        return self.search + self.patch
+        return Footprint(halo=self.search + self.patch, scratch=12)
 
     def filter(self, signal: Signal, noise: NoiseTable, luma: Tensor) -> Signal:
         """Weighted sum over the search square, as a correction."""
-        pixels = signal.pixels
-        x = pad(pixels, self.halo)
-        variance = pad(self.sigma(signal, noise, luma).square(), self.halo)
+        pixels, halo = signal.pixels, self.footprint.halo
+        x = pad(pixels, halo)
+        variance = pad(self.sigma(signal, noise, luma).square(), halo)
         # the coarser the grain, the fewer samples a patch has and the more its distance scatters
         decay = 2 / self.width**2 / max(noise.grain_area, 1) ** 0.5
         total = torch.ones_like(signal.residual)  # a pixel counts for itself with the full weight
@@ -80,14 +79,14 @@ class NonLocalMeans(SpatialStage):
 
     def _view(self, x: Tensor, dy: int, dx: int, shape: torch.Size) -> Tensor:
         """The padded picture moved by an offset, core size."""
-        halo = self.halo
+        halo = self.footprint.halo
         return x.narrow(-2, halo + dy, shape[-2]).narrow(-1, halo + dx, shape[-1])
 
     def _weights(
         self, x: Tensor, variance: Tensor, decay: float, dy: int, dx: int
     ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """For the pixel at +(dy, dx) and that at -(dy, dx): weight and its slope, (T, 1, H, W)."""
-        halo, patch = self.halo, self.patch
+        halo, patch = self.footprint.halo, self.patch
         height, width = x.shape[-2] - 2 * halo, x.shape[-1] - 2 * halo
         # compare where either end of the pair is a core pixel, and a patch's rim around it
         top, left = halo - dy - patch, halo - max(dx, 0) - patch

@@ -10,7 +10,7 @@ from torch import Tensor
 from vdenoise.picture.block import Signal
 from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.windows import TINY, box, colored, smooth
-from vdenoise.stages.base import SpatialStage, param
+from vdenoise.stages.base import Footprint, SpatialStage, param
 
 
 class TotalVariation(SpatialStage):
@@ -22,7 +22,6 @@ class TotalVariation(SpatialStage):
     """
 
     method: ClassVar[str] = "tv"
-    memory: ClassVar[float] = 12.0
 
     weight: float = param(
         0.7, "Lambda in sigmas of the noise: more gives larger flat patches.", low=0.1, high=3.0
@@ -36,9 +35,9 @@ class TotalVariation(SpatialStage):
     }
 
     @property
-    def halo(self) -> int:
+    def footprint(self) -> Footprint:
         """Each step looks one pixel further; then the slopes in a window."""
-        return self.steps + WINDOW + 1
+        return Footprint(halo=self.steps + WINDOW + 1, scratch=12)
 
     def filter(self, signal: Signal, noise: NoiseTable, luma: Tensor) -> Signal:
         """Project step by step on the ball that the noise allows."""

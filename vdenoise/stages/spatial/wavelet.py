@@ -9,7 +9,7 @@ from torch import Tensor
 from vdenoise.picture.block import Signal
 from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.windows import box, noise_share, pad, power, taps_sum, wiener_gain
-from vdenoise.stages.base import SpatialStage, param
+from vdenoise.stages.base import Footprint, SpatialStage, param
 
 # Daubechies-2 orthonormal low-pass scaled to sum 1; with its mirror filter a tight frame:
 # |low|^2 + |high|^2 = 1 at every frequency, so analysis and its adjoint give the picture back.
@@ -30,7 +30,6 @@ class Wavelet(SpatialStage):
     """
 
     method: ClassVar[str] = "wavelet"
-    memory: ClassVar[float] = 16.0
 
     levels: int = param(3, "Octaves of noise to remove, from the finest.", low=1, high=5)
     speeds: ClassVar[dict[str, dict[str, Any]]] = {
@@ -40,13 +39,15 @@ class Wavelet(SpatialStage):
     }
 
     @property
-    def halo(self) -> int:
+    def footprint(self) -> Footprint:
         """Extent of the coarsest band's filter, and of the window on it."""
-        return 3 * ((1 << self.levels) - 1) + (WINDOW << (self.levels - 1))
+        return Footprint(
+            halo=3 * ((1 << self.levels) - 1) + (WINDOW << (self.levels - 1)), scratch=16
+        )
 
     def filter(self, signal: Signal, noise: NoiseTable, luma: Tensor) -> Signal:
         """Analyse, shrink, add the adjoint of every band."""
-        pixels, halo = signal.pixels, self.halo
+        pixels, halo = signal.pixels, self.footprint.halo
         variance = self.sigma(signal, noise, luma).square()
         result, residual = _octave(
             pad(pixels, halo), pad(variance, halo), noise.spectrum, (1.0,), 1, self.levels, halo

@@ -10,7 +10,7 @@ from torch import Tensor
 from vdenoise.picture.block import Signal
 from vdenoise.picture.dct import THRESHOLD, dct_denoise, spectrum_for
 from vdenoise.picture.noise_table import COARSE_GRAIN, NoiseTable
-from vdenoise.stages.base import SpatialStage, param
+from vdenoise.stages.base import Footprint, SpatialStage, param
 
 
 class Wiener(SpatialStage):
@@ -21,7 +21,6 @@ class Wiener(SpatialStage):
     """
 
     method: ClassVar[str] = "wiener"
-    memory: ClassVar[float] = 4.0
     speeds: ClassVar[dict[str, dict[str, Any]]] = {
         # A single pass is best at the textbook's threshold.
         "veryfast": {"effort": 1, "block": 8, "threshold": 2.7},
@@ -29,10 +28,6 @@ class Wiener(SpatialStage):
         "base": {"effort": 3},
         "slow": {"effort": 4},
         "veryslow": {"effort": 5},
-    }
-
-    exempt: ClassVar[dict[str, str]] = {
-        "halo is used": "the block, and with it the halo, follows the measured grain of the shot",
     }
 
     block: Literal["auto", 8, 16] = param(
@@ -63,14 +58,12 @@ class Wiener(SpatialStage):
         return 1.85 if self.effort == 1 else 1.3
 
     @property
-    def halo(self) -> int:
-        """A pass reaches one block less a pixel; two passes twice that."""
-        return (1 if self.effort == 1 else 2) * (self.multiple - 1)
-
-    @property
-    def multiple(self) -> int:
-        """Tiles must lie on the block grid: on that of 16 px they do for both sizes."""
-        return 16 if self.block == "auto" else self.block
+    def footprint(self) -> Footprint:
+        """A pass reaches one block less a pixel, two passes twice that; tiles lie on the block
+        grid: on that of 16 px they do for both sizes."""
+        block = 16 if self.block == "auto" else self.block
+        passes = 1 if self.effort == 1 else 2
+        return Footprint(halo=passes * (block - 1), multiple=block, scratch=4)
 
     def filter(self, signal: Signal, noise: NoiseTable, luma: Tensor) -> Signal:
         """Denoise each frame and plane by itself."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -16,7 +15,7 @@ from vdenoise.picture.block import Accuracy, Block, Signal, joined, window
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.subsampling import resize_to, subsampling
-from vdenoise.stages.base import Need, Stage, param
+from vdenoise.stages.base import Footprint, Need, Stage, StageFile, param
 from vdenoise.stages.control.pilot import MODEL
 
 # A bicubic sample between pixels carries less white noise than a pixel: this much of its
@@ -50,8 +49,6 @@ class TemporalMean(Stage):
 
     slot: ClassVar[str] = "temporal"
     method: ClassVar[str] = "mean"
-    tileable: ClassVar[bool] = False
-    memory: ClassVar[float] = 3.0
     speeds: ClassVar[dict[str, dict[str, Any]]] = {
         "veryfast": {"radius": 1, "motion_est": "fast"},
         "fast": {"radius": 1, "motion_est": "fast"},
@@ -101,19 +98,19 @@ class TemporalMean(Stage):
         return frozenset({"motion", "pilots"} if self.guide == "pilot" else {"motion"})
 
     @property
-    def fingerprint(self) -> str | None:
-        """Hash of the weights of the pilot."""
-        return find(MODEL).sha256 if self.guide == "pilot" else None
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Those weights."""
-        return (find(MODEL).path,) if self.guide == "pilot" else ()
+    def files(self) -> tuple[StageFile, ...]:
+        """The weights of the pilot."""
+        return (find(MODEL),) if self.guide == "pilot" else ()
 
     @property
     def motion_accuracy(self) -> Accuracy:
         """As the parameter says."""
         return self.motion_est
+
+    @property
+    def footprint(self) -> Footprint:
+        """Whole frames: motion has no bounded halo."""
+        return Footprint(whole=True, scratch=3)
 
     def denoise(self, block: Block) -> Block:
         """Average each core frame with its window."""

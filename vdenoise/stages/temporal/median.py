@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.subsampling import resize_to, subsampling
 from vdenoise.picture.windows import pad, shifted
-from vdenoise.stages.base import Need, Stage, param
+from vdenoise.stages.base import Footprint, Need, Stage, param
 
 
 class TemporalMedian(Stage):
@@ -27,12 +27,6 @@ class TemporalMedian(Stage):
 
     slot: ClassVar[str] = "temporal"
     method: ClassVar[str] = "median"
-    removes: ClassVar[Literal["noise", "outliers"]] = "outliers"
-    exempt: ClassVar[dict[str, str]] = {
-        "says what it leaves": "impulses are no share of the noise's sigma",
-        "heeds what is left": "impulses stand out of any noise, also out of none",
-    }
-    tileable: ClassVar[bool] = False
 
     radius: int = param(1, "Frames compared on each side; 0 is off.", low=0, high=4, unit="frames")
     threshold: float = param(
@@ -50,9 +44,9 @@ class TemporalMedian(Stage):
         return self.radius
 
     @property
-    def halo(self) -> int:
-        """The rim around spots (motion, where it is followed, has no bound)."""
-        return self.grow if self.radius else 0
+    def footprint(self) -> Footprint:
+        """Whole frames: motion has no bounded halo."""
+        return Footprint(whole=True)
 
     @property
     def needs(self) -> frozenset[Need]:

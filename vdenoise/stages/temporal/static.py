@@ -11,7 +11,7 @@ from vdenoise.picture.block import Block, Signal, joined, window
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.picture.windows import TINY, box, smooth
-from vdenoise.stages.base import Stage, param
+from vdenoise.stages.base import Footprint, Stage, param
 
 
 class TemporalStatic(Stage):
@@ -24,7 +24,6 @@ class TemporalStatic(Stage):
 
     slot: ClassVar[str] = "temporal"
     method: ClassVar[str] = "static"
-    memory: ClassVar[float] = 14.0
     speeds: ClassVar[dict[str, dict[str, Any]]] = {
         "veryfast": {"radius": 2},
         "fast": {"radius": 3},
@@ -47,9 +46,9 @@ class TemporalStatic(Stage):
         return self.radius
 
     @property
-    def halo(self) -> int:
+    def footprint(self) -> Footprint:
         """Half of a patch, if anything is compared at all."""
-        return self.patch if self.radius else 0
+        return Footprint(halo=self.patch if self.radius else 0, scratch=14)
 
     def denoise(self, block: Block) -> Block:
         """Average luma, then chroma where luma agrees too."""
