@@ -25,6 +25,7 @@ def frames_text(plan: Plan) -> str:
 def show_plan(plan: Plan, *, as_json: bool) -> None:
     """What ``--dry-run`` prints."""
     from vdenoise import ui
+    from vdenoise.workflows.room import room_text
 
     if as_json:
         ui.result_json(plan.to_json())
@@ -41,6 +42,7 @@ def show_plan(plan: Plan, *, as_json: bool) -> None:
         "device": plan.device
         + (f", {plan.workers} frames side by side" if plan.workers > 1 else ""),
         "memory": f"about {plan.memory_bytes // 2**20} MiB",
+        "disk": room_text(plan),
     }
     for mask in chain.masks:
         shown[f"mask {mask.name}"] = mask.text

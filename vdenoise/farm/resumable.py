@@ -30,6 +30,7 @@ from vdenoise.workflows.decides import deciding_files, deciding_options, written
 from vdenoise.workflows.prepare import Listener
 from vdenoise.workflows.recipe import is_intact, load_recipe, make_recipe, save_recipe
 from vdenoise.workflows.request import ClipRequest
+from vdenoise.workflows.room import check_room
 
 PLAN = "plan.json"
 _END = ".vdenoise-work"
@@ -62,7 +63,7 @@ def denoise_resumably(
 
     Raises:
         ConflictError: the unfinished work beside the output is of another request.
-        OutputError: the output exists and was made otherwise.
+        OutputError: the output exists and was made otherwise, or the disk has no room for it.
     """
     files = hashes(deciding_files(request))
     file = make_plan(
@@ -81,6 +82,9 @@ def denoise_resumably(
     if not (was_begun(plan.output) or request.overwrite):  # what is there is not this run's
         for path in (plan.output, *written_beside(request).values()):
             check_target(plan.info, path, positions=plan.positions)
+    there = sum(path.stat().st_size for path in work_folder(plan.output).glob("*"))
+    if (short := check_room(plan, parts=True, there=there)) is not None:
+        listener.note(short)
     job = _job(file, plan, listener, request)
     _do_what_is_left(job, listener, device, request.reading.threads)
     overwrite = request.overwrite or joining.was_begun(job)

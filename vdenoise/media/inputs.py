@@ -7,6 +7,7 @@ import contextlib
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -27,6 +28,7 @@ from vdenoise.media.movie.demuxers import open_demuxer, text_kind
 Packet = TypeVar("Packet")
 
 PIPE = Path("-")
+FRESH_SECONDS = 10.0  # since the last change of a file: writers that are at work change it sooner
 
 # PyAV's logging stays off: its callback takes the GIL in FFmpeg's threads, and PyAV joins those
 # threads while it holds the GIL, so that a damaged file would hang the program.
@@ -123,9 +125,30 @@ def no_clip(path: Path) -> InputError:
     """The error for a file that FFmpeg makes nothing of."""
     return InputError(
         f"{display(path)} is no clip that can be read: its header is missing or damaged.",
-        "If it is a clip, it was cut short or never finished: copy or export it again.",
+        patience(path) + "If it is a clip, it was cut short or never finished: copy or export it "
+        "again.",
         number=4,
     )
+
+
+def still_written(path: Path, how: str) -> InputError:
+    """The error for a clip that changes while it is looked at.
+
+    Args:
+        path: the clip.
+        how: what shows it.
+    """
+    return InputError(
+        f"{display(path)} is still being written: {how}.",
+        "Wait until it is complete, and run the same command again.",
+        number=19,
+    )
+
+
+def patience(path: Path) -> str:
+    """To wait, where a clip that lacks something was changed a moment ago; nothing for others."""
+    fresh = abs(time.time() - local(path).stat().st_mtime) < FRESH_SECONDS
+    return "If it is still being written, wait until it is complete. " if fresh else ""
 
 
 def readable(packets: Iterable[Packet]) -> Iterator[Packet]:

@@ -16,9 +16,7 @@ from av.video.reformatter import VideoReformatter
 from vdenoise.errors import InputError, UsageError
 from vdenoise.media.images.files import set_threads
 from vdenoise.media.images.reader import pictures
-from vdenoise.media.inputs import (
-    display,
-)
+from vdenoise.media.inputs import display, patience
 from vdenoise.media.movie.decoding import Decoding
 from vdenoise.media.movie.deinterlace import deinterlaced
 from vdenoise.media.movie.index import index_of
@@ -84,7 +82,8 @@ class Reader:
         if self.index.truncated and not self._repeat:
             raise InputError(
                 f"{display(self.info.path)} was cut short: {self.index.truncated}.",
-                "Copy it again, or take what is there with --on-bad-frame repeat.",
+                patience(self.info.path)
+                + "Copy it again, or take what is there with --on-bad-frame repeat.",
                 number=7,
             )
         return self

@@ -10,9 +10,10 @@ from vdenoise.engine.run import Result, Watch, run
 from vdenoise.media.inputs import is_pipe
 from vdenoise.workflows.contents import FrameChecks, hashes
 from vdenoise.workflows.decides import deciding_files, deciding_options, written_beside
-from vdenoise.workflows.prepare import Listener, Prepared, prepare
+from vdenoise.workflows.prepare import Listener, Prepared, plan_clip, prepare
 from vdenoise.workflows.recipe import make_recipe, save_recipe
 from vdenoise.workflows.request import ClipRequest
+from vdenoise.workflows.room import check_room
 from vdenoise.workflows.tag import tag_of
 
 
@@ -42,6 +43,9 @@ def denoise_clip(
         VdenoiseError: as `prepare` and `vdenoise.engine.run.run`; then nothing is left under the
             final names.
     """
+    plan = plan_clip(request) if plan is None else plan
+    if (short := check_room(plan)) is not None:
+        listener.note(short)
     files = hashes(deciding_files(request))  # as they are before the work
     prepared = prepare(request, listener, plan)
     plan = prepared.plan

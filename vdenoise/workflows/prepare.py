@@ -17,6 +17,7 @@ from vdenoise.engine.planning import check_film_grain, plan_denoising, with_chai
 from vdenoise.engine.run import Progress
 from vdenoise.errors import OutputError
 from vdenoise.machine.claims import Claims
+from vdenoise.media.growing import see_settled
 from vdenoise.media.images.sequence import selected
 from vdenoise.media.movie.encoder import IMAGES
 from vdenoise.media.movie.rehearsal import rehearse
@@ -167,12 +168,13 @@ def measure_clip(
         cuts: first frames of the shots but the first, None to find them.
 
     Raises:
-        InputError: the clip cannot be read.
+        InputError: the clip cannot be read, or is still being written.
         UsageError: a value is not accepted.
     """
     if profile is not None and cuts is not None:
         return Measured(profile, cuts, chain.chain())
     found = measure(info, reading, progress, cuts=cuts)
+    see_settled(info)  # measuring took as long as anything yet
     if profile is not None:
         return Measured(profile, found.cuts, chain.chain(), found.notes)
     proposal = propose(found.profile, info)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from vdenoise.media.inputs import local, open_input, video_of
+from vdenoise.media.inputs import local, open_input, still_written, video_of
 from vdenoise.media.movie.integrity import lacks
 from vdenoise.media.movie.ordering import FrameIndex, ordered
 from vdenoise.media.movie.packets import Heard, StreamPackets, read_packets
@@ -44,7 +44,7 @@ def scan(path: Path, heard: Heard | None = None) -> FrameIndex:
     """Index a clip: all of it is read. The result is kept until the file changes.
 
     Raises:
-        InputError: the clip cannot be opened.
+        InputError: the clip cannot be opened, or is still being written.
     """
     file = _file(path, heard)
     return _adopted[file] if file in _adopted else _scan(file).index
@@ -120,5 +120,10 @@ def _scan(file: _File) -> Scan:
             told_by = continuity(local(path), {other.id for other in container.streams})
             truncated, jumps = told_by.damage, told_by.jumps
         index = ordered(path, container, stream, found, truncated)
+    if (now := _file(path)) != file:
+        grown = (
+            f"{file.size} bytes have become {now.size}" if now.size != file.size else "it changed"
+        )
+        raise still_written(path, f"{grown} while it was read")
     turns = () if index.counted else tuple(pts for pts in found.turns if pts is not None)
     return Scan(index, others, found.captions, turns, jumps)
