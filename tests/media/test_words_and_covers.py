@@ -116,7 +116,7 @@ def described(folder: Path) -> Path:
     [
         ("out.mkv", ()),
         ("out.mp4", ("ROLL of video stream 0 (h264)",)),
-        ("out.ts", ("title", "SCENE", "ROLL of video", "mark 'comment' of audio stream 1")),
+        ("out.ts", ("SCENE", "ROLL of video", "mark 'comment' of audio stream 1")),
     ],
 )
 def test_words_that_a_container_has_no_place_for_are_named(

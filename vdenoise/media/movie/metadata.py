@@ -6,6 +6,7 @@ from typing import Any
 
 from av.container import InputContainer
 
+from vdenoise.media.movie.services import service_of
 from vdenoise.media.movie.tag import is_tag
 
 # Written by the muxer itself, wrong for a new file.
@@ -88,7 +89,9 @@ QUICKTIME_KEYS = frozenset({
 def container_metadata(source: InputContainer) -> dict[str, str]:
     """A container's metadata without what a muxer writes itself. Matroska shouts its keys, which
     QuickTime would take for others than its own."""
-    return {
+    kept = {
         key.lower() if key.lower() in QUICKTIME_KEYS else key: value
         for key, value in _kept(source.metadata).items()
     }
+    service = service_of(source)
+    return kept if service is None else {**service.words, **kept}

@@ -34,6 +34,7 @@ from vdenoise.media.movie.metadata import (
     stream_metadata,
 )
 from vdenoise.media.movie.opening import open_encoder
+from vdenoise.media.movie.services import keeps_pids, muxer_options
 from vdenoise.media.movie.streams import add_copy, add_sound, add_text, plan_copies
 from vdenoise.media.movie.tag import RecipeTag, put
 from vdenoise.picture.frame import ClipInfo
@@ -172,6 +173,8 @@ class Output:
     def _muxer_options(self, metadata: bool) -> dict[str, str]:
         # Segments: no random identifiers, so that one done twice has the same bytes.
         plain = {} if metadata else {"fflags": "+bitexact"}
+        if self._settings.container == "mpegts" and metadata and self._source is not None:
+            return muxer_options(self._source)
         if self._settings.container not in ("mov", "mp4"):
             return plain
         held = self._info.holds
@@ -219,6 +222,8 @@ class Output:
         if video is not None:
             stream.metadata.update(stream_metadata(video, settings.container))
             stream.disposition = video.disposition
+            if settings.container == "mpegts" and keeps_pids(video.container):
+                stream.id = video.id
         if settings.codec == "vp9" and settings.written.alpha:
             stream.metadata["alpha_mode"] = "1"
         if info.timecode is not None:

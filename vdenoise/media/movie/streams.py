@@ -23,6 +23,7 @@ from vdenoise.media.movie.demuxers import open_demuxer
 from vdenoise.media.movie.memory_files import MemoryFile, NullFile
 from vdenoise.media.movie.metadata import stream_metadata
 from vdenoise.media.movie.packets import codec_of, same_codec
+from vdenoise.media.movie.services import keeps_pids
 
 _TEXT_SUBTITLES = {"mov": "mov_text", "mp4": "mov_text", "matroska": "srt", "webm": "webvtt"}
 _TEXT_CODECS = {"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"}
@@ -219,6 +220,8 @@ def add_copy(output: OutputContainer, stream: Any) -> Any:
         copy = output.add_stream_from_template(_template(output, stream), opaque=True)
     copy.metadata.update(stream_metadata(stream, output.format.name))
     copy.disposition = stream.disposition
+    if output.format.name == "mpegts" and keeps_pids(stream.container):
+        copy.id = stream.id
     return copy
 
 

@@ -49,7 +49,7 @@ def continuity(path: Path, streams: Collection[int]) -> Continuity:
     found = Continuity()
     states = {pid: _Stream() for pid in streams}
     at = 0
-    for at, packets, whole in _blocks(path):
+    for at, packets, whole in blocks(path):
         wrong = np.flatnonzero(packets[:, 0] != _SYNC)
         sound = packets[: wrong[0]] if wrong.size else packets
         pids = (sound[:, 1].astype(np.int32) & 0x1F) << 8 | sound[:, 2]
@@ -75,7 +75,7 @@ def _place(at: int, row: int, whole: int) -> str:
     return f"at byte {at + row * whole}"
 
 
-def _blocks(path: Path) -> Iterator[tuple[int, Bytes, int]]:
+def blocks(path: Path) -> Iterator[tuple[int, Bytes, int]]:
     """(byte, packets (N, 188), distance) of many packets at a time; one that was cut is none."""
     with path.open("rb") as file:
         place = _alignment(np.frombuffer(file.read(1 << 16), np.uint8))

@@ -10,6 +10,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from vdenoise.media.movie.metadata import container_metadata, stream_metadata
+from vdenoise.media.movie.services import other_names
 from vdenoise.media.movie.streams import stream_name
 
 # What programs write for themselves, and what is compared elsewhere.
@@ -36,8 +37,9 @@ def lost_words(
         output: what was made of it.
         pairs: each stream of the clip that was kept, and what it became.
     """
-    whole = {_plain(word) for word in output.metadata.values()}
+    whole = {_plain(word) for word in container_metadata(output).values()}
     yield from _missing(container_metadata(source), whole)
+    yield from (f"program {name!r} as one of its own" for name in other_names(source))
     container = output.format.name
     for before, after in pairs:
         name = stream_name(before)
