@@ -1,8 +1,8 @@
 /* Calls of the system that fail, wait or are written down, in a process that loads this first.
 
    A process arms it for itself (`arm`); until then nothing is changed. Which calls it is about is
-   said by letters: o open, r read, w write, s sync, n rename, u unlink, t stat; which files by a
-   part of their path. Streams of the C library are met at fread and fwrite, whose own calls of
+   said by letters: o open, r read, w write, s sync, n rename, u unlink, t stat, c connect to another
+   machine; which files by a part of their path. Streams of the C library are met at fread and fwrite, whose own calls of
    read and write cannot be seen from outside. */
 
 #define _GNU_SOURCE
@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <time.h>
@@ -159,6 +160,13 @@ size_t fwrite(const void *data, size_t size, size_t count, FILE *stream)
     REAL(fwrite);
     if (fails_fd('w', fileno(stream))) return 0;
     return real(data, size, count, stream);
+}
+
+int connect(int descriptor, const struct sockaddr *to, socklen_t length)
+{
+    REAL(connect);
+    if (to->sa_family != AF_UNIX && fails('c', "an address", "")) return -1;
+    return real(descriptor, to, length);
 }
 
 int fsync(int descriptor)

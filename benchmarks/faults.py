@@ -39,6 +39,8 @@ from vdenoise.media.movie.codecs import CONTAINERS
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
 
+# C++ libraries end the process where memory lacks, and a run may die, if nothing is half after it.
+MAY_DIE = {"memory": {-signal.SIGABRT, -signal.SIGSEGV}}
 DOCUMENTED = {0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 75, 129, 130, 143, -signal.SIGKILL, -signal.SIGTERM}
 CALLS = 4  # of those that match, spread from the first to the last, one fails at a time
 SIZES = 4  # of a full disk
@@ -118,11 +120,18 @@ class Row:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """What files under final names hold: frames of clips and images, whether texts are whole."""
+    """What files under final names hold: frames of clips and images, whether texts are whole.
+
+    What is hidden or in the folder of a run in parts is not final.
+    """
     return {
         str(path.relative_to(folder)): _content(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts)
+        if path.is_file()
+        and not any(
+            p.startswith(".") or p.endswith(".vdenoise-work")
+            for p in path.relative_to(folder).parts
+        )
     }
 
 
@@ -181,7 +190,7 @@ class Bench:
         """See what a fault left, and give the command again."""
         row.tried += 1
         row.statuses[str(ended.status)] = row.statuses.get(str(ended.status), 0) + 1
-        if ended.status not in DOCUMENTED or (
+        if ended.status not in DOCUMENTED | MAY_DIE.get(row.fault, set()) or (
             ended.status > 0 and not ended.said.startswith("vdenoise: error E")
         ):
             row.unsaid.append(f"{name}: {ended.status} {ended.said}"[:200])

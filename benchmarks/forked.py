@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, mkdtemp
 
 from vdenoise import cli
 
@@ -65,14 +65,18 @@ def with_faults(module: str) -> None:
     if os.environ.pop(_LOADED, None):
         del os.environ["LD_PRELOAD"]  # what is started from here is left alone
         return
-    source = Path(__file__).with_name("faults.c")
-    with TemporaryFile():  # a folder that can be written
-        library = Path(f"/tmp/vdenoise-faults-{os.getpid()}.so")
-    compiler = [os.environ.get("CC", "cc"), "-shared", "-fPIC", "-O1", "-o", str(library)]
-    subprocess.run([*compiler, str(source), "-ldl"], check=True)
     single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # threads do not outlive a fork
-    os.environ |= {_LOADED: "1", "LD_PRELOAD": str(library), **single}
+    os.environ |= {_LOADED: "1", **preloaded(Path(mkdtemp())), **single}
     os.execv(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]])
+
+
+def preloaded(folder: Path) -> dict[str, str]:
+    """The environment of a program that has `faults.c`, built in a folder."""
+    library = folder / "faults.so"
+    compiler = [os.environ.get("CC", "cc"), "-shared", "-fPIC", "-O1", "-o", str(library)]
+    source = Path(__file__).with_name("faults.c")
+    subprocess.run([*compiler, str(source), "-ldl"], check=True)
+    return {"LD_PRELOAD": str(library)}
 
 
 def _library() -> ctypes.CDLL:

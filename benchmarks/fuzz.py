@@ -7,8 +7,9 @@
 
 Each input is a good file of one kind, mutated: bits, pieces and ends of its bytes, or values, keys
 and depth of its JSON. It goes through the command that reads such files. Sound is what ends with a
-documented exit status other than 1 (a traceback), in time, in the memory that small files take, and
-after a failure leaves no file where outputs go. Inputs follow from seed, kind and number alone.
+documented exit status other than 1 (a traceback), in time, in the memory that small files take,
+opens no file and no address that nobody named, and after a failure leaves no file where outputs go.
+Inputs follow from seed, kind and number alone.
 
 A worker process does one input after the other; where it dies by a signal or hangs, that is
 written down and the next worker goes on behind it. A log holds what is done, so that it is done
@@ -39,6 +40,8 @@ from typing import Any
 
 from benchmarks import results
 from benchmarks.families import FAMILIES, write
+from benchmarks.forked import preloaded
+from benchmarks.opened import Opened
 from vdenoise import cli
 from vdenoise.farm.record import digest
 
@@ -151,10 +154,12 @@ class Kind:
     Attributes:
         make: writes good ones of it, beside a good clip.
         words: the command line that reads one, from the good clip, the file and where outputs go.
+        names: whether such a file says what else is to be read.
     """
 
     make: Callable[[Path, Path], list[Path]]
     words: Callable[[Path, Path, Path], list[object]]
+    names: bool = False
 
 
 def call(*words: object) -> int:
@@ -265,6 +270,17 @@ frames = "0-1"
 """
 
 
+# What makes a reader of movies open other files and addresses.
+LISTS = (
+    "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nCLIP\n#EXT-X-ENDLIST\n",
+    "#EXTM3U\n#EXTINF:1,\nsubfile,,start,0,end,0,,:CLIP\n#EXT-X-ENDLIST\n",
+    "#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/x.ts\n#EXT-X-ENDLIST\n",
+    "ffconcat version 1.0\nfile 'CLIP'\nduration 1\n",
+    '<?xml version="1.0"?>\n<MPD><Period><BaseURL>CLIP</BaseURL></Period></MPD>',
+    "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nm=video 9 RTP/AVP 96\n",
+)
+
+
 def _run(
     option: str, of: Callable[[Path], object] = str, *more: str
 ) -> Callable[..., list[object]]:
@@ -281,20 +297,28 @@ KINDS: dict[str, Kind] = {
     "image": Kind(
         _images, lambda _, file, out: ["run", file, "-o", out / f"o{file.suffix}", *QUICK]
     ),
-    "plan": Kind(_plans, lambda _, file, out: ["farm", "status", "--plan", file]),
+    "list": Kind(
+        _texts(".mkv", *LISTS), lambda _, file, out: ["run", file, "-o", out / "o.mkv", *QUICK]
+    ),
+    "plan": Kind(_plans, lambda _, file, out: ["farm", "status", "--plan", file], names=True),
     "plan run": Kind(
         _plans,
         lambda _, file, out: ["run", "--plan", file, "--work", out / ".work", "--segments", "0"],
+        names=True,
     ),
-    "recipe": Kind(_recipes, lambda _, file, out: ["replay", file, "-o", out / "o.mkv"]),
+    "recipe": Kind(
+        _recipes, lambda _, file, out: ["replay", file, "-o", out / "o.mkv"], names=True
+    ),
     "profile": Kind(
         _profiles,
         lambda clip, file, out: ["run", clip, "-o", out / "o.mkv", *QUICK, "--profile", file],
     ),
     "grain": Kind(_profiles, _run("--grain", lambda file: f"match:{file}")),
-    "preset": Kind(_texts(".toml", _PRESET), _run("--preset", str, "--dry-run")),
+    "preset": Kind(_texts(".toml", _PRESET), _run("--preset", str, "--dry-run"), names=True),
     "jobs": Kind(
-        _texts(".toml", _JOBS), lambda _, file, out: ["batch", file, "-o", out, "--dry-run"]
+        _texts(".toml", _JOBS),
+        lambda _, file, out: ["batch", file, "-o", out, "--dry-run"],
+        names=True,
     ),
     "cuts": Kind(_texts(".txt", "# cuts\n2\n", "1\n2\n"), _run("--cuts")),
     "mask": Kind(_images, _run("--mask", lambda file: f"m=file:{file}")),
@@ -337,10 +361,13 @@ class Fuzz:
         folder: for all of it.
         seed: what inputs follow from, together with their kind and number.
         kinds: those that are wanted.
+        opened: told of every file that is opened; None where nothing tells.
     """
 
-    def __init__(self, folder: Path, seed: int, kinds: Sequence[str]) -> None:
-        self.folder, self.seed = folder, seed
+    def __init__(
+        self, folder: Path, seed: int, kinds: Sequence[str], opened: Opened | None = None
+    ) -> None:
+        self.folder, self.seed, self.opened = folder, seed, opened
         self.clip = folder / "good.mkv"
         _good_clip(self.clip)
         self.good: dict[str, list[Path]] = {}
@@ -349,6 +376,8 @@ class Fuzz:
             place.mkdir()
             with _silent():
                 self.good[kind] = KINDS[kind].make(self.clip, place)
+            for number in range(len(self.good[kind]) if opened else 0):
+                self.once(kind, number, whole=True)
 
     def once(self, kind: str, number: int, *, whole: bool = False) -> Ended:
         """Break a file of a kind, or leave it ``whole``, and let its command read it."""
@@ -360,9 +389,12 @@ class Fuzz:
             file = Path(name) / good.name
             file.write_bytes(good.read_bytes() if whole else broken(good, rng))
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            if self.opened is not None:
+                self.opened.since()
             with _silent() as said:
                 status = call(*KINDS[kind].words(self.clip, file, out))
             grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+            strangers = self._strangers(kind, file, out, whole=whole)
             left = sorted(str(p.relative_to(out)) for p in _final(out))
         last = (said.getvalue().splitlines() or [""])[-1]
         fault = ""
@@ -372,9 +404,23 @@ class Fuzz:
             fault = f"exit {status} without a last line: {last}"
         elif status and left:
             fault = f"exit {status} left {', '.join(left)}"
+        elif strangers:
+            fault = f"exit {status} opened {', '.join(strangers)}"
         elif grown > MOST_KIB:
             fault = f"exit {status} took {grown >> 10} MiB"
         return Ended(kind, number, status, fault)
+
+    def _strangers(self, kind: str, file: Path, out: Path, *, whole: bool) -> list[str]:
+        """What was opened that nobody named. What sound files of a kind that names no others make
+        a command open is usual, but for the clip: lists name it, and are not to be followed."""
+        if self.opened is None:
+            return []
+        if KINDS[kind].names:
+            return self.opened.strangers([self.folder], file.read_text("utf-8", "replace"))
+        named = [file, out, *([] if kind == "list" else [self.clip])]
+        if whole and kind != "list":
+            self.opened.learn()
+        return self.opened.strangers([path.resolve() for path in named])
 
 
 @contextlib.contextmanager
@@ -418,7 +464,8 @@ def _work(folder: Path, seed: int, todo: Sequence[Input]) -> None:
     """The worker: a line before and after each input."""
     tell = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    fuzz = Fuzz(folder, seed, tuple(dict.fromkeys(kind for kind, _ in todo)))
+    opened = Opened(folder / "opened.log")
+    fuzz = Fuzz(folder, seed, tuple(dict.fromkeys(kind for kind, _ in todo)), opened)
     for kind, number in todo:
         tell.write(json.dumps({"kind": kind, "number": number}) + "\n")
         tell.write(json.dumps(asdict(fuzz.once(kind, number))) + "\n")
@@ -431,9 +478,10 @@ def many(seed: int, todo: Sequence[Input]) -> Iterator[Ended]:
         folder = Path(tempfile.mkdtemp(prefix="vdenoise-fuzz-"))
         command = [sys.executable, "-m", "benchmarks.fuzz", "--worker", str(folder), str(seed)]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        environment = {**os.environ, **preloaded(folder)}
         with (
             tempfile.TemporaryFile("w+", errors="replace") as said,
-            subprocess.Popen(command, text=True, stderr=said, **pipes) as worker,
+            subprocess.Popen(command, text=True, stderr=said, env=environment, **pipes) as worker,
         ):
             assert worker.stdin is not None
             with worker.stdin as given:

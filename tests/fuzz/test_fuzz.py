@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import errno
+import json
+import os
 import random
+import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -13,6 +18,7 @@ import pytest
 import torch
 
 from benchmarks import fuzz
+from benchmarks.forked import preloaded
 from vdenoise import cli
 from vdenoise.errors import ConflictError, DeviceError, UsageError, VdenoiseError
 from vdenoise.farm.planfile import PlanFile
@@ -56,6 +62,41 @@ def test_broken_files_are_said_and_leave_nothing(kind: str, made: fuzz.Fuzz) -> 
     ended = [made.once(kind, number) for number in range(COUNTS[kind])]
     assert not [one for one in ended if one.fault]
     assert any(one.status not in (0, 75) for one in ended)
+
+
+_WATCHED = """
+import socket, sys
+from pathlib import Path
+import av
+from benchmarks import fuzz
+from benchmarks.forked import preloaded
+from benchmarks.opened import ADDRESS, Opened
+
+folder = Path(sys.argv[1])
+opened = Opened(folder / "log")
+made = fuzz.Fuzz(folder, 1, ("list",), opened)
+ended = [made.once("list", number, whole=number < 6) for number in range(9)]
+assert {one.status for one in ended} <= {2, 3}, ended
+assert not [one for one in ended if one.fault], ended
+
+opened.since()
+(folder / "python").write_text("")
+av.open(str(made.clip)).close()
+try:
+    socket.create_connection(("127.0.0.1", 9), timeout=0.1)
+except OSError:
+    pass
+assert opened.strangers([]) == [str(made.clip), str(folder / "python"), ADDRESS]
+"""
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="what writes calls down is to be compiled")
+def test_lists_make_nothing_open_what_they_name(tmp_path: Path) -> None:
+    """And what is opened by Python, by FFmpeg and over a network would be seen."""
+    words = [sys.executable, "-c", _WATCHED, str(tmp_path)]
+    environment = {**os.environ, **preloaded(tmp_path)}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_inputs_follow_from_seed_kind_and_number(made: fuzz.Fuzz) -> None:
@@ -185,7 +226,31 @@ def test_what_others_do_to_files_meanwhile_is_no_traceback(
     assert ("Traceback" in capsys.readouterr().err) == (status == 1)
 
 
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")])
+def test_where_no_memory_is_left_for_a_sentence_it_is_told_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_args: object, **_more: object) -> int:
+        raise MemoryError
+
+    monkeypatch.setattr(cli, "_status", fails)
+    monkeypatch.setattr(cli, "_say", fails)
+    assert cli.status(["run"]) == cli.status(["run", "--progress=json"]) == 6
+    plain, event = capfd.readouterr().err.splitlines()
+    assert plain.startswith("vdenoise: error E0603 [exit 6]")
+    assert json.loads(event)["code"] == "E0603"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("can't start new thread"),
+        RuntimeError("std::bad_alloc"),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory"
+        ),
+    ],
+)
 def test_memory_that_is_short_is_told_as_such(
     error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import selectors
-import signal
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from vdenoise.batch.jobs import ClipJob
 from vdenoise.batch.journal import Journal, tidy
 from vdenoise.batch.outcome import Outcome
 from vdenoise.machine.files import write_text
+from vdenoise.machine.guard import fault_of
 from vdenoise.machine.process import PARENT_VARIABLE
 from vdenoise.media.access import make_folder, writing
 
@@ -141,13 +141,9 @@ def _end(one: _Running, journal: Journal) -> None:
     else:
         outcome.state = "failed"
         outcome.code, outcome.why = "E0100", f"it ended with {code}"
-        if -code == signal.SIGKILL:
-            outcome.why = f"it was ended from outside (signal {-code})"
-            outcome.hint = "Perhaps memory ran out: fewer --jobs take less."
-        elif code < 0:  # a fault in a decoder or encoder; what is asked to end says so itself
-            said = f"reading or writing {outcome.job.source} ended its process"
-            outcome.code, outcome.why = "E0385", f"{said} (signal {-code})"
-            outcome.hint = "The file may be damaged: run it alone to see, or leave it out."
+        if code < 0:  # a fault in a decoder or encoder; what is asked to end says so itself
+            fault = fault_of(-code, str(outcome.job.source))
+            outcome.code, outcome.why, outcome.hint = fault.code, fault.what, fault.hint
         if one.error:
             told = (str(one.error.get(key, "")) for key in ("code", "what", "hint"))
             outcome.code, outcome.why, outcome.hint = told

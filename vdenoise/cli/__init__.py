@@ -10,9 +10,9 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from textwrap import shorten
 from types import FrameType
@@ -29,7 +29,6 @@ from vdenoise.cli.doctor import doctor
 from vdenoise.cli.evaluate import evaluate
 from vdenoise.cli.farm import farm
 from vdenoise.cli.models import models
-from vdenoise.cli.options import variable
 from vdenoise.cli.plan import plan
 from vdenoise.cli.presets import presets
 from vdenoise.cli.preview import preview
@@ -39,6 +38,7 @@ from vdenoise.cli.replay import replay, restore
 from vdenoise.cli.run import run
 from vdenoise.cli.stages import stages
 from vdenoise.cli.switches import with_strengths
+from vdenoise.cli.task import is_task, status_of_task, style_of
 from vdenoise.cli.train import train
 from vdenoise.cli.tune import tune
 from vdenoise.cli.verify import verify
@@ -53,6 +53,7 @@ from vdenoise.errors import (
     did_you_mean,
 )
 from vdenoise.machine import messages, process
+from vdenoise.machine.guard import HANDED_ON
 
 
 class _Group(click.Group):
@@ -119,10 +120,16 @@ def main() -> NoReturn:
     try:
         wanted = process.exit_codes()
     except UsageError as problem:
-        _say(problem, problem.exit_code, as_json=_wants_events(sys.argv[1:]))
+        _say(problem, problem.exit_code, as_json=style_of(sys.argv[1:]) == "json")
         sys.exit(problem.exit_code)
-    code = status(sys.argv[1:])
-    code = wanted.get(code, code)
+    args = sys.argv[1:]
+    work = partial(status, args)
+    code = status_of_task(args, work, _leave) if is_task(args) else work()
+    _leave(wanted.get(code, code))
+
+
+def _leave(code: int) -> NoReturn:
+    """End this process with a status."""
     if code > _SIGNALLED:
         # All is written and said. A library's thread that the signal found at work may still be
         # there, and taking the interpreter down under it crashed once in some hundred times.
@@ -135,10 +142,18 @@ def main() -> NoReturn:
 
 def status(args: Sequence[str]) -> int:
     """Run a command line; every way it can end gets its exit status and its last line."""
+    as_json = style_of(args) == "json"
+    try:
+        return _end(args, partial(_say, as_json=as_json))
+    except MemoryError:  # not even for a sentence is there any
+        os.write(2, _LAST_WORDS_JSON if as_json else _LAST_WORDS)
+        return MemoryShort.exit_code
+
+
+def _end(args: Sequence[str], say: Callable[..., None]) -> int:
     # Under nohup the terminal's end is to be passed over: what is ignored stays so.
-    heard = [n for n in _SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+    heard = [n for n in HANDED_ON if signal.getsignal(n) is not signal.SIG_IGN]
     before = {number: signal.signal(number, _interrupt) for number in heard}
-    say = partial(_say, as_json=_wants_events(args))
     try:
         return _status(args)
     except BrokenPipeError:
@@ -209,17 +224,6 @@ def _of_system(problem: OSError) -> VdenoiseError | None:
     return None
 
 
-def _wants_events(args: Sequence[str]) -> bool:
-    """Whether a command line, however wrong it is, asks for events instead of lines."""
-    wanted = os.environ.get(variable(_PROGRESS), "")
-    for word, after in pairwise((*args, "")):
-        if word == _PROGRESS:
-            wanted = after
-        elif word.startswith(f"{_PROGRESS}="):
-            wanted = word.partition("=")[2]
-    return wanted == "json"
-
-
 def _say(problem: Exception, code: int = 1, *, as_json: bool) -> None:
     from vdenoise import ui  # rich takes a fifth of the time that --help has
 
@@ -255,26 +259,40 @@ def _status(args: Sequence[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-_PROGRESS = "--progress"
 _ONE_CLIP = (" run", " analyze", " plan", " build")  # commands that take one
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_NAME = (errno.ENAMETOOLONG, errno.ELOOP)  # no file can be called so
 # A file or folder that a command had found in order was changed by others while it was at work.
 _TAKEN_AWAY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.ENODEV)
-# What threads and the loader say where there is no memory for them.
-_NO_MEMORY = ("can't start new thread", "failed to map segment", "Cannot allocate memory")
+# What threads, the loader, C++ libraries, torch and OpenCV say where there is no memory for them.
+_NO_MEMORY = (
+    *("can't start new thread", "failed to map segment", "Cannot allocate memory"),
+    *("bad_alloc", "can't allocate memory", "Insufficient memory"),
+)
+_LAST_WORDS = b"vdenoise: error E0603 [exit 6] The memory is full.\n"
+_LAST_WORDS_JSON = b"""\
+{"v": 1, "event": "error", "code": "E0603", "exit": 6, "what": "The memory is full.", "hint": ""}
+"""
 _SIGNALLED = 128  # exit statuses above it are those of signals
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_ONE_REQUEST_SECONDS = 0.5
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
     """End the command the way an error does: threads join, temporary files go.
 
-    A second signal while that happens ends the program on the spot.
+    A second signal while that happens ends the program on the spot; but not at once: where a
+    scheduler signals all processes of a task and one of them hands it on, that is one request.
     """
-    for each in _SIGNALS:
+    begun = time.monotonic()
+
+    def again(number: int, _frame: FrameType | None) -> None:
+        if time.monotonic() - begun > _ONE_REQUEST_SECONDS:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    for each in HANDED_ON:
         if signal.getsignal(each) is not signal.SIG_IGN:
-            signal.signal(each, signal.SIG_DFL)
+            signal.signal(each, again)
     word = "Interrupted" if number == signal.SIGINT else "Terminated"
     raise Interrupted(
         f"{word}: nothing was written under the final name.",

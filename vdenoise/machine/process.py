@@ -8,6 +8,7 @@ import signal
 import sys
 
 from vdenoise.errors import UsageError
+from vdenoise.machine.guard import end_with
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -2, -3, -8  # glibc, malloc.h
 _MIB = 1 << 20
@@ -88,7 +89,6 @@ def is_closed(stream: int) -> bool:
 
 
 PARENT_VARIABLE = "VDENOISE_PARENT"  # process id of a batch: its jobs end with it
-_SET_DEATH_SIGNAL = 1  # Linux, prctl.h
 
 
 def end_with_parent() -> None:
@@ -97,11 +97,8 @@ def end_with_parent() -> None:
     Only Linux can tell; elsewhere a job then goes on to its end, which harms nothing.
     """
     parent = os.environ.pop(PARENT_VARIABLE, "")
-    if not parent or not sys.platform.startswith("linux"):
-        return
-    ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGTERM)
-    if os.getppid() != int(parent):
-        os.kill(os.getpid(), signal.SIGTERM)
+    if parent:
+        end_with(int(parent), signal.SIGTERM)
 
 
 def prepare() -> None:
