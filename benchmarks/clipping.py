@@ -26,7 +26,8 @@ from benchmarks.combination import tile
 from vdenoise.chain.presets import load as preset
 from vdenoise.chain.resolve import Chain, Layer, resolve
 from vdenoise.evaluation.measure import run_chain
-from vdenoise.evaluation.protocol import Form, Noise, given
+from vdenoise.evaluation.protocol import Noise, given
+from vdenoise.settings.choices import EvaluationForm
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "clipping.json"
@@ -34,7 +35,7 @@ PICTURE = ROOT / "docs" / "clipping.png"
 PAGE = ROOT / "docs" / "finishing.md"
 MARK = "clipping"
 
-NOISES: tuple[tuple[Noise, Form], ...] = (
+NOISES: tuple[tuple[Noise, EvaluationForm], ...] = (
     (Noise("gaussian", 10), "8bit"),
     (Noise("gaussian", 30), "8bit"),
     (Noise("gaussian", 50), "8bit"),
@@ -75,7 +76,7 @@ def chain(method: str, proposed: Mapping[str, str]) -> Chain:
     return resolve(preset("auto"), [Layer("measurement", proposed), asked], speed="base")
 
 
-def _rows(name: str, clean: Tensor, noise: Noise, form: Form, *, draw: bool) -> list[Row]:
+def _rows(name: str, clean: Tensor, noise: Noise, form: EvaluationForm, *, draw: bool) -> list[Row]:
     made = given(clean, noise, clips.SEED, form)
     truth, rows = made.reference, []
     pictures = {"noisy": made.answer(made.planes)}

@@ -20,12 +20,13 @@ from vdenoise.errors import DeviceError, InputError, UsageError
 from vdenoise.evaluation import material
 from vdenoise.evaluation.lpips import Lpips
 from vdenoise.evaluation.measure import Competitor, evaluate, run_chain, summary
-from vdenoise.evaluation.protocol import Form, Given, Noise, given, noises
+from vdenoise.evaluation.protocol import Given, Noise, given, noises
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
 from vdenoise.picture.color import from_rgb
+from vdenoise.settings.choices import EvaluationForm
 
-FORMS: tuple[Form, ...] = ("float", "8bit", "420")
+FORMS: tuple[EvaluationForm, ...] = ("float", "8bit", "420")
 
 
 def pictures(frames: int = 3, height: int = 48, width: int = 64) -> Tensor:
@@ -41,7 +42,7 @@ def chain(**values: object) -> Chain:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_known_noise_is_that_of_the_planes(form: Form) -> None:
+def test_the_known_noise_is_that_of_the_planes(form: EvaluationForm) -> None:
     clean = torch.full((1, 3, 400, 400), 0.5)
     noise = Noise("gaussian", 20)
     made = given(clean, noise, 0, form)
@@ -63,7 +64,7 @@ def test_float_noise_is_not_clipped_and_that_of_files_is() -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_nothing_added_gives_the_reference(form: Form) -> None:
+def test_nothing_added_gives_the_reference(form: EvaluationForm) -> None:
     made = given(pictures(2, 37, 51), Noise("clean", 0), 0, form)
     assert torch.allclose(made.answer(made.planes), made.reference, atol=1e-6, rtol=0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import av
 import numpy as np
@@ -13,12 +14,12 @@ from benchmarks import encodings as makers
 from tests.helpers.images import write
 from vdenoise import denoise_frames
 from vdenoise.cli import status
-from vdenoise.cli.clip import ENCODING_NAMES
 from vdenoise.errors import UsageError
 from vdenoise.farm.source import open_source, record
 from vdenoise.picture.color import bent, straight, straight_correction
 from vdenoise.picture.encodings import ENCODINGS
 from vdenoise.picture.frame import Curve
+from vdenoise.settings.choices import EncodingName
 from vdenoise.workflows.reading import Reading
 
 OFF = {"output.luma": 0, "output.chroma": 0}
@@ -42,7 +43,7 @@ def ramp(kind: type = np.uint16) -> np.ndarray:
 
 
 def test_names_of_the_option_are_the_encodings() -> None:
-    assert list(ENCODING_NAMES) == [*ENCODINGS]
+    assert get_args(EncodingName) == (*ENCODINGS,)
 
 
 @pytest.mark.parametrize("name", list(makers.CURVES))

@@ -17,12 +17,13 @@ from tests.helpers.pictures import SUBSAMPLING, shrink
 from vdenoise.chain.presets import load, names
 from vdenoise.chain.resolve import Chain, Layer, resolve
 from vdenoise.evaluation.measure import run_chain
-from vdenoise.evaluation.protocol import Form, Given, Noise, given
+from vdenoise.evaluation.protocol import Given, Noise, given
 from vdenoise.picture.block import Block, Signal
 from vdenoise.picture.color import from_rgb, to_rgb
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.picture.quality import psnr
+from vdenoise.settings.choices import EvaluationForm
 from vdenoise.settings.groups import OutputSettings
 from vdenoise.stages.control.strength import Settle
 from vdenoise.stages.levels.unclip import Unclip, _channel_noise, _excess, _kept, _widening
@@ -187,14 +188,14 @@ def chain(method: str, proposed: Mapping[str, str]) -> Chain:
 
 
 @cache
-def through(form: Form, method: str) -> tuple[Given, Tensor]:
+def through(form: EvaluationForm, method: str) -> tuple[Given, Tensor]:
     """A ramp with white noise through the default chain."""
     made = given(ramp(64, 256).expand(4, -1, -1, -1), Noise("gaussian", 50), 1, form)
     return made, run_chain(made, partial(chain, method), None, "cpu").rgb
 
 
 @pytest.mark.parametrize("form", ["8bit", "420"])
-def test_behind_the_default_chain(form: Form) -> None:
+def test_behind_the_default_chain(form: EvaluationForm) -> None:
     (made, plain), (_, done) = through(form, "none"), through(form, "unclip")
     truth = ramp(64, 256).expand_as(done)
     for level in (0.0, 1.0):

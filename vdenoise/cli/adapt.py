@@ -9,7 +9,7 @@ import click
 from vdenoise.cli.chain import chain_options, chain_request
 from vdenoise.cli.clip import reading_options
 from vdenoise.cli.files import READS, WRITES, FileCommand, claims_of
-from vdenoise.cli.options import as_style, progress_option, set_threads
+from vdenoise.cli.options import progress_option, set_threads
 from vdenoise.cli.request import knowledge_from, reading_from
 
 
@@ -52,7 +52,7 @@ def adapt(ctx: click.Context, /, **options: Any) -> None:
     card = output.with_suffix(".json")
     claims_of(ctx).write(card, "its card", overwrite=options["overwrite"])
     reading = reading_from(ctx, set_threads(options["threads"]))
-    with ui.Reporter(as_style(options["progress"])) as reporter:
+    with ui.Reporter(options["progress"]) as reporter:
         info = reading.probe(reporter.read)
         check_target(info, output, overwrite=options["overwrite"])
         model = models.find(networks[0].model_dump()["model"])

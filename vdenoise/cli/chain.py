@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from vdenoise.chain.option_values import parse_assignments, parse_grain, parse_masks, parse_regrow
-from vdenoise.chain.presets import load
+from vdenoise.chain.presets import SPEEDS, load
 from vdenoise.chain.presets import names as preset_names
 from vdenoise.chain.request import ChainRequest
 from vdenoise.chain.resolve import Chain, Layer, idle
@@ -128,7 +128,7 @@ def dial_options(command: Command) -> Command:
     )(command)
     command = option(
         "--speed",
-        type=click.Choice(("veryfast", "fast", "base", "slow", "veryslow")),
+        type=click.Choice(SPEEDS),
         help="How much work goes into it.  [default: the preset's, base]",
     )(command)
     return option(

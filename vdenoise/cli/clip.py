@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from vdenoise.cli.files import READS, WRITES, Reads, Writes
-from vdenoise.cli.options import Command, option
-
-# Those of `vdenoise.picture.encodings`, which imports torch
-ENCODING_NAMES = (
-    "slog3", "vlog", "logc3", "logc4", "clog", "cineon", "acescct", "pq", "hlg", "linear",
-)  # fmt: skip
+from vdenoise.cli.options import Command, option, words_of
+from vdenoise.settings.choices import (
+    Dither,
+    EncodingName,
+    Interlaced,
+    Matte,
+    OnBadFrame,
+    OnMissing,
+)
 
 
 def reading_options(command: Command) -> Command:
@@ -23,30 +26,34 @@ def reading_options(command: Command) -> Command:
         type=click.FloatRange(min=0, min_open=True, max=1000),
         help="Frames per second of a sequence of images.  [default: what they say, else 24]",
     )(command)
-    for name, words, text in (
+    for name, choice, text in (
         (
             "--on-missing",
-            ("refuse", "skip", "hold"),
+            OnMissing,
             "At a gap in a sequence of images stop, leave it out, or show the frame before.",
         ),
         (
             "--on-bad-frame",
-            ("fail", "repeat"),
+            OnBadFrame,
             "At a damaged frame stop, or put the last good one in its place.",
         ),
         (
             "--interlaced",
-            ("auto", "fields", "deinterlace", "ignore", "refuse"),
+            Interlaced,
             "What to do with fields: auto denoises each as a picture where the clip holds any, by "
             "its pictures or else by its flags.",
         ),
     ):
         command = option(
-            name, type=click.Choice(words), default=words[0], show_default=True, help=text
+            name,
+            type=words_of(choice),
+            default=get_args(choice)[0],
+            show_default=True,
+            help=text,
         )(command)
     command = option(
         "--encoding",
-        type=click.Choice(ENCODING_NAMES),
+        type=words_of(EncodingName),
         help="What samples stand for where tags do not say: R'G'B' and gray are denoised where "
         "their noise is even, and come back in the same curve.",
     )(command)
@@ -113,7 +120,7 @@ def sample_options(command: Command) -> Command:
             option("--bit-depth", type=int, help="Bits per sample.  [default: the source's]"),
             option(
                 "--dither",
-                type=click.Choice(("auto", "on", "off")),
+                type=words_of(Dither),
                 default="auto",
                 show_default=True,
                 help="Dither what is rounded; auto: where bits are dropped, and after --deband.",
@@ -156,17 +163,7 @@ def beside_options(command: Command, *, path: Writes = WRITES) -> Command:
             ),
             option(
                 "--matte",
-                type=click.Choice(
-                    (
-                        "confidence",
-                        "color",
-                        "structure",
-                        "ghost",
-                        "dust",
-                        "invented",
-                        "uncertainty",
-                    )
-                ),
+                type=words_of(Matte),
                 default="confidence",
                 show_default=True,
                 help="What --matte-out shows: how much of the noise is gone, where a guard "

@@ -11,6 +11,7 @@ import click
 from vdenoise.cli.files import READS, WRITES, FileCommand
 from vdenoise.cli.options import option, progress_option, set_threads
 from vdenoise.errors import UsageError
+from vdenoise.settings.choices import ProgressStyle
 
 if TYPE_CHECKING:
     from vdenoise.review.compare import Comparison, Measures
@@ -67,11 +68,10 @@ def compare(
     output: Path | None,
     overwrite: bool,
     as_json: bool,
-    progress: str,
+    progress: ProgressStyle,
 ) -> None:
     """Measure CLIPS beside each other: two or more, or one with --source or --reference."""
     from vdenoise import ui
-    from vdenoise.cli.options import as_style
     from vdenoise.media.access import check_folder
     from vdenoise.media.images.drawing import check_picture, save_picture
     from vdenoise.media.images.sequence import is_image
@@ -100,7 +100,7 @@ def compare(
         reference=None if reference is None else reading(reference),
         lpips=lpips,
     )
-    with ui.Reporter(as_style(progress)) as reporter:
+    with ui.Reporter(progress) as reporter:
         found = measured(asked, reporter)
         if output is not None:
             save_picture(output, compared_sheet(asked, found))

@@ -11,8 +11,9 @@ from vdenoise.chain.resolve import Layer
 from vdenoise.cli.chain import chain_options, chain_request
 from vdenoise.cli.clip import Numbers
 from vdenoise.cli.files import READS, WRITES, FileCommand, claims_of
-from vdenoise.cli.options import set_threads
+from vdenoise.cli.options import set_threads, words_of
 from vdenoise.errors import UsageError
+from vdenoise.settings.choices import EvaluationForm
 
 if TYPE_CHECKING:
     from vdenoise.evaluation.measure import Competitor, EvaluationRow
@@ -52,7 +53,7 @@ class _Told(click.ParamType[Any]):
     "--form",
     "forms",
     multiple=True,
-    type=click.Choice(("float", "8bit", "420")),
+    type=words_of(EvaluationForm),
     default=("float", "8bit"),
     show_default=True,
     help="How the noisy pictures are handed over; may be repeated.",

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 
 from vdenoise.machine import process
-
-if TYPE_CHECKING:
-    from vdenoise.ui import Style
+from vdenoise.settings.choices import ProgressStyle
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -28,11 +26,16 @@ def option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
     return click.option(*names, envvar=variable(long.partition("/")[0]), **attributes)
 
 
+def words_of(choice: Any) -> click.Choice[str]:
+    """Accept the words of a ``Literal``, as `vdenoise.settings.choices` has them."""
+    return click.Choice(get_args(choice))
+
+
 def progress_option(command: Command) -> Command:
     """Add ``--progress``."""
     return option(
         "--progress",
-        type=click.Choice(("auto", "bar", "plain", "json", "openjd", "none")),
+        type=words_of(ProgressStyle),
         default="auto",
         show_default=True,
         help="A bar, plain lines, one JSON object a line, Open Job Description's lines, or "
@@ -60,8 +63,3 @@ def set_threads(threads: int | None) -> int | None:
 
         torch.set_num_threads(threads)
     return threads
-
-
-def as_style(text: str) -> Style:
-    """A choice click has checked."""
-    return text  # type: ignore[return-value]

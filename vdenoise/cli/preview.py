@@ -12,16 +12,15 @@ import click
 from vdenoise.cli.chain import chain_request, dial_options
 from vdenoise.cli.clip import Box, knowledge_options, reading_options, sample_options
 from vdenoise.cli.files import READS, WRITES, FileCommand
-from vdenoise.cli.options import device_option, option, progress_option, set_threads
+from vdenoise.cli.options import device_option, option, progress_option, set_threads, words_of
 from vdenoise.cli.request import knowledge_from, reading_from
 from vdenoise.errors import UsageError
+from vdenoise.settings.choices import PreviewView
 
 if TYPE_CHECKING:
     from vdenoise.picture.frame import ClipInfo
     from vdenoise.workflows.request import ClipRequest
 
-# As `vdenoise.review.views.VIEWS`, which cannot be asked before torch is imported; a test compares.
-VIEWS = ("side", "split", "wipe", "noise", "matte", "mask", "stages")
 MOVIE = ".mp4"
 
 
@@ -49,7 +48,7 @@ MOVIE = ".mp4"
 )
 @option(
     "--view",
-    type=click.Choice(VIEWS),
+    type=words_of(PreviewView),
     default="side",
     show_default=True,
     help="Before and after side by side, split or wiped; the noise removed, the confidence matte, "

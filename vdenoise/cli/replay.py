@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from vdenoise.cli.files import READS, WRITES, FileCommand, claims_of
-from vdenoise.cli.options import as_style, option, progress_option, set_threads
+from vdenoise.cli.options import option, progress_option, set_threads
 from vdenoise.settings.text import counted
 
 
@@ -97,7 +97,7 @@ def restore(ctx: click.Context, /, **options: Any) -> None:
         fps = options["fps"] if is_image(path) else None
         return Reading(path, fps=fps, interlaced="ignore", threads=threads)
 
-    with ui.Reporter(as_style(options["progress"])) as reporter:
+    with ui.Reporter(options["progress"]) as reporter:
         encode, report = restored(
             reading(options["clean"]),
             reading(options["noise"]),

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vdenoise.cli.files import FOLDER, READS, WRITES, FileGroup, claims_of
-from vdenoise.cli.options import as_style, progress_option
+from vdenoise.cli.options import progress_option
+from vdenoise.settings.choices import ProgressStyle
 
 if TYPE_CHECKING:
     from vdenoise.training.config import Config
@@ -64,7 +65,7 @@ def run(
     max_minutes: float | None,
     ablate: Path | None,
     device: str,
-    progress: str,
+    progress: ProgressStyle,
 ) -> None:
     """Train as CONFIG says, or go on where FOLDER left off.
 
@@ -83,7 +84,7 @@ def run(
     data = overridden(read(config), changes)
     checked = Config.of(data, config)
     until = None if max_minutes is None else time.monotonic() + 60 * max_minutes
-    with ui.Reporter(as_style(progress)) as reporter, _signals() as caught:
+    with ui.Reporter(progress) as reporter, _signals() as caught:
 
         def stop() -> bool:
             return bool(caught) or (until is not None and time.monotonic() >= until)
@@ -155,12 +156,12 @@ def export(
     "--mib", type=click.IntRange(min=1), default=60, show_default=True, help="Most it may take."
 )
 @progress_option
-def pack(folder: Path, output: Path, mib: int, progress: str) -> None:
+def pack(folder: Path, output: Path, mib: int, progress: ProgressStyle) -> None:
     """Make the clean clips and stills in FOLDER small enough to send to another machine."""
     from vdenoise import ui
     from vdenoise.training.material.pack import make_pack
 
-    with ui.Reporter(as_style(progress)) as reporter:
+    with ui.Reporter(progress) as reporter:
         found = make_pack(folder, output, mib << 20, reporter)
         reporter.finish(
             f"{output}: {found.clips} clips, {found.stills} stills, {found.bytes / 2**20:.1f} MiB",

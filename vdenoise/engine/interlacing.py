@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
 
 from vdenoise.errors import UsageError
 from vdenoise.picture.frame import ClipInfo
-
-# What is done with frames that may hold two fields; auto is fields where they do
-Interlaced = Literal["auto", "fields", "deinterlace", "ignore", "refuse"]
+from vdenoise.settings.choices import Interlaced
 
 
 def check_interlaced(info: ClipInfo, interlaced: Interlaced) -> None:

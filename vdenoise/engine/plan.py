@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from vdenoise.chain.resolve import Chain
-from vdenoise.engine.interlacing import Interlaced
 from vdenoise.engine.steps import Step, ranges
 from vdenoise.engine.streams import Shots
 from vdenoise.media.movie.encoder import EncodeSettings
-from vdenoise.picture.findings import ViewKind
 from vdenoise.picture.frame import ClipInfo
+from vdenoise.settings.choices import Dither, Interlaced, ViewKind
 from vdenoise.stages import DECODER_GRAIN, ONLY_ASKED
-
-Dither = Literal["auto", "on", "off"]
 
 MIB = 1 << 20
 SUBCODE_BITS = 10  # depths up to this show bands where a slope was made smooth

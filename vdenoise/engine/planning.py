@@ -11,16 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from vdenoise.chain.resolve import Chain
-from vdenoise.engine.interlacing import Interlaced, check_interlaced, settled, treated
-from vdenoise.engine.plan import Dither, Plan, View
+from vdenoise.engine.interlacing import check_interlaced, settled, treated
+from vdenoise.engine.plan import Plan, View
 from vdenoise.engine.steps import fitted, stages_of
 from vdenoise.errors import InputError, UsageError
 from vdenoise.machine.devices import find_device
 from vdenoise.masks import files
 from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
-from vdenoise.picture.findings import ViewKind
 from vdenoise.picture.frame import ClipInfo
 from vdenoise.sampling.samplers import draws
+from vdenoise.settings.choices import Dither, Interlaced, ViewKind
 from vdenoise.stages import DECODER_GRAIN, ONLY_ASKED
 from vdenoise.stages.control.guards import GUARDS
 

@@ -22,13 +22,14 @@ from vdenoise.filmgrain.table import GrainTable
 from vdenoise.media.av1.grain import GrainBits
 from vdenoise.media.movie.encoder import EncodeSettings
 from vdenoise.media.movie.tag import RecipeTag
-from vdenoise.media.reader import OnBadFrame, Reader
+from vdenoise.media.reader import Reader
 from vdenoise.media.side_outputs import gray
 from vdenoise.media.verify import Report
 from vdenoise.media.writer import ClipWriter, open_writer
 from vdenoise.noise.removed import removed_noise
 from vdenoise.picture.frame import ClipInfo, PixelFormat, SourceFrame
 from vdenoise.picture.noise import NoiseProfile
+from vdenoise.settings.choices import OnBadFrame
 from vdenoise.stages.control.guards import Tally
 
 Watch = Callable[[Done], None]

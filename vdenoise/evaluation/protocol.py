@@ -17,6 +17,7 @@ from vdenoise.media.roundtrip import compress_planes, to_planes
 from vdenoise.picture.color import CB_VARIANCE, CR_VARIANCE, LUMA_VARIANCE, lift_planes, to_rgb
 from vdenoise.picture.frame import PixelFormat
 from vdenoise.picture.noise import NoiseProfile
+from vdenoise.settings.choices import EvaluationForm
 
 Kind = Literal[
     "gaussian",
@@ -29,7 +30,6 @@ Kind = Literal[
     "compressed-film",
     "clean",
 ]
-Form = Literal["float", "8bit", "420"]
 Planes = tuple[Tensor, ...]
 
 # Kind: default level, and what a level is.
@@ -45,7 +45,7 @@ LEVELS: dict[Kind, tuple[float, str]] = {
     "clean": (0, "nothing is added"),
 }
 _CODED = ("compressed", "compressed-film")
-FORMS: dict[Form, str] = {
+FORMS: dict[EvaluationForm, str] = {
     "float": "R'G'B' float32, noise not clipped; the answer is clipped to [0, 1]",
     "8bit": "R'G'B' of 8 bits, noise clipped and rounded; the answer as well",
     "420": "Y'CbCr 4:2:0 of 8 bits, BT.709; the reference goes the same way",
@@ -86,7 +86,7 @@ class Noise:
         shot = level if self.kind == "sensor" else LEVELS["sensor"][0]
         return synth.sensor(clean, shot, 0.04 * shot, seed=seed)
 
-    def known(self, form: Form) -> NoiseProfile:
+    def known(self, form: EvaluationForm) -> NoiseProfile:
         """The truth, for a denoiser that is told.
 
         Raises:
@@ -134,7 +134,7 @@ def noises(text: str) -> tuple[Noise, ...]:
 class Given:
     """What a denoiser is given, and what its answer is compared with."""
 
-    form: Form
+    form: EvaluationForm
     planes: tuple[Planes, ...]  # noisy, for each frame
     reference: Tensor  # (T, 3, H, W) R'G'B'
 
@@ -153,7 +153,7 @@ class Given:
         return decoded(planes, self.form)
 
 
-def given(clean: Tensor, noise: Noise, seed: int, form: Form) -> Given:
+def given(clean: Tensor, noise: Noise, seed: int, form: EvaluationForm) -> Given:
     """Noisy planes and the reference.
 
     Args:
@@ -174,7 +174,7 @@ def given(clean: Tensor, noise: Noise, seed: int, form: Form) -> Given:
     return Given(form, tuple(planes), reference)
 
 
-def encoded(rgb: Tensor, form: Form) -> list[Planes]:
+def encoded(rgb: Tensor, form: EvaluationForm) -> list[Planes]:
     """R'G'B' (T, 3, H, W) to the planes of each frame as a file of ``form`` holds them."""
     if form == "420":
         return [tuple(torch.from_numpy(p) for p in to_planes(x.clamp(0, 1))) for x in rgb]
@@ -183,7 +183,7 @@ def encoded(rgb: Tensor, form: Form) -> list[Planes]:
     return [(x[1].contiguous(), x[2].contiguous(), x[0].contiguous()) for x in rgb]
 
 
-def decoded(planes: Sequence[Planes], form: Form) -> Tensor:
+def decoded(planes: Sequence[Planes], form: EvaluationForm) -> Tensor:
     """Planes of each frame to R'G'B' (T, 3, H, W), clipped to [0, 1]."""
     fmt = _FORMATS[form]
     lifted = [lift_planes(frame, fmt, form != "420", None) for frame in planes]

@@ -23,8 +23,8 @@ from vdenoise.media.images.sequence import KINDS
 from vdenoise.media.movie.codecs import CONTAINERS
 from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
 from vdenoise.media.side_outputs import gray
-from vdenoise.picture.findings import ViewKind
 from vdenoise.picture.frame import ClipInfo
+from vdenoise.settings.choices import ViewKind
 
 ANALYSIS = "analysis.json"  # in the work folder, where the plan holds none
 

@@ -13,8 +13,6 @@ from typing import Literal, Self
 from pydantic import field_validator, model_validator
 
 from vdenoise import __version__
-from vdenoise.engine.interlacing import Interlaced
-from vdenoise.engine.plan import Dither
 from vdenoise.errors import ConflictError
 from vdenoise.farm.chain_record import ChainRecord, Request
 from vdenoise.farm.inputs import InputRecord
@@ -22,8 +20,8 @@ from vdenoise.farm.record import Record, digest, read_record
 from vdenoise.farm.source import SourceRecord
 from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
 from vdenoise.media.movie.own_settings import check_settings
-from vdenoise.picture.findings import ViewKind
 from vdenoise.picture.noise import NoiseProfile
+from vdenoise.settings.choices import Dither, Interlaced, ViewKind
 
 
 class AnalysisRecord(Record):

@@ -15,7 +15,7 @@ from vdenoise.errors import InputError, UsageError
 from vdenoise.media.h273 import MATRICES, PRIMARIES, TRANSFERS, UNKNOWN
 from vdenoise.media.images.pictures import gif_frames, is_animated_png, is_animated_webp
 from vdenoise.media.images.reader import probe_images
-from vdenoise.media.images.sequence import OnMissing, is_image
+from vdenoise.media.images.sequence import is_image
 from vdenoise.media.inputs import display, local, open_input, video_of
 from vdenoise.media.movie import hdr
 from vdenoise.media.movie.covers import is_cover
@@ -26,6 +26,7 @@ from vdenoise.media.movie.ordering import FrameIndex
 from vdenoise.media.movie.packets import Heard
 from vdenoise.media.movie.pixels import planar_format
 from vdenoise.picture.frame import ClipInfo, PixelFormat
+from vdenoise.settings.choices import OnMissing
 from vdenoise.settings.text import counted
 
 

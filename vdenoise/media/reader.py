@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Literal, Self
+from typing import Self
 
 import av
 from av.video.reformatter import VideoReformatter
@@ -23,8 +23,7 @@ from vdenoise.media.movie.index import index_of
 from vdenoise.media.movie.ordering import FrameIndex
 from vdenoise.media.movie.pixels import normalized, planes_of, tag
 from vdenoise.picture.frame import ClipInfo, SourceFrame
-
-OnBadFrame = Literal["fail", "repeat"]
+from vdenoise.settings.choices import OnBadFrame
 
 
 class Reader:

@@ -10,13 +10,13 @@ from typing import Any
 
 from vdenoise.media.inputs import open_input, video_of
 from vdenoise.media.movie import hdr
+from vdenoise.media.movie.chapters import chapters_in, chapters_of
 from vdenoise.media.movie.clock import (
     CONSTANT_RATE_CONTAINERS,
     Clock,
     advanced_timecode,
     output_clock,
 )
-from vdenoise.media.movie.chapters import chapters_in, chapters_of
 from vdenoise.media.movie.codecs import CODECS, CONTAINERS
 from vdenoise.media.movie.compare_streams import Begin, decoder_lag, differences
 from vdenoise.media.movie.covers import file_in, is_cover
@@ -243,8 +243,8 @@ def _compare_streams(
                         language_in(b.metadata.get("language", "und"), "mov"),
                     )
         if whole and keeps(container, None, "chapters"):
-            expected = chapters_in(chapters_of(source), container)
-            found.same("chapters", expected, chapters_of(result))
+            kept_chapters = chapters_in(chapters_of(source), container)
+            found.same("chapters", kept_chapters, chapters_of(result))
         if len(kept) != len(others):
             return
         beside, copies = streams_beside(info.path), streams_beside(output)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from torch import Tensor
 
-# Of what there are pictures that can be looked at or written as a clip
-ViewKind = Literal[
-    "mask", "confidence", "color", "structure", "ghost", "dust", "invented", "uncertainty"
-]
+from vdenoise.settings.choices import ViewKind
+
 Change = Callable[[Tensor], Tensor]
 
 

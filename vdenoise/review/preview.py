@@ -20,7 +20,8 @@ from vdenoise.review.sheet import Row, enlarged, overview_of, sheet, strip
 from vdenoise.review.spots import Spot
 from vdenoise.review.survey import Survey, survey
 from vdenoise.review.turning import upright
-from vdenoise.review.views import Cell, Variant, ViewName, cells
+from vdenoise.review.views import Cell, Variant, cells
+from vdenoise.settings.choices import PreviewView
 from vdenoise.workflows.prepare import Listener
 from vdenoise.workflows.propose import overall
 from vdenoise.workflows.request import ClipRequest
@@ -47,7 +48,7 @@ class PreviewRequest:
     """
 
     variants: tuple[tuple[str, ClipRequest], ...]
-    view: ViewName
+    view: PreviewView
     frames: tuple[int, ...]
     output: Path
     area: Area | None = None
@@ -109,7 +110,7 @@ def _window(request: PreviewRequest, info: ClipInfo) -> tuple[int, int]:
 
 
 def _variant(
-    name: str, request: ClipRequest, info: ClipInfo, found: Survey, view: ViewName
+    name: str, request: ClipRequest, info: ClipInfo, found: Survey, view: PreviewView
 ) -> Variant:
     chain = found.chain(request.chain)
     if view == "mask" and not chain.masks:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -14,9 +13,8 @@ from vdenoise.engine.tiles import Area
 from vdenoise.picture.frame import ClipInfo, PixelFormat
 from vdenoise.review.display import NOISE_GAIN, Picture, removed, rgb_within, shown
 from vdenoise.review.excerpts import Excerpt
+from vdenoise.settings.choices import PreviewView
 
-ViewName = Literal["side", "split", "wipe", "noise", "matte", "mask", "stages"]
-VIEWS: tuple[ViewName, ...] = get_args(ViewName)
 _LINE = 0.94  # brightness of the line between before and after
 
 
@@ -37,7 +35,7 @@ class Cell:
 
 
 def cells(
-    view: ViewName,
+    view: PreviewView,
     variants: Sequence[Variant],
     excerpts: Sequence[Excerpt],
     info: ClipInfo,
@@ -128,7 +126,7 @@ def _stages(
     return found
 
 
-def _map(view: ViewName, variant: Variant, excerpt: Excerpt, area: Area) -> Cell:
+def _map(view: PreviewView, variant: Variant, excerpt: Excerpt, area: Area) -> Cell:
     """A map in [0, 1] in gray: white is all of it."""
     said = {"matte": "noise gone: white is all of it", "mask": "mask: white is worked on in full"}
     found = excerpt.findings

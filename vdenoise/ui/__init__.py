@@ -3,6 +3,6 @@ honored by rich.
 """
 
 from vdenoise.ui.output import bug, error, facts, result, result_json, table
-from vdenoise.ui.reporter import Reporter, Style
+from vdenoise.ui.reporter import Reporter
 
-__all__ = ["Reporter", "Style", "bug", "error", "facts", "result", "result_json", "table"]
+__all__ = ["Reporter", "bug", "error", "facts", "result", "result_json", "table"]

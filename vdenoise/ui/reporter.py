@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from rich.markup import escape
 from rich.progress import (
@@ -23,9 +23,8 @@ from rich.progress import (
 )
 
 from vdenoise.errors import Interrupted, VdenoiseError
+from vdenoise.settings.choices import ProgressStyle
 from vdenoise.ui.output import event, one_line, stderr
-
-Style = Literal["auto", "bar", "plain", "json", "openjd", "none"]
 
 _LINE_SECONDS = 2.0
 _LINE_SHARE = 0.01
@@ -39,7 +38,7 @@ _OPENJD = "OPENJD_SESSION_WORKING_DIR"  # set by the runtime of Open Job Descrip
 class Reporter:
     """Notes, warnings and progress of one command. A context manager."""
 
-    def __init__(self, style: Style = "auto") -> None:
+    def __init__(self, style: ProgressStyle = "auto") -> None:
         if style == "auto" and _OPENJD in os.environ:
             style = "openjd"
         elif style == "auto":

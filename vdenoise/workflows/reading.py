@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from vdenoise.engine.interlacing import Interlaced, check_interlaced, treated
+from vdenoise.engine.interlacing import check_interlaced, treated
 from vdenoise.media.encoding import named
-from vdenoise.media.images.sequence import OnMissing, is_image
+from vdenoise.media.images.sequence import is_image
 from vdenoise.media.movie.field_evidence import look_for_fields, may_hold_fields
 from vdenoise.media.movie.ordering import COMMON_RATES
 from vdenoise.media.movie.quick_index import adopt_quick_index
 from vdenoise.media.probe import probe
-from vdenoise.media.reader import OnBadFrame, Reader
+from vdenoise.media.reader import Reader
 from vdenoise.picture.frame import ClipInfo
+from vdenoise.settings.choices import Interlaced, OnBadFrame, OnMissing
 
 Heard = Callable[[int, int], None]  # how much was read, and of how much
 

@@ -9,17 +9,14 @@ from pydantic import AfterValidator, BaseModel, Field, field_validator
 
 from vdenoise.chain.parameters import build
 from vdenoise.chain.resolve import Chain
-from vdenoise.engine.interlacing import Interlaced
-from vdenoise.engine.plan import Dither
 from vdenoise.errors import UsageError, fault_of
 from vdenoise.machine.files import read_json
 from vdenoise.masks.parse import make_mask
 from vdenoise.media.access import absent, reading
-from vdenoise.media.images.sequence import OnMissing
 from vdenoise.media.movie.encoder import EncodeSettings
 from vdenoise.media.movie.own_settings import check_settings
-from vdenoise.media.reader import OnBadFrame
 from vdenoise.picture.noise import NoiseProfile
+from vdenoise.settings.choices import Dither, Interlaced, OnBadFrame, OnMissing
 from vdenoise.settings.groups import MASK, NoiseSettings, OutputSettings
 from vdenoise.stages import SLOTS, stage_class
 from vdenoise.workflows.tag import recipe_of

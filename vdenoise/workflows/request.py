@@ -8,18 +8,16 @@ from pathlib import Path
 from typing import Literal
 
 from vdenoise.chain.request import ChainRequest
-from vdenoise.engine.plan import Dither
 from vdenoise.errors import UsageError
 from vdenoise.motion.cuts import read_cuts
-from vdenoise.picture.findings import ViewKind
 from vdenoise.picture.frame import ClipInfo
 from vdenoise.picture.noise import NoiseProfile
+from vdenoise.settings.choices import Dither, Matte, ViewKind
 from vdenoise.workflows.measure import check_cuts, check_profile, profile_from_sigma
 from vdenoise.workflows.reading import Reading
 
 Cuts = Literal["auto", "off"] | Path
 FrameRanges = Sequence[tuple[int, int, int]]  # first, last (included), step
-Matte = Literal["confidence", "color", "structure", "ghost", "dust", "invented", "uncertainty"]
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,11 @@ from vdenoise.media.images.belongings import Belongings, belongings
 from vdenoise.media.images.files import read_planes
 from vdenoise.media.images.layout import ImageHeader, Layout, other_pictures, read_header
 from vdenoise.media.images.linear import fit_curve
-from vdenoise.media.images.sequence import OnMissing
 from vdenoise.media.movie.encoder import IMAGES
 from vdenoise.media.movie.index import index_of
 from vdenoise.media.movie.ordering import COMMON_RATES
 from vdenoise.picture.frame import ClipInfo, Curve, ImageSequence, SourceFrame
+from vdenoise.settings.choices import OnMissing
 
 DEFAULT_RATE = Fraction(24)
 FIT_FRAMES = 3  # that the curve of scene-linear samples is fitted to

@@ -12,13 +12,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
 
 from vdenoise.errors import InputError, UsageError
 from vdenoise.media.access import reading
 from vdenoise.picture.frame import ClipInfo, ImageSequence
-
-OnMissing = Literal["refuse", "skip", "hold"]
+from vdenoise.settings.choices import OnMissing
 
 # The kinds of images that are read, and those of them that are written.
 KINDS = {
