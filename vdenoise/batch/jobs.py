@@ -34,7 +34,7 @@ class ClipJob:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Name the clip for people."""
         return str(self.source)
 
     def arguments(self, *more: str) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ class Outcome:
     hint: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """For the report."""
+        """Make plain values of it, for the report."""
         found = {
             "input": str(self.job.source),
             "output": str(self.job.output),

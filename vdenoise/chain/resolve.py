@@ -45,7 +45,7 @@ class Chain:
 
     @property
     def text(self) -> str:
-        """For people: ``temporal.mean > spatial.wiener``."""
+        """The stages in order, for people: ``temporal.mean > spatial.wiener``."""
         return " > ".join(stage.name for stage in self.stages) or "nothing"
 
     @property

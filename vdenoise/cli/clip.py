@@ -190,7 +190,7 @@ class FrameRange(click.ParamType[tuple[tuple[int, int, int], ...]]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[tuple[int, int, int], ...]:
-        """To (first, last, step), both included."""
+        """Read (first, last, step), both included."""
         if isinstance(value, tuple):
             return value
         parts = []
@@ -215,7 +215,7 @@ class Numbers(click.ParamType[tuple[float, ...]]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[float, ...]:
-        """To numbers."""
+        """Read the numbers."""
         if isinstance(value, tuple):
             return value
         try:
@@ -236,7 +236,7 @@ class Box(click.ParamType[tuple[int, int, int, int]]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, int, int, int]:
-        """To numbers, of which width and height are above 0."""
+        """Read the numbers, of which width and height are above 0."""
         if isinstance(value, tuple):
             return value
         found = re.fullmatch(r"\s*(\d+),(\d+),([1-9]\d*),([1-9]\d*)\s*", value)

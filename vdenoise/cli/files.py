@@ -30,7 +30,7 @@ class Reads(click.Path):
         self.words = words
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """To a path; a word stays a text."""
+        """Make a path of it; a word stays a text."""
         return value if value in self.words else super().convert(value, param, ctx)
 
     def shell_complete(

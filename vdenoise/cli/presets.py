@@ -82,7 +82,7 @@ def show(name: str, resolved: bool, as_json: bool) -> None:
 @click.argument("other")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def diff(one: str, other: str, as_json: bool) -> None:
-    """In which values two presets differ, completely resolved."""
+    """Show in which values two presets differ, completely resolved."""
     from vdenoise import ui
     from vdenoise.chain.presets import load
     from vdenoise.chain.resolve import resolve

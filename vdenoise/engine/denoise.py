@@ -166,7 +166,7 @@ def _heard(
 
 @dataclass(frozen=True)
 class _Threads:
-    """Those that compute a frame each, and of a region those that compute tiles of it beside them;
+    """Pools of threads: one computes a frame each, one the tiles of a region beside it;
     None where a card computes, and where there is but one."""
 
     frames: Executor | None = None

@@ -103,7 +103,8 @@ class Plan:
 
     @property
     def bit_path(self) -> str:
-        """For people: ``10-bit 4:2:2 > float32 > 8-bit 4:2:2, dithered``."""
+        """The bits from source to output, for people: ``10-bit 4:2:2 > float32 > 8-bit 4:2:2,
+        dithered``."""
         used = {step.precision for step in self.steps}
         middle = [word for word in ("float16", "bfloat16", "float32") if word in used][:1]
         path = " > ".join([self.info.format.label, *middle, self.encode.written.label])
@@ -114,7 +115,7 @@ class Plan:
         return ranges(self.steps, shots, self.first, self.last)[0]
 
     def to_json(self) -> dict[str, Any]:
-        """For ``--dry-run --progress json`` and the recipe."""
+        """Make plain values of it, for ``--dry-run --progress json`` and the recipe."""
         return {
             "input": str(self.info.path),
             "output": str(self.output),

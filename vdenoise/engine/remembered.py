@@ -27,8 +27,8 @@ class _Left:
 
 @dataclass(eq=False)
 class Remembered:
-    """Of frames of a clip whose noise and shots stay the same. Of results only the last are kept:
-    where a later stage is turned, those before it need not work again."""
+    """What is known of frames of a clip whose noise and shots stay the same. Of results only the
+    last are kept: where a later stage is turned, those before it need not work again."""
 
     motions: Motions = field(default_factory=dict)
     _left: dict[int, _Left] = field(default_factory=dict)  # by the number of steps

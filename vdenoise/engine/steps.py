@@ -58,7 +58,7 @@ class Step:
         return self.precision == "float16" and self.stage.precision != "mixed"
 
     def to_json(self) -> dict[str, Any]:
-        """For ``--dry-run`` and the recipe."""
+        """Make plain values of it, for ``--dry-run`` and the recipe."""
         return {
             "stage": self.stage.name,
             "parameters": self.stage.model_dump(mode="json"),
@@ -224,7 +224,7 @@ def _step(stage: Stage, info: ClipInfo, device: str, scratch: int) -> Step:
 
 
 def _share(side: int, info: ClipInfo) -> float:
-    """Of a frame's pixels that lie in a square."""
+    """Share of a frame's pixels that lie in a square."""
     return min(side, info.width) * min(side, info.height) / (info.width * info.height)
 
 

@@ -33,7 +33,7 @@ class Area:
     right: int
 
     def of(self, x: Tensor) -> Tensor:
-        """This part of (T, C, H, W): a view."""
+        """Cut this part out of (T, C, H, W): a view."""
         return x[..., self.top : self.bottom, self.left : self.right]
 
     def inside(self, other: Area) -> Area:
@@ -65,7 +65,7 @@ class Area:
         )
 
     def grown(self, halo: int, size: tuple[int, int]) -> Area:
-        """With ``halo`` pixels more on each side, but not beyond a picture of ``size``."""
+        """Add ``halo`` pixels on each side, but not beyond a picture of ``size``."""
         return Area(
             max(self.top - halo, 0),
             min(self.bottom + halo, size[0]),

@@ -49,7 +49,7 @@ class Lpips:
 
     @classmethod
     def load(cls, paths: Sequence[Path]) -> Lpips:
-        """From files of torch.save that hold nothing but weights.
+        """Read the weights from files of torch.save that hold nothing but weights.
 
         Raises:
             DeviceError: they cannot be read, or lack something.

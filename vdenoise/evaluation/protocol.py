@@ -140,7 +140,7 @@ class Given:
 
     @property
     def format(self) -> PixelFormat:
-        """Of the planes."""
+        """Layout and depth of the planes."""
         return _FORMATS[self.form]
 
     @property

@@ -63,7 +63,7 @@ class Joining(Record):
 
     @classmethod
     def of(cls, job: Job) -> Joining:
-        """For a job."""
+        """Note what the joining of a job will write."""
         outputs = tuple(str(job.output(part).absolute()) for part in job.file.parts)
         return cls(work_id=work_id(job, analysis_of(job)), outputs=outputs)
 

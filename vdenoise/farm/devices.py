@@ -86,7 +86,7 @@ def _command(
 
 
 def _with_parent() -> None:
-    """In the child: end when the parent is killed."""
+    """Run in the child: end when the parent is killed."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGTERM)
 

@@ -30,7 +30,7 @@ class SegmentProgress:
     idle_seconds: float | None = None  # of what is begun: since something was last written of it
 
     def to_json(self) -> dict[str, Any]:
-        """For programs."""
+        """Make plain values of it, for programs."""
         told = {"segment": self.segment, "frames": self.frames, "state": self.state}
         if self.report is not None:
             told |= {
@@ -45,7 +45,8 @@ class SegmentProgress:
 
     @property
     def line(self) -> str:
-        """For people: ``segment 3  288-311  done    24 frames  8.1 s  2.96 fps  node07``."""
+        """Say it in one line, for people: ``segment 3  288-311  done    24 frames  8.1 s  2.96 fps
+        node07``."""
         first, last = self.frames
         said = f"segment {self.segment}  {first}-{last}  {self.state.ljust(7)}"
         if self.report is not None:

@@ -41,7 +41,7 @@ class GrainTable:
         seed: int = 0,
         share: float = 1.0,
     ) -> None:
-        """For a clip like ``info`` whose result is in ``out``.
+        """Begin the table of a clip like ``info`` whose result is in ``out``.
 
         Args:
             info: the source.

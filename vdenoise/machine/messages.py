@@ -38,7 +38,7 @@ class Messages(io.TextIOBase):
     errors = "backslashreplace"  # of what names of files hold that is no text
 
     def writable(self) -> bool:
-        """Always."""
+        """Whether it can be written to: always."""
         return True
 
     def fileno(self) -> int:

@@ -31,7 +31,7 @@ class PathMap:
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> Self:
-        """From ``FROM=TO``.
+        """Read maps typed as ``FROM=TO``.
 
         Raises:
             UsageError: one is of another form, or a name would be mapped once more when it was
@@ -49,12 +49,12 @@ class PathMap:
 
     @classmethod
     def of_variable(cls) -> Self:
-        """From ``VDENOISE_PATH_MAP``: ``FROM=TO;FROM=TO``."""
+        """Read the variable ``VDENOISE_PATH_MAP``: ``FROM=TO;FROM=TO``."""
         return cls.of(os.environ.get(VARIABLE, "").split(SEPARATOR))
 
     @classmethod
     def of_rules_file(cls, path: Path) -> Self:
-        """From the rules that Open Job Description gives a session (``pathmapping-1.0``).
+        """Read the rules that Open Job Description gives a session (``pathmapping-1.0``).
 
         Raises:
             UsageError: they cannot be read.

@@ -20,7 +20,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def is_mask_name(name: str) -> bool:
-    """Letters, digits, - and _."""
+    """Whether a mask may be called so: letters, digits, - and _."""
     return _NAME.fullmatch(name) is not None
 
 

@@ -90,7 +90,7 @@ def _hue(chroma: Tensor) -> Tensor:
 
 
 def _grown(mask: Tensor, size: tuple[int, int]) -> Tensor:
-    """From chroma's grid to luma's."""
+    """Repeat what lies on chroma's grid on luma's."""
     if mask.shape[-2:] == torch.Size(size):
         return mask
     return functional.interpolate(mask[None, None], size, mode="bilinear", align_corners=False)[
@@ -108,7 +108,7 @@ def _shadows(luma: Tensor, chroma: Tensor | None, noise: Tensor) -> Tensor:
 
 
 def _edges(luma: Tensor, chroma: Tensor | None, noise: Tensor) -> Tensor:
-    """By the gradient of a slightly smoothed picture, against what noise would show."""
+    """Find edges by the gradient of a slightly smoothed picture, against what noise would show."""
     even = box_mean(luma[0], _SMALL)
     padded = functional.pad(even[None, None], (1, 1, 1, 1), mode="replicate")[0, 0]
     across = (padded[1:-1, 2:] - padded[1:-1, :-2]) / 2
@@ -120,7 +120,7 @@ def _edges(luma: Tensor, chroma: Tensor | None, noise: Tensor) -> Tensor:
 
 
 def _flat(luma: Tensor, chroma: Tensor | None, noise: Tensor) -> Tensor:
-    """By the deviation in a window, beyond what noise explains."""
+    """Find flat areas by the deviation in a window, beyond what noise explains."""
     mean = box_mean(luma[0], _WIDE)
     variance = box_mean((luma[0] - mean).square(), _WIDE)
     beyond = (variance - 2 * noise.square()).clamp(min=0) / _FLAT**2

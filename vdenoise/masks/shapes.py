@@ -51,7 +51,8 @@ def _overlap(size: int, start: float, end: float) -> Tensor:
 
 
 def _ellipse(height: int, width: int, x: float, y: float, rx: float, ry: float) -> Tensor:
-    """By the distance to the edge, to first order: the implicit function over its gradient."""
+    """Draw an ellipse by the distance to the edge, to first order: the implicit function over its
+    gradient."""
     rx, ry = max(rx, 1e-6), max(ry, 1e-6)
     ys = (torch.arange(height, dtype=torch.float64) + 0.5 - y)[:, None] / ry
     xs = (torch.arange(width, dtype=torch.float64) + 0.5 - x)[None] / rx

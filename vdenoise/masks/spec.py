@@ -119,7 +119,7 @@ class MaskSpec:
 
     @property
     def text(self) -> str:
-        """As it could be typed: ``luma:70-100,mode=set,luma=30``."""
+        """The mask as it could be typed: ``luma:70-100,mode=set,luma=30``."""
         source, *rest = self.values().items()
         numbers = (f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in rest)
         return ",".join((str(source[1]), *numbers))

@@ -70,7 +70,7 @@ def _evened(plane: Plane) -> NDArray[np.uint8]:
 
 
 def step(own: Plane, other: Plane, groups: NDArray[np.int64], count: int) -> tuple[Step, Step]:
-    """By how much another frame is brighter, in each group of pixels.
+    """Measure by how much another frame is brighter, in each group of pixels.
 
     Args:
         own: a small picture.

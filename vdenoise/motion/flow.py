@@ -38,7 +38,7 @@ _SMALLEST = 48
 
 
 def working_scale(height: int, width: int, accuracy: Accuracy) -> int:
-    """By how much frames are reduced before matching: 1, 2, 4 ..."""
+    """Choose by how much frames are reduced before matching: 1, 2, 4 ..."""
     scale = 1
     while height * width / scale**2 > FULL_SIZE_PIXELS[accuracy]:
         scale *= 2

@@ -16,7 +16,7 @@ _TINY = 1e-12
 def light_of(
     difference: Tensor, weight: Tensor, variance: Tensor, area: float, factors: tuple[int, int]
 ) -> Tensor:
-    """By how much an aligned neighbor is brighter, where that is more than noise explains.
+    """Measure by how much an aligned neighbor is brighter, where that is more than noise explains.
 
     A mean over a window that reaches to one side of a frame lags behind light that changes: by 1.5
     codes where a car's shadow brightens by two codes a frame. In a window that reaches to both

@@ -150,7 +150,7 @@ class Network(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """In which the convolutions compute."""
+        """Number type in which the convolutions compute."""
         return next(self.parameters()).dtype
 
 

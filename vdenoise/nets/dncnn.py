@@ -62,7 +62,7 @@ class DnCnn(RgbNetwork):
         return halo([(1, 1, 1)] * self.depth)
 
     def change(self, rgb: Tensor, sigma: Tensor, x: NetInput) -> Tensor:
-        """Minus the noise that it sees."""
+        """Answer with minus the noise that is seen."""
         picture = rgb if self.channels == 3 else rgb.flatten(0, 1)[:, None]
         given = picture
         if self.told:
@@ -78,7 +78,8 @@ class FDnCnn(DnCnn):
 
 
 def plain() -> DnCnn:
-    """For color pictures of unknown noise: 20 convolutions of 64 channels, as its authors train it.
+    """Build the one for color pictures of unknown noise: 20 convolutions of 64 channels, as its
+    authors train it.
 
     Without normalisation it stays at "no noise" when it is trained.
     """

@@ -92,7 +92,7 @@ class DruNet(RgbNetwork):
 
 
 def color() -> DruNet:
-    """As published for color pictures."""
+    """Build it as published for color pictures."""
     return DruNet()
 
 

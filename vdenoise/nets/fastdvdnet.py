@@ -112,7 +112,7 @@ class FastDvdNet(RgbNetwork):
 
 
 def published() -> FastDvdNet:
-    """As published."""
+    """Build it as published."""
     return FastDvdNet()
 
 

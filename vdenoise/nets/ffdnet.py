@@ -51,7 +51,7 @@ class FfdNet(RgbNetwork):
 
 
 def color() -> FfdNet:
-    """As published for color pictures."""
+    """Build it as published for color pictures."""
     return FfdNet()
 
 

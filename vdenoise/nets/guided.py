@@ -102,7 +102,7 @@ class Guided(Network):
 
     @property
     def tiling(self) -> tuple[int, int]:
-        """By rows, whole cells are rounded together, at every level."""
+        """`Network.tiling`: by rows, whole cells are rounded together, at every level."""
         if not self.by_rows:
             return self.halo, self.multiple
         cells = [2 << level for level in range(len(self.widths))]  # pixels of a level's pixel

@@ -108,7 +108,7 @@ class Shift(Network):
         return self._clips(x, frames)
 
     def _clips(self, x: NetInput, frames: int) -> Tensor:
-        """As many clips of ``frames`` as there are."""
+        """Cut the frames into as many clips of ``frames`` as there are."""
         picture, residual = x.averaged
         level = x.sigma * residual
         centred = picture - picture.new_tensor([0.5, 0.0, 0.0])[:, None, None]

@@ -28,7 +28,7 @@ def band_sizes() -> Tensor:
 
 
 def band_members() -> list[Tensor]:
-    """For each band a (16, 16) mask of its coefficients."""
+    """Make for each band a (16, 16) mask of its coefficients."""
     return [m.view(SIZE, SIZE) > 0 for m in bands().T]
 
 

@@ -45,7 +45,7 @@ class Evidence:
 
 
 def evidence(counts: Sequence[LeftOut]) -> Evidence:
-    """Of the samples of a shot, put together."""
+    """Put the samples of a shot together."""
     inside = [1 - c.bars for c in counts]
     whole = sum(c.looked_at for c in counts)
     lost = {
@@ -70,7 +70,8 @@ class Marks:
     even: Tensor  # exactly as bright as all eight around, in this frame or the one before
 
     def reduced(self, ratio: tuple[int, int]) -> Marks:
-        """At the density of a plane with ``ratio`` luma pixels (down, across) to each of its."""
+        """Reduce to the density of a plane with ``ratio`` luma pixels (down, across) to each of
+        its."""
         if ratio == (1, 1):
             return self
 

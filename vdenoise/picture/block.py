@@ -166,7 +166,7 @@ class Block:
 
     @property
     def signals(self) -> tuple[Signal, ...]:
-        """Luma, then chroma where there is any."""
+        """Signals in order: luma, then chroma where there is any."""
         return self.picture.planes
 
     @property

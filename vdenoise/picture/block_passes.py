@@ -233,7 +233,7 @@ def _forward(x: Tensor, block: int) -> Tensor:
 
 
 def _inverse(coefficients: Tensor, block: int) -> Tensor:
-    """Back again: (C, H/b, b, W) -> (C, H/b, b, W)."""
+    """Transform back: (C, H/b, b, W) -> (C, H/b, b, W)."""
     basis, row = _bases(block, coefficients.device, coefficients.dtype)
     return torch.matmul(basis.T, (coefficients.view(-1, _ROW) @ row).view_as(coefficients))
 

@@ -37,7 +37,7 @@ class StageFindings:
     covers: Mapping[str, Tensor] = field(default_factory=dict)  # share of the picture, by mask
 
     def over(self, before: Self) -> Self:
-        """These, and what only ``before`` has."""
+        """Join these and what only ``before`` has."""
 
         def both(old: Any, new: Any) -> Any:
             return {**old, **new} if isinstance(new, Mapping) else old if new is None else new

@@ -37,7 +37,7 @@ class PixelFormat:
 
     @property
     def label(self) -> str:
-        """For people: ``10-bit 4:2:2``."""
+        """Depth and sampling for people: ``10-bit 4:2:2``."""
         if self.family == "rgb":
             layout = "RGB"
         elif self.family == "gray":

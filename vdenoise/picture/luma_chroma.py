@@ -34,7 +34,7 @@ class Picture(NamedTuple, Generic[T]):
 
     @property
     def planes(self) -> tuple[T, ...]:
-        """Luma, then chroma where there is any."""
+        """Parts in order: luma, then chroma where there is any."""
         return (self.luma,) if self.chroma is None else (self.luma, self.chroma)
 
     def map(self, change: Callable[[T], U]) -> Picture[U]:

@@ -168,7 +168,7 @@ class ShotNoise(BaseModel):
         return fine[None, None, : size[0], : size[1]]
 
     def table(self, device: torch.device | str = "cpu", *, scale: float = 1.0) -> NoiseTable:
-        """As tensors; ``scale`` is ``--sigma-scale``."""
+        """Make tensors of it; ``scale`` is ``--sigma-scale``."""
         sigma = torch.tensor([p.sigma for p in self.planes], dtype=torch.float32, device=device)
         spectrum = torch.tensor(
             [p.spectrum for p in self.planes], dtype=torch.float32, device=device
@@ -218,7 +218,7 @@ class NoiseProfile(BaseModel):
         return self.model_copy(update={"shots": shots, "bottom": bottom})
 
     def of_parity(self, parity: int) -> NoiseProfile:
-        """That of the top (0) or bottom (1) fields alone."""
+        """Take the noise of the top (0) or bottom (1) fields alone."""
         shots = self.bottom if parity and self.bottom else self.shots
         return self.model_copy(update={"shots": shots, "bottom": ()})
 

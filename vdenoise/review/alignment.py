@@ -94,13 +94,13 @@ def _times(info: ClipInfo, *, from_start: bool) -> Times:
 
 
 def _tolerance(infos: Sequence[ClipInfo]) -> Fraction:
-    """As much as two containers may round a time, but never as much as half a frame."""
+    """Allow as much as two containers may round a time, but never as much as half a frame."""
     ticks = sum(sorted((index_of(info).time_base for info in infos), reverse=True)[:2])
     return min(Fraction(ticks), min(1 / info.rate for info in infos) / 3)
 
 
 def _nearest(wanted: Times, there: Times, tolerance: Fraction) -> list[int] | None:
-    """For each time the frame that is shown then; None where there is none for one of them."""
+    """Find for each time the frame that is shown then; None where there is none for one of them."""
     found = []
     for time in wanted:
         n = bisect_left(there, time)

@@ -101,7 +101,7 @@ class Excerpts:
 
     @property
     def shots(self) -> Shots:
-        """Of the clip."""
+        """Shots of the clip."""
         return self.survey.shots(self.decoded.info)
 
     def looks(

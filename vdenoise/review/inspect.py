@@ -42,7 +42,8 @@ class Verdict:
         return self.amount <= self.gate.limit
 
     def text(self, frame: str = "") -> str:
-        """For people: ``ghosting: 31 %, at most 15 %; frame 37, x 128 y 64, 64x64``."""
+        """Say it in one line, for people: ``ghosting: 31 %, at most 15 %; frame 37, x 128 y 64,
+        64x64``."""
         digits = 0 if self.gate.unit == "frames" else 2
         said = f"{self.gate.name}: {self.amount:.{digits}f} {self.gate.unit}, "
         said += f"at most {self.gate.limit:g} {self.gate.unit}"

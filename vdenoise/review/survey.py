@@ -56,7 +56,7 @@ class Survey:
         return asked.after(self.proposed)
 
     def shots(self, info: ClipInfo) -> Shots:
-        """Of the clip, as a run has them."""
+        """Give the shots of the clip, as a run has them."""
         return Shots(info.readable, tuple(c for c in self.cuts if c < info.readable))
 
 

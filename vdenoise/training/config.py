@@ -225,7 +225,7 @@ def overridden(data: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, A
 
 
 def _value(text: str) -> Any:
-    """As in TOML; what is none there is a word."""
+    """Read a value as in TOML; what is none there is a word."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

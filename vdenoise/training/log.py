@@ -80,7 +80,7 @@ def forget_after(folder: Path, step: int) -> None:
 
 
 def _step(text: str) -> int:
-    """Of a line of either file."""
+    """Step of a line of either file."""
     return int(json.loads(text)["step"] if text.startswith("{") else text.partition(",")[0])
 
 

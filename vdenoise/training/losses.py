@@ -25,7 +25,7 @@ def l1(found: Tensor, wanted: Tensor) -> Tensor:
 
 
 def minus_psnr(found: Tensor, wanted: Tensor) -> Tensor:
-    """Minus the mean PSNR over pictures, in units of 100 dB."""
+    """Give minus the mean PSNR over pictures, in units of 100 dB."""
     square = (found - wanted).square().mean((1, 2, 3))
     return (square + 1e-6).log10().mean() / 10
 

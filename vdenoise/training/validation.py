@@ -130,7 +130,7 @@ def validate(
 
 
 def _mean(values: list[tuple[bool, float]]) -> float:
-    """Of examples and of single frames, each half."""
+    """Mean of that over examples and of that over single frames."""
     groups = ([value for alone, value in values if alone is side] for side in (False, True))
     return float(np.mean([np.mean(group) for group in groups if group]))
 

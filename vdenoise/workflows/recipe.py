@@ -100,17 +100,17 @@ class _Told(BaseModel):
     """What is read of a recipe again: one where any of it is missing tells nothing."""
 
     class Versions(BaseModel):
-        """Only ours decides."""
+        """Versions of what computed; only ours decides."""
 
         vdenoise: str
 
     class Input(BaseModel):
-        """As `content` says it, if there was a file."""
+        """What was read, as `content` says it, if there was a file."""
 
         sha256: str = ""
 
     class Output(BaseModel):
-        """As `content` says it."""
+        """What was written, as `content` says it."""
 
         sha256: str
         numbers: list[int] | None = None

@@ -79,8 +79,9 @@ class Export:
         device: str | None = None,
         threads: int | None = None,
     ) -> Self:
-        """Of a job; the memory is what a task with so many cores takes, in whole GiB, and a task
-        that asks for cards computes on them and nowhere else, one segment on each.
+        """Gather what exporters need of a job; the memory is what a task with so many cores takes,
+        in whole GiB, and a task that asks for cards computes on them and nowhere else, one segment
+        on each.
 
         Raises:
             UsageError: ``device`` is none.

@@ -203,7 +203,7 @@ def _same(a: av.VideoFrame, b: av.VideoFrame) -> bool:
 
 
 def _samples(plane: Any, wide: bool) -> np.ndarray[Any, Any]:
-    """Without what fills its rows up."""
+    """Take the samples without what fills its rows up."""
     row = plane.width * (2 if wide else 1)
     return np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, :row]
 

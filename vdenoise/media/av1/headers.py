@@ -52,7 +52,8 @@ class Headers:
     _last: FrameHeader | None = None
 
     def read(self, units: Sequence[Obu], number: int) -> list[FrameHeader | None]:
-        """For each unit of a packet the frame whose header it holds, if that has a place for grain.
+        """Find for each unit of a packet the frame whose header it holds, if that has a place for
+        grain.
 
         Args:
             units: of the packet, which shows one frame.

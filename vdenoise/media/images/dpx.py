@@ -24,7 +24,7 @@ _LARGEST = 1 << 24  # bytes of a header with user data; more is taken for damage
 
 
 def byte_order(path: Path) -> ByteOrder:
-    """In which order the bytes of numbers are stored.
+    """Say in which order the bytes of numbers are stored.
 
     Raises:
         OSError: the file cannot be read.

@@ -66,7 +66,7 @@ class _Form:
 
 
 def byte_order(path: Path) -> ByteOrder:
-    """In which order the bytes of numbers are stored.
+    """Say in which order the bytes of numbers are stored.
 
     Raises:
         OSError: the file cannot be read.

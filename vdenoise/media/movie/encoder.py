@@ -78,7 +78,7 @@ class EncodeSettings(BaseModel):
 
     @property
     def label(self) -> str:
-        """For people: ``x264 crf 14, 8-bit 4:2:0, mp4``."""
+        """The encoder and its layout, for people: ``x264 crf 14, 8-bit 4:2:0, mp4``."""
         quality = "" if self.crf is None else f" crf {self.crf}"
         if "profile" in self.options:
             quality += f" {self.options['profile']}"

@@ -107,7 +107,8 @@ def _luma(plane: Tensor, info: ClipInfo) -> Tensor:
 
 
 def _balance(before: Tensor, now: Tensor, after: Tensor) -> float | None:
-    """From -1 (top field first) over 0 (progressive) to 1 (bottom field first)."""
+    """Weigh the evidence, from -1 (top field first) over 0 (progressive) to 1 (bottom field
+    first)."""
     height, width = now.shape
     if height < 2 * (BLOCK + 3) or width < BLOCK:  # interpolating takes three lines of a field
         return None

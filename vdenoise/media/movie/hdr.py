@@ -123,7 +123,8 @@ def beside(container: str, encoder: str) -> bool:
 
 
 def comparable(hdr: dict[str, Any]) -> dict[str, Any]:
-    """In the units of ST 2086, so that different ways to write the same fractions are equal."""
+    """Convert to the units of ST 2086, so that different ways to write the same fractions are
+    equal."""
     found: dict[str, Any] = {
         name: [scaled(part, 50000) for part in value]
         if isinstance(value, list)

@@ -121,7 +121,7 @@ def _avi_is_short(path: Path, _found: PicturePackets, size: int) -> bool:
 
 
 def _asf_is_short(path: Path, _found: PicturePackets, size: int) -> bool:
-    """By the size in its file properties, unless it was written for broadcast."""
+    """Judge by the size in the file properties, unless it was written for broadcast."""
     head = _part(path, 0, 1 << 16)
     at = head.find(bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"))
     if at < 0 or len(head) < at + 92:
@@ -144,8 +144,8 @@ def _ogg_is_short(path: Path, _found: PicturePackets, size: int) -> bool:
 
 
 def _nut_is_short(path: Path, found: PicturePackets, size: int) -> bool:
-    """Behind the last packet there is nothing, or headers and an index; "NK" begins what is before
-    a frame."""
+    """See that behind the last packet there is nothing, or headers and an index; "NK" begins what
+    is before a frame."""
     return found.until < size and _part(path, found.until, 2) not in (b"NM", b"NS", b"NI", b"NX")
 
 

@@ -14,11 +14,11 @@ class NullFile(io.RawIOBase):
         self._at = self._size = 0
 
     def writable(self) -> bool:
-        """Yes."""
+        """Whether it can be: yes."""
         return True
 
     def seekable(self) -> bool:
-        """Yes."""
+        """Whether it can be: yes."""
         return True
 
     def write(self, data: Any) -> int:

@@ -67,7 +67,7 @@ def plan_copies(source: InputContainer, video: VideoStream, container: str) -> C
 
 
 def stream_name(stream: Any) -> str:
-    """For people: ``subtitle stream 3 (hdmv_pgs_subtitle)``."""
+    """Name a stream for people: ``subtitle stream 3 (hdmv_pgs_subtitle)``."""
     codec = codec_of(stream) if stream.type != "data" else stream.metadata.get("handler_name")
     return f"{stream.type} stream {stream.index}{f' ({codec})' if codec else ''}"
 

@@ -41,7 +41,7 @@ class RenderState:
 
 
 class Rendering:
-    """At most one run at a time."""
+    """Runs in the background, at most one at a time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -10,7 +10,8 @@ _FAR = 1 << 20
 
 
 class Question(BaseModel):
-    """Of the page. It names no file: those of the session were named on the command line."""
+    """A question of the page. It names no file: those of the session were named on the command
+    line."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 

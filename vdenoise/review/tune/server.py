@@ -82,7 +82,7 @@ class Server:
 
     @property
     def address(self) -> str:
-        """Of the page, with its token."""
+        """Address of the page, with its token."""
         return f"http://{LOOPBACK}:{self.port}/{self.token}/"
 
     def __enter__(self) -> Self:

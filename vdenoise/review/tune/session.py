@@ -231,7 +231,8 @@ class Session:
         return self._sources[key]
 
     def _know_cuts(self, frame: int, check: Check) -> None:
-        """Of a long clip cuts are known around frames that were looked at; see to this one too."""
+        """See to the cuts around a frame: of a long clip they are known only where it was looked
+        at."""
         known = self.base.request.known.first_frames(self.info) is not None
         if self.survey.whole or known or frame in self._near:
             return

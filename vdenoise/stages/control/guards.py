@@ -187,9 +187,9 @@ class Tally:
             self._covers.setdefault(mask, _Sum()).add(float(cover), index)
 
     def guards(self) -> dict[str, float]:
-        """As far as they are on: ``structure_share`` and ``ghost_share`` in percent of the picture,
-        mean over the frames; ``drift``, the worst, in 8-bit codes; and of each the most that a
-        frame had (``..._most``) and which one (``..._frame``)."""
+        """Sum up the guards that are on: ``structure_share`` and ``ghost_share`` in percent of the
+        picture, mean over the frames; ``drift``, the worst, in 8-bit codes; and of each the most
+        that a frame had (``..._most``) and which one (``..._frame``)."""
         found: dict[str, float] = {}
         for name, seen in self._guards.items():
             if name == "drift":

@@ -34,7 +34,7 @@ class MaskedStrength(Stage):
 
     @property
     def reach(self) -> int:
-        """As far as the masks are steadied."""
+        """Frames over which the masks are steadied."""
         return max((mask.stabilize for mask in self.masks), default=0)
 
     @property
@@ -49,7 +49,7 @@ class MaskedStrength(Stage):
 
     @property
     def motion_accuracy(self) -> Accuracy:
-        """That of the temporal stage, whose motion is there already."""
+        """Accuracy of the temporal stage, whose motion is there already."""
         return self.motion_est
 
     def denoise(self, block: Block) -> Block:

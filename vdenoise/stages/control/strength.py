@@ -55,7 +55,7 @@ class Settle(Stage):
 
     @property
     def reach(self) -> int:
-        """As far as the masks are steadied."""
+        """Frames over which the masks are steadied."""
         return max((mask.stabilize for mask in self.masks), default=0)
 
     @property
@@ -73,7 +73,7 @@ class Settle(Stage):
 
     @property
     def motion_accuracy(self) -> Accuracy:
-        """That of the temporal stage, whose motion is there already."""
+        """Accuracy of the temporal stage, whose motion is there already."""
         return self.motion_est
 
     def denoise(self, block: Block) -> Block:

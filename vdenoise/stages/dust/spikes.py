@@ -72,8 +72,8 @@ def spikes(excess: Plane, bar: Plane) -> Spikes:
 
 
 def beyond_both(own: Plane, others: tuple[Plane, Plane]) -> Plane:
-    """By how much each pixel lies above both others (or, negative, below them). They are taken
-    from 3 by 3 pixels, as motion is not exact."""
+    """Measure by how much each pixel lies above both others (or, negative, below them). They are
+    taken from 3 by 3 pixels, as motion is not exact."""
     kernel = np.ones((3, 3), np.uint8)
     high = np.maximum(*(cv2.dilate(other, kernel) for other in others))
     low = np.minimum(*(cv2.erode(other, kernel) for other in others))

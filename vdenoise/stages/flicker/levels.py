@@ -41,7 +41,7 @@ class Deflicker(Stage):
 
     @property
     def reach(self) -> int:
-        """As many frames as the radius says."""
+        """Frames that the radius names."""
         return self.radius
 
     @property

@@ -137,7 +137,7 @@ def correlation(spectrum: Tensor) -> Tensor:
 
 @lru_cache(maxsize=64)
 def color_of(spectrum: Color) -> Color:
-    """Of noise with this spectrum (16x16 mean squares of DCT coefficients)."""
+    """Find the color of noise with this spectrum (16x16 mean squares of DCT coefficients)."""
     lags = correlation(torch.tensor(spectrum, dtype=torch.float64))
     fade = torch.cos(torch.pi / 2 * torch.arange(SPECTRUM, dtype=torch.float64) / SPECTRUM) ** 2
     lags = lags * fade[:, None] * fade

@@ -39,7 +39,7 @@ class MatchedGrain(DrawnGrain):
 
     @property
     def idle(self) -> bool:
-        """Without a profile there is nothing to match."""
+        """Whether it is off, or has no profile to match."""
         return not self.file or super().idle
 
     @property
@@ -48,12 +48,12 @@ class MatchedGrain(DrawnGrain):
         return (_ProfileFile(Path(self.file)),) if self.file else ()
 
     def color(self, plane: int) -> Color:
-        """As measured."""
+        """Take the spectrum as measured; where there is one of luma alone, that."""
         planes = _target(self.file).planes
         return color_of(planes[min(plane, len(planes) - 1)].spectrum)
 
     def wanted(self, part: Part) -> Tensor:
-        """As measured, at each level."""
+        """Look up what was measured at each level."""
         table = _target(self.file).table(part.luma.device)
         if len(table.sigma) <= part.planes[0]:
             return torch.zeros_like(part.signal.pixels)

@@ -29,7 +29,7 @@ class SyntheticGrain(DrawnGrain):
 
     @property
     def idle(self) -> bool:
-        """No amount, no grain."""
+        """Whether it is off, or there is no amount."""
         return self.amount == 0 or super().idle
 
     def color(self, plane: int) -> Color:

@@ -51,12 +51,12 @@ class HotPixels(Stage):
 
     @property
     def reach(self) -> int:
-        """As many frames as the radius says."""
+        """Frames that the radius names."""
         return self.radius
 
     @property
     def needs(self) -> frozenset[Need]:
-        """To know what moves past a pixel."""
+        """Motion, to know what moves past a pixel."""
         return frozenset(() if self.still else {"motion"})
 
     @property

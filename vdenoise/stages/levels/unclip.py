@@ -191,8 +191,8 @@ def _clipped_gaussian() -> tuple[Tensor, Tensor, Tensor]:
 
 @cache
 def _tables() -> tuple[Tensor, Tensor, Tensor]:
-    """By mean, in sigmas from 0 to 4: excess of the mean over the level, and its slope less; by
-    mean over deviation: sigma over deviation."""
+    """Tabulate by mean, in sigmas from 0 to 4: excess of the mean over the level, and its slope
+    less; by mean over deviation: sigma over deviation."""
     t, mean, deviation = _clipped_gaussian()
     wanted = torch.linspace(0, _FARTHEST, _STEPS + 1, dtype=torch.float64)
     excess = wanted - _through(wanted, mean, t)
@@ -211,8 +211,8 @@ def _through(x: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
 
 
 def _excess(mean: Tensor) -> tuple[Tensor, Tensor]:
-    """Of a mean in sigmas: how far it lies above its level, and 1 less than the inverse's slope.
-    Below the mean of a noisy black all of it is excess."""
+    """Look up, for a mean in sigmas, how far it lies above its level, and 1 less than the inverse's
+    slope. Below the mean of a noisy black all of it is excess."""
     excess, steeper, _ = _tables()
     return torch.where(mean < 0, mean, _at(excess, mean)), _at(steeper, mean)
 

@@ -42,12 +42,12 @@ class LineOffsets(Stage):
 
     @property
     def reach(self) -> int:
-        """As many frames as the radius says."""
+        """Frames that the radius names."""
         return self.radius
 
     @property
     def needs(self) -> frozenset[Need]:
-        """To compare with the frames around."""
+        """Motion, to compare with the frames around."""
         return frozenset({"motion"})
 
     @property

@@ -103,7 +103,7 @@ class Cnn(Stage):
 
     @property
     def idle(self) -> bool:
-        """Also without weight."""
+        """Whether it is off, or its correction has no weight."""
         return self.weight == 0 or super().idle
 
     @property
@@ -144,7 +144,7 @@ class Cnn(Stage):
 
     @property
     def precision(self) -> Precision:
-        """As the network claims."""
+        """What the network claims for itself."""
         return "mixed" if _facts(self.model).half_ok else "float32"
 
     def denoise(self, block: Block) -> Block:

@@ -108,7 +108,7 @@ def relative_to_present(block: Block) -> Block:
 
 
 def fixed_clips(block: Block, core: range, net: Network) -> list[tuple[range, range]]:
-    """For each fixed clip with frames of the core: the block's frames that are given to the
+    """Give for each fixed clip with frames of the core the block's frames that are given to the
     network, and those that are wanted of it."""
     found = []
     first, last = block.first + core.start, block.first + core.stop - 1

@@ -24,7 +24,7 @@ _TINY = 1e-12
 
 
 def consistent(invented: Tensor, removed: Tensor, sigma: Tensor, spectrum: Tensor) -> Tensor:
-    """As much of the invented detail as leaves a residual that can be noise.
+    """Keep as much of the invented detail as leaves a residual that can be noise.
 
     Args:
         invented: (H, W), what is to be added.

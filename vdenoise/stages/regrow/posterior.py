@@ -94,7 +94,7 @@ class Posterior(Stage):
 
     @property
     def precision(self) -> Precision:
-        """As the network claims."""
+        """What the network claims for itself."""
         return network(self.model).precision
 
     @property

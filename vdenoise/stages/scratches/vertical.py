@@ -53,7 +53,7 @@ class VerticalScratches(Stage):
 
     @property
     def reach(self) -> int:
-        """As many frames as the radius says."""
+        """Frames that the radius names."""
         return self.radius
 
     @property

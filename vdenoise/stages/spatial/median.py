@@ -53,7 +53,7 @@ class Median(SpatialStage):
 
     @property
     def footprint(self) -> Footprint:
-        """In each round the window, and one pixel more to judge the pixels in it."""
+        """The window of each round, and one pixel more to judge the pixels in it."""
         return Footprint(halo=self.passes * (self.radius + 1), scratch=16)
 
     def filter(self, signal: Signal, noise: NoiseTable, luma: Tensor) -> Signal:

@@ -85,7 +85,7 @@ class NonLocalMeans(SpatialStage):
     def _weights(
         self, x: Tensor, variance: Tensor, decay: float, dy: int, dx: int
     ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """For the pixel at +(dy, dx) and that at -(dy, dx): weight and its slope, (T, 1, H, W)."""
+        """Weigh the pixels at +(dy, dx) and at -(dy, dx): weight and its slope, (T, 1, H, W)."""
         halo, patch = self.footprint.halo, self.patch
         height, width = x.shape[-2] - 2 * halo, x.shape[-1] - 2 * halo
         # compare where either end of the pair is a core pixel, and a patch's rim around it

@@ -75,7 +75,7 @@ def _forward(u: Tensor, dim: int) -> Tensor:
 
 
 def _divergence(down: Tensor, right: Tensor) -> Tensor:
-    """Minus the adjoint of the forward differences."""
+    """Divergence: minus the adjoint of the forward differences."""
     result = down + right
     result[..., 1:, :] -= down[..., :-1, :]
     result[..., :, 1:] -= right[..., :, :-1]

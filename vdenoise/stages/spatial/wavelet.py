@@ -123,7 +123,7 @@ def _shrink(band: Tensor, variance: Tensor, step: int) -> tuple[Tensor, Tensor]:
 
 
 def _adjoint(band: Tensor, vertical: str, horizontal: str, step: int) -> Tensor:
-    """Back from coefficients to pixels."""
+    """Go back from coefficients to pixels."""
     taps = {"low": LOW[::-1], "high": HIGH[::-1]}
     return taps_sum(taps_sum(band, taps[horizontal], -1, step), taps[vertical], -2, step)
 

@@ -87,7 +87,7 @@ class TemporalMean(Stage):
 
     @property
     def reach(self) -> int:
-        """As many frames as the radius says."""
+        """Frames that the radius names."""
         return self.radius
 
     @property
@@ -104,7 +104,7 @@ class TemporalMean(Stage):
 
     @property
     def motion_accuracy(self) -> Accuracy:
-        """As the parameter says."""
+        """What the parameter says."""
         return self.motion_est
 
     @property

@@ -50,7 +50,7 @@ class TemporalMedian(Stage):
 
     @property
     def needs(self) -> frozenset[Need]:
-        """Unless the camera is locked off."""
+        """Motion, unless the camera is locked off."""
         moves = self.compensate and self.radius > 0 and self.strength > 0
         return frozenset({"motion"} if moves else ())
 

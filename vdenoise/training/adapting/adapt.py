@@ -79,7 +79,7 @@ class Check:
 
     @property
     def text(self) -> str:
-        """For people."""
+        """What was reached, for people."""
         return (
             f"{self.redrawn_db:+.2f} dB with noise drawn anew, and the square error against "
             f"neighbors not seen falls by {self.neighbor:.2f} +- {self.neighbor_error:.2f} codes^2"

@@ -123,7 +123,7 @@ def _coded(still: Source, factor: float) -> bytes:
 
 
 def _reduced(image: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
-    """To even sides, by averaging."""
+    """Reduce to even sides, by averaging."""
     if factor == 1.0:
         return image
     height, width = (2 * round(side * factor / 2) for side in image.shape[:2])

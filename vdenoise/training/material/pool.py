@@ -159,7 +159,7 @@ class Producers:
 
 
 def unmoved_by_interrupts(_number: int = 0) -> None:
-    """For a worker process: Ctrl-C reaches the whole group, but the main process decides."""
+    """Shield a worker process: Ctrl-C reaches the whole group, but the main process decides."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
 

@@ -39,7 +39,8 @@ class Source:
 
     @property
     def name(self) -> str:
-        """For people and for lists of what to leave out: a folder or a file, without its ending."""
+        """The name for people and for lists of what to leave out: a folder or a file, without its
+        ending."""
         return self.paths[0].parent.name if len(self.paths) > 1 else self.paths[0].stem
 
     @property
@@ -153,7 +154,7 @@ def set_in_motion(
 
 @dataclass(frozen=True, eq=False)
 class CameraMove:
-    """Of a camera, and of what it sees."""
+    """Motion of a camera, and of what it sees."""
 
     speed: NDArray[np.float64]  # (2,) pixels a frame
     shake: NDArray[np.float64]  # (frames, 2) pixels
@@ -164,7 +165,7 @@ class CameraMove:
 
     @staticmethod
     def calm(frames: int, rng: np.random.Generator) -> CameraMove:
-        """As most cameras move."""
+        """Draw a move as most cameras make it."""
         speed = rng.standard_normal(2) * rng.choice([0.0, 0.5, 2.0, 5.0])
         shake = rng.standard_normal((frames, 2)) * rng.choice([0.0, 0.3])
         turn, zoom = rng.standard_normal(2) * rng.choice([0.0, 0.003, 0.01])
@@ -172,7 +173,7 @@ class CameraMove:
 
     @staticmethod
     def hard(frames: int, rng: np.random.Generator) -> CameraMove:
-        """As in action footage."""
+        """Draw a move as in action footage."""
         speed = (rng.standard_normal(2) * rng.choice([2.0, 5.0, 9.0])).clip(-16, 16)
         shake = rng.standard_normal((frames, 2)) * rng.choice([0.0, 0.6, 2.0])
         turn, zoom = rng.uniform(-0.03, 0.03, 2) * rng.choice([0.1, 1.0], 2)
@@ -221,7 +222,7 @@ def _elastic(size: int, rng: np.random.Generator) -> Tensor:
 
 
 def _padded(image: Tensor, size: int) -> Tensor:
-    """At least ``size`` each way, by mirroring as often as it takes."""
+    """Bring to at least ``size`` each way, by mirroring as often as it takes."""
     while min(image.shape[-2:]) < size:
         down, right = (min(max(size - n, 0), n - 1) for n in image.shape[-2:])
         image = functional.pad(image[None], (0, right, 0, down), mode="reflect")[0]
