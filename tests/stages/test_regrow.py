@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tests.helpers.pictures import SIGMA, cut, noisy, scene
 from vdenoise.picture.block import Block, Signal
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise_table import SPECTRUM
+from vdenoise.stages.regrow.carried import PERIOD, REACH, fields, white
 from vdenoise.stages.regrow.consistency import consistent
 from vdenoise.stages.regrow.posterior import Posterior
 from vdenoise.stages.regrow.prior import Prior
@@ -43,13 +45,15 @@ def test_the_same_seed_gives_the_same_bits_and_another_one_another_picture() -> 
 
 def test_a_frame_is_the_same_in_every_segment() -> None:
     """Drawn by absolute number, whatever comes with it."""
-    block, stage = example(3, 32), drawing()
+    stage = drawing()
+    block = replace(example(REACH + 2, 32), core=slice(REACH, REACH + 2))
     whole = stage.apply(block)
-    part = stage.apply(cut(block, range(1, 3), range(2, 3)))
-    assert part.luma.pixels.equal(whole.luma.pixels[2:])
+    part = stage.apply(cut(block, range(1, REACH + 2), range(REACH + 1, REACH + 2)))
+    assert part.luma.pixels.equal(whole.luma.pixels[1:])
     assert whole.chroma is not None and part.chroma is not None
-    assert part.chroma.pixels.equal(whole.chroma.pixels[2:])
-    assert stage.reach == 0
+    assert part.chroma.pixels.equal(whole.chroma.pixels[1:])
+    assert Posterior().reach == 0  # nothing is drawn
+    assert stage.reach == REACH
 
 
 def test_samples_average_to_the_plain_answer() -> None:
@@ -136,3 +140,75 @@ def test_what_cannot_leave_noise_behind_is_taken_back() -> None:
     own = consistent(noise, noise, sigma, white)  # the noise itself, for detail
     assert 0.5 < (noise - own).std() < 1
     assert consistent(torch.zeros(size), noise, sigma, white).abs().max() == 0
+
+
+def panned(frames: int, step: int, first: int = 0, side: int = 96) -> Block:
+    """A picture that moves by whole pixels a frame, with its true motion."""
+    torch.manual_seed(1)
+    wide = torch.rand(1, 1, side, side + step * frames)
+    luma = torch.cat([wide[..., step * t : step * t + side] for t in range(frames)])
+    signal = Signal(luma, torch.ones_like(luma))
+    block = replace(example(), first=first, core=slice(0, frames), luma=signal, chroma=None)
+    return replace(block, motion=Panned(step, side))
+
+
+class Panned:
+    """Everything moves to the left by so many pixels a frame."""
+
+    guide_noise = 0.0
+
+    def __init__(self, step: int, side: int) -> None:
+        self.step, self.side = step, side
+
+    def guide(self, a: int) -> Tensor:
+        return torch.zeros(1, self.side, self.side)
+
+    def flow(self, a: int, b: int) -> Tensor:
+        across = torch.full((self.side, self.side), float(self.step * (a - b)))
+        return torch.stack([across, torch.zeros_like(across)])
+
+    def trust(self, a: int, b: int) -> Tensor:
+        return torch.ones(self.side, self.side)
+
+
+def numbers(block: Block, t: int) -> Tensor:
+    size = (block.luma.pixels.shape[-2], block.luma.pixels.shape[-1])
+    return white(fields(block, t, size), (0, 0), (5, 0), 0)[8:-8, 8:-8]
+
+
+def test_what_is_drawn_goes_along_with_the_picture_and_stays_white() -> None:
+    block = panned(2 * PERIOD, 3)
+    drawn = [numbers(block, t) for t in range(2 * PERIOD)]
+    for before, after in pairwise(drawn):
+        along = (before[:, 3:] * after[:, :-3]).mean()
+        assert along > 0.85  # cos(pi / 8): it changes evenly, also where a field is drawn anew
+        assert (before * after).mean().abs() < 0.05  # nothing stays in place
+    for field in drawn:
+        assert field.std() == pytest.approx(1, abs=0.05)
+        for beside in (field[:, 1:] * field[:, :-1], field[1:] * field[:-1]):
+            assert beside.mean().abs() < 0.05
+    assert (drawn[0] * drawn[-1]).mean().abs() < 0.05
+
+
+def test_a_number_goes_to_one_pixel_only() -> None:
+    """Where a picture grows, what it has no number for draws its own."""
+
+    class Growing(Panned):
+        def flow(self, a: int, b: int) -> Tensor:
+            place = torch.arange(self.side) - self.side / 2
+            across = (place * (0.8 ** (a - b) - 1)).expand(self.side, -1)
+            return torch.stack([across, across.T])
+
+    block = replace(panned(PERIOD, 1), motion=Growing(1, 96))
+    drawn = numbers(block, PERIOD // 2 - 1)
+    assert drawn.flatten().unique().numel() > 0.85 * drawn.numel()  # 65536 quantiles collide
+    assert (drawn[:, 1:] * drawn[:, :-1]).mean().abs() < 0.05
+
+
+def test_numbers_are_the_same_in_every_segment_and_end_with_the_shot() -> None:
+    whole = panned(20, 2)
+    last = 19
+    part = replace(cut(whole, range(last - REACH, 20), range(last, 20)), motion=Panned(2, 96))
+    assert numbers(part, REACH).equal(numbers(whole, last))
+    other = replace(whole, shot=(last, 30))
+    assert not numbers(other, last).equal(numbers(whole, last))

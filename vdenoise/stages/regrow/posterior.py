@@ -14,9 +14,10 @@ from vdenoise.picture.block import Block, Signal
 from vdenoise.picture.findings import StageFindings
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.subsampling import resize_to
-from vdenoise.sampling.samplers import Sampler, sample
+from vdenoise.sampling.samplers import Sampler, draws, sample
 from vdenoise.sampling.schedules import Schedule, noise_levels
 from vdenoise.stages.base import Footprint, Need, Precision, Role, Stage, StageFile, param
+from vdenoise.stages.regrow.carried import REACH
 from vdenoise.stages.regrow.consistency import consistent
 from vdenoise.stages.regrow.prior import Prior, network
 
@@ -32,8 +33,8 @@ class Posterior(Stage):
     answer and, under strong noise, a smooth one. This takes the noise off in small steps, from the
     noisy frame at its own noise level on, and comes to one picture among the possible ones. What
     that differs by from the network's single answer is invented detail: it is likely, it is not
-    known, and a strength of it is added to the denoised picture. Random numbers are drawn anew for
-    each frame, by seed and frame number.
+    known, and a strength of it is added to the denoised picture. Random numbers are drawn by seed
+    and frame number, and follow the motion for some frames.
     """
 
     slot: ClassVar[str] = "regrow"
@@ -83,9 +84,15 @@ class Posterior(Stage):
     model: str = param("S", "Network that knows what is possible: S, M, or a file.")
 
     @property
+    def reach(self) -> int:
+        """Frames that what is drawn has been carried through."""
+        return REACH if draws(self.sampler, self.eta) else 0
+
+    @property
     def needs(self) -> frozenset[Need]:
-        """The noise, and what its neighbors know."""
-        return frozenset({"original", "averaged"})
+        """The noise, what its neighbors know, and the motion that what is drawn follows."""
+        always: frozenset[Need] = frozenset({"original", "averaged"})
+        return always | {"motion"} if self.reach else always
 
     @property
     def files(self) -> tuple[StageFile, ...]:
@@ -106,17 +113,18 @@ class Posterior(Stage):
     def denoise(self, block: Block) -> Block:
         """Frame by frame: the result cannot depend on how many come at once."""
         made = [self._regrown(replace(block, core=slice(t, t + 1))) for t in block.wanted]
-        pictures, invented, spread = zip(*made, strict=True)
+        pictures, invented, spreads = zip(*made, strict=True)
         drawn = Picture.join(pictures, torch.cat)
         done = block.core_picture.pair(drawn, lambda s, pixels: Signal(pixels, s.residual.clone()))
         found = StageFindings(
             invented=torch.cat(invented),
-            uncertainty=torch.cat(spread) if self.samples > 1 else None,
+            uncertainty=None if self.samples == 1 else torch.cat(spreads),
         )
         return block.with_picture(done).with_findings(found)
 
-    def _regrown(self, block: Block) -> tuple[Picture[Tensor], Tensor, Tensor]:
-        """Luma and chroma of one frame, and how much of its luma is invented and uncertain."""
+    def _regrown(self, block: Block) -> tuple[Picture[Tensor], Tensor, Tensor | None]:
+        """Luma and chroma of one frame, and how much of its luma is invented and uncertain; of one
+        sample nothing is known about that."""
         prior = Prior(block, self.model, self.guidance)
         start = prior.start
         single = prior.denoise(start, 1.0)
@@ -133,7 +141,9 @@ class Posterior(Stage):
 
         found = torch.stack([one(n) for n in range(self.samples)])
         drawn = found.mean(0)
-        spread = prior.planes(found.std(0, unbiased=self.samples > 1))[0] * (prior.present[0] > 0)
+        spread = None
+        if self.samples > 1:
+            spread = _shown(prior.planes(found.std(0))[0] * (prior.present[0] > 0))
         planes = []
         for n, invented in enumerate(prior.planes(drawn - single)):
             plain = block.signals[n].pixels[block.core]
@@ -144,7 +154,7 @@ class Posterior(Stage):
             if n == 0:
                 shown = _shown(invented)
             planes.append(plain + invented)
-        return Picture.of(planes), shown, _shown(spread)
+        return Picture.of(planes), shown, spread
 
     def _held(self, invented: Tensor, prior: Prior, n: int, plain: Tensor) -> Tensor:
         """What leaves a residual that can be noise, plane by plane."""

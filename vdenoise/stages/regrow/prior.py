@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, cached_property
 
 import torch
 from torch import Tensor
 
 from vdenoise.picture.block import Block, Signal
 from vdenoise.picture.luma_chroma import Picture
-from vdenoise.picture.random_at import normal
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.stages.base import noise_present
-from vdenoise.stages.grain.field import FIELD_MARGIN, color_of, filter_for, filtered
+from vdenoise.stages.grain.field import color_of, filter_for, filtered
 from vdenoise.stages.net.cnn import Cnn
+from vdenoise.stages.regrow.carried import Field, fields, white
 from vdenoise.stages.spatial.wiener import Wiener
 
 _SALT = 0x5265  # keeps these draws apart from those of grain with the same seed
@@ -81,27 +81,28 @@ class Prior:
         return torch.lerp(self._denoise(x, sigma, alone=True), joint, self.guidance)
 
     def noise(self, draw: int, seed: int) -> Tensor:
-        """Noise of level 1, drawn by seed, frame, plane, draw and pixel."""
+        """Noise of level 1, drawn by seed, frame, plane, draw and pixel, and carried along the
+        motion."""
         block = self.block
-        index = block.first + block.wanted.start
         luma = self.average[0].pixels
         found = []
         for n, like in enumerate(self.noisy):
             table = block.noise.picture.planes[n]
             sigma = table.sigma_at(resize_to(luma, like)) * self.present[n]
-            (top, left), (height, width) = block.corner[n], like.shape[-2:]
             field = torch.empty_like(like, dtype=torch.float32)
             for c in range(like.shape[1]):
-                white = normal(
-                    range(top - FIELD_MARGIN, top + height + FIELD_MARGIN),
-                    range(left - FIELD_MARGIN, left + width + FIELD_MARGIN),
-                    *(seed, index, n + c, _SALT + draw),
-                    device=like.device,
-                )
+                numbers = white(self._carried[n], block.corner[n], (seed, n + c), _SALT + draw)
                 rows = tuple(tuple(row) for row in table.spectrum[c].tolist())
-                field[0, c] = filtered(white, filter_for(color_of(rows)))
+                field[0, c] = filtered(numbers, filter_for(color_of(rows)))
             found.append(field.to(like) * sigma)
         return _flat(found)
+
+    @cached_property
+    def _carried(self) -> list[list[Field]]:
+        """Where the random numbers of luma and chroma come from."""
+        block = self.block
+        sizes = [(plane.shape[-2], plane.shape[-1]) for plane in self.noisy]
+        return [fields(block, block.wanted.start, size) for size in sizes]
 
     def _denoise(self, x: Tensor, sigma: float, *, alone: bool) -> Tensor:
         """The spatial filter and the network on what is known at this level."""
