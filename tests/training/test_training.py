@@ -25,6 +25,7 @@ from vdenoise.nets import build
 from vdenoise.nets.models import find as find_model
 from vdenoise.nets.models import shipped
 from vdenoise.picture.color import to_rgb
+from vdenoise.sampling.schedules import Schedule
 from vdenoise.training import log, losses
 from vdenoise.training.ablate import Ablation, ablate
 from vdenoise.training.card import digest, licences
@@ -33,7 +34,7 @@ from vdenoise.training.config import Config, overridden, recipes
 from vdenoise.training.export import export_weights
 from vdenoise.training.loop import Trained, rate, train
 from vdenoise.training.material.batches import BLIND, batch
-from vdenoise.training.material.degrade import graded, patterned, true_noise, unshifted
+from vdenoise.training.material.degrade import degraded, graded, patterned, true_noise, unshifted
 from vdenoise.training.material.examples import Recipe, make
 from vdenoise.training.material.fresh import Frames
 from vdenoise.training.material.loading import draw
@@ -180,6 +181,24 @@ def test_two_hundred_steps_lower_the_loss_and_resume_to_the_same_bits(
     ]
     again = Silent()
     assert train(config, tmp_path / "whole", "cpu", again).ended == "done" and not again.losses
+
+
+def test_an_adversary_takes_part_and_goes_on_to_the_same_bits(
+    data: Path, pool: Path, tmp_path: Path
+) -> None:
+    """Also where the first steps were made without it."""
+    given = short(data, pool, "adversarial.share=0.01", "adversarial.width=8")
+    whole, parts, plain = Silent(), Silent(), Silent()
+    train(given, tmp_path / "whole", "cpu", whole)
+    train(given, tmp_path / "parts", "cpu", parts, stop=lambda: len(parts.losses) == 3)
+    train(given, tmp_path / "parts", "cpu", parts)
+    assert parts.losses == whole.losses
+    a, b = checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "parts")
+    assert same(a["adversary"], b["adversary"]) and same(a["net"], b["net"])
+    without = short(data, pool)
+    train(without, tmp_path / "plain", "cpu", plain, stop=lambda: len(plain.losses) == 3)
+    train(given, tmp_path / "plain", "cpu", plain)
+    assert len(plain.losses) == len(whole.losses) and plain.losses != whole.losses
 
 
 def test_worker_processes_change_no_bit(data: Path, pool: Path, tmp_path: Path) -> None:
@@ -543,6 +562,17 @@ def test_a_batch_is_a_function_of_its_step(data: Path, pool: Path) -> None:
     pictures = Frames(examples.sources)
     a, b, c = (draw(config, examples, pictures, step).given.noisy for step in (2, 2, 3))
     assert torch.equal(a, b) and not torch.equal(a, c)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "median"), [("linear", 27.5), ("cosine", 22.8), ("karras", 8)]
+)
+def test_strengths_are_spread_as_a_schedule_says(schedule: Schedule, median: float) -> None:
+    rng, gray = np.random.default_rng(1), torch.full((1, 3, 16, 16), 0.5)
+    drawn = [
+        255 * float((degraded(gray, "gaussian", rng, schedule)[0] - gray).std()) for _ in range(300)
+    ]
+    assert np.median(drawn) == pytest.approx(median, rel=0.2) and max(drawn) < 60
 
 
 # Losses

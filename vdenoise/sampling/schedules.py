@@ -29,13 +29,20 @@ def noise_levels(schedule: Schedule, steps: int) -> tuple[float, ...]:
         ``steps + 1`` numbers; one step is 1 and 0.
     """
     assert steps >= 1, "a sampler takes a step"
-    share = [n / steps for n in range(steps)]  # of the way
+    last = max(steps - 1, 1) if schedule == "karras" else steps
+    return (1.0, *(noise_level(schedule, n / last) for n in range(1, steps)), 0.0)
+
+
+def noise_level(schedule: Schedule, way: float) -> float:
+    """The noise level at a share of the way, in [0, 1], relative to that at its beginning.
+
+    Evenly drawn shares of the way give the density of noise levels that a schedule stands for in
+    training (Karras et al. 2022, section 5).
+    """
     if schedule == "linear":
-        found = [1 - t for t in share]
-    elif schedule == "cosine":
-        found = [math.tan(math.pi / 4 * (1 - t)) for t in share]
-    else:
-        least = _LEAST ** (1 / _RHO)
-        way = [n / max(steps - 1, 1) for n in range(steps)]
-        found = [(1 + t * (least - 1)) ** _RHO for t in way]
-    return (1.0, *found[1:], 0.0)
+        return 1 - way
+    if schedule == "cosine":
+        return math.tan(math.pi / 4 * (1 - way))
+    least: float = _LEAST ** (1 / _RHO)
+    level: float = (1 + way * (least - 1)) ** _RHO
+    return level

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from vdenoise.errors import ConflictError
 from vdenoise.machine.files import leftovers, replacing
 from vdenoise.nets.base import Network
+from vdenoise.training.adversary import Adversary
 
 CHECKPOINT = "checkpoint.pt"
 CONFIG = "config.json"  # as the run was last started
@@ -40,6 +41,7 @@ class Learner:
     mean: Network  # exponential mean of the weights
     optimiser: torch.optim.Optimizer
     scaler: torch.amp.GradScaler  # of the gradients, in float16
+    adversary: Adversary | None = None
 
     def save(self, state: State, folder: Path) -> None:
         """Write a checkpoint, whole or not at all."""
@@ -48,6 +50,7 @@ class Learner:
             "mean": self.mean.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
+            "adversary": None if self.adversary is None else self.adversary.state_dict(),
             "state": vars(state),
         }
         with replacing(folder / CHECKPOINT) as temporary:
@@ -82,6 +85,8 @@ class Learner:
         self.optimiser.load_state_dict(held["optimiser"])
         if held.get("scaler"):
             self.scaler.load_state_dict(held["scaler"])
+        if self.adversary is not None and held.get("adversary"):
+            self.adversary.load_state_dict(held["adversary"])
         return _state(held, batch_pixels)
 
 

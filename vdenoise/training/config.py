@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vdenoise.errors import UsageError, fault_of
 from vdenoise.machine.files import read_json, read_text
+from vdenoise.training.adversary import Adversarial
 from vdenoise.training.material.examples import Recipe
 from vdenoise.training.material.fresh import Fresh
 
@@ -114,6 +115,7 @@ class Config(_Table):
     batch: int = Field(default=8, ge=1)
     crop: int = Field(default=128, ge=32, multiple_of=16, description="Side of a crop, pixels.")
     loss: Loss = "charbonnier"
+    adversarial: Adversarial = Adversarial()
     optimiser: Optimiser = Optimiser()
     jitter: Jitter = Jitter()
     seed: int = 1

@@ -28,6 +28,7 @@ from vdenoise.nets.guided import Guided
 from vdenoise.nets.models import channels_last, find, load
 from vdenoise.picture.color import to_rgb
 from vdenoise.training import log
+from vdenoise.training.adversary import Adversary
 from vdenoise.training.card import machine, make_card, save_card
 from vdenoise.training.checkpoint import CONFIG, WEIGHTS, Learner, State, save_weights
 from vdenoise.training.config import Config
@@ -175,7 +176,8 @@ def _learner(config: Config, device: torch.device) -> Learner:
         net.parameters(), lr=o.rate, betas=(0.9, 0.99), weight_decay=o.weight_decay
     )
     scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
-    return Learner(net, copy.deepcopy(net).eval(), optimiser, scaler)
+    adversary = Adversary(config.adversarial, device) if config.adversarial.share else None
+    return Learner(net, copy.deepcopy(net).eval(), optimiser, scaler, adversary)
 
 
 def _begin(net: Network, start: Path) -> None:
@@ -212,12 +214,18 @@ def _step(
     with precision(config, given.wanted.device):
         answer = given.answer(forward(given.given))
         loss = _loss(config, given, answer, teacher)
+    adversary = learner.adversary
+    if adversary is not None:
+        pictures = to_rgb(answer), to_rgb(given.wanted)
+        loss = loss + adversary.against(*pictures)
     optimiser.zero_grad(set_to_none=True)
     torch.autograd.backward(scaler.scale(loss))
     scaler.unscale_(optimiser)
     torch.nn.utils.clip_grad_norm_(learner.net.parameters(), config.optimiser.clip)
     scaler.step(optimiser)
     scaler.update()
+    if adversary is not None:
+        adversary.learn(*pictures, step)
     _follow(learner.mean, learner.net, config.optimiser.average, step)
     return float(loss.detach())
 

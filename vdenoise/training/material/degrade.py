@@ -15,7 +15,9 @@ from vdenoise.degrade import synth
 from vdenoise.media.roundtrip import compress
 from vdenoise.picture.block_passes import dct_matrix
 from vdenoise.picture.noise_table import LEVELS, SPECTRUM, NoiseTable
+from vdenoise.sampling.schedules import Schedule, noise_level
 
+_STRONGEST = 55 / 255  # sigma of white noise
 _FEW = 100  # pixels of a level: with fewer its mean is mostly chance
 
 Kind = Literal[
@@ -33,6 +35,11 @@ class Mixture(BaseModel):
     patterns: Share = Field(description="Share with a fine regular texture laid over a part.")
     clipped: Share = Field(description="Share cut at black and white, as R'G'B' files are.")
     kinds: dict[Kind, float] = Field(description="Share of each kind of noise.")
+    strengths: Schedule = Field(
+        default="linear",
+        description="How strengths of white noise are spread, up to 55 codes: as that schedule of "
+        "a sampler spends its time. Linear: all alike; cosine and karras: more weak noise.",
+    )
 
 
 def patterned(clean: Tensor, rng: np.random.Generator) -> Tensor:
@@ -89,15 +96,25 @@ def graded(clean: Tensor, rng: np.random.Generator) -> Tensor:
     return (clean * gain * tint[:, None, None] * (1 - lift_) + lift_).clamp(0, 1)
 
 
-def degraded(clean: Tensor, kind: Kind, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Noisy R'G'B', and the same without impulses, which a profile does not count as noise."""
+def degraded(
+    clean: Tensor, kind: Kind, rng: np.random.Generator, strengths: Schedule = "linear"
+) -> tuple[Tensor, Tensor]:
+    """Noisy R'G'B', and the same without impulses, which a profile does not count as noise.
+
+    Args:
+        clean: (T, 3, H, W) in [0, 1].
+        kind: of noise.
+        rng: how much of it, and which.
+        strengths: as `Mixture.strengths`.
+    """
     seed = int(rng.integers(2**31))
     if kind == "impulses":
         base = synth.gaussian(clean, float(rng.uniform(0, 12)) / 255, seed=seed)
         rate = float(np.exp(rng.uniform(np.log(0.001), np.log(0.05))))
         return synth.salt_and_pepper(base, rate, seed=seed + 1), base
     if kind == "gaussian":
-        noisy = synth.gaussian(clean, float(rng.uniform(0, 55)) / 255, seed=seed)
+        level = noise_level(strengths, 1 - float(rng.random()))
+        noisy = synth.gaussian(clean, _STRONGEST * level, seed=seed)
     elif kind == "colored":
         noisy = colored(clean, rng)
     elif kind == "sensor":

@@ -101,7 +101,7 @@ def make(
     if rng.random() < recipe.patterns:
         clean = patterned(clean, rng)
     clean = graded(clean, rng)
-    noisy, told = degraded(clean, kind, rng)
+    noisy, told = degraded(clean, kind, rng, recipe.strengths)
     if _generator(seed, number + _CLIPPED).random() < recipe.clipped:
         noisy, told = noisy.clamp(0, 1), told.clamp(0, 1)
     half = 0.3 if kind == "gaussian" else 0.7

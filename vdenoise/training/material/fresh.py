@@ -137,7 +137,7 @@ def square(
     averaged = kind != "impulses" and rng.random() < recipe.averaged
     # A second draw of the same noise is for the average.
     drawings = clean.expand(2 if averaged else 1, -1, -1, -1)
-    noisy, told = degraded(drawings, kind, rng)
+    noisy, told = degraded(drawings, kind, rng, recipe.strengths)
     clipped = rng.random() < recipe.clipped
     if clipped:
         noisy, told = noisy.clamp(0, 1), told.clamp(0, 1)
