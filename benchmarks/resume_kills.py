@@ -1,13 +1,13 @@
-"""Kill ``run --resume`` at random moments, say the same again each time, and compare the frames with
-those of a single pass.
+"""Kill ``run --resume`` at random moments, say the same again each time, and compare the frames
+with those of a single pass.
 
 ::
 
     python -m benchmarks.resume_kills -o benchmarks/results/resume_kills.json
 
-Every kill is SIGKILL, which nothing can answer, at a moment drawn over the whole way: while the clip
-is indexed and measured, while a part is written, between parts, and while they are joined. The run
-that is not killed in the end must give the single pass's frames and leave nothing else.
+Every kill is SIGKILL, which nothing can answer, at a moment drawn over the whole way: while the
+clip is indexed and measured, while a part is written, between parts, and while they are joined. The
+run that is not killed in the end must give the single pass's frames and leave nothing else.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Service:
 
 
 def services_in(path: Path) -> tuple[Service, ...]:
-    """The programs of a transport stream, by the tables near its beginning; none of another file."""
+    """The programs of a transport stream, by the tables near its beginning; none of others."""
     for _, packets, _ in blocks(path):
         pids = (packets[:, 1].astype(np.int32) & 0x1F) << 8 | packets[:, 2]
         programs: dict[int, int] = {}
