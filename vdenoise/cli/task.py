@@ -9,11 +9,14 @@ import signal
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import NoReturn, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from vdenoise.cli.options import variable
 from vdenoise.errors import VdenoiseError
 from vdenoise.machine import guard
+
+if TYPE_CHECKING:
+    from vdenoise.settings.choices import ProgressStyle
 
 _PROGRESS = "--progress"
 _COMMANDS = (("run",), ("farm", "analyze"), ("farm", "assemble"))
@@ -63,7 +66,7 @@ def status_of_task(
 def _say(fault: VdenoiseError, status: int, style: str) -> None:
     from vdenoise import ui  # rich takes a fifth of the time that --help has
 
-    with contextlib.suppress(VdenoiseError), ui.Reporter(cast("ui.Style", style)):
+    with contextlib.suppress(VdenoiseError), ui.Reporter(cast("ProgressStyle", style)):
         raise fault
     ui.error(fault, status, as_json=style == "json")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from av.container import InputContainer
+from av.container import Container, InputContainer
 
 from vdenoise.media.movie.transport import Bytes, blocks
 
@@ -54,7 +54,8 @@ def services_in(path: Path) -> tuple[Service, ...]:
             for at in range(8, len(table) - 3, 4):
                 programs.setdefault(_word(table, at), _word(table, at + 2) & 0x1FFF)
         programs.pop(0, None)  # the network's own
-        network, names = None, {}
+        network: int | None = None
+        names: dict[int, tuple[str, str]] = {}
         for table in _tables(packets[pids == _DESCRIPTIONS], _SDT):
             network = _word(table, 8)
             names |= dict(_names(table))
@@ -100,9 +101,9 @@ def muxer_options(source: InputContainer) -> dict[str, str]:
     }
 
 
-def keeps_pids(source: InputContainer) -> bool:
+def keeps_pids(source: Container) -> bool:
     """Whether all PIDs of a transport stream can be those of another one."""
-    service = service_of(source)
+    service = service_of(source) if isinstance(source, InputContainer) else None
     return service is not None and min(service.table, *(s.id for s in source.streams)) >= _FREE_PID
 
 
