@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 from vdenoise.cli.options import variable
 from vdenoise.errors import VdenoiseError
 from vdenoise.machine import guard
+from vdenoise.settings.choices import ProgressStyle
 
 if TYPE_CHECKING:
     from vdenoise.settings.choices import ProgressStyle
