@@ -146,7 +146,7 @@ def still_written(path: Path, how: str) -> InputError:
 
 
 def patience(path: Path) -> str:
-    """Seconds to wait where a clip that lacks something was changed a moment ago; 0 for others."""
+    """Advice to wait, where a clip that lacks something was changed a moment ago; else none."""
     fresh = abs(time.time() - local(path).stat().st_mtime) < FRESH_SECONDS
     return "If it is still being written, wait until it is complete. " if fresh else ""
 
