@@ -101,7 +101,7 @@ def woven(fields: Pictures) -> Pictures:
 
 
 def unwoven(frames: Pictures) -> Pictures:
-    """The reverse of `woven`."""
+    """The reverse of `weave`."""
     fields = np.empty((2 * len(frames), frames.shape[1] // 2, frames.shape[2]), frames.dtype)
     fields[0::2], fields[1::2] = frames[:, 0::2], frames[:, 1::2]
     return fields

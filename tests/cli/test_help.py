@@ -19,7 +19,7 @@ from tests.cli.test_claims import COMMANDS, FAST
 from tests.helpers.clips import Clip, write
 from vdenoise import cli
 from vdenoise.cli.chain import OWN_NETWORKS
-from vdenoise.cli.help import FEW, FIRST, GROUPS, called
+from vdenoise.cli.help import FEW, FIRST, GROUPS, option_name
 from vdenoise.nets.models import FOLDER, SHIPPED
 
 IN_GROUPS = {name for names in GROUPS.values() for name in names.split()}
@@ -47,8 +47,10 @@ def options_in(text: str) -> list[str]:
 
 
 def test_each_option_has_its_place_and_each_place_an_option() -> None:
-    there = {called(option) for options in OPTIONS.values() for option in options}
-    large = {called(o) for options in OPTIONS.values() if len(options) > FEW // 2 for o in options}
+    there = {option_name(option) for options in OPTIONS.values() for option in options}
+    large = {
+        option_name(o) for options in OPTIONS.values() if len(options) > FEW // 2 for o in options
+    }
     assert large <= IN_GROUPS
     assert there | {"--help", "--help-all"} >= IN_GROUPS
     assert IN_GROUPS >= FIRST
@@ -61,11 +63,11 @@ def test_help_shows_what_matters_first_and_all_on_request(
 ) -> None:
     first = shown(capsys, *name.split(), "--help")
     whole = shown(capsys, *name.split(), "--help-all")
-    expected = {called(option) for option in OPTIONS[name]} | {"--help", "--help-all"}
+    expected = {option_name(option) for option in OPTIONS[name]} | {"--help", "--help-all"}
     assert set(options_in(whole)) == expected
     assert 6 <= len(options_in(first)) <= 20
     assert set(options_in(first)) < expected
-    required = {called(option) for option in OPTIONS[name] if option.required}
+    required = {option_name(option) for option in OPTIONS[name] if option.required}
     assert required <= set(options_in(first))
     more = len(expected) - len(options_in(first))
     assert f"{more} more options: vdenoise {name} --help-all" in first
@@ -88,7 +90,7 @@ def test_the_help_of_run_is_grouped_in_the_order_of_the_work(
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in LARGE])
 def test_small_commands_show_everything(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, *name.split(), "--help")
-    assert set(options_in(text)) == {called(option) for option in OPTIONS[name]} | {"--help"}
+    assert set(options_in(text)) == {option_name(option) for option in OPTIONS[name]} | {"--help"}
 
 
 def test_help_stays_within_the_width_of_the_terminal(

@@ -19,7 +19,7 @@ from vdenoise.masks.shapes import shape
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
 from vdenoise.noise.estimate import Analysis
-from vdenoise.picture.fields import PARITIES, field_clip, field_of, plane_lines, woven
+from vdenoise.picture.fields import PARITIES, field_clip, field_of, plane_lines, weave
 from vdenoise.picture.frame import ClipInfo, FieldLines, SourceFrame
 from vdenoise.workflows.measure import measure
 from vdenoise.workflows.reading import Reading
@@ -191,7 +191,7 @@ def test_a_shape_has_the_same_place_in_the_fields_as_in_the_frame(height: int, t
     spec = make_mask("m", {"source": text})
     whole = shape(spec, height, 80)
     fields = [shape(spec, len(whole[p::2]), 80, FieldLines(p, height)) for p in PARITIES]
-    assert torch.equal(woven([fields[0]], [fields[1]], [height])[0], whole)
+    assert torch.equal(weave([fields[0]], [fields[1]], [height])[0], whole)
 
 
 @pytest.mark.parametrize("from_file", [False, True])
@@ -230,7 +230,7 @@ def test_fields_of_any_height_weave_back_to_the_bit(height: int, clip: Path) -> 
     for parity, field in zip(PARITIES, fields, strict=True):
         tall = field_clip(info, parity).height
         assert [len(p) for p in field.planes] == plane_lines(info.format, 3, tall)
-    back = woven(fields[0].planes, fields[1].planes, lines)
+    back = weave(fields[0].planes, fields[1].planes, lines)
     assert all(torch.equal(a, b) for a, b in zip(back, planes, strict=True))
 
 

@@ -25,7 +25,7 @@ from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
 from vdenoise.media.side_outputs import noise_settings
 from vdenoise.nets import build
-from vdenoise.noise.removed import removed_noise, restored
+from vdenoise.noise.removed import removed_noise, restore_planes
 from vdenoise.picture.frame import PixelFormat, SourceFrame
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.stages.plugins import fingerprint
@@ -222,7 +222,7 @@ def test_clean_and_noise_make_the_source(format: str, tmp_path: Path) -> None:
     before, after, removed = planes(source), planes(target), planes(noise)
     assert not same(before[0], after[0])
     for old, new, gone in zip(before, after, removed, strict=True):
-        assert same(restored(new, gone, fmt, noise_fmt), old)
+        assert same(restore_planes(new, gone, fmt, noise_fmt), old)
 
 
 def test_the_largest_differences_do_not_clip() -> None:
@@ -233,7 +233,7 @@ def test_the_largest_differences_do_not_clip() -> None:
         out = PixelFormat("", "gray", deeper)
         a, b = torch.tensor([[0, top, 3]], dtype=dtype), torch.tensor([[top, 0, 3]], dtype=dtype)
         noise = removed_noise([a], [b], fmt, out)
-        assert same(restored([b], noise, fmt, out), [a])
+        assert same(restore_planes([b], noise, fmt, out), [a])
         assert int(noise[0][0, 2]) == 1 << (deeper - 1)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from vdenoise.engine.streams import Ahead, Shots, Sink, mapped, windows
+from vdenoise.engine.streams import Ahead, Shots, Sink, map_in_order, windows
 from vdenoise.picture.block import window
 
 
@@ -144,7 +144,7 @@ def test_after_an_error_outside_a_sink_drops_what_waits() -> None:
 def test_mapped_keeps_the_order_and_begins_only_so_many_items() -> None:
     begun: list[int] = []
     with ThreadPoolExecutor(3) as pool:
-        results = mapped(lambda item: item.index, numbered(0, 19, begun), pool, 3)
+        results = map_in_order(lambda item: item.index, numbered(0, 19, begun), pool, 3)
         for index in range(20):
             assert next(results) == index
             assert len(begun) <= index + 4
@@ -155,7 +155,7 @@ def test_an_error_of_a_worker_reaches_whoever_asked() -> None:
         return 1 // (item.index - 3)
 
     with ThreadPoolExecutor(2) as pool:
-        results = mapped(work, numbered(0, 9), pool, 2)
+        results = map_in_order(work, numbered(0, 9), pool, 2)
         assert [next(results) for _ in range(3)] == [1 // -3, 1 // -2, 1 // -1]
         with pytest.raises(ZeroDivisionError):
             next(results)

@@ -16,7 +16,7 @@ from vdenoise import denoise_frames
 from vdenoise.cli import status
 from vdenoise.errors import UsageError
 from vdenoise.farm.source import open_source, record
-from vdenoise.picture.color import bent, straight, straight_correction
+from vdenoise.picture.color import apply_curve, straight_correction, undo_curve
 from vdenoise.picture.encodings import ENCODINGS
 from vdenoise.picture.frame import Curve
 from vdenoise.settings.choices import EncodingName
@@ -72,9 +72,9 @@ def test_every_sample_comes_back_through_the_curve(name: str) -> None:
     """Also below black and far above white; behind the curve their order stays."""
     curve = Curve(gain=2e-4, read=2e-3, white=1.0, encoding=name)
     samples = torch.linspace(-0.5, 3, 20001)
-    behind = bent(samples, curve)
+    behind = apply_curve(samples, curve)
     assert bool(behind.isfinite().all()) and bool((behind.diff() > 0).all())
-    assert (straight(behind, curve) - samples).abs().max() < 2e-5
+    assert (undo_curve(behind, curve) - samples).abs().max() < 2e-5
 
 
 def test_light_keeps_its_mean_where_all_of_the_noise_goes() -> None:
@@ -84,7 +84,7 @@ def test_light_keeps_its_mean_where_all_of_the_noise_goes() -> None:
     for level in (0.0, 0.003, 0.02, 0.5):
         sigma = (curve.gain * level + curve.read**2) ** 0.5
         noisy = level + sigma * torch.randn((256, 256), generator=generator)
-        behind = bent(noisy, curve)
+        behind = apply_curve(noisy, curve)
         change = straight_correction(behind, behind.mean() - behind, curve)
         clean = noisy + change
         assert clean.std() < 0.1 * sigma

@@ -22,11 +22,11 @@ from vdenoise.media.images.linear import fit_curve
 from vdenoise.media.movie.clock import timecode_of, timecode_word
 from vdenoise.media.movie.pixels import planar_format
 from vdenoise.media.movie.settings import choose
-from vdenoise.media.output_names import called
+from vdenoise.media.output_names import split_name
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
-from vdenoise.noise.removed import restored
-from vdenoise.picture.color import bent, straight
+from vdenoise.noise.removed import restore_planes
+from vdenoise.picture.color import apply_curve, undo_curve
 from vdenoise.picture.frame import Curve, PixelFormat
 from vdenoise.picture.samples import rgb_samples
 
@@ -78,7 +78,7 @@ def test_every_way_to_write_a_pattern(tmp_path: Path, name: str) -> None:
     ],
 )
 def test_an_output_is_called_as_its_clip(clip: str, wanted: tuple[str, str, str]) -> None:
-    assert called(Path(clip)) == wanted
+    assert split_name(Path(clip)) == wanted
 
 
 def test_unpadded_numbers(tmp_path: Path) -> None:
@@ -274,7 +274,7 @@ def test_clean_plus_noise_is_the_source(tmp_path: Path) -> None:
         assert call("run", pattern, "-o", target, "--noise-out", removed, *GIVEN) == 0
         infos = [probe(path) for path in (pattern, target, removed)]
         for source, clean, rest in zip(*(list(Reader(i)) for i in infos), strict=True):
-            back = restored(clean.planes, rest.planes, infos[1].format, infos[2].format)
+            back = restore_planes(clean.planes, rest.planes, infos[1].format, infos[2].format)
             for a, b, c in zip(source.planes, back, clean.planes, strict=True):
                 assert same(a.numpy(), b.numpy())
                 assert not torch.equal(a, c)
@@ -569,7 +569,7 @@ def sensor(gain: float, read: float, seed: int = 0) -> tuple[torch.Tensor, torch
 def test_behind_the_curve_noise_is_even(gain: float, read: float) -> None:
     curve = fit_curve([[sensor(gain, read, seed)[1] for seed in range(3)]])
     light, noisy = sensor(gain, read, 9)
-    rest = bent(noisy, curve) - bent(light, curve)
+    rest = apply_curve(noisy, curve) - apply_curve(light, curve)
     sigma = [part.std().item() for part in rest[:, 64:].chunk(7, dim=1)]
     linear = [part.std().item() for part in (noisy - light)[:, 64:].chunk(7, dim=1)]
     assert max(sigma) / min(sigma) < 1.5
@@ -579,10 +579,10 @@ def test_behind_the_curve_noise_is_even(gain: float, read: float) -> None:
 def test_the_curve_can_be_undone() -> None:
     x = torch.cat([-torch.logspace(-6, 2, 200), torch.zeros(1), torch.logspace(-6, 4.8, 400)])
     for curve in (Curve(2e-4, 2e-3, 4.0), Curve(0.0, 1e-3, 1.0), Curve(1e-2, 1e-5, 16.0)):
-        v = bent(x.sort().values, curve)
+        v = apply_curve(x.sort().values, curve)
         assert bool((v.diff() > 0).all())
-        assert torch.allclose(straight(v, curve), x.sort().values, rtol=2e-5, atol=1e-9)
-        white = bent(torch.tensor([curve.white]), curve)
+        assert torch.allclose(undo_curve(v, curve), x.sort().values, rtol=2e-5, atol=1e-9)
+        white = apply_curve(torch.tensor([curve.white]), curve)
         assert white.item() == pytest.approx(1, abs=1e-5)
 
 

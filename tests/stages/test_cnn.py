@@ -21,7 +21,7 @@ from vdenoise.nets.models import load
 from vdenoise.picture.block import Block, Signal
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.stages.net.cnn import Cnn
-from vdenoise.stages.net.energy_guard import guarded
+from vdenoise.stages.net.energy_guard import hold_back
 from vdenoise.stages.net.inputs import Pictures
 from vdenoise.stages.net.texture_guard import TextureGuard
 from vdenoise.stages.spatial.wiener import Wiener
@@ -163,7 +163,7 @@ def test_the_guard_over_foreign_networks_keeps_what_is_no_noise() -> None:
     picture = 0.5 + noise + texture
     sigma, residual = torch.full_like(picture, 0.02), torch.ones_like(picture)
     x = NetInput(picture, picture, sigma, residual, torch.ones(1, 2 * BANDS))
-    kept = guarded(-(noise + texture), x, 1.0)
+    kept = hold_back(-(noise + texture), x, 1.0)
     assert kept[..., 80:].abs().max() == 0
     plain = kept[..., :48] / -noise[..., :48]
     assert plain.mean() > 0.9

@@ -10,15 +10,15 @@ from string import Formatter
 from vdenoise.errors import UsageError
 from vdenoise.media.images.sequence import KINDS, WRITTEN, is_image, is_pattern
 from vdenoise.media.movie.codecs import CONTAINERS
-from vdenoise.media.output_names import called
+from vdenoise.media.output_names import split_name
 
 TEMPLATE = "{stem}_dn.{ext}"
 
 
 def name_output(clip: Path, folder: Path, template: str, options: Sequence[str]) -> Path:
     """The output of a clip. A sequence keeps the place of its number, before the extension."""
-    stem, hole, ext = called(clip)
-    preset = given(options, "--preset") or "auto"
+    stem, hole, ext = split_name(clip)
+    preset = option_value(options, "--preset") or "auto"
     try:
         name = _filled(template, {"stem": stem, "ext": ext, "preset": Path(preset).stem})
     except ValueError as error:
@@ -82,6 +82,6 @@ def _below(name: Path, text: str) -> Path:
     return name
 
 
-def given(options: Sequence[str], name: str) -> str:
+def option_value(options: Sequence[str], name: str) -> str:
     """The value of an option among those typed, the last one; empty without it."""
     return next((b for a, b in reversed([*pairwise(options)]) if a == name), "")

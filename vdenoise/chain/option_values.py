@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vdenoise.errors import UsageError
-from vdenoise.masks.parse import anchored, parse_mask
+from vdenoise.masks.parse import anchor_file, parse_mask
 from vdenoise.settings.groups import MASK
 from vdenoise.stages import OFF
 
@@ -105,5 +105,5 @@ def parse_masks(items: Iterable[str]) -> dict[str, dict[str, Any]]:
         name, said = parse_mask(item)
         if f"{MASK}.{name}" in values:
             raise UsageError(f"The mask {name} is given twice.", "Give each a name.", number=101)
-        values[f"{MASK}.{name}"] = anchored(said, Path.cwd())
+        values[f"{MASK}.{name}"] = anchor_file(said, Path.cwd())
     return values

@@ -20,7 +20,7 @@ from vdenoise.chain import preset_files
 from vdenoise.chain.parameters import in_slot
 from vdenoise.errors import UsageError, did_you_mean
 from vdenoise.machine.files import read_text
-from vdenoise.masks.parse import anchored, is_mask_name
+from vdenoise.masks.parse import anchor_file, is_mask_name
 from vdenoise.masks.spec import REMOVED
 from vdenoise.settings.groups import MASK, SETTINGS
 from vdenoise.stages import FINISHING, SLOTS
@@ -80,7 +80,7 @@ def _load(name: str, children: tuple[str, ...]) -> Preset:
     base, *modifiers = [name] if name.endswith(".toml") else name.split("+")
     preset = _read(base, children)
     for modifier in sorted(modifiers, key=lambda word: word in FACTORS):  # the gauge comes first
-        preset = modified(preset, modifier)
+        preset = modify(preset, modifier)
     return preset
 
 
@@ -131,7 +131,7 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, **above}
 
 
-def modified(preset: Preset, modifier: str) -> Preset:
+def modify(preset: Preset, modifier: str) -> Preset:
     """A preset done lighter or stronger, or for one gauge of film.
 
     ``light`` removes 0.6 of what the preset does, also inside its masks. ``strong`` removes 1.3 of
@@ -286,5 +286,5 @@ def _mask_tables(path: Path, tables: Any) -> dict[str, dict[str, Any]]:
             raise _malformed(path, "a [[mask]] has no name of letters, digits, - and _")
         if f"{MASK}.{name}" in found:
             raise _malformed(path, f"it has two masks named {name}")
-        found[f"{MASK}.{name}"] = anchored(values, path.parent)
+        found[f"{MASK}.{name}"] = anchor_file(values, path.parent)
     return found

@@ -18,7 +18,7 @@ from vdenoise.cli.chain import CHAIN_OPTIONS, chain_options
 from vdenoise.cli.clip import clip_options, reading_options
 from vdenoise.cli.files import FOLDER, FileCommand, claims_of
 from vdenoise.cli.grain import References
-from vdenoise.cli.option_text import retyped
+from vdenoise.cli.option_text import retype
 from vdenoise.cli.options import option, progress_option
 from vdenoise.errors import FileClash, InputError, Interrupted, OutputError
 from vdenoise.settings.text import counted
@@ -102,7 +102,7 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
     from vdenoise.review.report.index import INDEX, write_index
 
     folder: Path = options["output"]
-    typed = tuple(retyped(ctx, (*_OWN, *_OWN_TOO)))
+    typed = tuple(retype(ctx, (*_OWN, *_OWN_TOO)))
     keep_going = options["keep_going"] or options["watch"]
     started = time.monotonic()
     tried: dict[Path, Outcome] = {}  # by output: a watched folder shows them again

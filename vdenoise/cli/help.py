@@ -64,7 +64,7 @@ class HelpfulCommand(click.Command):
         options = list(_options(self.get_params(ctx)))
         shown = options
         if self._has_many and not ctx.meta.get(_SHOWN):
-            shown = [each for each in options if each.required or called(each) in FIRST]
+            shown = [each for each in options if each.required or option_name(each) in FIRST]
         sections = _sections(shown) if len(options) > FEW // 2 else {"Options": shown}
         rows = {title: [_row(each, ctx) for each in found] for title, found in sections.items()}
         width = max(len(name) for found in rows.values() for name, _ in found if len(name) <= _WIDE)
@@ -77,7 +77,7 @@ class HelpfulCommand(click.Command):
             formatter.write_text(f"{more} more options: {ctx.command_path} {_ALL}")
 
 
-def called(option: click.Option) -> str:
+def option_name(option: click.Option) -> str:
     """The long name of an option."""
     return next((name for name in option.opts if name.startswith("--")), option.opts[0])
 
@@ -88,7 +88,7 @@ def _options(params: Sequence[click.Parameter]) -> Iterator[click.Option]:
 
 def _sections(options: Sequence[click.Option]) -> dict[str, list[click.Option]]:
     """Options under the titles of their groups, in the order of `GROUPS`."""
-    by_name = {called(option): option for option in options}
+    by_name = {option_name(option): option for option in options}
     found = {
         title: [by_name.pop(name) for name in names.split() if name in by_name]
         for title, names in GROUPS.items()

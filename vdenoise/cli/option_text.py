@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 
-def retyped(ctx: click.Context, leave_out: Collection[str]) -> Iterator[str]:
+def retype(ctx: click.Context, leave_out: Collection[str]) -> Iterator[str]:
     """What stood on the command line, in the order of declaration.
 
     Args:

@@ -128,9 +128,9 @@ def plan(ctx: click.Context, /, **options: Any) -> None:
 
 def _named(source: Path) -> str:
     """``shot_dn.mov``, and ``shot_dn.####.exr`` of ``shot.####.exr``."""
-    from vdenoise.media.output_names import called
+    from vdenoise.media.output_names import split_name
 
-    stem, hole, ext = called(source)
+    stem, hole, ext = split_name(source)
     return ".".join(filter(None, (f"{stem}_dn", hole, ext)))
 
 

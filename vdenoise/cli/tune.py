@@ -173,12 +173,12 @@ def _words(ctx: click.Context) -> tuple[str, ...]:
 def _output(options: dict[str, Any]) -> Path:
     """Where a run of the page goes: as typed, else a name that is free."""
     from vdenoise.media.images.sequence import files_of
-    from vdenoise.media.output_names import called
+    from vdenoise.media.output_names import split_name
 
     if options["output"] is not None:
         typed: Path = options["output"]
         return typed
-    stem, hole, ext = called(options["input"])
+    stem, hole, ext = split_name(options["input"])
     end = f".{hole}.{ext}" if hole else f".{ext}"
     names = (Path(f"{stem}_dn{'' if n == 1 else f'-{n}'}{end}") for n in count(1))
     return next(name for name in names if not any(file.exists() for file in files_of(name)))

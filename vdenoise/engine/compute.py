@@ -18,7 +18,7 @@ from vdenoise.engine.streams import Group
 from vdenoise.engine.tiles import Area, apply_fitting
 from vdenoise.masks.files import Mattes
 from vdenoise.motion.flow import SharedMotion
-from vdenoise.picture.block import Block, Signal, joined
+from vdenoise.picture.block import Block, Signal, join_signals
 from vdenoise.picture.findings import StageFindings
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise import NoiseProfile
@@ -59,7 +59,7 @@ def compute_group(
     """A group's core after ``step``, in float32, and what it found."""
     frames, stage = group.frames, step.stage
     noise = profile.at(group.shot[0]).table(plan.device, scale=plan.chain.noise.sigma_scale)
-    exact = Picture.join([frame.picture for frame in frames], joined)
+    exact = Picture.join([frame.picture for frame in frames], join_signals)
     given = exact.map(lambda signal: signal.map(Tensor.half)) if step.half else exact
     shares = [f.present for f in frames if f.present is not None]
     present = torch.cat(shares) if shares else None
@@ -81,7 +81,7 @@ def compute_group(
         present=present,
         shot=group.shot,
         kept_original=_wanted("original", stage, (f.repaired for f in frames), torch.cat),
-        averaged=_wanted("averaged", stage, (f.averaged for f in frames), joined),
+        averaged=_wanted("averaged", stage, (f.averaged for f in frames), join_signals),
         clean=_wanted("clean", stage, (f.clean for f in frames), torch.cat),
         residual_factor=_residual_factor(plan),
         seed=plan.seed,

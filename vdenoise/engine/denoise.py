@@ -25,7 +25,7 @@ from vdenoise.engine.fields import Heard, by_field
 from vdenoise.engine.plan import Plan
 from vdenoise.engine.remembered import Motions, Remembered
 from vdenoise.engine.steps import Step, areas_wanted, ranges
-from vdenoise.engine.streams import Group, Shots, mapped, windows
+from vdenoise.engine.streams import Group, Shots, map_in_order, windows
 from vdenoise.engine.tiles import Area
 from vdenoise.masks.files import Mattes
 from vdenoise.motion.flow import SharedMotion
@@ -137,7 +137,7 @@ def _frames(
             frames = map(adopt_repairs, frames)
         if not removed:
             frames = (adopt_cleaning(frame, plan) for frame in frames)
-        yield from mapped(
+        yield from map_in_order(
             partial(finish_frame, plan=plan, profile=profile), frames, threads.frames, plan.workers
         )
 
@@ -234,7 +234,7 @@ def _through(
             done.append(replace(frame, picture=now, averaged=averaged, findings=findings))
         return done
 
-    for frames in mapped(compute, groups, threads.frames, plan.workers):
+    for frames in map_in_order(compute, groups, threads.frames, plan.workers):
         yield from frames
         del frames
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from vdenoise.engine.correction import Done
 from vdenoise.engine.plan import Plan
 from vdenoise.engine.tiles import Area
-from vdenoise.picture.fields import PARITIES, field_clip, field_of, plane_lines, woven
+from vdenoise.picture.fields import PARITIES, field_clip, field_of, plane_lines, weave
 from vdenoise.picture.frame import ClipInfo, SourceFrame
 from vdenoise.picture.noise import NoiseProfile
 
@@ -112,7 +112,7 @@ class _Weaver:
     def woven(self, top: Done, bottom: Done) -> Done:
         """Samples and pictures line by line; of numbers the mean of both."""
         fmt, height = self._plan.encode.pixel_format, self._plan.info.height
-        planes = woven(top[1], bottom[1], plane_lines(fmt, len(top[1]), height))
+        planes = weave(top[1], bottom[1], plane_lines(fmt, len(top[1]), height))
         found = top[2].pair(bottom[2], lambda a, b: _both(a, b, height))
         return self._frames[top[0].index], tuple(planes), found
 
@@ -134,4 +134,4 @@ class _Weaver:
 def _both(top: Tensor, bottom: Tensor, height: int) -> Tensor:
     if top.ndim < 2:
         return (top + bottom) / 2
-    return woven([top], [bottom], [height])[0]
+    return weave([top], [bottom], [height])[0]

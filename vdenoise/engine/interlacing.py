@@ -23,12 +23,12 @@ def check_interlaced(info: ClipInfo, interlaced: Interlaced) -> None:
         )
 
 
-def treated(info: ClipInfo, interlaced: Interlaced) -> ClipInfo:
+def tag_fields(info: ClipInfo, interlaced: Interlaced) -> ClipInfo:
     """The clip with what was said of its fields; auto leaves it as it is."""
     return info if interlaced == "auto" else replace(info, fields=interlaced == "fields")
 
 
-def settled(info: ClipInfo, interlaced: Interlaced) -> Interlaced:
+def settle_interlacing(info: ClipInfo, interlaced: Interlaced) -> Interlaced:
     """What auto comes to, so that it is the same wherever the plan is carried out."""
     if interlaced != "auto":
         return interlaced

@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from vdenoise.chain.resolve import Chain
-from vdenoise.engine.interlacing import check_interlaced, settled, treated
+from vdenoise.engine.interlacing import check_interlaced, settle_interlacing, tag_fields
 from vdenoise.engine.plan import Plan, View
-from vdenoise.engine.steps import fitted, stages_of
+from vdenoise.engine.steps import fit_steps, stages_of
 from vdenoise.errors import InputError, UsageError
 from vdenoise.machine.devices import find_device
 from vdenoise.masks import files
@@ -68,7 +68,7 @@ def plan_denoising(
         MemoryShort: not even the smallest tile fits.
     """
     check_interlaced(info, interlaced)
-    info = treated(info, interlaced)
+    info = tag_fields(info, interlaced)
     count = info.frames or 0
     first, last = (0, count - 1) if frames is None else frames
     if chosen is not None:
@@ -109,7 +109,7 @@ def plan_denoising(
         first=first,
         last=last,
         memory_bytes=0,
-        interlaced=settled(info, interlaced),
+        interlaced=settle_interlacing(info, interlaced),
         seed=seed,
         noise_out=noise_out,
         noise_encode=noise_encode,
@@ -134,7 +134,7 @@ def with_chain(plan: Plan, chain: Chain) -> Plan:
     for view in plan.views:
         _check_view(view.kind, chain)
     stages = stages_of(chain, tuple(view.kind for view in plan.views))
-    steps, workers, memory = fitted(stages, plan.info, plan.device, plan.frames)
+    steps, workers, memory = fit_steps(stages, plan.info, plan.device, plan.frames)
     return replace(plan, chain=chain, steps=steps, workers=workers, memory_bytes=memory)
 
 

@@ -145,7 +145,7 @@ def stages_of(chain: Chain, show: Sequence[str] = ()) -> tuple[Stage, ...]:
     return (*found, *((settle,) if settle.scales else ()), *finishing)
 
 
-def fitted(
+def fit_steps(
     stages: Sequence[Stage], info: ClipInfo, device: str, frames: int
 ) -> tuple[tuple[Step, ...], int, int]:
     """How stages are run on a clip.
@@ -182,7 +182,7 @@ def fitted(
     return steps, workers, memory
 
 
-def estimated(stages: Sequence[Stage], info: ClipInfo, workers: int) -> int:
+def estimate_memory(stages: Sequence[Stage], info: ClipInfo, workers: int) -> int:
     """Bytes of memory at the peak on a processor with room, where so many threads compute."""
     steps = tuple(_step(stage, info, "cpu", SCRATCH_BYTES) for stage in stages)
     return _estimate(steps, info, "cpu", workers)

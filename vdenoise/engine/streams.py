@@ -102,7 +102,7 @@ def windows(
     assert todo > last, f"the stream ended before frame {todo}"
 
 
-def mapped(
+def map_in_order(
     work: Callable[[T], R], items: Iterable[T], pool: Executor | None, ahead: int
 ) -> Iterator[R]:
     """``work`` of each item, in order.

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from vdenoise.errors import MemoryShort
-from vdenoise.picture.block import Block, Signal, joined
+from vdenoise.picture.block import Block, Signal, join_signals
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.sizes import round_up
 from vdenoise.stages.base import Stage
@@ -243,7 +243,7 @@ def _frame_by_frame(
         apply_tiled(stage, replace(block, core=slice(t, t + 1)), tile, factors, only)
         for t in block.wanted
     ]
-    return block.with_picture(Picture.join([part.picture for part in parts], joined))
+    return block.with_picture(Picture.join([part.picture for part in parts], join_signals))
 
 
 def _fresh(like: Signal, only: Area | None) -> Signal:

@@ -14,7 +14,7 @@ from vdenoise.chain.resolve import Chain, Layer
 from vdenoise.errors import ConflictError
 from vdenoise.farm.inputs import InputRecord, Where, anywhere, moved, record_files
 from vdenoise.farm.record import Record
-from vdenoise.masks.parse import make_mask, pointed
+from vdenoise.masks.parse import make_mask, point_file
 from vdenoise.settings.groups import SETTINGS, NoiseSettings, OutputSettings
 from vdenoise.stages import stage_class
 from vdenoise.stages.plugins import fingerprint
@@ -67,7 +67,7 @@ class ChainRecord(Record):
             masks=tuple(
                 MaskRecord(
                     name=mask.name,
-                    values=pointed(mask.values(), name),
+                    values=point_file(mask.values(), name),
                     fingerprint=mask_fingerprint(mask),
                 )
                 for mask in chain.masks
@@ -90,7 +90,7 @@ class ChainRecord(Record):
             ConflictError: a stage here computes with something else (another model file), or a
                 mask's file is another.
         """
-        masks = tuple(make_mask(mask.name, pointed(mask.values, where)) for mask in self.masks)
+        masks = tuple(make_mask(mask.name, point_file(mask.values, where)) for mask in self.masks)
         for recorded, mask in zip(self.masks, masks, strict=True):
             if recorded.fingerprint != mask_fingerprint(mask):
                 raise ConflictError(

@@ -18,7 +18,7 @@ from vdenoise.errors import ConflictError
 from vdenoise.farm.record import Record
 from vdenoise.machine.files import frozen, replacing
 from vdenoise.machine.path_map import UNMAPPED, PathMap
-from vdenoise.masks.parse import pointed
+from vdenoise.masks.parse import point_file
 from vdenoise.media.access import make_folder, writing
 from vdenoise.nets.models import SUFFIXES
 from vdenoise.settings.groups import MASK
@@ -122,7 +122,7 @@ def moved(values: Mapping[str, Any], where: Where) -> dict[str, Any]:
     found = dict(values)
     for key, value in values.items():
         if key.startswith(f"{MASK}."):
-            found[key] = pointed(value, where)
+            found[key] = point_file(value, where)
         elif _is_file(key, value):
             found[key] = where(str(value))
     return found

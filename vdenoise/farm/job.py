@@ -12,7 +12,7 @@ from vdenoise import __version__
 from vdenoise.chain.resolve import Chain
 from vdenoise.engine.plan import Plan, View
 from vdenoise.engine.planning import plan_denoising
-from vdenoise.engine.steps import estimated, stages_of
+from vdenoise.engine.steps import estimate_memory, stages_of
 from vdenoise.errors import ConflictError, TryAgain, UsageError
 from vdenoise.farm.inputs import AS_NAMED, Places
 from vdenoise.farm.planfile import AnalysisRecord, OutputPart, PartName, PlanFile
@@ -168,7 +168,7 @@ def task_memory(job: Job, cores: int) -> int:
     chain = asked.chain() if record is None else job.chain(record)
     views = tuple(part.name for part in job.file.parts if part.name in get_args(ViewKind))
     longest = max(last - first + 1 for first, last in job.file.segments)
-    return estimated(stages_of(chain, views), job.info, min(cores, longest))
+    return estimate_memory(stages_of(chain, views), job.info, min(cores, longest))
 
 
 def analysis_of(job: Job) -> AnalysisRecord:

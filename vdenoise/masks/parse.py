@@ -56,12 +56,12 @@ def parse_mask(text: str) -> tuple[str, dict[str, str]]:
     return name.strip(), {"source": _spelled_out(source.strip()), **values}
 
 
-def anchored(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def anchor_file(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """The same with a file's path seen from ``folder``: that of the preset, or where one types."""
-    return pointed(values, lambda path: str(folder.absolute() / path))
+    return point_file(values, lambda path: str(folder.absolute() / path))
 
 
-def pointed(values: Mapping[str, Any], where: Callable[[str], str]) -> dict[str, Any]:
+def point_file(values: Mapping[str, Any], where: Callable[[str], str]) -> dict[str, Any]:
     """The same with a file's path as ``where`` says it."""
     kind, colon, path = _spelled_out(str(values.get("source", ""))).partition(":")
     if kind.strip() != "file" or not colon or not path.strip():

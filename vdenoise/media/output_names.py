@@ -12,7 +12,7 @@ from vdenoise.media.movie.codecs import CONTAINERS
 _NUMBERED = re.compile(rf"(?P<before>.*?)[._-]?(?P<hole>{HOLE.pattern})(?P<after>.*)")
 
 
-def called(clip: Path) -> tuple[str, str, str]:
+def split_name(clip: Path) -> tuple[str, str, str]:
     """The name of a clip, the place of its frames' numbers, and the extension of its output.
 
     ``plate.####.exr`` is ("plate", "####", "exr"). Of a movie or a single image the place is empty;

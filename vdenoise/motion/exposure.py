@@ -33,7 +33,7 @@ def small(luma: Tensor) -> Plane:
     return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def aligned(other: Plane, own: Plane) -> Plane:
+def align(other: Plane, own: Plane) -> Plane:
     """Another small picture as it would look now. Motion is found behind an evening out of light
     and contrast, so that it does not follow the flicker."""
     keep_on_one_thread()
@@ -91,7 +91,7 @@ def step(own: Plane, other: Plane, groups: NDArray[np.int64], count: int) -> tup
     return np.array(found), np.diff(bounds).astype(np.float64)
 
 
-def steadied(steps: Sequence[Step], around: range, t: int) -> Step:
+def steady_step(steps: Sequence[Step], around: range, t: int) -> Step:
     """What is to be added for a frame to lie on the line through those around it: a weighted local
     regression (Cleveland 1979), which follows slow changes of light without lag, also at a shot's
     ends, and adds nothing up over time.

@@ -85,7 +85,7 @@ def _shifters() -> tuple[Tensor, Tensor]:
     return matrices, (dct_matrix(SIZE) @ matrices[:, REACH:-REACH]).square().sum(-1)
 
 
-def shifted(blocks: Tensor, part: Tensor) -> tuple[Tensor, Tensor]:
+def shift_blocks(blocks: Tensor, part: Tensor) -> tuple[Tensor, Tensor]:
     """(n, 24, 24) moved by half of ``part``: (n, 20, 20), and each coefficient's noise gain."""
     matrices, gains = _shifters()
     px, py = part[:, 0], part[:, 1]

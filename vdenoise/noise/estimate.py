@@ -17,7 +17,7 @@ from vdenoise.motion.cuts import CutFinder
 from vdenoise.noise.bars import PURE, Bars, bars_of, common_bars
 from vdenoise.noise.fit import Sample, fit_shot
 from vdenoise.noise.sampling import light, one_thread, ratios, sample
-from vdenoise.noise.shots import filled, notes_on
+from vdenoise.noise.shots import fill_unmeasured, notes_on
 from vdenoise.picture.noise import NoiseProfile, ShotNoise
 
 EARLY = (1, 2, 4, 6)  # frames after a (suspected) cut at which noise is measured ...
@@ -143,7 +143,7 @@ class Analyzer:
             bars = common_bars(self._bars[i] for i in range(first, last + 1))
             rough = {i: self._rough[i] for i in range(first, last + 1)}
             shots.append(fit_shot(first, last, pairs, stills, len(again), bars, rough))
-        profile = NoiseProfile(source=self.source, shots=filled(shots, starts, ends))
+        profile = NoiseProfile(source=self.source, shots=fill_unmeasured(shots, starts, ends))
         frames = self._last - self._first + 1
         notes = notes_on(profile, [i - self._first for i in repeats], frames)
         return Analysis(profile, cuts, tuple(repeats), frames, notes)

@@ -28,7 +28,7 @@ from vdenoise.noise.blocks import (
     gradients,
     middles,
     positions,
-    shifted,
+    shift_blocks,
     transform,
     without_impulses,
 )
@@ -120,7 +120,7 @@ def _blocks(
     y, x, ty, tx = (v[inside] for v in (y, x, ty, tx))
     a, b = gather(current, y, x, 2 * REACH), gather(previous, ty, tx, 2 * REACH)
     a, b, impulses = without_impulses(a, b)
-    (a, gain), (b, _) = shifted(a, STEPS - part), shifted(b, part)
+    (a, gain), (b, _) = shift_blocks(a, STEPS - part), shift_blocks(b, part)
     total, inner = a + b, slice(REACH, -REACH)
     scale = (2 * gain).sqrt()
     even = transform(total[:, inner, inner]).div(scale).square()

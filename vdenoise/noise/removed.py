@@ -48,7 +48,7 @@ def removed_noise(
     return tuple(planes)
 
 
-def restored(
+def restore_planes(
     clean: Sequence[Tensor], noise: Sequence[Tensor], fmt: PixelFormat, noise_format: PixelFormat
 ) -> tuple[Tensor, ...]:
     """The source's color samples again: clean + noise - middle.

@@ -13,7 +13,7 @@ _CADENCE, _RULE = 4, 0.8  # pictures, and the share of them, that make a rule
 NONE = 0.05  # of the strongest noise: less is none
 
 
-def filled(
+def fill_unmeasured(
     shots: Sequence[ShotNoise | None], starts: Sequence[int], ends: Sequence[int]
 ) -> tuple[ShotNoise, ...]:
     """Give shots that nothing could be measured in the noise of the nearest one that could."""

@@ -50,7 +50,7 @@ class Signal:
         return f"Signal({tuple(self.pixels.shape)}, {self.pixels.dtype}, {self.pixels.device})"
 
 
-def joined(signals: Sequence[Signal]) -> Signal:
+def join_signals(signals: Sequence[Signal]) -> Signal:
     """Join signals of consecutive frames.
 
     A single one is not copied, nor are the maps of frames that no stage has touched yet, which

@@ -63,7 +63,7 @@ def quantisation(fmt: PixelFormat, full_range: bool, *, chroma: bool) -> tuple[f
     return (224 * step, 128 * step) if chroma else (219 * step, 16 * step)
 
 
-def bent(x: Tensor, curve: Curve) -> Tensor:
+def apply_curve(x: Tensor, curve: Curve) -> Tensor:
     """Samples behind the curve: of their light x, 2 (sqrt(gain x + read^2) - read) / gain above
     zero, the straight line of the same slope below, over the value of ``curve.white``.
 
@@ -75,8 +75,8 @@ def bent(x: Tensor, curve: Curve) -> Tensor:
     return (2 * above / rise + (x - above) / curve.read).mul_(1 / _height(curve))
 
 
-def straight(v: Tensor, curve: Curve) -> Tensor:
-    """The inverse of :func:`bent`: light is read v + gain v^2 / 4 above zero."""
+def undo_curve(v: Tensor, curve: Curve) -> Tensor:
+    """The inverse of :func:`apply_curve`: light is read v + gain v^2 / 4 above zero."""
     return ENCODINGS[curve.encoding].samples(_light(v, curve))
 
 
@@ -178,14 +178,14 @@ def to_float(plane: Tensor, fmt: PixelFormat) -> Tensor:
 def to_unit(plane: Tensor, fmt: PixelFormat, scale: float, zero: float) -> Tensor:
     """Samples in working units, by the numbers of :func:`quantisation`; each a finite number."""
     unit = to_float(plane, fmt)
-    return filled(unit) if fmt.floating else unit.sub_(zero).mul_(1 / scale)
+    return fill_gaps(unit) if fmt.floating else unit.sub_(zero).mul_(1 / scale)
 
 
 def _bent_unit(
     plane: Tensor, fmt: PixelFormat, scale: float, zero: float, curve: Curve | None
 ) -> Tensor:
     unit = to_unit(plane, fmt, scale, zero)
-    return unit if curve is None else bent(unit, curve)
+    return unit if curve is None else apply_curve(unit, curve)
 
 
 def is_light(plane: Tensor) -> Tensor:
@@ -194,7 +194,7 @@ def is_light(plane: Tensor) -> Tensor:
     return plane.to(torch.float32).abs() <= _LARGEST
 
 
-def filled(plane: Tensor) -> Tensor:
+def fill_gaps(plane: Tensor) -> Tensor:
     """What is no light replaced by the mean of the samples around it (0 without any)."""
     finite = is_light(plane)
     if bool(finite.all()):

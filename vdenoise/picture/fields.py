@@ -39,7 +39,7 @@ def field_of(frame: SourceFrame, info: ClipInfo, parity: int) -> SourceFrame:
     return replace(frame, planes=planes)
 
 
-def woven(top: Sequence[Tensor], bottom: Sequence[Tensor], lines: Sequence[int]) -> list[Tensor]:
+def weave(top: Sequence[Tensor], bottom: Sequence[Tensor], lines: Sequence[int]) -> list[Tensor]:
     """Both fields of a frame as its planes.
 
     Args:

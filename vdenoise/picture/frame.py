@@ -84,8 +84,8 @@ class Curve:
     """A reversible curve behind which noise of variance ``gain * x + read ** 2`` is even.
 
     The generalised Anscombe transform without its offset, straight below zero, and scaled so that
-    ``white`` comes to 1: see `vdenoise.picture.color.bent`. It is one of light ``x``, which samples
-    are first turned into.
+    ``white`` comes to 1: see `vdenoise.picture.color.apply_curve`. It is one of light ``x``, which
+    samples are first turned into.
     """
 
     gain: float  # variance per unit of light

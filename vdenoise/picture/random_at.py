@@ -14,7 +14,7 @@ from torch import Tensor
 _QUANTILES = 1 << 16
 
 
-def hashed(index: Tensor, *words: int) -> Tensor:
+def random_bits(index: Tensor, *words: int) -> Tensor:
     """32 random bits for each entry of ``index`` (int32), as int32: the hash "lowbias32" (C.
     Wellons) of the entry and of ``words``."""
     key = 0
@@ -36,7 +36,7 @@ def normal(rows: range, columns: range, *words: int, device: torch.device | str 
     """
     y = torch.arange(rows.start, rows.stop, dtype=torch.int32, device=device)
     x = torch.arange(columns.start, columns.stop, dtype=torch.int32, device=device)
-    bits = _mix(hashed(y, *words)[:, None] ^ x)
+    bits = _mix(random_bits(y, *words)[:, None] ^ x)
     bell: Tensor = _bell(torch.device(device))
     return bell[(bits & (_QUANTILES - 1)).to(torch.int64)]
 

@@ -17,7 +17,7 @@ from vdenoise.picture.color import (
     KB,
     KG,
     KR,
-    bent,
+    apply_curve,
     is_light,
     quantisation,
     straight_correction,
@@ -25,8 +25,8 @@ from vdenoise.picture.color import (
     to_unit,
 )
 from vdenoise.picture.frame import Curve, PixelFormat
-from vdenoise.picture.random_at import hashed, shift_right
-from vdenoise.picture.subsampling import interpolated, thinned
+from vdenoise.picture.random_at import random_bits, shift_right
+from vdenoise.picture.subsampling import subsample, upsample
 
 
 def apply_correction(
@@ -84,14 +84,16 @@ def apply_correction(
         if correction is not None and fmt.floating:
             correction = correction.clamp(-most, most)
         if correction is not None and curve is not None:
-            curved = bent(to_unit(plane, fmt, *quantisation(fmt, full_range, chroma=False)), curve)
+            curved = apply_curve(
+                to_unit(plane, fmt, *quantisation(fmt, full_range, chroma=False)), curve
+            )
             correction = straight_correction(curved, correction, curve)
         if correction is not None and not fmt.floating:
             correction = correction.clamp(-most, most)
         exact = _corrected(plane, correction, fmt, out, full_range, chroma=chroma)
         if denser:
             like = planes[0].shape
-            exact = interpolated(exact, fmt, out, (like[0], like[1]), chroma_location)
+            exact = upsample(exact, fmt, out, (like[0], like[1]), chroma_location)
         if dither_seed is not None:
             noise = tpdf(exact.shape, (*dither_seed, number), device=exact.device)
             if out.bits >= fmt.bits and correction is not None and not denser:
@@ -167,7 +169,7 @@ def yuv_samples(planes: Sequence[Tensor], fmt: PixelFormat, out: PixelFormat) ->
     made = []
     for number, exact in enumerate(color):
         if number:
-            exact = thinned(exact, out)
+            exact = subsample(exact, out)
         scale, zero = quantisation(out, full_range=False, chroma=number > 0)
         made.append(_to_codes(exact * scale + zero, out, exact))
     if fmt.alpha:
@@ -186,7 +188,7 @@ def tpdf(
     """
     height, width = shape[-2:]
     x = torch.arange(height * width, dtype=torch.int32, device=device).view(height, width)
-    x = hashed(x, *seed)
+    x = random_bits(x, *seed)
     high, low = shift_right(x, 16), x & 0xFFFF
     return high.sub_(low).to(torch.float32).mul_(1 / 65536)
 

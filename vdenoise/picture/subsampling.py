@@ -9,7 +9,7 @@ from torch.nn import functional
 from vdenoise.picture.frame import PixelFormat
 
 
-def thinned(plane: Tensor, out: PixelFormat) -> Tensor:
+def subsample(plane: Tensor, out: PixelFormat) -> Tensor:
     """Chroma (H, W) at the density of ``out``; edges are repeated."""
     x = plane[None, None]
     if out.sub_w:
@@ -21,7 +21,7 @@ def thinned(plane: Tensor, out: PixelFormat) -> Tensor:
     return x[0, 0]
 
 
-def interpolated(
+def upsample(
     plane: Tensor, fmt: PixelFormat, out: PixelFormat, luma: tuple[int, int], location: str
 ) -> Tensor:
     """Interpolate chroma (h, w) to the density of ``out`` (Catmull-Rom, edges repeated)."""

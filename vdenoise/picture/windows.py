@@ -42,7 +42,7 @@ def pad(x: Tensor, radius: int) -> Tensor:
     return mirror(x, radius, radius, radius, radius)
 
 
-def shifted(padded: Tensor, dy: int, dx: int, radius: int) -> Tensor:
+def shift(padded: Tensor, dy: int, dx: int, radius: int) -> Tensor:
     """View of the padded picture, moved so that pixel (y, x) shows (y + dy, x + dx)."""
     height, width = padded.shape[-2] - 2 * radius, padded.shape[-1] - 2 * radius
     return padded.narrow(-2, radius + dy, height).narrow(-1, radius + dx, width)
@@ -162,7 +162,7 @@ def noise_share(spectrum: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     return share.clamp(min=0).to(spectrum)[:, None, None]
 
 
-def colored(white: Tensor, spectrum: Tensor, radius: int = 1) -> Tensor:
+def variance_left(white: Tensor, spectrum: Tensor, radius: int = 1) -> Tensor:
     """Variance an averaging filter leaves of this noise, from what it leaves of white noise.
 
     Correlated noise averages worse by the factor it does under a box mean, less and less so as

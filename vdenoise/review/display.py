@@ -15,7 +15,7 @@ from vdenoise.picture.color import quantisation, to_float
 from vdenoise.picture.encodings import LINEAR
 from vdenoise.picture.frame import ClipInfo, PixelFormat
 from vdenoise.picture.samples import has_rgb, rgb_of
-from vdenoise.picture.subsampling import interpolated
+from vdenoise.picture.subsampling import upsample
 
 Picture = NDArray[np.uint8]
 
@@ -48,7 +48,7 @@ def rgb_float(planes: Sequence[Tensor], fmt: PixelFormat, info: ClipInfo) -> Ten
             scale, zero = quantisation(fmt, info.full_range, chroma=True)
             full, size = replace(fmt, sub_w=0, sub_h=0), (luma.shape[0], luma.shape[1])
             cb, cr = (
-                interpolated(to_float(p, fmt).sub_(zero), fmt, full, size, info.chroma_location)
+                upsample(to_float(p, fmt).sub_(zero), fmt, full, size, info.chroma_location)
                 for p in color[1:]
             )
             matrix = info.matrix if has_rgb(info.matrix) else "bt709"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from vdenoise.engine.interlacing import treated
+from vdenoise.engine.interlacing import tag_fields
 from vdenoise.engine.run import Progress, Stopwatch
 from vdenoise.engine.streams import Ahead
 from vdenoise.errors import UsageError
@@ -57,7 +57,7 @@ def measure(
         InputError: it cannot be read, as from the reader.
     """
     clock = Stopwatch()
-    info = treated(info, reading.interlaced)
+    info = tag_fields(info, reading.interlaced)
     last = None if info.alike is None else info.alike - 1  # what is denoised is of one size
     reader = reading.reader(info, last=last)
     with reader, Ahead(clock.reading(reader, "decode"), READ_AHEAD, "decode") as ahead:

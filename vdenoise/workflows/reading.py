@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from vdenoise.engine.interlacing import check_interlaced, treated
+from vdenoise.engine.interlacing import check_interlaced, tag_fields
 from vdenoise.media.encoding import named
 from vdenoise.media.images.sequence import is_image
 from vdenoise.media.movie.field_evidence import look_for_fields, may_hold_fields
@@ -57,7 +57,9 @@ class Reading:
         info = probe(self.path, on_missing=self.on_missing, rate=self._rate, heard=heard)
         check_interlaced(info, self.interlaced)
         info = named(info, self.encoding)
-        return with_evidence(info) if self.interlaced == "auto" else treated(info, self.interlaced)
+        return (
+            with_evidence(info) if self.interlaced == "auto" else tag_fields(info, self.interlaced)
+        )
 
     @property
     def _rate(self) -> Fraction | None:

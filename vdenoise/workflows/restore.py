@@ -16,7 +16,7 @@ from vdenoise.media.movie.encoder import EncodeSettings
 from vdenoise.media.movie.settings import choose
 from vdenoise.media.verify import Report
 from vdenoise.media.writer import check_target, files_written, open_writer
-from vdenoise.noise.removed import restored
+from vdenoise.noise.removed import restore_planes
 from vdenoise.picture.frame import ClipInfo, PixelFormat
 from vdenoise.workflows.prepare import Listener
 from vdenoise.workflows.reading import Reading
@@ -105,7 +105,7 @@ def with_noise(
     """
     alpha = (clean[-1],) if fmt.alpha else ()
     if grain == ALL:
-        return (*restored(clean, noise, fmt, noise_format), *alpha)
+        return (*restore_planes(clean, noise, fmt, noise_format), *alpha)
     share = grain / ALL
     if fmt.floating:
         return (

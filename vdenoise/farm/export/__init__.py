@@ -18,7 +18,7 @@ from typing import Self
 from vdenoise.engine.plan import MIB
 from vdenoise.errors import UsageError
 from vdenoise.farm.job import Job, task_memory
-from vdenoise.media.output_names import called
+from vdenoise.media.output_names import split_name
 from vdenoise.settings.text import is_text
 
 HEADROOM = 1.15  # over the estimate: farms end tasks that take more than was asked for
@@ -93,7 +93,7 @@ class Export:
         needed = int(HEADROOM * task_memory(job, cpus))
         memory = memory_mib or -(-needed // (MEMORY_STEP * MIB)) * MEMORY_STEP
         return cls(
-            name=plain(name or called(job.source)[0]),
+            name=plain(name or split_name(job.source)[0]),
             plan=str(job.plan_path.absolute()),
             source=str(job.source.absolute()),
             work=str(job.work.absolute()),

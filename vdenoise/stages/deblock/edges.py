@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vdenoise.picture.block import Signal
-from vdenoise.picture.windows import TINY, pad, shifted
+from vdenoise.picture.windows import TINY, pad, shift
 from vdenoise.stages.base import Footprint, Role, param
 from vdenoise.stages.finishing import Finisher, Part
 
@@ -109,7 +109,7 @@ class BlockEdges(Finisher):
         pull = torch.zeros_like(pixels)
         for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0), (2, 2), (2, -2)):
             for sign in (1, -1):
-                gap = shifted(framed, sign * dy, sign * dx, 2) - pixels
+                gap = shift(framed, sign * dy, sign * dx, 2) - pixels
                 pull += torch.minimum(gap.abs(), (2 * least - gap.abs()).clamp(min=0)) * gap.sign()
         return pull * beside
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 
 from vdenoise.picture.block import Signal
-from vdenoise.picture.windows import TINY, box, pad, shifted, smooth
+from vdenoise.picture.windows import TINY, box, pad, shift, smooth
 from vdenoise.stages.base import Footprint, Need, Role, param
 from vdenoise.stages.finishing import Finisher, Part
 
@@ -60,7 +60,7 @@ class ContraSharpening(Finisher):
         sure = (1 - chance / common.square().clamp(min=TINY)).clamp(min=0)
         wanted = detail * (share * sure * self.strength)
         framed = pad(removed, 1)
-        around = [shifted(framed, dy, dx, 1) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+        around = [shift(framed, dy, dx, 1) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
         most = torch.stack(around).amax(0).clamp(min=0)
         least = torch.stack(around).amin(0).clamp(max=0)
         return Signal(

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from vdenoise.motion.exposure import Plane, Step, aligned, likeness, small, steadied, step
-from vdenoise.picture.block import Block, Signal, joined, window
+from vdenoise.motion.exposure import Plane, Step, align, likeness, small, steady_step, step
+from vdenoise.picture.block import Block, Signal, join_signals, window
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.stages.base import Footprint, Role, Stage, param
 
@@ -65,10 +65,10 @@ class Deflicker(Stage):
             if len(around) < 2:
                 done.append(now.map(Signal.copy))
                 continue
-            curve = steadied(levels, around, t)
+            curve = steady_step(levels, around, t)
             change = _at(curve, now.luma.pixels)
             if self.local:
-                rest = steadied([p for p in places if p is not None], around, t)
+                rest = steady_step([p for p in places if p is not None], around, t)
                 change = change + _field(rest, curve, pictures[t], now.luma.pixels)
             gain = 1 + self.strength * (_gain(curve) - 1)
             moved = [now.luma.pixels + self.strength * change]
@@ -76,7 +76,7 @@ class Deflicker(Stage):
             done.append(
                 now.pair(Picture.of(moved), lambda old, new: Signal(new, old.residual.clone()))
             )
-        return block.with_picture(Picture.join(done, joined))
+        return block.with_picture(Picture.join(done, join_signals))
 
 
 def _by_level(own: Plane) -> NDArray[np.int64]:
@@ -95,7 +95,7 @@ def _by_place(own: Plane) -> NDArray[np.int64]:
 
 def _step(own: Plane, other: Plane, groups: NDArray[np.int64], count: int) -> Step:
     """How much brighter the next frame is in each group, as far as the two match."""
-    moved = aligned(other, own)
+    moved = align(other, own)
     found, pixels = step(own, moved, groups, count)
     level = np.bincount(groups.ravel(), own.ravel(), count) / np.maximum(pixels, 1)
     # In the mean a step is one of gain: what a group with few pixels has no say in

@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from vdenoise.motion.warp import resize
-from vdenoise.picture.block import Accuracy, Block, Signal, joined, window
+from vdenoise.picture.block import Accuracy, Block, Signal, join_signals, window
 from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.subsampling import resize_to
-from vdenoise.picture.windows import pad, shifted
+from vdenoise.picture.windows import pad, shift
 from vdenoise.stages.base import Footprint, Need, Role, Stage, param
 
 _AROUND = tuple(
@@ -124,13 +124,13 @@ class HotPixels(Stage):
             fill = _median(own.pixels, _NEXT)
             kept = 1 - 0.5 * share.amax(1, keepdim=True)  # of the noise, by a median of eight
             done.append(Signal(torch.lerp(own.pixels, fill, share), own.residual * kept))
-        return joined(done)
+        return join_signals(done)
 
 
 def _stands_alone(pixels: Tensor) -> Tensor:
     """Where a pixel exceeds the eight around it by more than these span."""
     padded = pad(pixels, 2)
-    beside = torch.stack([shifted(padded, dy, dx, 2) for dy, dx in _NEXT])
+    beside = torch.stack([shift(padded, dy, dx, 2) for dy, dx in _NEXT])
     high, low = beside.amax(0), beside.amin(0)
     return torch.maximum(pixels - high, low - pixels) > _ALONE * (high - low)
 
@@ -138,7 +138,7 @@ def _stands_alone(pixels: Tensor) -> Tensor:
 def _median(pixels: Tensor, offsets: tuple[tuple[int, int], ...]) -> Tensor:
     """The median of the pixels at some offsets from each."""
     padded = pad(pixels, 2)
-    return torch.stack([shifted(padded, dy, dx, 2) for dy, dx in offsets]).median(0).values
+    return torch.stack([shift(padded, dy, dx, 2) for dy, dx in offsets]).median(0).values
 
 
 def _isolated(share: Tensor) -> Tensor:

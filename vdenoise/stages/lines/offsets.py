@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vdenoise.motion.warp import resize, warp
-from vdenoise.picture.block import Accuracy, Block, Signal, joined, window
+from vdenoise.picture.block import Accuracy, Block, Signal, join_signals, window
 from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.subsampling import resize_to, subsampling
 from vdenoise.stages.base import Footprint, Need, Role, Stage, param
@@ -90,7 +90,7 @@ class LineOffsets(Stage):
             sure = ((sure - _SURE[0]) / (_SURE[1] - _SURE[0])).clamp(0, 1)
             change = (change * sure).clamp(-bound, bound)
             done.append(Signal(own.pixels - self.strength * change[None], own.residual.clone()))
-        return joined(done)
+        return join_signals(done)
 
 
 class _Compared:

@@ -204,7 +204,7 @@ class Cnn(Stage):
             # Where no noise is left, nothing is done.
             correction = ensembled(net, x, self.ensemble) * (x.sigma * x.averaged[1] != 0)
             if self._held_back:
-                correction = energy_guard.guarded(correction, x, block.noise.grain_area)
+                correction = energy_guard.hold_back(correction, x, block.noise.grain_area)
             yield correction[wanted.start - given.start : wanted.stop - given.start]
 
     def _residual(self, residual: Tensor, averaged: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ _FALL = 0.3  # of the noise's energy, beyond that, over which the network gives 
 _TINY = WINDOW**2 * 1e-10
 
 
-def guarded(correction: Tensor, x: NetInput, grain_area: float) -> Tensor:
+def hold_back(correction: Tensor, x: NetInput, grain_area: float) -> Tensor:
     """The correction, less where more energy would be gone than there was noise.
 
     Where the removed signal (temporal average less result) has more energy than the noise that the

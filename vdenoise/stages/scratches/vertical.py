@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vdenoise.picture.block import Block, Signal, joined, window
+from vdenoise.picture.block import Block, Signal, join_signals, window
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.subsampling import subsampling
 from vdenoise.stages.base import Footprint, Role, Stage, param
@@ -77,7 +77,7 @@ class VerticalScratches(Stage):
             across = [subsampling(luma.pixels, signal.pixels)[1] for signal in now.planes]
             planes = zip(now.planes, across, strict=True)
             done.append(Picture.of([_lifted(s, lines, n, self.strength) for s, n in planes]))
-        return block.with_picture(Picture.join(done, joined))
+        return block.with_picture(Picture.join(done, join_signals))
 
     def _lines(self, own: Plane, around: list[Plane], error: float) -> list[tuple[int, int]]:
         """First and last column of each scratch of a frame, from `_profiles` of it and of the

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 
 from vdenoise.picture.block import Signal
-from vdenoise.picture.windows import box, pad, shifted, smooth, wiener_gain
+from vdenoise.picture.windows import box, pad, shift, smooth, wiener_gain
 from vdenoise.stages.base import Footprint, Role, param
 from vdenoise.stages.finishing import Finisher, Part
 
@@ -41,7 +41,7 @@ class ContrastAdaptive(Finisher):
         pixels = part.signal.pixels
         framed = pad(pixels, 1)
         up, down, left, right = (
-            shifted(framed, dy, dx, 1) for dy, dx in ((-1, 0), (1, 0), (0, -1), (0, 1))
+            shift(framed, dy, dx, 1) for dy, dx in ((-1, 0), (1, 0), (0, -1), (0, 1))
         )
         high = torch.maximum(torch.maximum(up, down), torch.maximum(left, right))
         low = torch.minimum(torch.minimum(up, down), torch.minimum(left, right))

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 
 from vdenoise.picture.block import Signal
-from vdenoise.picture.windows import box, pad, shifted, smooth, wiener_gain
+from vdenoise.picture.windows import box, pad, shift, smooth, wiener_gain
 from vdenoise.stages.base import Footprint, Role, param
 from vdenoise.stages.finishing import Finisher, Part
 
@@ -65,7 +65,7 @@ class Unsharp(Finisher):
             smooth(detail.square(), window), smooth(heard, window), self.noise_margin
         )
         framed = pad(pixels, 1)
-        around = torch.stack([shifted(framed, dy, dx, 1) for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
+        around = torch.stack([shift(framed, dy, dx, 1) for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
         slack = self.halo_limit / 255
         wanted = pixels + detail * gain * (0.6 * self.strength)
         bounded = torch.minimum(

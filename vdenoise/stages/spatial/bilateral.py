@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vdenoise.picture.block import Signal
 from vdenoise.picture.noise_table import NoiseTable
-from vdenoise.picture.windows import TINY, colored, pad, shifted
+from vdenoise.picture.windows import TINY, pad, shift, variance_left
 from vdenoise.stages.base import Footprint, SpatialStage, param
 
 
@@ -51,7 +51,7 @@ class Bilateral(SpatialStage):
             for dx in range(-radius, radius + 1):
                 if dy == dx == 0:
                     continue
-                difference = shifted(padded, dy, dx, radius) - pixels
+                difference = shift(padded, dy, dx, radius) - pixels
                 near = math.exp(-0.5 * (dy * dy + dx * dx) / self.size**2)
                 distance = (difference * difference * scale).sum(1, keepdim=True)
                 weight = (distance * -0.5).exp() * near
@@ -63,5 +63,5 @@ class Bilateral(SpatialStage):
         first = (moved * moved * scale).sum(1, keepdim=True)
         # derivative of the result by its own pixel: weights also follow the center's error
         own = (1 + second / planes) / total - first / planes
-        residual = colored(own.square() + others / (total * total), noise.spectrum).sqrt()
+        residual = variance_left(own.square() + others / (total * total), noise.spectrum).sqrt()
         return Signal(pixels + moved, signal.residual * residual)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vdenoise.picture.block import Signal
 from vdenoise.picture.noise_table import NoiseTable
-from vdenoise.picture.windows import pad, shifted
+from vdenoise.picture.windows import pad, shift
 from vdenoise.stages.base import Footprint, Precision, SpatialStage, param
 
 # The eight neighbors, and the 19 exchanges that sort eight values (Knuth, TAOCP 3, 5.3.4): many
@@ -69,7 +69,7 @@ class Median(SpatialStage):
         In texture the neighbors differ among themselves too: as much more is asked for.
         """
         padded = pad(pixels, 1)
-        ring = _sorted([shifted(padded, *s, 1) - pixels for s in RING])
+        ring = _sorted([shift(padded, *s, 1) - pixels for s in RING])
         limit = (bar + (ring[5] - ring[2])) / self.strength
         nearest = _sorted([difference.abs() for difference in ring])[: self.similar]
         return torch.stack(nearest).mean(0) > limit

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vdenoise.picture.block import Signal
 from vdenoise.picture.noise_table import NoiseTable
-from vdenoise.picture.windows import TINY, box, colored, pad, taps_sum
+from vdenoise.picture.windows import TINY, box, pad, taps_sum, variance_left
 from vdenoise.stages.base import Footprint, SpatialStage, param
 
 # Share of the weights' derivative that counts for noise of a full sigma, which flattens them;
@@ -68,7 +68,7 @@ class NonLocalMeans(SpatialStage):
         compared = (2 * self.patch + 1) ** 2 * pixels.shape[1]
         steepness = FOLLOW * 2 * decay / compared
         own = (1 + follow * steepness) / total
-        residual = colored(own.square() + square / (total * total), noise.spectrum, 3).sqrt()
+        residual = variance_left(own.square() + square / (total * total), noise.spectrum, 3).sqrt()
         return Signal(pixels + moved / total, signal.residual * residual)
 
     def _offsets(self) -> Iterator[tuple[int, int]]:

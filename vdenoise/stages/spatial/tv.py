@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vdenoise.picture.block import Signal
 from vdenoise.picture.noise_table import NoiseTable
-from vdenoise.picture.windows import TINY, box, colored, smooth
+from vdenoise.picture.windows import TINY, box, smooth, variance_left
 from vdenoise.stages.base import Footprint, SpatialStage, param
 
 
@@ -96,7 +96,7 @@ def _residual(u: Tensor, bound: Tensor, spectrum: Tensor) -> Tensor:
     wide = 1 + 4 * conductance
     along = (1 + 2 * conductance) / (wide * wide.sqrt())
     fourth = along.sqrt().sqrt()
-    return colored(along * fourth * fourth.sqrt(), spectrum).sqrt()
+    return variance_left(along * fourth * fourth.sqrt(), spectrum).sqrt()
 
 
 def _project(down: Tensor, right: Tensor, bound: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from vdenoise.motion.light import light_of
 from vdenoise.motion.warp import box_mean, reduce, resize, warp, warp_all
 from vdenoise.nets.models import find
-from vdenoise.picture.block import Accuracy, Block, Signal, joined, window
+from vdenoise.picture.block import Accuracy, Block, Signal, join_signals, window
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.subsampling import resize_to, subsampling
@@ -117,7 +117,7 @@ class TemporalMean(Stage):
         if self.radius == 0:
             return block.with_picture(block.core_picture)
         merged = [self._frame(block, t) for t in block.wanted]
-        return block.with_picture(Picture.join(merged, joined))
+        return block.with_picture(Picture.join(merged, join_signals))
 
     def _frame(self, block: Block, t: int) -> Picture[Signal]:
         """The average for block frame ``t``."""

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from vdenoise.motion.warp import resize, warp
-from vdenoise.picture.block import Block, Signal, joined, window
+from vdenoise.picture.block import Block, Signal, join_signals, window
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.subsampling import resize_to, subsampling
-from vdenoise.picture.windows import pad, shifted
+from vdenoise.picture.windows import pad, shift
 from vdenoise.stages.base import Footprint, Need, Stage, param
 
 
@@ -57,7 +57,7 @@ class TemporalMedian(Stage):
     def denoise(self, block: Block) -> Block:
         """Search and repair luma; chroma is repaired there and where it stands out itself."""
         results = [self._frame(block, p) for p in block.wanted]
-        return block.with_picture(Picture.join(results, joined))
+        return block.with_picture(Picture.join(results, join_signals))
 
     def _frame(self, block: Block, position: int) -> Picture[Signal]:
         """Luma and chroma of one core frame."""
@@ -103,7 +103,7 @@ class TemporalMedian(Stage):
             rim = range(-self.grow, self.grow + 1)
             for dy in rim:
                 for dx in rim:
-                    share = torch.maximum(share, shifted(padded, dy, dx, self.grow))
+                    share = torch.maximum(share, shift(padded, dy, dx, self.grow))
             # the rim of a spot is repaired only where the neighbors agree
             share = share * (2 - (high - low) / bar).clamp(0, 1) * trust
         return share, median

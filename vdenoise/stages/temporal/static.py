@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from vdenoise.picture.block import Block, Signal, joined, window
+from vdenoise.picture.block import Block, Signal, join_signals, window
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.picture.windows import TINY, box, smooth
@@ -54,7 +54,7 @@ class TemporalStatic(Stage):
         """Average luma, then chroma where luma agrees too."""
         core = block.wanted
         results = [self._frame(block, position) for position in core]
-        return block.with_picture(Picture.join(results, joined))
+        return block.with_picture(Picture.join(results, join_signals))
 
     def _frame(self, block: Block, position: int) -> Picture[Signal]:
         """Luma and chroma of one core frame."""

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from vdenoise.chain.resolve import Chain
-from vdenoise.engine.interlacing import treated
+from vdenoise.engine.interlacing import tag_fields
 from vdenoise.engine.run import Progress
 from vdenoise.errors import UsageError, VerifyError
 from vdenoise.nets.base import Network
@@ -138,7 +138,7 @@ def adapt(
             "Use --model S, M or L.",
             number=82,
         )
-    if treated(info, reading.interlaced).by_field:
+    if tag_fields(info, reading.interlaced).by_field:
         raise UsageError(
             f"{info.path} holds fields, and a network is adapted to whole frames.",
             "Say --interlaced deinterlace, or use the network as it is.",
