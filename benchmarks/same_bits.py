@@ -68,7 +68,7 @@ def farmed(base: Path, clip: Path) -> str:
     given = ("--frames", FARM_FRAMES, "--segment-frames", SEGMENT, "--codec", "ffv1")
     vdenoise(base, "plan", clip, "--to", output, "-o", plan, *given)
     vdenoise(ROOT, "run", "--plan", plan, "--segments", "0-2")
-    vdenoise(ROOT, "farm", "assemble", plan)
+    vdenoise(ROOT, "farm", "assemble", "--plan", plan)
     return bits(output)
 
 

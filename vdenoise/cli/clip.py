@@ -8,7 +8,7 @@ from typing import Any, get_args
 import click
 
 from vdenoise.cli.files import READS, WRITES, Reads, Writes
-from vdenoise.cli.options import Command, option, words_of
+from vdenoise.cli.options import Command, fps_option, option, threads_option, words_of
 from vdenoise.settings.choices import (
     Dither,
     EncodingName,
@@ -21,11 +21,7 @@ from vdenoise.settings.choices import (
 
 def reading_options(command: Command) -> Command:
     """Add what says how a clip is read."""
-    command = option(
-        "--fps",
-        type=click.FloatRange(min=0, min_open=True, max=1000),
-        help="Frames per second of a sequence of images.  [default: what they say, else 24]",
-    )(command)
+    command = fps_option(command)
     for name, choice, text in (
         (
             "--on-missing",
@@ -57,10 +53,18 @@ def reading_options(command: Command) -> Command:
         help="What samples stand for where tags do not say: R'G'B' and gray are denoised where "
         "their noise is even, and come back in the same curve.",
     )(command)
+    return threads_option(command)
+
+
+def cuts_option(command: Command) -> Command:
+    """Add ``--cuts``."""
     return option(
-        "--threads",
-        type=click.IntRange(min=1),
-        help="Threads for decoding and computing.  [default: one per core granted]",
+        "--cuts",
+        type=Reads("auto", "off"),
+        default="auto",
+        show_default=True,
+        metavar="auto|off|FILE",
+        help="Where shots begin.",
     )(command)
 
 
@@ -93,14 +97,7 @@ def knowledge_options(command: Command) -> Command:
                 type=Numbers("Y[,U,V]"),
                 help="Noise by hand, in 8-bit codes, instead of measuring.",
             ),
-            option(
-                "--cuts",
-                type=Reads("auto", "off"),
-                default="auto",
-                show_default=True,
-                metavar="auto|off|FILE",
-                help="Where shots begin.",
-            ),
+            cuts_option,
         )
     ):
         command = decorate(command)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vdenoise.cli.files import READS, WRITES, FileCommand
-from vdenoise.cli.options import option, progress_option, set_threads
+from vdenoise.cli.options import fps_option, option, progress_option, set_threads, threads_option
 from vdenoise.errors import UsageError
 from vdenoise.settings.choices import ProgressStyle
 
@@ -38,16 +38,8 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Weights for LPIPS, as vdenoise evaluate takes them; may be repeated.",
 )
-@option(
-    "--fps",
-    type=click.FloatRange(min=0, min_open=True, max=1000),
-    help="Frames per second of sequences of images.  [default: what they say, else 24]",
-)
-@option(
-    "--threads",
-    type=click.IntRange(min=1),
-    help="Threads for decoding and computing.  [default: one per core granted]",
-)
+@fps_option
+@threads_option
 @option(
     "-o",
     "--output",

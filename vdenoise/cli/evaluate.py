@@ -11,7 +11,7 @@ from vdenoise.chain.resolve import Layer
 from vdenoise.cli.chain import chain_options, chain_request
 from vdenoise.cli.clip import Numbers
 from vdenoise.cli.files import READS, WRITES, FileCommand, claims_of
-from vdenoise.cli.options import set_threads, words_of
+from vdenoise.cli.options import device_option, set_threads, threads_option, words_of
 from vdenoise.errors import UsageError
 from vdenoise.settings.choices import EvaluationForm
 
@@ -88,14 +88,8 @@ class _Told(click.ParamType[Any]):
 @click.option("--json", "json_path", type=WRITES, metavar="FILE", help="Rows and summary, as JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @chain_options
-@click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    metavar="auto|cpu|cuda:N",
-    help="Where to compute.",
-)
-@click.option("--threads", type=click.IntRange(min=1), help="Threads to compute with.")
+@device_option
+@threads_option
 @click.pass_context
 def evaluate(ctx: click.Context, /, **options: Any) -> None:
     """Add noise to clean clips, remove it, and measure what is left.

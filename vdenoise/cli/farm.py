@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from vdenoise.cli.farm_state import clean, status
 from vdenoise.cli.files import FOLDER, WRITES, FileGroup, claims_of
-from vdenoise.cli.options import option, progress_option, set_threads
+from vdenoise.cli.options import progress_option, set_threads, threads_option
 from vdenoise.cli.plan_jobs import (
     claim_joined,
     claim_sources,
@@ -46,7 +46,7 @@ def _plan_option(command: Any) -> Any:
 
 @farm.command()
 @_plan_option
-@option("--threads", type=click.IntRange(min=1), help="Threads.  [default: one per core granted]")
+@threads_option
 @progress_option
 @click.pass_context
 def analyze(ctx: click.Context, /, threads: int | None, progress: Any, **options: Any) -> None:
@@ -83,7 +83,7 @@ def analyze(ctx: click.Context, /, threads: int | None, progress: Any, **options
 @click.option("--allow-mixed", is_flag=True, help="Join segments of different kinds of machine.")
 @click.option("--resume", is_flag=True, help="Leave an output that this job has made before.")
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
-@option("--threads", type=click.IntRange(min=1), help="Threads.  [default: one per core granted]")
+@threads_option
 @progress_option
 @click.pass_context
 def assemble(ctx: click.Context, /, progress: Any, **options: Any) -> None:

@@ -43,6 +43,24 @@ def progress_option(command: Command) -> Command:
     )(command)
 
 
+def fps_option(command: Command) -> Command:
+    """Add ``--fps``."""
+    return option(
+        "--fps",
+        type=click.FloatRange(min=0, min_open=True, max=1000),
+        help="Frames per second of a sequence of images.  [default: what they say, else 24]",
+    )(command)
+
+
+def threads_option(command: Command) -> Command:
+    """Add ``--threads``, for `set_threads`."""
+    return option(
+        "--threads",
+        type=click.IntRange(min=1),
+        help="Threads for decoding and computing.  [default: one per core granted]",
+    )(command)
+
+
 def device_option(command: Command) -> Command:
     """Add ``--device``."""
     return option(

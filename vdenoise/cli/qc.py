@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vdenoise.cli.clip import FrameRange
-from vdenoise.cli.files import READS, FileCommand, Reads
-from vdenoise.cli.options import option, progress_option, set_threads
+from vdenoise.cli.clip import FrameRange, cuts_option
+from vdenoise.cli.files import READS, FileCommand
+from vdenoise.cli.options import fps_option, option, progress_option, set_threads, threads_option
 
 if TYPE_CHECKING:
     from vdenoise.picture.frame import ClipInfo
@@ -32,24 +32,9 @@ QC = ("off", "warn", "fail")
     help="The frames of SOURCE that RESULT holds.  [default: what its recipe says, else those "
     "shown at the same times]",
 )
-@option(
-    "--cuts",
-    type=Reads("auto", "off"),
-    default="auto",
-    show_default=True,
-    metavar="auto|off|FILE",
-    help="Where shots begin.",
-)
-@option(
-    "--fps",
-    type=click.FloatRange(min=0, min_open=True, max=1000),
-    help="Frames per second of sequences of images.  [default: what they say, else 24]",
-)
-@option(
-    "--threads",
-    type=click.IntRange(min=1),
-    help="Threads for decoding and computing.  [default: one per core granted]",
-)
+@cuts_option
+@fps_option
+@threads_option
 @option("--json", "as_json", is_flag=True, help="Print JSON.")
 @progress_option
 @click.pass_context

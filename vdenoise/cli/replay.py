@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from vdenoise.cli.files import READS, WRITES, FileCommand, claims_of
-from vdenoise.cli.options import option, progress_option, set_threads
+from vdenoise.cli.options import fps_option, option, progress_option, set_threads, threads_option
 from vdenoise.settings.text import counted
 
 
@@ -23,11 +23,7 @@ from vdenoise.settings.text import counted
 @option("--input", "source", type=READS, metavar="CLIP", help="Where the clip lies now.")
 @option("--any-version", is_flag=True, help="Go on with another version of vdenoise.")
 @option("--overwrite", is_flag=True, help="Replace the output if it exists.")
-@option(
-    "--threads",
-    type=click.IntRange(min=1),
-    help="Threads for decoding and computing.  [default: one per core granted]",
-)
+@threads_option
 @progress_option
 @click.pass_context
 def replay(ctx: click.Context, /, **options: Any) -> None:
@@ -72,16 +68,8 @@ def replay(ctx: click.Context, /, **options: Any) -> None:
 @option("--codec", metavar="NAME", help="How it is written.  [default: ffv1, which loses nothing]")
 @option("--crf", type=int, help="Quality, less is better, for codecs that have it.")
 @option("--overwrite", is_flag=True, help="Replace the output if it exists.")
-@option(
-    "--fps",
-    type=click.FloatRange(min=0, min_open=True, max=1000),
-    help="Frames per second of sequences of images.  [default: what they say, else 24]",
-)
-@option(
-    "--threads",
-    type=click.IntRange(min=1),
-    help="Threads for decoding.  [default: one per core granted]",
-)
+@fps_option
+@threads_option
 @progress_option
 @click.pass_context
 def restore(ctx: click.Context, /, **options: Any) -> None:

@@ -8,7 +8,7 @@ import click
 
 from vdenoise.cli.clip import FrameRange
 from vdenoise.cli.files import READS, FileCommand
-from vdenoise.cli.options import option
+from vdenoise.cli.options import fps_option, option
 from vdenoise.errors import VerifyError
 from vdenoise.settings.text import counted
 
@@ -25,11 +25,7 @@ from vdenoise.settings.text import counted
     type=FrameRange(),
     help="The frames of SOURCE that RESULT holds.  [default: what its recipe says, else all]",
 )
-@option(
-    "--fps",
-    type=click.FloatRange(min=0, min_open=True, max=1000),
-    help="Frames per second of a sequence of images.  [default: what they say, else 24]",
-)
+@fps_option
 @option("--json", "as_json", is_flag=True, help="Print JSON.")
 def verify(
     source: Path,
