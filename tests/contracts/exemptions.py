@@ -2,22 +2,22 @@
 
 EXEMPT: dict[str, dict[str, str]] = {
     "hot.fixed": {
-        "repairs its damage": "needs a picture that moves: tests/stages/test_hot.py",
+        "repairs its damage": "needs a picture that moves: tests/stages/test_repair.py",
         "reach is enough and used": "a frame of pure noise matches nothing and is not looked at",
     },
     "lines.offsets": {
-        "repairs its damage": "needs rows that differ by frame: tests/stages/test_lines.py",
+        "repairs its damage": "needs rows that differ by frame: tests/stages/test_repair.py",
     },
     "flicker.levels": {
-        "repairs its damage": "needs a clip that flickers: tests/stages/test_flicker.py",
+        "repairs its damage": "needs a clip that flickers: tests/stages/test_repair.py",
         "reach is enough and used": "a frame of pure noise matches nothing and is not looked at",
     },
     "scratches.vertical": {
-        "repairs its damage": "needs lines over the whole height: tests/stages/test_scratches.py",
+        "repairs its damage": "needs lines over the whole height: tests/stages/test_repair.py",
         "reach is enough and used": "a frame of pure noise matches nothing and is not looked at",
     },
     "dust.spots": {
-        "repairs its damage": "needs moving pictures with dust: tests/stages/test_dust.py",
+        "repairs its damage": "needs moving pictures with dust: tests/stages/test_repair.py",
         "reach is enough and used": "a frame of pure noise matches nothing and is not looked at",
     },
     "temporal.median": {

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from samples import damage, lively
-from tests.helpers.pictures import in_blocks
+from tests.helpers.pictures import StillMotion, in_blocks
 from vdenoise.cli.chain import CHAIN_OPTIONS
 from vdenoise.cli.switches import SWITCHES, with_strengths
 from vdenoise.motion.flow import SharedMotion
@@ -160,6 +160,24 @@ def test_hot_pixels_go_where_the_picture_moves() -> None:
     assert rms(result(HotPixels(), clean) - truth) < 0.3
 
 
+def test_a_line_that_moves_along_itself_is_no_hot_pixel() -> None:
+    """Mortar between bricks: in every frame it is at the same rows, though the picture moves."""
+    clean = panned(10)
+    clean[:, 30::12] += 0.2
+    truth = block_of(clean).luma.pixels
+    assert ((result(HotPixels(), clean) - truth).abs() > 0.02).float().mean() < 2e-4
+
+
+def test_hot_pixels_on_texture_keep_what_is_beside_them() -> None:
+    """What a pixel is off by is taken out: it is known from all frames, and no guess of one."""
+    clean = panned(10)
+    bad = clean.copy()
+    bad[:, 20:100:20, 20:140:20] += 0.2
+    truth = block_of(clean).luma.pixels
+    left = (result(HotPixels(), bad) - truth)[:, 0, 20:100:20, 20:140:20]
+    assert float(left.square().mean().sqrt()) < 0.2 * 0.2
+
+
 def test_a_star_in_a_still_picture_is_left_unless_asked() -> None:
     still = np.repeat(panned(1), 9, axis=0)
     still[:, 60, 80] = 1.0
@@ -177,7 +195,7 @@ def test_line_noise_falls(axis: str) -> None:
     truth = block_of(clean).luma.pixels
     before = block_of(bad).luma.pixels - truth
     after = result(LineOffsets.model_validate({"axis": axis}), bad) - truth
-    assert rms(after) < 0.45 * rms(before)
+    assert rms(after) < 0.3 * rms(before)
     assert rms(result(LineOffsets.model_validate({"axis": axis}), clean) - truth) < 0.6
 
 
@@ -186,7 +204,7 @@ def test_a_bar_of_hum_falls() -> None:
     bad = damage.line_noise(clean, 6, rows=0.0, hum=4.0)
     truth = block_of(clean).luma.pixels
     before = block_of(bad).luma.pixels - truth
-    assert rms(result(LineOffsets(), bad) - truth) < 0.45 * rms(before)
+    assert rms(result(LineOffsets(), bad) - truth) < 0.2 * rms(before)
 
 
 def test_flicker_goes_and_nothing_drifts() -> None:
@@ -222,7 +240,8 @@ def test_scratches_go() -> None:
 def test_cut_into_blocks_it_is_the_same(stage: Stage) -> None:
     frames, _ = damage.dust(panned(7), 3, specks=8)
     frames, _ = damage.scratches(frames, 5, lines=1)
-    source = replace(block_of(damage.flicker(frames, 1)[0]), motion=None)
+    source = block_of(damage.flicker(frames, 1)[0])
+    source = replace(source, motion=StillMotion(source.luma.pixels))
     whole = stage.apply(source)
     for part, inside in in_blocks(stage, source, 2):
         assert part.luma.pixels.equal(whole.luma.pixels[inside])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -17,30 +18,37 @@ from vdenoise.picture.subsampling import resize_to
 from vdenoise.picture.windows import pad, shift
 from vdenoise.stages.base import Footprint, Need, Role, Stage, param
 
-_AROUND = tuple(
-    (dy, dx) for dy in range(-2, 3) for dx in range(-2, 3) if max(abs(dy), abs(dx)) == 2
-)
-_NEXT = tuple((dy, dx) for dy in range(-1, 2) for dx in range(-1, 2) if (dy, dx) != (0, 0))
+_WAYS = ((0, 1), (1, 0), (1, 1), (1, -1))  # there and back: a pixel lies between two of each
+_APART = 2  # px: a demosaiced pixel has made a cross of itself
 _WAY = (0.75, 1.75)  # px that the picture has moved within the window, from and to which it counts
 _NEARBY = 31  # px: side of the square whose farthest way counts; a pixel that stays holds motion up
 _ALONE = 1.0  # times what pixels around it span: beyond that it is a defect, though nothing moves
-_SPREAD = 0.4  # an offset that varies more than by such a share of itself belongs to the picture
+_SHOWS = 0.4  # of its usual contrast: in a frame with less it does not show, and ...
+_OFTEN = 0.7  # ... in so many frames it must
+_FLAT = 1.0 / 255  # of two opposite neighbors that differ by much less none is the better guess
 
 
 class HotPixels(Stage):
-    """Replaces pixels that stand out of their neighborhood by the same amount in every frame, while
-    the picture around them moves on.
+    """Takes out what pixels differ by from their neighbors in every frame, while the picture around
+    them moves on.
 
-    What stands out of a still picture may be a star or a lamp: it is left alone unless ``still`` is
-    set. A demosaiced pixel has made a cross of it, so the pixels next to it are corrected where
-    they, too, stand out all the time.
+    A pixel must lie beyond the mean of opposite neighbors in all four ways, so that no line is one,
+    though a line that moves along itself stays where it is. What stands out of a still picture may
+    be a star or a lamp: it is left alone unless ``still`` is set. A demosaiced pixel has made a
+    cross of it, so the pixels next to it are corrected where they, too, stand out all the time.
     """
 
     slot: ClassVar[str] = "hot"
     method: ClassVar[str] = "fixed"
     role: ClassVar[Role] = "repair"
 
-    radius: int = param(4, "Frames looked at on each side.", low=1, high=12)
+    radius: int = param(
+        8,
+        "Frames looked at on each side: more find pixels where it takes long until the picture "
+        "moves.",
+        low=1,
+        high=12,
+    )
     threshold: float = param(
         4.0, "How far they must stand out, in sigmas of a mean over all frames.", low=2.0, high=20.0
     )
@@ -80,15 +88,18 @@ class HotPixels(Stage):
         return [n - block.first for n in seen]
 
     def _moves(self, block: Block, t: int) -> Tensor:
-        """(1, 1, H, W): 1 where the picture moves past its place within the window."""
+        """(1, 1, H, W): 1 where the picture moves past its place within the window.
+
+        Motion is followed from frame to frame: over a whole window it is seldom known.
+        """
         around = self._around(block, t)
         luma = block.luma.pixels[t : t + 1]
         if self.still or len(around) < 3:
             return torch.ones_like(luma)
         assert block.motion is not None, "the planner gives motion to a stage that needs it"
-        ends = {around[0], around[-1]} - {t}
-        ways = [block.motion.flow(t, k).square().sum(0).sqrt() for k in ends]
-        way = torch.stack(ways).amax(0)[None, None]
+        steps = torch.stack([block.motion.flow(a, b) for a, b in pairwise(around)])
+        places = functional.pad(steps.cumsum(0), (0, 0) * 3 + (1, 0))
+        way = (places.amax(0) - places.amin(0)).square().sum(0).sqrt()[None, None]
         side = max(1, round(_NEARBY * way.shape[-1] / luma.shape[-1]) // 2) * 2 + 1
         way = functional.avg_pool2d(pad(way, side // 2), side, 1)
         low, high = _WAY
@@ -100,45 +111,94 @@ class HotPixels(Stage):
     ) -> Signal:
         done = []
         first = block.wanted.start
+        seen = sorted({n for t in block.wanted for n in self._around(block, t)})
+        contrast = {n: _contrast(signal.pixels[n : n + 1]) for n in seen}
         for t in block.wanted:
             around = self._around(block, t)
-            if len(around) < 3:
-                done.append(signal[t : t + 1])
-                continue
-            pixels = signal.pixels[around]
-            off = pixels - _median(pixels, _AROUND)
-            middle = off.median(0, keepdim=True).values
-            spread = (off - middle).abs().median(0, keepdim=True).values * 1.4826
-            level = resize_to(block.luma.pixels[t : t + 1], pixels)
-            sigma = noise.sigma_at(level)
-            error = torch.maximum(spread, sigma) * math.sqrt(math.pi / 2 / len(around))
-            bar = (self.threshold * error).clamp(min=self.floor / 255) / self.strength
-            steady = spread < _SPREAD * middle.abs() + 0.5 * sigma
-            if self.still:  # detail stands out as well, but not alone
-                steady &= _stands_alone(pixels.median(0, keepdim=True).values)
-            steady &= (off * middle.sign() > 0).float().mean(0, keepdim=True) > 0.85
-            share = ((middle.abs() / bar - 1) * 4).clamp(0, 1) * steady
-            share = share * resize_to(moves[t - first], pixels)
-            share = share * _isolated(share)
             own = signal[t : t + 1]
-            fill = _median(own.pixels, _NEXT)
-            kept = 1 - 0.5 * share.amax(1, keepdim=True)  # of the noise, by a median of eight
-            done.append(Signal(torch.lerp(own.pixels, fill, share), own.residual * kept))
+            if len(around) < 3:
+                done.append(own.copy())
+                continue
+            level = resize_to(block.luma.pixels[t : t + 1], own.pixels)
+            share = self._share(torch.cat([contrast[n] for n in around]), noise.sigma_at(level))
+            if self.still:  # detail stands out as well, but not alone
+                share *= _stands_alone(signal.pixels[around].mean(0, keepdim=True))
+            share = share * resize_to(moves[t - first], own.pixels)
+            share = share * _isolated(share)
+            fixed = _mended(signal.pixels[around], own.pixels, share)
+            kept = 1 - 0.2 * share.amax(1, keepdim=True)  # of the noise: seldom beyond those around
+            done.append(Signal(fixed, own.residual * kept))
         return join_signals(done)
+
+    def _share(self, contrast: Tensor, sigma: Tensor) -> Tensor:
+        """(1, C, H, W): 1 where pixels stand out in nearly all of the frames.
+
+        Args:
+            contrast: (T, C, H, W) from `_contrast`.
+            sigma: (1, C, H, W) of the noise.
+        """
+        error = sigma * math.sqrt(math.pi / 2 / len(contrast))
+        bar = (self.threshold * error).clamp(min=self.floor / 255) / self.strength
+        share = torch.zeros_like(sigma)
+        some = contrast.mean(0, keepdim=True).abs() > 0.5 * bar  # few: medians cost time
+        those = contrast[some.expand_as(contrast)].view(len(contrast), -1)
+        middle = those.median(0).values
+        often = (those * middle.sign() > _SHOWS * middle.abs()).to(those).mean(0) >= _OFTEN
+        share[some] = ((middle.abs() / bar[some] - 1) * 4).clamp(0, 1) * often
+        return share
+
+
+def _pairs(pixels: Tensor, apart: int) -> list[tuple[Tensor, Tensor]]:
+    """The pixels on both sides of each, so far apart, in four ways."""
+    padded = pad(pixels, apart)
+    return [
+        (
+            shift(padded, apart * dy, apart * dx, apart),
+            shift(padded, -apart * dy, -apart * dx, apart),
+        )
+        for dy, dx in _WAYS
+    ]
+
+
+def _contrast(pixels: Tensor) -> Tensor:
+    """By how much pixels lie above (or, negative, below) the mean of opposite neighbors in every
+    way that a line may go: a line or an edge has none."""
+    beyond = [pixels - (a + b) / 2 for a, b in _pairs(pixels, _APART)]
+    low = torch.stack(beyond).amin(0)
+    high = torch.stack(beyond).amax(0)
+    return low.clamp(min=0) + high.clamp(max=0)
+
+
+def _guess(pixels: Tensor) -> Tensor:
+    """Pixels from those around them, along edges: of opposite ones most counts what is alike."""
+    total, weights = torch.zeros_like(pixels), torch.zeros_like(pixels)
+    for a, b in _pairs(pixels, 1):
+        weight = 1 / ((a - b).square() + _FLAT**2)
+        total += weight * (a + b) / 2
+        weights += weight
+    return total / weights
+
+
+def _mended(around: Tensor, own: Tensor, share: Tensor) -> Tensor:
+    """A frame without what its pixels are off by in all frames around. What that leaves lies
+    within what is beside it, so that a pixel that is clipped, or shines more in the light, is
+    no hole."""
+    where = (share > 0).expand_as(own)
+    if not where.any():
+        return own.clone()
+    off = torch.stack([(n - _guess(n))[where[0]] for n in around])
+    beside = torch.stack([x[where] for pair in _pairs(own, 1) for x in pair])
+    found = (own[where] - off.median(0).values).clamp(beside.amin(0), beside.amax(0))
+    fixed = own.clone()
+    fixed[where] = torch.lerp(own[where], found, share[where])
+    return fixed
 
 
 def _stands_alone(pixels: Tensor) -> Tensor:
     """Where a pixel exceeds the eight around it by more than these span."""
-    padded = pad(pixels, 2)
-    beside = torch.stack([shift(padded, dy, dx, 2) for dy, dx in _NEXT])
+    beside = torch.stack([x for pair in _pairs(pixels, 1) for x in pair])
     high, low = beside.amax(0), beside.amin(0)
     return torch.maximum(pixels - high, low - pixels) > _ALONE * (high - low)
-
-
-def _median(pixels: Tensor, offsets: tuple[tuple[int, int], ...]) -> Tensor:
-    """The median of the pixels at some offsets from each."""
-    padded = pad(pixels, 2)
-    return torch.stack([shift(padded, dy, dx, 2) for dy, dx in offsets]).median(0).values
 
 
 def _isolated(share: Tensor) -> Tensor:

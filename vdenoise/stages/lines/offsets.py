@@ -6,28 +6,22 @@ from functools import partial
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor
 
 from vdenoise.motion.warp import resize, warp
 from vdenoise.picture.block import Accuracy, Block, Signal, join_signals, window
 from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.subsampling import resize_to, subsampling
 from vdenoise.stages.base import Footprint, Need, Role, Stage, param
-
-_ALIKE = 3.0  # sigmas of a difference of two frames, and ...
-_OFF = (12.0 / 255, 3.0 / 255)  # ... as much as lines are off by, first and once that is known:
-# what differs more shows something else
-_MATCH = 0.25  # share of the frames around that a pixel must match
-_ENOUGH = 0.2  # share of a row that must do so
-_SURE = (0.3, 0.5)  # mean of that share over a frame, for nothing and for all of its offsets
+from vdenoise.stages.lines.rows import Aligned
 
 
 class LineOffsets(Stage):
     """Takes out what whole rows differ by from what the aligned frames around have there.
 
-    A row's offset is the median over its pixels, as far as these match, so that what moves has no
+    A row's offset is the mean over its pixels, as far as these match, so that what moves has no
     say; light that changes all over the picture is none. The frames around have offsets of their
-    own, which their mean carries into this one: of N frames a share of N ** -0.5 is left.
+    own, which their mean carries into this one: of bars that roll at one frequency that is known
+    and taken out; of the rest, N ** -0.5 of N frames, as much as flat parts of the picture tell.
     """
 
     slot: ClassVar[str] = "lines"
@@ -52,13 +46,13 @@ class LineOffsets(Stage):
 
     @property
     def motion_accuracy(self) -> Accuracy:
-        """Medians over rows forgive much."""
+        """Means over rows forgive much."""
         return "fast"
 
     @property
     def footprint(self) -> Footprint:
         """Whole frames: a line is one from end to end."""
-        return Footprint(whole=True, scratch=10)
+        return Footprint(whole=True, scratch=40)
 
     def denoise(self, block: Block) -> Block:
         """Correct luma; chroma has such noise of its own and is treated alike."""
@@ -67,64 +61,38 @@ class LineOffsets(Stage):
 
     def _signal(self, block: Block, signal: Signal, noise: NoiseTable) -> Signal:
         done = []
-        rows, columns = self.axis != "columns", self.axis != "rows"
-        bound = self.limit / 255
         for t in block.wanted:
             own = signal[t : t + 1]
             seen = window(block.first + t, self.radius, block.shot_first, block.shot_last)
             others = [n - block.first for n in seen if n != block.first + t]
-            if not others:
-                done.append(own.copy())
-                continue
-            level = resize_to(block.luma.pixels[t : t + 1], own.pixels)
-            sigma = noise.sigma_at(level) * own.residual
-            compared = _Compared(block, t, {k: signal.pixels[k] for k in others})
-            change = torch.zeros_like(own.pixels[0])
-            for off in _OFF:
-                rest, known = compared.rest(own.pixels[0] - change, sigma[0], off)
-                if rows:
-                    change += _lines(rest, known)
-                if columns:
-                    change += _lines((rest - (_lines(rest, known) if rows else 0)).mT, known.mT).mT
-            sure = known.mean((-1, -2), keepdim=True)
-            sure = ((sure - _SURE[0]) / (_SURE[1] - _SURE[0])).clamp(0, 1)
-            change = (change * sure).clamp(-bound, bound)
-            done.append(Signal(own.pixels - self.strength * change[None], own.residual.clone()))
+            fixed = own.pixels.clone()
+            for c, aligned in enumerate(_planes(block, t, others, signal, noise)):
+                change = torch.zeros_like(aligned.own)
+                if self.axis != "columns":
+                    change = change + aligned.offsets()
+                if self.axis != "rows":
+                    change = change + aligned.turned(change).offsets().mT
+                bound = self.limit / 255
+                fixed[0, c] -= self.strength * change.clamp(-bound, bound)
+            done.append(Signal(fixed, own.residual.clone()))
         return join_signals(done)
 
 
-class _Compared:
-    """The frames around one, as they would look now."""
-
-    def __init__(self, block: Block, t: int, others: dict[int, Tensor]) -> None:
-        assert block.motion is not None, "the planner gives motion to a stage that needs it"
-        self.moved, self.trust = [], []
-        for k, pixels in others.items():
-            down, across = subsampling(block.luma.pixels, pixels[None])
-            self.moved.append(warp(pixels, block.motion.flow(t, k), (1 / across, 1 / down)))
-            size = (pixels.shape[-2], pixels.shape[-1])
-            self.trust.append(resize(block.motion.trust(t, k), size))
-
-    def rest(self, own: Tensor, sigma: Tensor, off: float) -> tuple[Tensor, Tensor]:
-        """A frame less the mean of what others have there, where they match.
-
-        Returns:
-            (C, H, W) twice: the difference, and the share of the frames around that match there.
-        """
-        total, weight = torch.zeros_like(own), torch.zeros_like(own)
-        for moved, trust in zip(self.moved, self.trust, strict=True):
-            difference = own - moved.to(own)
-            alike = (difference.abs() < _ALIKE * 2**0.5 * sigma + off).to(own) * trust.to(own)
-            total += difference * alike
-            weight += alike
-        return total / weight.clamp(min=1e-6), weight / len(self.moved)
-
-
-def _lines(rest: Tensor, known: Tensor) -> Tensor:
-    """(C, H, 1) the median of each row where it is known, without what all rows have."""
-    found = torch.where(known > _MATCH, rest, torch.nan).nanmedian(-1, keepdim=True).values
-    found = torch.where(
-        (known > _MATCH).to(rest).mean(-1, keepdim=True) >= _ENOUGH, found, torch.nan
-    )
-    found = found - found.nanmedian(-2, keepdim=True).values
-    return found.nan_to_num(0.0)
+def _planes(
+    block: Block, t: int, others: list[int], signal: Signal, noise: NoiseTable
+) -> list[Aligned]:
+    """Each plane of a frame with those around it; none where there are no others."""
+    if not others:
+        return []
+    assert block.motion is not None, "the planner gives motion to a stage that needs it"
+    own = signal.pixels[t]
+    level = resize_to(block.luma.pixels[t : t + 1], own[None])
+    sigma = (noise.sigma_at(level) * signal.residual[t : t + 1])[0]
+    down, across = subsampling(block.luma.pixels, own[None])
+    moved, trust = [], []
+    for k in others:
+        moved.append(warp(signal.pixels[k], block.motion.flow(t, k), (1 / across, 1 / down)))
+        trust.append(resize(block.motion.trust(t, k), (own.shape[-2], own.shape[-1])))
+    pictures, trusts = torch.stack(moved).to(own), torch.stack(trust).to(own)
+    times = tuple(k - t for k in others)
+    return [Aligned(own[c], pictures[:, c], trusts, times, sigma[c]) for c in range(len(own))]

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from vdenoise.picture.block import Block, Signal, join_signals, window
+from vdenoise.motion.warp import warp
+from vdenoise.picture.block import Accuracy, Block, Signal, join_signals, window
 from vdenoise.picture.luma_chroma import Picture
-from vdenoise.picture.subsampling import subsampling
-from vdenoise.stages.base import Footprint, Role, Stage, param
+from vdenoise.picture.noise_table import NoiseTable
+from vdenoise.picture.subsampling import resize_to, subsampling
+from vdenoise.stages.base import Footprint, Need, Role, Stage, param
+from vdenoise.stages.scratches.lifting import Plane, lifted
 
-Plane = NDArray[np.float32]
+Lines = list[tuple[int, int]]  # first and last column of each
 
 _PARTS = 12  # of the height; a line is looked for in each
 _MOST = 0.55  # of the parts must show it
@@ -24,8 +27,9 @@ _STEEP = 5.0  # sigmas of a part's mean, that a line stands out by
 _TEXTURE = 2.5  # times what columns usually stand out by
 _FEW = 0.06  # of the columns; where more stand out it is stripes in the picture
 _STEADY = 0.8  # of the frames around must show it
-_THROUGH = 0.4  # least share of the picture that is taken to shine through a line
-_LONG = 48  # rows over which what a line does is even: the picture under it is kept
+_WANDERS = 2  # px that a line may lie beside where it is in the mean of the frames around
+_FOOT = 0.2  # of its contrast: what has less is beside it
+_HOLDS = 8  # px on each side of a line where motion may be held by it
 
 
 class VerticalScratches(Stage):
@@ -57,37 +61,84 @@ class VerticalScratches(Stage):
         return self.radius
 
     @property
+    def needs(self) -> frozenset[Need]:
+        """Motion, to see below a line what other frames show there."""
+        return frozenset({"motion"})
+
+    @property
+    def motion_accuracy(self) -> Accuracy:
+        """What is fetched is compared beside the line."""
+        return "fast"
+
+    @property
     def footprint(self) -> Footprint:
         """Whole frames: a scratch is known by its length."""
-        return Footprint(whole=True, scratch=4)
+        return Footprint(whole=True, scratch=12)
 
     def denoise(self, block: Block) -> Block:
         """Search luma; chroma is repaired at the same places."""
         profiles = [_profiles(_plane(pixels), self.width) for pixels in block.luma.pixels]
         done = []
         for t in block.wanted:
-            now = block.frame(t)
-            luma = now.luma
+            luma = block.frame(t).luma
             sigma = block.noise.luma.sigma_at(luma.pixels) * luma.residual
             seen = window(block.first + t, self.radius, block.shot_first, block.shot_last)
-            around = [profiles[n - block.first] for n in seen]
+            around = {n - block.first: profiles[n - block.first] for n in seen}
             grain = float(sigma.mean()) * max(block.noise.grain_area, 1) ** 0.5
             error = grain / max(1.0, luma.pixels.shape[-2] / _PARTS) ** 0.5
-            lines = self._lines(profiles[t], around, error)
-            across = [subsampling(luma.pixels, signal.pixels)[1] for signal in now.planes]
-            planes = zip(now.planes, across, strict=True)
-            done.append(Picture.of([_lifted(s, lines, n, self.strength) for s, n in planes]))
+            lines = self._lines(t, around, error)
+            done.append(
+                block.frame(t).map(Signal.copy) if not lines[t] else self._frame(block, t, lines)
+            )
         return block.with_picture(Picture.join(done, join_signals))
 
-    def _lines(self, own: Plane, around: list[Plane], error: float) -> list[tuple[int, int]]:
-        """First and last column of each scratch of a frame, from `_profiles` of it and of the
-        frames around; ``error`` is the noise of one."""
-        stack = np.stack(around)
+    def _frame(self, block: Block, t: int, lines: dict[int, Lines]) -> Picture[Signal]:
+        """A frame without its lines; ``lines`` are those of all frames around, too."""
+        assert block.motion is not None, "the planner gives motion to a stage that needs it"
+        width = block.luma.pixels.shape[-1]
+        flows = {
+            k: _past(block.motion.flow(t, k).float().cpu(), lines[t], width)
+            for k in sorted(lines.keys() - {t}, key=lambda k: (abs(k - t), k))
+        }
+
+        def mended(signal: Signal, noise: NoiseTable) -> Signal:
+            down, across = subsampling(block.luma.pixels, signal.pixels)
+            scale = (1 / across, 1 / down)
+            now = signal.pixels[t].float().cpu()
+            sigma = float(
+                noise.sigma_at(resize_to(block.luma.pixels[t : t + 1], signal.pixels)).mean()
+            )
+            others = []
+            for k, flow in flows.items():
+                clear = torch.ones(1, *now.shape[1:])
+                for start, stop in (_columns(line, across, now.shape[-1]) for line in lines[k]):
+                    clear[..., start:stop] = 0
+                moved = warp(signal.pixels[k].float().cpu(), flow, scale)
+                there = (warp(clear, flow, scale) > 0.99).float()
+                others.append((moved.numpy(), there[0].numpy()))
+            found = now.numpy().copy()
+            for line in lines[t]:
+                columns = _columns(line, across, now.shape[-1])
+                for c, plane in enumerate(found):
+                    fetched = [(moved[c], clear) for moved, clear in others]
+                    plane[:, slice(*columns)] = lifted(plane, columns, fetched, sigma)
+            fixed = torch.from_numpy(found).to(signal.pixels)[None]
+            own = signal[t : t + 1]
+            share = min(1.0, self.strength)
+            return Signal(torch.lerp(own.pixels, fixed, share), own.residual.clone())
+
+        return block.picture.pair(block.noise.picture, mended)
+
+    def _lines(self, t: int, around: Mapping[int, Plane], error: float) -> dict[int, Lines]:
+        """First and last column of each scratch of frame ``t``, in it and in the frames around,
+        from `_profiles` of all; ``error`` is the noise of one."""
+        own = around[t]
+        stack = np.stack(list(around.values()))
         mean = stack.mean(0)
         texture = 1.4826 * np.median(np.abs(mean), axis=1, keepdims=True)
         bar = np.maximum(_STEEP * error / len(around) ** 0.5, _TEXTURE * texture)
         bar = np.maximum(bar, self.floor / 255) / max(self.strength, 0.1)
-        lines = []
+        runs = []
         for sign in (1, -1):
             steady = (sign * stack > 0.4 * bar).mean(0) >= _STEADY
             votes = ((sign * mean > bar) & steady).astype(np.uint8)
@@ -95,17 +146,24 @@ class VerticalScratches(Stage):
             columns = np.flatnonzero(votes >= _MOST * len(mean))
             for run in np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1):
                 if 0 < len(run) <= self.width + 4:
-                    lines.append(_here(own, sign, int(run[0]), int(run[-1]), bar))
-        wide = sum(last - first + 1 for first, last in lines)
-        return sorted(lines) if wide <= _FEW * own.shape[1] else []
+                    runs.append((sign, int(run[0]), int(run[-1])))
+        found = {k: sorted(_here(there, *run, bar) for run in runs) for k, there in around.items()}
+        wide = sum(last - first + 1 for first, last in found[t])
+        return found if wide <= _FEW * own.shape[1] else {k: [] for k in around}
 
 
 def _here(own: Plane, sign: int, first: int, last: int, bar: Plane) -> tuple[int, int]:
     """Where a scratch that is known to be about here lies in this frame: it wanders."""
-    start, stop = max(0, first - 1), min(own.shape[1], last + 2)
+    start, stop = max(0, first - _WANDERS), min(own.shape[1], last + 1 + _WANDERS)
+    usual = np.median(sign * own[:, start:stop], axis=0)
     shows = (sign * own[:, start:stop] > 0.4 * bar).mean(0) > 0.3
-    where = np.flatnonzero(shows)
-    return (start + int(where[0]), start + int(where[-1])) if len(where) else (first, last)
+    where = np.flatnonzero(shows | (usual > _FOOT * usual.max()))
+    if not shows.any():
+        return first, last
+    peak = int(usual.argmax())
+    runs = np.split(where, np.flatnonzero(np.diff(where) > 1) + 1)
+    run = next((r for r in runs if peak in r), where)
+    return start + int(run[0]), start + int(run[-1])
 
 
 def _profiles(plane: Plane, width: int) -> Plane:
@@ -128,40 +186,20 @@ def _beside(line: Plane, width: int) -> Plane:
     return np.asarray(np.median(windows, axis=-1), np.float32)
 
 
-def _lifted(signal: Signal, lines: list[tuple[int, int]], across: int, strength: float) -> Signal:
-    """A frame without its lines; ``across`` luma columns are one of the signal."""
-    pixels, residual = signal.pixels.clone(), signal.residual.clone()
-    width = pixels.shape[-1]
-    share = min(1.0, strength)
+def _columns(line: tuple[int, int], across: int, width: int) -> tuple[int, int]:
+    """First column and one past the last, with the soft edges of a line, in a plane of which one
+    column is ``across`` of luma."""
+    return max(0, line[0] // across - 1), min(width, line[1] // across + 2)
+
+
+def _past(flow: Tensor, lines: Lines, width: int) -> Tensor:
+    """Motion that goes straight across lines: at them it is that of the line."""
+    found = flow.numpy().copy()
+    columns = found.shape[-1]
     for first, last in lines:
-        start, stop = max(0, first // across - 1), min(width, last // across + 2)
-        for c in range(pixels.shape[1]):
-            plane = np.asarray(pixels[0, c].float().cpu().numpy(), np.float32)
-            fixed = torch.from_numpy(_under(plane, start, stop)).to(pixels)
-            pixels[0, c, :, start:stop] += share * (fixed - pixels[0, c, :, start:stop])
-    return Signal(pixels, residual)
-
-
-def _under(plane: Plane, start: int, stop: int) -> Plane:
-    """The columns ``start`` to ``stop`` as they are below a line.
-
-    Straight from side to side is the first guess. A line lets a share of the picture through: that
-    share is the slope of a column over the guess; what is beside it, evened out over rows, is the
-    line's own light. Both taken out, what is left is the picture with its texture and grain.
-    """
-    width = plane.shape[1]
-    one = plane[:, max(0, start - 2) : start] if start else plane[:, stop : stop + 2]
-    two = plane[:, stop : stop + 2] if stop < width else one
-    low, high = one.mean(1, keepdims=True), two.mean(1, keepdims=True)
-    way = (np.arange(stop - start, dtype=np.float32) + 1) / (stop - start + 1)
-    guess = low + (high - low) * way
-    seen = plane[:, start:stop]
-    from_mean = guess - guess.mean(0)
-    power = (from_mean**2).mean(0) + 1e-6
-    through = np.clip((from_mean * seen).mean(0) / power, _THROUGH, 1)
-    light = cv2.blur(seen - through * guess, (1, _LONG), borderType=cv2.BORDER_REFLECT)
-    texture = (seen - light) / through - guess
-    # What varies more than beside the line was not even along it: then the guess counts more
-    beside = float(np.std(one - one.mean(1, keepdims=True))) + 1e-6
-    keep = min(1.0, 3 * beside / (float(texture.std()) + 1e-6))
-    return np.asarray(guess + keep * texture, np.float32)
+        start = max(0, int((first - _HOLDS) * columns / width))
+        stop = min(columns - 1, -int(-(last + 1 + _HOLDS) * columns // width))
+        way = np.linspace(0, 1, stop - start + 1, dtype=np.float32)
+        one, two = found[..., start : start + 1], found[..., stop : stop + 1]
+        found[..., start : stop + 1] = one + (two - one) * way
+    return torch.from_numpy(found)
