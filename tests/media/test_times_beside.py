@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from vdenoise.media.movie.avi_starts import starts
 from vdenoise.media.movie.clock import output_clock
 from vdenoise.media.movie.compare_streams import Begin, differences
 from vdenoise.media.movie.index import scan, streams_beside
+from vdenoise.media.movie.rehearsal import rehearse
+from vdenoise.media.movie.settings import choose
+from vdenoise.media.probe import probe
 
 QUICK = {"preset": "ultrafast"}
 
@@ -148,3 +152,22 @@ def test_the_check_sees_sound_that_moved_and_sound_that_changed(tmp_path: Path) 
     bad = type(sound.checks)("L", [0, *sound.checks[1:]])
     assert "1 of its" in found(changed(checks=bad, whole=1))[0]
     assert "became" in found(changed(times=sound.times[1:], checks=sound.checks[1:]))[0]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "said"),
+    [
+        ("mkv", ()),
+        ("avi", ()),  # as PCM, which is only what is heard
+        ("mp4", (r"cut of \d+ ms at the end of audio stream 1",)),
+        ("nut", (r"cut of [67] ms at the beginning and \d+ ms at the end",)),
+    ],
+)
+def test_padding_that_a_container_cannot_hide_is_named(
+    suffix: str, said: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Opus begins with 312 samples that are none, and its last packet of 960 is not full."""
+    info = probe(clip_with("libopus", tmp_path, "mkv"))
+    notes = rehearse(info, choose(info, tmp_path / f"out.{suffix}"), 0, info.frames - 1)
+    assert len(notes) == len(said)
+    assert all(re.search(word, note) for note, word in zip(notes, said, strict=True))

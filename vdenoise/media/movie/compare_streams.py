@@ -13,6 +13,8 @@ from vdenoise.media.movie.copier import HIDES
 from vdenoise.media.movie.demuxers import open_demuxer
 from vdenoise.media.movie.packets import StreamPackets, same_codec
 
+_HEARD_MS = 1  # less is rounding
+
 
 @dataclass(frozen=True)
 class Begin:
@@ -48,6 +50,29 @@ def decoder_lag(path: Path, number: int, clock: Clock) -> Fraction:
                     return Fraction(0)
                 return max(Fraction(frame.pts * frame.time_base) - begin, Fraction(0))
     return Fraction(0)
+
+
+def lost_cut(source: StreamPackets, output: StreamPackets, clock: Clock, rate: int) -> str:
+    """What a copy of sound no longer says is not to be heard, for people: ``cut of 23 ms at the
+    beginning and 7 ms at the end``. Encoders fill their first and last packets, and not every
+    container can tell where the sound itself begins and ends.
+
+    Args:
+        source: the sound.
+        output: its copy.
+        clock: the part that was written.
+        rate: samples a second.
+    """
+    part = [n for n, time in enumerate(source.times) if clock.holds(time * source.time_base)]
+    told = [source.cuts.get(n, (0, 0)) for n in part]
+    kept = list(output.cuts.values())
+    lost = [
+        max(sum(cut[end] for cut in told) - sum(cut[end] for cut in kept), 0) * 1000 / rate
+        for end in (0, 1)
+    ]
+    places = zip(lost, ("beginning", "end"), strict=True)
+    words = [f"{ms:.0f} ms at the {place}" for ms, place in places if ms > _HEARD_MS]
+    return f"cut of {' and '.join(words)}" if words else ""
 
 
 def differences(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 from array import array
 from collections.abc import Callable
@@ -73,6 +74,8 @@ class StreamPackets:
     hidden: int = 0
     whole: int = 0  # CRC-32 over all of it: PCM may be cut into other packets
     onward: Onward = field(default_factory=Onward)  # of sound
+    # Samples of a packet that are not to be heard, at its beginning and its end, by its number.
+    cuts: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def seconds(self, number: int) -> float:
         """When packet ``number`` is shown or heard."""
@@ -203,7 +206,12 @@ def _note_other(found: StreamPackets, packet: Any) -> None:
     data = data[adts_header(found.codec, data) :]
     if found.codec == "mov_text" and data == b"\0\0":
         return  # QuickTime fills the time between two subtitles with an empty one
-    moved = found.onward.move(packet.dts, packet.duration) if found.kind == "audio" else 0
+    moved = 0
+    if found.kind == "audio":
+        moved = found.onward.move(packet.dts, packet.duration)
+        if packet.has_sidedata("skip_samples"):
+            cut = struct.unpack_from("<2I", bytes(packet.get_sidedata("skip_samples")))
+            found.cuts[len(found.times)] = cut
     found.times.append(time + moved if time is not None else 0)
     found.durations.append(packet.duration or 0)
     found.checks.append(zlib.crc32(data))

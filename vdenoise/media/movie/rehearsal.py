@@ -18,11 +18,12 @@ from vdenoise.errors import InputError, OutputError, UsageError
 from vdenoise.media.access import DISK_FULL
 from vdenoise.media.inputs import display, open_input, video_of
 from vdenoise.media.movie.codecs import CONTAINERS
+from vdenoise.media.movie.compare_streams import lost_cut
 from vdenoise.media.movie.encoder import EncodeSettings
-from vdenoise.media.movie.index import index_of
+from vdenoise.media.movie.index import index_of, streams_beside
 from vdenoise.media.movie.pixels import planes_of
 from vdenoise.media.movie.settings import choose
-from vdenoise.media.movie.streams import made_by_muxers, plan_copies
+from vdenoise.media.movie.streams import made_by_muxers, plan_copies, stream_name
 from vdenoise.media.movie.words import lost_words
 from vdenoise.media.movie.writer import MovieWriter
 from vdenoise.media.verify import verify
@@ -134,8 +135,7 @@ def _try_frames(info: ClipInfo, settings: EncodeSettings, first: int, last: int)
             )
             if report.findings:
                 return _Tried(report.findings[0])
-            words = () if beside is None else _lost(info, writer.temporary, settings.container)
-            return _Tried(words=words)
+            return _Tried(words=() if beside is None else _lost(info, writer))
         except (OutputError, InputError) as error:
             if not isinstance(error.__cause__, av.FFmpegError) or error.number == DISK_FULL:
                 raise
@@ -146,12 +146,22 @@ def _try_frames(info: ClipInfo, settings: EncodeSettings, first: int, last: int)
             writer.abort()
 
 
-def _lost(info: ClipInfo, written: Path, container: str) -> tuple[str, ...]:
-    """Words and marks that are not in a copy."""
+def _lost(info: ClipInfo, writer: MovieWriter) -> tuple[str, ...]:
+    """Words, marks and cuts of sound that are not in a copy."""
+    written, clock = writer.temporary, writer.clock
+    assert written is not None
     with open_input(info.path) as source, open_input(written) as copy:
         video, picture = video_of(source, info.path), video_of(copy, written)
-        plan = plan_copies(source, video, container)
+        plan = plan_copies(source, video, writer.settings.container)
         kept = [s for s in source.streams if s.index in (*plan.copied, *plan.rewritten)]
         others = [s for s in copy.streams if s.index != picture.index]
         others = [s for s in others if not made_by_muxers(s, copy)]
-        return tuple(lost_words(source, copy, [(video, picture), *zip(kept, others, strict=True)]))
+        pairs = list(zip(kept, others, strict=True))
+        found = [*lost_words(source, copy, [(video, picture), *pairs])]
+        before, after = streams_beside(info.path), streams_beside(written)
+        for a, b in pairs:
+            if a.type == "audio" and a.index in plan.copied:
+                rate = a.codec_context.sample_rate
+                cut = lost_cut(before[a.index], after[b.index], clock, rate)
+                found += [f"{cut} of {stream_name(a)}"] if cut else []
+        return tuple(found)
