@@ -12,6 +12,7 @@ import pytest
 
 from tests.helpers.clips import Clip, frame_of, write
 from tests.media.test_roundtrip import pass_through
+from tests.media.test_sound_anew import with_sound
 from tests.media.test_times_beside import clip_with, heard
 from vdenoise.errors import UsageError
 from vdenoise.media.movie.packets import codec_of
@@ -106,8 +107,9 @@ def test_the_only_sound_is_not_left_out(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "out.webm")) as container:
         samples = sum(frame.samples for frame in container.decode(audio=0))
     assert abs(samples - 12 / 25 * 48000) < 4000
+    source = with_sound(tmp_path, "pcm_s16le", "stereo", name="pcm.mov")
     with pytest.raises(UsageError, match="would lose its sound") as caught:
-        choose(probe(source), tmp_path / "out.mxf", codec="x264")
+        choose(probe(source), tmp_path / "out.ts")
     assert ".mkv" in caught.value.hint
 
 

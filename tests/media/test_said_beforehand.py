@@ -33,7 +33,7 @@ def test_nothing_known_beforehand_fails_after_the_render(codec: str, tmp_path: P
             continue
         pass_through(source, path)
         written.append(target)
-    assert written == ["mkv", "webm", "avi", "nut"]
+    assert written == ["mkv", "webm", "avi", "nut", "mxf"]
 
 
 def test_sound_that_a_container_gives_another_name_is_not_called_kept(tmp_path: Path) -> None:

@@ -32,9 +32,10 @@ or heard beside the picture: to a tick of the containers, in AVI to half a frame
 Before the start all of it is written once with a small gray picture and checked the same way (of a
 clip of more than 1000 frames 500 at each end): what a container cannot hold ends a run there, and
 the error names outputs that hold it. MXF holds sound from the picture's first frame to its last:
-silence fills what lacks, and what goes beyond is named. Where times jump back, as in joined
-transport streams, frames are shown at the clip's rate and sound goes on where it ended. A stream of
-bare HEVC says nothing of its end, so that a last frame that is cut there cannot be told.
+silence fills what lacks, and what goes beyond is named; other sound than PCM of 16 or 24 bits at
+48 kHz is written as that. WebM holds up to eight channels as Opus. Where times jump back, as in
+joined transport streams, frames are shown at the clip's rate and sound goes on where it ended. A
+stream of bare HEVC says nothing of its end, so that a last frame that is cut there cannot be told.
 
 A cover stays a cover in MP4 and, as an attachment, in Matroska; others would show it as a movie of
 one frame, so that it is left out by name. Words (titles, comments, a camera's tags) and marks

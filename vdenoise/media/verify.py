@@ -257,8 +257,9 @@ def _compare_streams(
             if a.index in beside and b.index in copies:
                 found.checked.append(f"packets of {stream_name(a)}")
                 found.tracks[a.type] += 1
-                if filled_kind(container, a) and a.index not in plan.rewritten:
-                    expected = checksum(info.path, a.index, clock)
+                if filled_kind(container, b):
+                    encoder = plan.rewritten.get(a.index)
+                    expected = checksum(info.path, a.index, clock, encoder)
                     if expected != copies[b.index].whole:
                         found.findings.append(f"{stream_name(a)}: its samples changed")
                     continue

@@ -37,13 +37,13 @@ def decoder_lag(path: Path, number: int, clock: Clock) -> Fraction:
     with open_demuxer(path) as container:
         for packet in container.demux(container.streams[number]):
             time = packet.dts if packet.dts is not None else packet.pts
-            if packet.size and (time is None or packet.is_discard):
+            if packet.size and time is None:
                 continue
             if time is not None and packet.size:
                 seconds = time * packet.time_base
                 if not clock.holds(seconds):
                     continue
-                begin = seconds if begin is None else begin
+                begin = seconds if begin is None and not packet.is_discard else begin
             frame: Any
             for frame in packet.decode():
                 if frame.pts is None or frame.time_base is None or begin is None:

@@ -7,13 +7,13 @@ from fractions import Fraction
 from typing import Any
 
 import av
-from av.audio.resampler import AudioResampler
 from av.container import InputContainer, OutputContainer
 from av.stream import Disposition
 
-from vdenoise.media.movie.clock import CONSTANT_RATE_CONTAINERS, Clock, SampleClock
+from vdenoise.media.movie.clock import CONSTANT_RATE_CONTAINERS, Clock
 from vdenoise.media.movie.filling import Filler, filled_kind, filler
 from vdenoise.media.movie.packets import Onward
+from vdenoise.media.movie.sound import SoundCoder
 
 HIDES = ("mov", "mp4")  # they have edit lists: what is hidden there stays hidden
 
@@ -44,12 +44,11 @@ class StreamCopier:
         self._rewritten = rewritten
         self._clock = clock
         self._container = container
-        self._packers: dict[int, tuple[Any, AudioResampler]] = {}  # decoders, packing
-        self._heard: dict[int, SampleClock] = {}  # of decoded sound
+        self._coders: dict[int, SoundCoder] = {}  # of sound that is encoded anew
         self._fillers: dict[int, Filler] = {
-            s.index: filler(s, clock)
+            s.index: filler(streams[s.index], clock)
             for s in source.streams
-            if s.index in streams and s.index not in rewritten and filled_kind(container, s)
+            if s.index in streams and filled_kind(container, streams[s.index])
         }
         self.firsts: dict[int, Fraction] = {}  # AVI: when each stream begins, the picture at 0
         for stream in source.streams:
@@ -72,8 +71,8 @@ class StreamCopier:
             self._write(packet)
             self._next = next(self._source, None)
         if until is None:
-            for number in self._packers:
-                self._decode(None, number)
+            for number in self._coders:
+                self._code(None, number)
             for number, filled in self._fillers.items():
                 self._write_samples(number, filled.done, filled.rest())
 
@@ -87,7 +86,9 @@ class StreamCopier:
             shift += self._clock.begin
         onward = {s.index: Onward() for s in wanted if s.type == "audio"}
         for packet in source.demux(wanted):
-            if not packet.size or (packet.is_discard and self._container not in HIDES):
+            # What is decoded anew needs what is hidden, to get going.
+            anew = packet.stream_index in self._rewritten and packet.stream.type == "audio"
+            if not packet.size or (packet.is_discard and self._container not in HIDES and not anew):
                 continue
             ticks = packet.dts if packet.dts is not None else packet.pts
             base = packet.time_base
@@ -115,17 +116,20 @@ class StreamCopier:
         target = self._streams[packet.stream_index]
         if packet.stream_index in self._rewritten:
             if packet.stream.type == "audio":
-                self._decode(packet, packet.stream_index)
+                self._code(packet, packet.stream_index)
             else:
                 self._rewrite(packet, target)
             return
         if packet.stream_index in self._fillers:
-            filled = self._fillers[packet.stream_index]
-            data = filled.take(bytes(packet), packet.pts * packet.time_base)
-            self._write_samples(packet.stream_index, filled.done - len(data) // filled.block, data)
+            self._fill(packet.stream_index, packet)
             return
         packet.stream = target
         self._output.mux(packet)
+
+    def _fill(self, number: int, packet: Any) -> None:
+        filled = self._fillers[number]
+        data = filled.take(bytes(packet), packet.pts * packet.time_base)
+        self._write_samples(number, filled.done - len(data) // filled.block, data)
 
     def _write_samples(self, number: int, place: int, data: bytes) -> None:
         """PCM, second by second: a muxer takes no packet of any length."""
@@ -138,30 +142,21 @@ class StreamCopier:
             packet.duration = packet.size // filled.block
             self._output.mux(packet)
 
-    def _decode(self, packet: Any, number: int) -> None:
+    def _code(self, packet: Any, number: int) -> None:
         """Sound that the container does not take as it is, encoded anew; None at the end."""
         target = self._streams[number]
-        if number not in self._packers:
-            decoder = packet.stream.codec_context
-            wanted = target.codec_context
-            self._packers[number] = (
-                decoder,
-                AudioResampler(wanted.format.name, wanted.layout.name, wanted.sample_rate),
-            )
-        decoder, packer = self._packers[number]
-        for frame in decoder.decode(packet):
-            begins = number not in self._heard
-            told = None if frame.pts is None else frame.pts * frame.time_base
-            rate = frame.sample_rate
-            heard = self._heard.setdefault(number, SampleClock(frame.time_base))
-            at = heard.place(told, Fraction(frame.samples, rate))
-            frame.time_base, frame.pts = Fraction(1, rate), round(at * rate)
-            if begins and self._container == "avi":  # the decoder gives less than the packets
-                self.firsts[number] += at
-            for packed in packer.resample(frame):
-                self._output.mux(target.encode(packed))
-        if packet is None:
-            self._output.mux(target.encode(None))
+        if number not in self._coders:
+            self._coders[number] = SoundCoder(packet.stream.codec_context, target.codec_context)
+        coder = self._coders[number]
+        begun = coder.begins is not None
+        for coded in coder.code(packet):
+            if number in self._fillers:
+                self._fill(number, coded)
+            else:
+                coded.stream = target
+                self._output.mux(coded)
+        if self._container == "avi" and not begun and coder.begins is not None:
+            self.firsts[number] += coder.begins  # the decoder gives less than the packets
 
     def _rewrite(self, packet: Any, target: Any) -> None:
         subtitle = packet.stream.codec_context.decode2(packet)

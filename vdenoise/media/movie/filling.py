@@ -13,16 +13,19 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from av.container import InputContainer
+
 from vdenoise.media.inputs import open_input
 from vdenoise.media.movie.clock import Clock
 from vdenoise.media.movie.packets import StreamPackets, codec_of
+from vdenoise.media.movie.sound import SoundCoder, encoder_for
 
 CONTAINER = "mxf"
 _SLACK = Fraction(1, 400)  # seconds: times in milliseconds are no gaps
 
 
 def filled_kind(container: str, stream: Any) -> bool:
-    """Whether a copied stream is sound that is filled."""
+    """Whether a stream as it is written is sound that is filled."""
     return container == CONTAINER and stream.type == "audio" and codec_of(stream).startswith("pcm_")
 
 
@@ -64,28 +67,51 @@ class Filler:
         return silence
 
 
-def filler(stream: Any, clock: Clock) -> Filler:
-    """What fills a stream of PCM beside the frames of a clock."""
-    context = stream.codec_context
+def filler(sound: Any, clock: Clock) -> Filler:
+    """What fills PCM beside the frames of a clock.
+
+    Args:
+        sound: the stream, or the encoder that makes it.
+        clock: of the picture.
+    """
+    context = getattr(sound, "codec_context", sound)
     bits = int(context.name.removeprefix("pcm_").lstrip("suf")[:2])
     ticks = clock.pts[-1] + clock.durations[-1] - clock.pts[0]
     channels = context.layout.nb_channels
     return Filler(context.sample_rate, channels * bits // 8, ticks * clock.time_base)
 
 
-def checksum(path: Path, number: int, clock: Clock) -> int:
-    """CRC-32 of all samples that stream ``number`` of a clip comes to beside a picture."""
+def checksum(path: Path, number: int, clock: Clock, encoder: str | None = None) -> int:
+    """CRC-32 of all samples that stream ``number`` of a clip comes to beside a picture.
+
+    Args:
+        path: the clip.
+        number: the stream's.
+        clock: of the picture.
+        encoder: what makes it, where it is encoded anew.
+    """
     with open_input(path) as source:
         stream = source.streams[number]
-        filled = filler(stream, clock)
+        made = stream if encoder is None else encoder_for(stream, encoder, CONTAINER)
+        filled = filler(made, clock)
+        coder = None if encoder is None else SoundCoder(stream.codec_context, made)
         whole = 0
-        for packet in source.demux(stream):
-            if packet.size and not packet.is_discard and packet.pts is not None:
-                time = packet.pts * packet.time_base
-                if clock.holds(time):
-                    data = filled.take(bytes(packet), time - clock.shift - clock.begin)
-                    whole = zlib.crc32(data, whole)
+        for packet in _held(source, stream, clock, coder is not None):
+            for coded in [packet] if coder is None else coder.code(packet):
+                if coded is not None:
+                    time = coded.pts * coded.time_base - clock.shift - clock.begin
+                    whole = zlib.crc32(filled.take(bytes(coded), time), whole)
         return zlib.crc32(filled.rest(), whole)
+
+
+def _held(source: InputContainer, stream: Any, clock: Clock, hidden: bool) -> Iterator[Any]:
+    """The packets of the part that is written, with those that are hidden or without, and None for
+    their end."""
+    for packet in source.demux(stream):
+        wanted = packet.size and (hidden or not packet.is_discard) and packet.pts is not None
+        if wanted and clock.holds(packet.pts * packet.time_base):
+            yield packet
+    yield None
 
 
 def told(name: str, sound: StreamPackets, begin: Fraction, end: Fraction) -> Iterator[str]:

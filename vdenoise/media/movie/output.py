@@ -34,7 +34,8 @@ from vdenoise.media.movie.metadata import (
 )
 from vdenoise.media.movie.opening import open_encoder
 from vdenoise.media.movie.services import keeps_pids, muxer_options
-from vdenoise.media.movie.streams import add_copy, add_sound, add_text, plan_copies
+from vdenoise.media.movie.sound import add_sound
+from vdenoise.media.movie.streams import add_copy, add_text, plan_copies
 from vdenoise.media.movie.tag import RecipeTag, put
 from vdenoise.picture.frame import ClipInfo
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import av
 import torch
@@ -161,7 +162,7 @@ def _lost(info: ClipInfo, writer: MovieWriter) -> tuple[str, ...]:
         before, after = streams_beside(info.path), streams_beside(written)
         for a, b in pairs:
             if a.type == "audio" and a.index in plan.copied:
-                rate = a.codec_context.sample_rate
-                cut = lost_cut(before[a.index], after[b.index], clock, rate)
+                heard: Any = a.codec_context
+                cut = lost_cut(before[a.index], after[b.index], clock, heard.sample_rate)
                 found += [f"{cut} of {stream_name(a)}"] if cut else []
         return tuple(found)

@@ -27,7 +27,8 @@ from vdenoise.media.movie.codecs import (
     profile_options,
 )
 from vdenoise.media.movie.encoder import EncodeSettings, add_video, open_output
-from vdenoise.media.movie.filling import filled_kind, told
+from vdenoise.media.movie.filling import CONTAINER as FILLED
+from vdenoise.media.movie.filling import told
 from vdenoise.media.movie.formats import format_notes, formats_of, yuv_formats_of
 from vdenoise.media.movie.index import index_of, streams_beside
 from vdenoise.media.movie.ledger import lost
@@ -156,7 +157,8 @@ def _source_facts(info: ClipInfo, kind: str) -> tuple[str | None, tuple[str, ...
             )
         notes = [*plan.notes, *told_otherwise(chapters_of(container), kind)]
         for other in container.streams:
-            if other.index in plan.copied and filled_kind(kind, other):
+            written = other.index in (*plan.copied, *plan.rewritten)
+            if written and kind == FILLED and other.type == "audio":
                 sound = streams_beside(info.path)[other.index]
                 index = index_of(info)
                 begin, end = (tick * index.time_base for tick in (index.pts[0], index.end))

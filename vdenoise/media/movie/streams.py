@@ -20,10 +20,11 @@ from av.video.stream import VideoStream
 
 from vdenoise.media.movie.covers import COVERS, attached, is_cover
 from vdenoise.media.movie.demuxers import open_demuxer
-from vdenoise.media.movie.memory_files import MemoryFile, NullFile
+from vdenoise.media.movie.memory_files import MemoryFile
 from vdenoise.media.movie.metadata import stream_metadata
 from vdenoise.media.movie.packets import codec_of, same_codec
 from vdenoise.media.movie.services import keeps_pids
+from vdenoise.media.movie.sound import sound_for, told_anew
 
 _TEXT_SUBTITLES = {"mov": "mov_text", "mp4": "mov_text", "matroska": "srt", "webm": "webvtt"}
 _TEXT_CODECS = {"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"}
@@ -55,8 +56,8 @@ def plan_copies(source: InputContainer, video: VideoStream, container: str) -> C
             rewritten[stream.index] = _TEXT_SUBTITLES[container]
         elif stream.type == "audio" and (encoder := sound_for(stream, container)) is not None:
             rewritten[stream.index] = encoder
-            if encoder == OPUS:
-                notes.append(f"{container} holds {stream_name(stream)} as Opus, encoded anew")
+            if told := told_anew(stream, encoder, container):
+                notes.append(f"{container} holds {stream_name(stream)} as {told}")
         else:
             notes.append(f"{container} cannot hold {stream_name(stream)}, which is left out")
     known = [(s, s.codec_context) for s in source.streams.audio]
@@ -234,42 +235,6 @@ _ASS_HEADER = (
     b"\r\n\r\n[Events]\r\nFormat: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, "
     b"Effect, Text\r\n"
 )
-
-
-# What a decoder gives, and the PCM that holds it to the bit.
-_PCM = {"u8": "pcm_s16le", "s16": "pcm_s16le", "s32": "pcm_s32le", "flt": "pcm_f32le"}
-
-
-_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-OPUS, _OPUS_RATE = "libopus", 48000
-
-
-def sound_for(stream: Any, container: str) -> str | None:
-    """The encoder for sound that a container does not take as it is: PCM that holds what it
-    decodes to, in WebM Opus; None where neither goes."""
-    context = stream.codec_context
-    if container in ("mxf", "mpegts", *_PICTURE_ONLY) or context is None:  # of no known codec
-        return None
-    if not context.sample_rate:
-        return None
-    if container == "webm":
-        return OPUS if context.layout.nb_channels <= 2 else None
-    encoder = _PCM.get(context.format.packed.name) if context.format is not None else None
-    with av.open(NullFile(), "w", format=container) as output:
-        return encoder if encoder in output.supported_codecs else None
-
-
-def add_sound(output: OutputContainer, stream: Any, encoder: str) -> Any:
-    """Add a sound stream that is decoded and encoded anew; see `sound_for`."""
-    context = stream.codec_context
-    rate = _OPUS_RATE if encoder == OPUS else context.sample_rate
-    layout = context.layout.name
-    if layout.endswith("channels"):  # MP4 holds only named ones: FFmpeg's names for as many
-        layout = _LAYOUTS.get(context.layout.nb_channels, layout)
-    sound: Any = output.add_stream(encoder, rate=rate, layout=layout)
-    sound.metadata.update(stream_metadata(stream, output.format.name))
-    sound.disposition = stream.disposition
-    return sound
 
 
 def _styles(stream: Any) -> bytes:
