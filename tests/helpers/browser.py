@@ -90,6 +90,15 @@ class Page:
                 type=kind, x=x, y=y, button="left", buttons=1, clickCount=1,
             )  # fmt: skip
 
+    def touch(self, *places: tuple[float, float]) -> None:
+        """One finger, put down at the first place, moved, and lifted at the last."""
+        self._call("Emulation.setTouchEmulationEnabled", enabled=True)
+        for n, (x, y) in enumerate(places):
+            kind = "touchMove" if n else "touchStart"
+            self._call("Input.dispatchTouchEvent", type=kind, touchPoints=[{"x": x, "y": y}])
+        self._call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+        self._call("Emulation.setTouchEmulationEnabled", enabled=False)
+
     def picture(self, path: Path, *, whole: bool = False) -> None:
         found = self._call("Page.captureScreenshot", captureBeyondViewport=whole)
         path.write_bytes(base64.b64decode(found["data"]))

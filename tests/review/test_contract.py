@@ -97,8 +97,10 @@ def test_the_frames_of_a_part_are_those_of_its_recipe(
     assert cli.status(["run", str(source), "-o", str(result), *args, *part]) == 0
     assert verified(capsys, source, result) == (0, [])
     assert verified(capsys, source, result, "--frames", "2-7")[0] == 9
-    recipe = tmp_path / "part.mov.vdenoise.json"
-    recipe.unlink()
+    renamed = result.rename(tmp_path / "renamed.mov")  # it names its recipe itself
+    assert verified(capsys, source, renamed) == (0, [])
+    result = renamed
+    (tmp_path / "part.mov.vdenoise.json").unlink()
     assert verified(capsys, source, result, "--frames", "2-6") == (0, [])
 
 

@@ -263,3 +263,27 @@ def test_zoom_and_pan_stay_in_step(page: Page) -> None:
     shown = "[...document.querySelectorAll('.pane')].map(p => getComputedStyle(p).display)"
     assert page.js(shown) == ["none", "none", "block"]
     page.key("w")
+
+
+def test_wipe_and_zoomed_picture_follow_a_finger(page: Page) -> None:
+    page.window(390, 844)
+    page.js("viewer.look('wipe'); viewer.scale('fit'); viewer.wipe(50)")
+    page.js("stage.scrollIntoView({block: 'center'})")
+    x, y, width, height = page.js(
+        "(r => [r.x, r.y, r.width, r.height])(stage.getBoundingClientRect())"
+    )
+
+    def at(across: float, down: float) -> tuple[float, float]:
+        return x + width * across, y + height * down
+
+    page.touch(at(0.5, 0.5), at(0.6, 0.5), at(0.7, 0.5), at(0.75, 0.5))
+    assert abs(float(page.js("document.getElementById('wipe').value")) - 75) <= 1
+    page.js("viewer.scale('4')")
+    placed = "[...document.querySelectorAll('.pane img')].map(i => i.style.transform)"
+    before = page.js(placed)
+    page.touch(at(0.4, 0.6), at(0.35, 0.5), at(0.3, 0.4))
+    after = page.js(placed)
+    assert len(set(after)) == 1 and after != before
+    assert abs(float(page.js("document.getElementById('wipe').value")) - 75) <= 1
+    assert page.errors == []
+    page.window(1440, 900)

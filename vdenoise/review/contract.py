@@ -19,8 +19,8 @@ from vdenoise.media.verify import Report, verify
 from vdenoise.picture.frame import ClipInfo
 from vdenoise.settings.text import counted
 from vdenoise.workflows.reading import Reading
-from vdenoise.workflows.recipe import load_recipe
 from vdenoise.workflows.request import FrameRanges
+from vdenoise.workflows.tag import told_plan
 
 
 def verify_files(source: Reading, result: Path, frames: FrameRanges | None = None) -> Report:
@@ -53,12 +53,6 @@ def verify_files(source: Reading, result: Path, frames: FrameRanges | None = Non
         last=positions[-1],
         copied=info.sequence is None,
     )
-
-
-def told_plan(result: Path) -> dict[str, Any]:
-    """What the recipe beside a result says of its plan; nothing where there is none."""
-    found: dict[str, Any] = (load_recipe(result) or {}).get("plan", {})
-    return found
 
 
 def positions_held(

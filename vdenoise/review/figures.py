@@ -26,6 +26,8 @@ _MOVES = 12 * CODE  # least change of a smoothed pixel where something moves
 _NEAR = 17  # px: so near to what moves an area is not calm
 _MOVING = 0.04  # share of an area's pixels that move
 _SMOOTH = 7  # px: noise is down to a seventh after it
+_INDEPENDENT = 64.3  # px of a smoothed picture that tell as much as one: (441 / 55) ** 2
+_ALIKE = 0.05  # share of a trail that must be unlike a blur to tell them apart
 _FOLLOWED = 0.5  # share of an area whose motion could be followed
 _TINY = 1e-12
 
@@ -80,41 +82,57 @@ def structure(before: Judged, now: Judged, followed: Followed) -> Figure:
 
 
 def ghosting(before: Judged, now: Judged) -> Figure:
-    """Percent of the frame before that is in this one where something moves.
+    """Percent of the frame before that is in this one where something moves; beyond chance.
 
     The result is the source plus a share of what the frame before had there; what a blur leaves
-    looks a little like it and is taken off. What moved is told from the results: the noise of the
-    source, which is in what was removed as well, would pass for a ghost.
+    looks a little like it and is taken off (least squares of two regressors). What moved is told
+    from the results: the noise of the source, which is in what was removed as well, would pass for
+    a ghost. Chance is three standard errors: what removed noise leaves beside such a fit, with as
+    many samples as the smoothing leaves independent.
     """
     old, new = smoothed(before.result), smoothed(now.result)
     trail, change = old - new, -smoothed(now.removed)
     detail = new - smoothed(new)
     moves = (trail.abs() > _MOVES).float()
     x, d, y = trail * moves, detail * moves, change * moves
-    xx, dd, xd, xy, dy = (_blocks(a * b) for a, b in ((x, x), (d, d), (x, d), (x, y), (d, y)))
-    determinant = xx * dd - xd * xd
-    share = torch.where(
-        determinant > 0.05 * xx * dd, (xy * dd - dy * xd) / determinant.clamp(min=_TINY), xy / xx
-    )
-    share = share.clamp(min=0)
+    products = ((x, x), (d, d), (x, d), (x, y), (d, y), (y, y))
+    xx, dd, xd, xy, dy, yy = (_blocks(a * b) for a, b in products)
+    moving = _blocks(moves)
+    apart = (1 - xd.square() / (xx * dd).clamp(min=_TINY)).clamp(min=0)  # of trail and blur
+    two = apart > _ALIKE
+    alone = xx * torch.where(two, apart, torch.ones_like(apart))  # of the trail, what blur is not
+    fit = torch.where(two, xy - dy * xd / dd.clamp(min=_TINY), xy)
+    share = (fit / alone.clamp(min=_TINY)).clamp(min=0)
+    blur = torch.where(two, (dy - share * xd) / dd.clamp(min=_TINY), torch.zeros_like(dy))
+    left = (yy - share * xy - blur * dy).clamp(min=0)
+    samples = moving * BLOCK**2 / _INDEPENDENT
+    error = (left / alone.clamp(min=_TINY) / (samples - 2).clamp(min=_TINY)).sqrt()
+    share = (share - 3 * error).clamp(min=0)
     share = share / (1 + share)  # a ghost takes from the change that it is a share of
-    sure = _blocks(moves) > _MOVING
+    sure = (moving > _MOVING) & (samples > 2)
     return _worse(Figure(0.0), 100 * torch.where(sure, share, torch.zeros_like(share)), now)
 
 
 def flicker(before: Judged, now: Judged, followed: Followed) -> Figure:
     """Codes by which an area's level changes and the source's does not; beyond chance.
 
-    What moves is left out: `ghosting` looks at it.
+    A source that flickers itself, as coded noise does, may come out calm: what counts is only how
+    far the result's level goes beyond the source's, or the other way. What moves is left out:
+    `ghosting` looks at it.
     """
     moves = ((smoothed(now.source) - smoothed(before.source)).abs() > _MOVES).float()
     calm = functional.max_pool2d(moves[None], _NEAR, 1, _NEAR // 2)[0] == 0
     steady = (followed.steady[None] & calm).float()
-    step = (now.removed - followed.moved(before.removed).float()) * steady
+    own, there = (
+        (new - followed.moved(old).float()) * steady
+        for new, old in ((now.result, before.result), (now.source, before.source))
+    )
     share = _blocks(steady)
-    level = _blocks(step) / share.clamp(min=_TINY)
-    chance = 4 * (_blocks(step.square()) / share.clamp(min=_TINY)).sqrt() / (BLOCK * 0.7)
-    found = (level.abs() - chance).clamp(min=0) * (share > _FOLLOWED)
+    level, allowed = (_blocks(step) / share.clamp(min=_TINY) for step in (own, there))
+    beyond = level - allowed.clamp(level.clamp(max=0), level.clamp(min=0))
+    noise = (_blocks((own - there).square()) / share.clamp(min=_TINY)).sqrt()
+    chance = 4 * noise / (BLOCK * 0.7)
+    found = (beyond.abs() - chance).clamp(min=0) * (share > _FOLLOWED)
     return _worse(Figure(0.0), found / CODE, now)
 
 
@@ -153,45 +171,6 @@ def bleeding(other: Judged, now: Judged) -> Figure:
     change = -smoothed(now.removed)
     share = float((trail * change).sum() / trail.square().sum().clamp(min=_TINY))
     return Figure(100 * max(share, 0.0))
-
-
-class Levels:
-    """Mean shift of each plane at each level of brightness, over a clip."""
-
-    LEVELS = 16
-    _FLAT = 0.02  # change between neighboring cells that is still flat
-    _CELL = 4
-    _FEWEST = 400  # cells of a level that say anything
-    _DARKEST, _BRIGHTEST = 0.06, 0.94  # beyond, clipped noise has a mean of its own
-
-    def __init__(self, planes: int) -> None:
-        self.total = torch.zeros(planes, self.LEVELS, dtype=torch.float64)
-        self.squares = torch.zeros_like(self.total)
-        self.count = torch.zeros(self.LEVELS, dtype=torch.float64)
-
-    def push(self, removed: Tensor, luma: Tensor) -> None:
-        """Count a frame: what was removed of planes (C, H, W), by the clean luma (1, H, W)."""
-        cells = functional.avg_pool2d(removed[None], self._CELL)[0].flatten(1).double()
-        level = functional.avg_pool2d(luma[None], self._CELL)[0]
-        around = functional.pad(level[None], (1, 1, 1, 1), mode="replicate")[0]
-        span = functional.max_pool2d(around, 3, 1) + functional.max_pool2d(-around, 3, 1)
-        inside = (level > self._DARKEST) & (level < self._BRIGHTEST) & (span < self._FLAT)
-        which = inside.flatten()
-        place = (level.flatten()[which] * self.LEVELS).long().clamp(0, self.LEVELS - 1)
-        self.count.index_add_(0, place, torch.ones_like(place, dtype=torch.float64))
-        for n in range(len(cells)):
-            self.total[n].index_add_(0, place, cells[n][which])
-            self.squares[n].index_add_(0, place, cells[n][which].square())
-
-    def worst(self) -> tuple[float, int, int]:
-        """Codes beyond chance, plane and level of the greatest shift."""
-        known = self.count >= self._FEWEST
-        count = self.count.clamp(min=1)
-        mean = self.total / count
-        error = ((self.squares / count - mean.square()).clamp(min=0) / count).sqrt()
-        shift = (mean.abs() - 4 * error).clamp(min=0) * known / CODE
-        plane, level = divmod(int(shift.argmax()), self.LEVELS)
-        return float(shift[plane, level]), plane, level
 
 
 def _worse(worst: Figure, amounts: Tensor, now: Judged) -> Figure:

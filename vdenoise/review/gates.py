@@ -70,7 +70,7 @@ GATES: dict[GateName, Gate] = {
         ),
         Gate(
             "frames",
-            "frames that are missing, or show the one before again",
+            "frames that are missing, show the one before again, or the picture of another time",
             "frames",
             0.0,
             "render it again, and check the file: vdenoise verify",

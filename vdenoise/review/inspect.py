@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -17,12 +18,14 @@ from vdenoise.picture.color import lift, lift_planes, quantisation
 from vdenoise.picture.frame import ClipInfo, PixelFormat, SourceFrame
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.review import figures
-from vdenoise.review.figures import Figure, Judged, Levels
+from vdenoise.review.course import FigureCourse
+from vdenoise.review.figures import Figure, Judged
 from vdenoise.review.gates import GATES, Gate, GateName
+from vdenoise.review.levels import Levels
+from vdenoise.review.timing import TimeShift
 
 WHOLE_PIXELS = 1_200_000  # larger pictures are judged at half their size, but for bands and ends
 _OF_PAIRS: tuple[GateName, ...] = ("structure", "ghosting", "flicker")
-_ABOUT = 0.5 / 255  # mean error below which nobody can tell two frames of a clip apart
 _SMALLEST = 24  # px: smaller pictures have no areas to judge
 
 
@@ -86,9 +89,10 @@ class Inspector:
         step, _ = quantisation(fmt, self.full_range, chroma=False)
         self._native = 0.0 if fmt.floating else 255 / step
         self._levels = Levels(fmt.color_planes)
-        self._found: dict[GateName, dict[int, Figure]] = {}
-        self._bleeding: dict[int, Figure] = {}  # by the first frame behind the cut there may be
-        self._wrong: dict[int, str] = {}  # frames that are not their own
+        self._found: dict[GateName, FigureCourse] = {}
+        self._bleeding = FigureCourse()  # by the first frame behind the cut there may be
+        self._repeated: dict[int, str] = {}  # frames that show the one before again
+        self._timing = TimeShift()
         self._cuts = CutFinder()
         self._before: Judged | None = None
         self._last: int | None = None
@@ -113,6 +117,7 @@ class Inspector:
                 return
             factors = (self.scale, self.scale)
             now = Judged(source.index, reduce(before, factors), reduce(after, factors))
+            self._timing.push(now.index, now.source, now.result)
             if self._before is not None:
                 self._pair(self._before, now)
             self._before = now
@@ -131,27 +136,32 @@ class Inspector:
             missing: source frames that the result does not have.
         """
         seen = self._cuts.finish()
-        cuts = seen if cuts is None else cuts
-        wrong = dict(self._wrong) | dict.fromkeys(missing, "it is missing")
-        displaced = min((n for n, why in wrong.items() if why.startswith("the next")), default=None)
-        bleeding = {n: f for n, f in self._bleeding.items() if n in cuts and n not in wrong}
+        cuts = frozenset(seen if cuts is None else cuts)
+        shifted = self._timing.wrong
+        wrong = shifted | self._repeated | dict.fromkeys(missing, "it is missing")
+        displaced = min(shifted, default=None)
+        if not wrong and (all_of_them := self._timing.of_clip()) is not None:
+            wrong = dict.fromkeys((n for n, _ in self._found["clipping"]), all_of_them)
+            displaced = min(wrong)
+        bleeding = {n: f for n, f in self._bleeding if n in cuts and n not in wrong}
         bled = {n for n, f in bleeding.items() if f.amount > GATES["cuts"].limit}
         verdicts = [self._frames(wrong)]
         series: dict[GateName, dict[int, float]] = {}
+
+        def told(n: int) -> bool:
+            near_wrong = n in wrong or n - 1 in wrong or bool({n - 1, n + 1} & bled)
+            return not near_wrong and (displaced is None or n < displaced)
+
+        def told_of_pair(n: int) -> bool:
+            return told(n) and n not in cuts
+
         for name in (*_OF_PAIRS, "banding", "clipping"):
-            figures_of = self._found.get(name, {})
-            told = {
-                n: figure
-                for n, figure in figures_of.items()
-                if not (name in _OF_PAIRS and n in cuts)
-                and n not in wrong
-                and n - 1 not in wrong
-                and not {n - 1, n + 1} & bled
-                and (displaced is None or n < displaced)
-            }
-            series[name] = {n: figure.amount for n, figure in told.items()}
-            verdicts.append(self._worst(name, told))
-        verdicts.append(self._worst("cuts", bleeding))
+            course = self._found.get(name, FigureCourse())
+            which = told_of_pair if name in _OF_PAIRS else told
+            series[name] = course.amounts(which)
+            verdicts.append(_verdict(name, course.worst(which)))
+        most = max(bleeding.items(), key=lambda one: one[1].amount, default=None)
+        verdicts.append(_verdict("cuts", most))
         verdicts.append(self._color(displaced is None and not wrong))
         order = list(GATES)
         verdicts.sort(key=lambda verdict: order.index(verdict.gate.name))
@@ -173,15 +183,13 @@ class Inspector:
 
     def _pair(self, before: Judged, now: Judged) -> None:
         if figures.repeats(before, now):
-            self._wrong[now.index] = "it shows the frame before again"
-        elif _shows_next(before, now):
-            self._wrong[before.index] = "the next frame is in its place"
+            self._repeated[now.index] = "it shows the frame before again"
         followed = Followed(*(x.expand(3, -1, -1) for x in (before.result, now.result)))
         self._note("structure", figures.structure(before, now, followed), now.index)
         self._note("flicker", figures.flicker(before, now, followed), now.index)
         self._note("ghosting", figures.ghosting(before, now), now.index)
         ahead, back = figures.bleeding(now, before), figures.bleeding(before, now)
-        self._bleeding[now.index] = max(ahead, back, key=lambda figure: figure.amount)
+        self._bleeding.append(now.index, max(ahead, back, key=lambda figure: figure.amount))
 
     def _note(self, name: GateName, figure: Figure, index: int | None = None) -> None:
         place = self._last if index is None else index
@@ -197,18 +205,15 @@ class Inspector:
                     min(a.right * s, self.info.width),
                 ),
             )
-        self._found.setdefault(name, {})[place] = figure
-
-    def _worst(self, name: GateName, told: Mapping[int, Figure]) -> Verdict:
-        if not told:
-            return Verdict(GATES[name], 0.0)
-        frame = max(told, key=lambda n: told[n].amount)
-        return Verdict(GATES[name], told[frame].amount, frame, told[frame].area)
+        self._found.setdefault(name, FigureCourse()).append(place, figure)
 
     def _frames(self, wrong: Mapping[int, str]) -> Verdict:
-        first = min(wrong, default=None)
-        detail = "" if first is None else wrong[first]
-        return Verdict(GATES["frames"], float(len(wrong)), first, None, detail)
+        """How many are wrong, and what is wrong with most of them."""
+        if not wrong:
+            return Verdict(GATES["frames"], 0.0)
+        why, _ = Counter(wrong[n] for n in sorted(wrong)).most_common(1)[0]
+        first = min(n for n in wrong if wrong[n] == why)
+        return Verdict(GATES["frames"], float(len(wrong)), first, None, why)
 
     def _color(self, sound: bool) -> Verdict:
         if not sound:
@@ -221,11 +226,8 @@ class Inspector:
         )
 
 
-def _shows_next(before: Judged, now: Judged) -> bool:
-    """Whether the result of the frame before shows this one: something is missing there."""
-    own = float((before.source - before.result).abs().mean())
-    smooth = [
-        float(figures.smoothed(source - before.result).abs().mean())
-        for source in (before.source, now.source)
-    ]
-    return own > _ABOUT and smooth[0] > _ABOUT and smooth[1] < 0.5 * smooth[0]
+def _verdict(name: GateName, worst: tuple[int, Figure] | None) -> Verdict:
+    if worst is None:
+        return Verdict(GATES[name], 0.0)
+    frame, figure = worst
+    return Verdict(GATES[name], figure.amount, frame, figure.area)

@@ -11,12 +11,13 @@ from vdenoise.errors import GateError
 from vdenoise.media.movie.index import index_of
 from vdenoise.picture.frame import ClipInfo
 from vdenoise.review.alignment import aligned, check_sizes, in_step
-from vdenoise.review.contract import positions_held, told_plan
+from vdenoise.review.contract import positions_held
 from vdenoise.review.inspect import Inspection, Inspector
 from vdenoise.review.positions import place_text
 from vdenoise.settings.text import counted
 from vdenoise.workflows.reading import Reading
 from vdenoise.workflows.request import FrameRanges
+from vdenoise.workflows.tag import told_plan
 
 
 def qc_files(
@@ -119,14 +120,7 @@ def as_json(found: Inspection, source: str, result: str) -> dict[str, object]:
                 "limit": v.gate.limit,
                 "ok": v.ok,
                 "frame": v.frame,
-                "area": None
-                if v.area is None
-                else [
-                    v.area.left,
-                    v.area.top,
-                    v.area.right - v.area.left,
-                    v.area.bottom - v.area.top,
-                ],
+                "area": None if v.area is None else _box(v.area),
                 "detail": v.detail,
                 "advice": None if v.ok else v.gate.advice,
             }

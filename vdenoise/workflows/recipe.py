@@ -88,8 +88,13 @@ def _images_of(told: Mapping[str, Any], output: Path) -> ImageSequence | None:
 
 def load_recipe(output: Path) -> dict[str, Any] | None:
     """The recipe beside an output; None where there is none that can be read and is whole."""
+    return read_recipe(recipe_path(output))
+
+
+def read_recipe(file: Path) -> dict[str, Any] | None:
+    """A recipe by its own name; None where it is none, cannot be read or is not whole."""
     try:
-        found = json.loads(recipe_path(output).read_text(encoding="utf-8"))
+        found = json.loads(file.read_text(encoding="utf-8"))
         _Told.model_validate(found)
     except (OSError, ValueError, RecursionError):
         return None

@@ -20,7 +20,7 @@ from vdenoise.noise.removed import restore_planes
 from vdenoise.picture.frame import ClipInfo, PixelFormat
 from vdenoise.workflows.prepare import Listener
 from vdenoise.workflows.reading import Reading
-from vdenoise.workflows.recipe import load_recipe
+from vdenoise.workflows.tag import told_plan
 
 ALL = 100.0  # percent of the noise
 
@@ -153,5 +153,5 @@ def _check(clean: ClipInfo, noise: ClipInfo) -> None:
 
 def _was_lossy(path: Path) -> bool:
     """Whether its recipe says that what was decoded is not what was encoded."""
-    told = (load_recipe(path) or {}).get("plan", {}).get("encode", {})
+    told = told_plan(path).get("encode", {})
     return bool(told) and not told.get("lossless", True)

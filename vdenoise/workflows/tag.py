@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from vdenoise import __version__
 from vdenoise.engine.plan import Plan
@@ -17,7 +18,7 @@ from vdenoise.media.inputs import is_pipe
 from vdenoise.media.movie.tag import RecipeTag, tag_in
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.workflows.contents import fingerprint_of
-from vdenoise.workflows.recipe import recipe_path
+from vdenoise.workflows.recipe import read_recipe, recipe_path
 
 _END = ".vdenoise.json"
 _DIGITS = 16
@@ -87,6 +88,17 @@ def recipe_of(clip: Path) -> Path:
     raise InputError(
         f"No recipe beside {clip} is the one that it names: {tag.text!r}.", hint, number=1
     )
+
+
+def told_plan(clip: Path) -> dict[str, Any]:
+    """What a clip's recipe says of its plan, also where the clip was renamed; nothing where there
+    is no recipe, or it is another clip's."""
+    try:
+        found = read_recipe(recipe_of(clip)) or {}
+    except VdenoiseError:
+        return {}
+    plan = found.get("plan")
+    return plan if isinstance(plan, dict) else {}
 
 
 def invented_in(clip: Path) -> str | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from vdenoise.picture.noise import NoiseProfile, PlaneNoise
 from vdenoise.picture.noise_table import LEVELS, SPECTRUM
 from vdenoise.review.gates import GATES
-from vdenoise.review.report.plots import Plot, PlotLine
+from vdenoise.review.report.plots import Plot, PlotLine, thinned
 from vdenoise.review.report.witness import Findings
 
 _NAMES = ("luma", "Cb", "Cr")
@@ -96,9 +96,8 @@ def _course(findings: Findings) -> Iterator[Plot]:
     frames = findings.frames
 
     def line(name: str, look: str, values: Sequence[float]) -> PlotLine:
-        return PlotLine(
-            name, look, tuple((f.index, v) for f, v in zip(frames, values, strict=True))
-        )
+        points = [(float(f.index), v) for f, v in zip(frames, values, strict=True)]
+        return PlotLine(name, look, tuple(thinned(points)))
 
     noise, left = [f.noise for f in frames], [f.left for f in frames]
     removed = [f.removed for f in frames]
@@ -139,7 +138,9 @@ def _gates(findings: Findings) -> Iterator[Plot]:
             gate.unit,
             (
                 PlotLine("limit", "limit", tuple((x, gate.limit) for x in (ends[0], ends[1]))),
-                PlotLine(name, "result", tuple((float(n), v) for n, v in series.items())),
+                PlotLine(
+                    name, "result", tuple(thinned([(float(n), v) for n, v in series.items()]))
+                ),
             ),
             f"{gate.what}: {_span(values)} {gate.unit}, at most {gate.limit:g}.",
             whole=True,

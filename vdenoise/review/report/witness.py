@@ -37,7 +37,7 @@ class Shown:
     noise: Picture
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FrameFigures:
     """Luma of one frame, 8-bit codes, and the mean of its confidence matte."""
 

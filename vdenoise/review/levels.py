@@ -1,0 +1,78 @@
+"""Shifts of levels between a source and its result, plane by plane, over a clip."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vdenoise.review.figures import CODE
+
+
+class Levels:
+    """Shift of each plane at each level of brightness, over a clip.
+
+    Noise that lies askew, as light of a camera behind a curve does, has its mean at one level and
+    its middle at another, and the clean picture is nearer to its middle: a result between the two
+    is not shifted. A shift of color moves both.
+    """
+
+    LEVELS = 16
+    _FLAT = 0.02  # change between neighboring cells that is still flat
+    _CELL = 4
+    _FEWEST = 400  # cells of a level that say anything
+    _DARKEST, _BRIGHTEST = 0.06, 0.94  # beyond, clipped noise has a mean of its own
+    _FARTHEST, _BINS = 64 * CODE, 1025  # histogram of what was removed, in eighths of a code
+
+    def __init__(self, planes: int) -> None:
+        self.total = torch.zeros(planes, self.LEVELS, dtype=torch.float64)
+        self.squares = torch.zeros_like(self.total)
+        self.count = torch.zeros(self.LEVELS, dtype=torch.float64)
+        self.histogram = torch.zeros(planes, self.LEVELS, self._BINS, dtype=torch.float64)
+
+    def push(self, removed: Tensor, luma: Tensor) -> None:
+        """Count a frame: what was removed of planes (C, H, W), by the clean luma (1, H, W)."""
+        level = functional.avg_pool2d(luma[None], self._CELL)[0]
+        height, width = (self._CELL * n for n in level.shape[-2:])
+        samples = functional.pixel_unshuffle(removed[:, None, :height, :width], self._CELL)
+        around = functional.pad(level[None], (1, 1, 1, 1), mode="replicate")[0]
+        span = functional.max_pool2d(around, 3, 1) + functional.max_pool2d(-around, 3, 1)
+        inside = (level > self._DARKEST) & (level < self._BRIGHTEST) & (span < self._FLAT)
+        which = inside.flatten()
+        place = (level.flatten()[which] * self.LEVELS).long().clamp(0, self.LEVELS - 1)
+        self.count.index_add_(0, place, torch.ones_like(place, dtype=torch.float64))
+        for n, plane in enumerate(samples.flatten(2)):
+            cells = plane[:, which]
+            mean = cells.mean(dim=0).double()
+            self.total[n].index_add_(0, place, mean)
+            self.squares[n].index_add_(0, place, mean.square())
+            bins = (cells / self._FARTHEST + 1).mul((self._BINS - 1) / 2).round().long()
+            bins = bins.clamp(0, self._BINS - 1) + place * self._BINS
+            found = torch.bincount(bins.flatten(), minlength=self.LEVELS * self._BINS)
+            self.histogram[n] += found.reshape(self.LEVELS, self._BINS)
+
+    def worst(self) -> tuple[float, int, int]:
+        """Codes beyond chance, plane and level of the greatest shift."""
+        known = self.count >= self._FEWEST
+        count = self.count.clamp(min=1)
+        mean = self.total / count
+        error = ((self.squares / count - mean.square()).clamp(min=0) / count).sqrt()
+        middle = self._middles()
+        shift = torch.zeros_like(mean).clamp(mean.minimum(middle), mean.maximum(middle))
+        shift = (shift.abs() - 4 * error).clamp(min=0) * known / CODE
+        plane, level = divmod(int(shift.argmax()), self.LEVELS)
+        return float(shift[plane, level]), plane, level
+
+    def _middles(self) -> Tensor:
+        """Medians (planes, levels), between samples that are whole codes where their ranks lie:
+        the inverse of the mid-distribution function (Parzen 2004)."""
+        values = np.linspace(-self._FARTHEST, self._FARTHEST, self._BINS)
+        found = np.zeros(self.total.shape)
+        for place in np.ndindex(found.shape):
+            number = self.histogram[place].numpy()
+            there = number > 0
+            ranks = (number.cumsum() - number / 2)[there]
+            if len(ranks):
+                found[place] = np.interp(number.sum() / 2, ranks, values[there])
+        return torch.from_numpy(found)

@@ -1,0 +1,105 @@
+"""Whether a result shows each picture at its own time."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn import functional
+
+from vdenoise.settings.text import counted
+
+FARTHEST = 4  # frames before and behind that a picture is looked for in
+_CELL = 8  # px: noise is down to an eighth in their means
+_MOVES = 4 / 255  # least change of a cell that shows that something moves
+_ABOUT = 0.5 / 255  # mean error below which nobody can tell two frames of a clip apart
+_FITS = 0.5  # share of its own frame's error with which another frame fits far better
+_FITS_IN_ALL = 0.8  # ... and of the squares of all frames
+_SURE = 4.0  # standard errors that a difference over the clip must have
+_FEWEST = 4  # frames that say anything about a clip
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    index: int
+    source: Tensor  # means of cells (1, h, w)
+    result: Tensor
+
+
+@dataclass
+class _Tally:
+    """Mean squares of errors against frames' own pictures and against those of another time."""
+
+    count: int = 0
+    own: float = 0.0
+    other: float = 0.0
+    squares: float = 0.0  # of their differences
+
+    def add(self, own: float, other: float) -> None:
+        """Count a frame."""
+        self.count += 1
+        self.own += own
+        self.other += other
+        self.squares += (own - other) ** 2
+
+    def sure(self) -> bool:
+        """Whether the other time fits better beyond chance."""
+        mean = (self.own - self.other) / self.count
+        spread = max(self.squares / self.count - mean**2, 0.0) ** 0.5
+        return mean > _SURE * spread / (self.count - 1) ** 0.5
+
+
+class TimeShift:
+    """Compares each frame of a result with the source's frames around it.
+
+    Only what moves from one frame of the result to another tells times apart, and in a result it is
+    told without noise. A frame is wrong where the picture of another time fits far better; a clip,
+    where another time fits better in all, though it may be too little to be sure of any one frame.
+    """
+
+    def __init__(self) -> None:
+        self.wrong: dict[int, str] = {}  # frames that show another time, and which
+        self._best: dict[int, float] = {}
+        self._tallies: dict[int, _Tally] = {}  # by shift
+        self._seen: deque[_Seen] = deque(maxlen=FARTHEST)
+
+    def push(self, index: int, source: Tensor, result: Tensor) -> None:
+        """Look at the next frame: luma (1, H, W) of source and result."""
+        if self._seen and index != self._seen[-1].index + 1:
+            self._seen.clear()
+        sides = [min(_CELL, n) for n in source.shape[-2:]]
+        cells = (functional.avg_pool2d(x[None], sides)[0] for x in (source, result))
+        now = _Seen(index, *cells)
+        for then in self._seen:
+            moves = (now.result - then.result).abs() > _MOVES
+            if bool(moves.any()):
+                self._compare(now, then, moves)
+                self._compare(then, now, moves)
+        self._seen.append(now)
+
+    def of_clip(self) -> str | None:
+        """What a clip shows that is out of step as a whole; None of one that is not."""
+        found: list[tuple[float, int]] = []
+        for shift, tally in self._tallies.items():
+            share = tally.other / tally.own if tally.own > 0 else 1.0
+            if tally.count >= _FEWEST and share < _FITS_IN_ALL and tally.sure():
+                found.append((share, shift))
+        return _said(min(found)[1]) if found else None
+
+    def _compare(self, shown: _Seen, other: _Seen, moves: Tensor) -> None:
+        """Whether a frame of the result shows another frame's picture rather than its own."""
+        own, there = ((shown.result - x)[moves] for x in (shown.source, other.source))
+        shift = other.index - shown.index
+        squares = float(own.square().mean()), float(there.square().mean())
+        self._tallies.setdefault(shift, _Tally()).add(*squares)
+        error = float(there.abs().mean())
+        mean = float(own.abs().mean())
+        if mean > _ABOUT and error < min(_FITS * mean, self._best.get(shown.index, mean)):
+            self._best[shown.index] = error
+            self.wrong[shown.index] = _said(shift)
+
+
+def _said(shift: int) -> str:
+    side = "before" if shift < 0 else "behind"
+    return f"it shows the picture of {counted(abs(shift), 'frame')} {side} it"
