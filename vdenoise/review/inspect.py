@@ -136,14 +136,14 @@ class Inspector:
             missing: source frames that the result does not have.
         """
         seen = self._cuts.finish()
-        cuts = frozenset(seen if cuts is None else cuts)
+        firsts = frozenset(seen if cuts is None else cuts)
         shifted = self._timing.wrong
         wrong = shifted | self._repeated | dict.fromkeys(missing, "it is missing")
         displaced = min(shifted, default=None)
         if not wrong and (all_of_them := self._timing.of_clip()) is not None:
             wrong = dict.fromkeys((n for n, _ in self._found["clipping"]), all_of_them)
             displaced = min(wrong)
-        bleeding = {n: f for n, f in self._bleeding if n in cuts and n not in wrong}
+        bleeding = {n: f for n, f in self._bleeding if n in firsts and n not in wrong}
         bled = {n for n, f in bleeding.items() if f.amount > GATES["cuts"].limit}
         verdicts = [self._frames(wrong)]
         series: dict[GateName, dict[int, float]] = {}
@@ -153,7 +153,7 @@ class Inspector:
             return not near_wrong and (displaced is None or n < displaced)
 
         def told_of_pair(n: int) -> bool:
-            return told(n) and n not in cuts
+            return told(n) and n not in firsts
 
         for name in (*_OF_PAIRS, "banding", "clipping"):
             course = self._found.get(name, FigureCourse())

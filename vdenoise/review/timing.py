@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -46,8 +47,8 @@ class _Tally:
     def sure(self) -> bool:
         """Whether the other time fits better beyond chance."""
         mean = (self.own - self.other) / self.count
-        spread = max(self.squares / self.count - mean**2, 0.0) ** 0.5
-        return mean > _SURE * spread / (self.count - 1) ** 0.5
+        spread = math.sqrt(max(self.squares / self.count - mean**2, 0.0))
+        return mean > _SURE * spread / math.sqrt(self.count - 1)
 
 
 class TimeShift:
