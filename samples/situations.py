@@ -145,6 +145,18 @@ def phone_clip(clean: Tensor, sigma: float, seed: int) -> Situation:
     return _barred(_added(clean, sigma, seed), where, (0, 0, 0))
 
 
+def blurred_sides(clean: Tensor, sigma: float, seed: int) -> Situation:
+    """A vertical clip in a wide frame, with itself on both sides: enlarged, blurred, no noise."""
+    height, width = clean.shape[-2:]
+    _, x = _grid(clean)
+    columns = width // 6 * 2
+    where = ((x < columns) | (x >= width - columns)).expand(height, width)
+    small = functional.avg_pool2d(clean, 8)
+    large = functional.interpolate(small, (height, width), mode="bicubic").clamp(0, 1)
+    cover = functional.avg_pool2d(large, 9, 1, 4)
+    return _covered(_added(clean, sigma, seed), where, cover, bars=False)
+
+
 def gray_border(clean: Tensor, sigma: float, seed: int) -> Situation:
     """A frame of even gray around the picture."""
     height, width = clean.shape[-2:]
@@ -296,6 +308,15 @@ def split_screen(clean: Tensor, sigma: float, seed: int) -> Situation:
     return _added(clean, torch.where(half, sigma / 3, sigma), seed)
 
 
+def four_cameras(clean: Tensor, sigma: float, seed: int) -> Situation:
+    """A picture of four, with 0.3, 1, 0 and 1.5 times the usual noise."""
+    height, width = clean.shape[-2:]
+    y, x = _grid(clean)
+    above = torch.where(x < width // 2, 0.3, 1.0)
+    below = torch.where(x < width // 2, 0.0, 1.5)
+    return _added(clean, sigma * torch.where(y < height // 2, above, below), seed)
+
+
 def dissolve(clean: Tensor, sigma: float, seed: int) -> Situation:
     """A quiet source that gives way to a noisy one over the middle third of the clip."""
     count = len(clean)
@@ -353,6 +374,7 @@ SITUATIONS: dict[str, Maker] = {
     "ringing bars": ringing_bars,
     "pillar box": pillar_box,
     "phone clip": phone_clip,
+    "blurred sides": blurred_sides,
     "gray border": gray_border,
     "lower third": lower_third,
     "ticker and logo": ticker_and_logo,
@@ -369,6 +391,7 @@ SITUATIONS: dict[str, Maker] = {
     "still texture": still_texture,
     "vignette": vignette,
     "split screen": split_screen,
+    "four cameras": four_cameras,
     "dissolve": dissolve,
     "gain down": _of(gain_change, down=True),
     "gain up": _of(gain_change, down=False),

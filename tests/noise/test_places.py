@@ -101,6 +101,31 @@ def test_places_are_told_apart(name):
     assert found[:, left].mean() == pytest.approx(float(true[:, left].mean()), rel=0.25, abs=1.0)
 
 
+def test_four_cameras_in_one_picture_are_told_apart():
+    shot = shot_of("four cameras")
+    frame = working(made("four cameras").clean)[5][0]
+    found, true = read(shot, 5, frame), true_sigma("four cameras", 5)
+    height, width = found.shape
+    for rows in (slice(4, height // 2 - 24), slice(height // 2 + 24, height - 4)):
+        for columns in (slice(4, width // 2 - 24), slice(width // 2 + 24, width - 4)):
+            expected = float(true[rows, columns].mean())
+            assert found[rows, columns].mean() == pytest.approx(expected, rel=0.3, abs=0.8)
+
+
+@pytest.mark.parametrize("seed", [5, 6])
+def test_quiet_sides_say_nothing_of_how_strong_the_noise_of_the_middle_is(seed):
+    """Where a picture moves fast: a third of it, between its own blurred enlargement."""
+    frames = torch.stack([f.roll(11 * t, -1) for t, f in enumerate(clean(FRAMES))])
+    situation = situations.make("blurred sides", frames, SIGMA, seed)
+    noisy = working(situation.noisy)
+    shot = analyze(noisy, cuts=()).profile.shots[0]
+    found = read(shot, 5, working(situation.clean)[5][0])
+    columns = found.shape[1]
+    middle = found[:, columns * 5 // 12 : columns * 7 // 12]
+    assert middle.mean() == pytest.approx(255 * 0.7513 * SIGMA, rel=0.15)
+    assert found[:, : columns // 4].mean() < 0.8
+
+
 def test_a_vignette_of_noise_is_followed():
     shot = shot_of("vignette")
     frame = working(made("vignette").clean)[5][0]
@@ -177,5 +202,6 @@ def test_where_all_that_was_seen_is_graphics_there_is_no_noise(single):
         even_spectrum=square,
         odd_spectrum=None if single else square,
     )
-    assert max(_fit([blocks], [torch.ones(9)], single=single).noise.sigma) > 1e-3
-    assert max(_fit([blocks], [torch.zeros(9)], single=single).noise.sigma) == 0
+    here = [torch.ones(9, dtype=torch.bool)]
+    assert max(_fit([blocks], [torch.ones(9)], here, single=single).noise.sigma) > 1e-3
+    assert max(_fit([blocks], [torch.zeros(9)], here, single=single).noise.sigma) == 0

@@ -32,7 +32,10 @@ _TYPICAL, _MORE = 0.35, 1.5  # ... by this quantile of them, and up to so many t
 _BY_SPAN, _OF_NOISE = 0.5, 0.15  # the same of one cell by its span, beyond the noise's own
 _LEAST_LEFT, _MOST_LEFT = 0.01, 0.3  # share of a texture's energy that motion leaves
 _NO_LESS = 0.02  # of the energy is noise
-_ENOUGH = 0.35  # share of the cells that agree: else all is texture that nothing follows
+_ENOUGH = 0.35  # share of the cells that agree: else much is texture that nothing follows ...
+_SOME = 0.15  # ... but this share knows what is usual, and where there is far less than that
+_FAR = 2 * math.log(2)  # log energy
+_NONE = 2 * math.log(8)  # log energy below the usual at which a cell has no noise that could agree
 _NEAR = 1.5  # cells: neighbors that a place without evidence goes with
 _LOW = 1.0  # log energy below the neighbors' noise at which what does not agree is clean
 _UNEVEN = 2 * math.log(1.3)  # log energy by which most places must differ to be told apart
@@ -137,8 +140,14 @@ def placed(
         usual: log energy that ``found`` is relative to, of usual levels.
     """
     known, agreed = ~torch.isinf(cells.span), cells.agreed
-    if not agreed.any() or agreed.sum() < _ENOUGH * known.sum():
+    share = agreed.sum() / (known & (found > -_NONE)).sum().clamp(min=1)
+    if share < _SOME:
         return None
+    if share < _ENOUGH:
+        found = torch.where(known & (found < -_FAR), found, 0.0)
+        if (found < 0).sum() <= _CLEAN_SHARE * len(found):
+            return None
+        return (found / 2).exp().view(shape)
     near = _nearness(*shape)
     around = (near * agreed) @ torch.where(agreed, found, 0.0) / (near * agreed).sum(1)
     value = torch.where(agreed, found, torch.minimum(found, around))

@@ -24,6 +24,7 @@ from vdenoise.picture.noise_table import SPECTRUM
 _FEW = 100  # blocks: with fewer the reading is uncertain by 5 % or more
 _TINY = 1e-14
 _HARDLY = 0.15**2  # of the noisiest place's energy: less is no evidence of noise
+_SPEAKING = 0.15  # share of the blocks where there is noise, which may speak for all of them
 _VISIBLE = 0.6 / 255  # standing noise below this is rounding
 _STEEPEST = 1.3  # growth of a single frame's noise from one band to the next coarser
 _MANY = 300  # blocks that it takes to tell standing noise from texture
@@ -85,7 +86,9 @@ def fit_shot(
     for plane in range(len(samples[0].planes)):
         seen = [(b, s) for s in samples if (b := s.planes[plane]) is not None]
         relative = [here.at(b.place, s.size, s.index) for b, s in seen]
-        fits.append(_fit([b for b, _ in seen], relative, single=not pairs) if seen else None)
+        telling = [here.tells(b.place, s.size) for b, s in seen]
+        blocks = [b for b, _ in seen]
+        fits.append(_fit(blocks, relative, telling, single=not pairs) if seen else None)
     luma = fits[0]
     if luma is None:
         return None
@@ -136,12 +139,25 @@ def _rounded(cells: Tensor) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(round(value, 3) for value in row) for row in cells.tolist())
 
 
-def _fit(blocks: Sequence[PlaneBlocks], relative: Sequence[Tensor], *, single: bool) -> PlaneFit:
-    """A plane's noise, from blocks whose sigma is ``relative`` to that of the noisiest."""
+def _fit(
+    blocks: Sequence[PlaneBlocks],
+    relative: Sequence[Tensor],
+    telling: Sequence[Tensor],
+    *,
+    single: bool,
+) -> PlaneFit:
+    """A plane's noise, from blocks whose sigma is ``relative`` to that of the noisiest.
+
+    Those that are ``telling`` speak for all, where they are enough.
+    """
     share = torch.cat([r.square() for r in relative]).float()
-    noisy = share > _HARDLY
-    if not noisy.any():  # all that was seen of the plane lies where there is none
+    there = share > _HARDLY
+    if not there.any():  # all that was seen of the plane lies where there is none
         return PlaneFit(PlaneNoise.white(0.0), 0.0, float(len(share)), ())
+    noisy = there & torch.cat(list(telling))
+    if noisy.sum() < _SPEAKING * there.sum():
+        noisy = there
+    levels, shares = torch.cat([b.level for b in blocks])[there], share[there]
     share = share[noisy]
     level = torch.cat([b.level for b in blocks])[noisy]
     even = torch.cat([b.even for b in blocks])[noisy] / share[:, None]
@@ -169,7 +185,7 @@ def _fit(blocks: Sequence[PlaneBlocks], relative: Sequence[Tensor], *, single: b
         reasons.append("part of the noise stands still from frame to frame")
     noise = PlaneNoise(
         sigma=tuple(variance.clamp(min=0).sqrt().tolist()),
-        mean_sigma=(look_up(variance, level) * share).mean().clamp(min=0).sqrt().item(),
+        mean_sigma=(look_up(variance, levels) * shares).mean().clamp(min=0).sqrt().item(),
         spectrum=_rows(spectrum),
     )
     return PlaneFit(noise, correlation, used.float().mean().item() * len(level), tuple(reasons))

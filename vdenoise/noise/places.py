@@ -26,6 +26,7 @@ from vdenoise.picture.noise import Knots, factor_at
 from vdenoise.picture.noise_table import LEVELS
 
 _NOTHING = (0.1 / 255) ** 2
+_STRONG = 0.3  # of the noisiest place's sigma
 _ROUNDS = 5
 _ALIKE = 0.3  # log energy by which places that are alike may differ
 _ABOVE = 0.15  # weight of blocks above the fit
@@ -73,6 +74,14 @@ class Strength:
             both = [factor_at(self.moments, i) ** 2 for i in (index - 1, index)]
             found = found * math.sqrt(sum(both) / 2)
         return found
+
+    def tells(self, place: Tensor, size: tuple[int, int]) -> Tensor:
+        """(n,) bool: places where the noise is strong, all around as well: it is told from what
+        motion leaves of the picture there, and no less noisy neighbor reaches in."""
+        if self.cells is None:
+            return torch.ones(len(place), dtype=torch.bool)
+        least = -functional.max_pool2d(-self.cells[None], 3, stride=1, padding=1)[0]
+        return least.flatten()[cells_at(place, size)] >= _STRONG
 
 
 def strength(
