@@ -17,7 +17,7 @@ from tests.helpers import images
 from tests.helpers.clips import Clip, write
 from vdenoise import cli
 from vdenoise.cli.files import FileCommand, Folder, Reads, Writes
-from vdenoise.errors import FileClash, OutputError
+from vdenoise.errors import FileClash, InputError, OutputError
 from vdenoise.machine.claims import Claims, identity
 from vdenoise.nets.models import find
 from vdenoise.picture.noise import NoiseProfile
@@ -333,8 +333,17 @@ def test_what_is_no_file_is_not_claimed(tmp_path: Path) -> None:
     claims = Claims()
     for path in (Path("-"), Path("/dev/null"), tmp_path / "pipe"):
         assert identity(path) is None
-        claims.read(path, "the input")
         claims.write(path, "--output", overwrite=False)
+    claims.read(Path("-"), "the input")
+    claims.read(tmp_path / "pipe", "the input")
+
+
+def test_a_device_is_not_read_and_a_folder_is_not_written(tmp_path: Path) -> None:
+    """What a device says may never end, and a folder is found to be one before any work."""
+    with pytest.raises(InputError, match="is a device"):
+        Claims().read(Path("/dev/zero"), "--profile")
+    with pytest.raises(OutputError, match="is a folder"):
+        Claims().write(tmp_path, "the recipe", overwrite=True)
 
 
 def test_what_is_read_after_it_was_claimed_is_refused_too(tmp_path: Path) -> None:

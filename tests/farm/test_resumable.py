@@ -55,8 +55,8 @@ def single(source: Path, tmp_path: Path, *more: object) -> list[bytes]:
 def test_a_run_in_parts_gives_the_frames_of_a_single_pass_and_leaves_nothing_else(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Also of a codec that is encoded once, from lossless parts. Without loss itself: this x264's
-    lossy packets differ from run to run at this size (docs/decisions/farm.md)."""
+    """Also of a codec that is encoded once, from lossless parts. Without loss itself: without glibc
+    lossy x264 differs from run to run at this size (docs/farm.md)."""
     out, codec = tmp_path / "out.mkv", ("--codec", "x264", "--crf", "0")
     words = ("run", source, "-o", out, *FAST, *codec, "--resume")
     assert call(*words) == 0

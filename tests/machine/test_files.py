@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from vdenoise.machine.files import frozen, leftovers, partial_path, replacing, write_text
+from vdenoise.machine import files
+from vdenoise.machine.files import (
+    frozen,
+    leftovers,
+    partial_path,
+    read_text,
+    replacing,
+    write_text,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -78,3 +86,13 @@ def test_a_frozen_path_is_found_from_anywhere(
     assert frozen(Path("b/../../x.mov")) == tmp_path / "x.mov"
     assert frozen(Path("../link/x.mov")) == tmp_path / "link" / "x.mov"  # a mount's name
     assert frozen(tmp_path / "link" / ".." / "x.mov") == tmp_path / "a" / "x.mov"
+
+
+def test_a_text_that_does_not_end_is_not_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "MOST_TEXT_BYTES", 1 << 20)
+    (tmp_path / "long").write_bytes(b"a" * (1 << 20))
+    assert len(read_text(tmp_path / "long")) == 1 << 20
+    with pytest.raises(ValueError, match="longer than"):
+        read_text(Path("/dev/zero"))

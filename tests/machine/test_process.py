@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from vdenoise.machine.process import prepare
+from vdenoise.machine.process import fill_memory, prepare
 
 Calls = list[tuple[int, int]]
 
@@ -32,6 +32,11 @@ def test_threads_sleep_while_they_wait_and_freed_memory_is_kept(calls: Calls) ->
     assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
     assert dict(calls)[-1] >= 32 << 20  # M_TRIM_THRESHOLD
     assert 1920 * 1080 * 4 < dict(calls)[-3] <= 32 << 20  # M_MMAP_THRESHOLD: glibc's most
+
+
+def test_memory_may_be_the_same_every_time(calls: Calls) -> None:
+    fill_memory()
+    assert calls == [(-6, 0xFF)]  # M_PERTURB
 
 
 def test_an_environment_that_says_otherwise_is_left_alone(

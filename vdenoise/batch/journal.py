@@ -29,7 +29,7 @@ class Journal:
     def open(cls, folder: Path) -> Journal:
         """Read what earlier batches wrote; a last line that was cut short is passed over."""
         found = cls(folder / JOURNAL)
-        if found.path.exists():
+        if found.path.is_file():
             for line in found.path.read_text(encoding="utf-8", errors="replace").splitlines():
                 try:
                     entry = json.loads(line)
@@ -39,7 +39,7 @@ class Journal:
                         found.unfinished.add(output)
                     elif event == "done":
                         found.unfinished.discard(output)
-                except (ValueError, KeyError, TypeError):
+                except (ValueError, KeyError, TypeError, RecursionError):
                     continue
         return found
 

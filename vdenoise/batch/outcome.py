@@ -103,7 +103,7 @@ def _see(source: Path) -> None:
     """See that a clip is there and may be read.
 
     Raises:
-        InputError: it is not.
+        InputError: it is not, or is a pipe.
         UsageError: its name is no pattern.
     """
     files = [source]
@@ -111,6 +111,12 @@ def _see(source: Path) -> None:
         found = find(source, "skip")
         files = [found.path(number) for number in found.numbers]
     for file in files:
+        if file.is_fifo():  # it would be waited for, and can be read once
+            raise InputError(
+                f"{file} is a pipe: a batch reads its clips more than once.",
+                "Denoise it with: vdenoise run",
+                number=87,
+            )
         with reading(str(file)):
             file.open("rb").close()
 

@@ -146,7 +146,7 @@ def status(args: Sequence[str]) -> int:
     try:
         return _end(args, partial(_say, as_json=as_json))
     except MemoryError:  # not even for a sentence is there any
-        os.write(2, _LAST_WORDS_JSON if as_json else _LAST_WORDS)
+        os.write(2, _LAST_EVENT if as_json else _LAST_WORDS)
         return MemoryShort.exit_code
 
 
@@ -270,9 +270,7 @@ _NO_MEMORY = (
     *("bad_alloc", "can't allocate memory", "Insufficient memory"),
 )
 _LAST_WORDS = b"vdenoise: error E0603 [exit 6] The memory is full.\n"
-_LAST_WORDS_JSON = b"""\
-{"v": 1, "event": "error", "code": "E0603", "exit": 6, "what": "The memory is full.", "hint": ""}
-"""
+_LAST_EVENT = b'{"v": 1, "event": "error", "code": "E0603", "exit": 6, "what": "", "hint": ""}\n'
 _SIGNALLED = 128  # exit statuses above it are those of signals
 _ONE_REQUEST_SECONDS = 0.5
 

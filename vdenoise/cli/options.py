@@ -56,7 +56,7 @@ def threads_option(command: Command) -> Command:
     """Add ``--threads``, for `set_threads`."""
     return option(
         "--threads",
-        type=click.IntRange(min=1),
+        type=click.IntRange(1, 1024),  # of more, libraries crash
         help="Threads for decoding and computing.  [default: one per core granted]",
     )(command)
 

@@ -11,8 +11,14 @@ from vdenoise.errors import TryAgain
 from vdenoise.farm.assemble import JOINING
 from vdenoise.farm.job import Job, analysis_of, work_id
 from vdenoise.farm.recipe import is_done
-from vdenoise.farm.record import read_record
-from vdenoise.farm.segments import SegmentReport, files_of, is_sound, report_path, report_stem
+from vdenoise.farm.segments import (
+    SegmentReport,
+    files_of,
+    is_sound,
+    report_of,
+    report_path,
+    report_stem,
+)
 from vdenoise.machine.files import leftovers
 
 State = Literal["done", "missing", "begun", "damaged", "foreign"]
@@ -118,10 +124,8 @@ def _of_segment(
     def found(state: State, **more: Any) -> SegmentProgress:
         return SegmentProgress(number, job.numbers(number), state, **more)
 
-    path = report_path(job, number)
-    told = path.exists()
-    if told:
-        report = read_record(SegmentReport, path, "segment report", "Remove it.")
+    told = report_path(job, number).exists()
+    if (report := report_of(job, number)) is not None:
         if report.work_id != wanted:
             return found("foreign")
         if is_sound(job, number, report, quick=quick):

@@ -6,6 +6,7 @@ the result is that of a single pass, to the bit, as a farm's is.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,12 +17,13 @@ from vdenoise.errors import ConflictError
 from vdenoise.farm import assemble as joining
 from vdenoise.farm.chain_record import Request
 from vdenoise.farm.collect import collect
-from vdenoise.farm.job import Job, open_job
+from vdenoise.farm.inputs import FOLDER as INPUTS
+from vdenoise.farm.job import ANALYSIS, Job, open_job
 from vdenoise.farm.make_plan import make_plan
 from vdenoise.farm.measure import measure
 from vdenoise.farm.planfile import PlanFile
 from vdenoise.farm.record import write_record
-from vdenoise.farm.segments import run_segment, to_do
+from vdenoise.farm.segments import SEGMENT, run_segment, to_do
 from vdenoise.machine.files import fitting
 from vdenoise.media.access import make_folder
 from vdenoise.media.writer import check_target
@@ -77,7 +79,7 @@ def denoise_resumably(
     told = load_recipe(plan.output) or {}
     own = told.get("resumable") == {"request_id": file.request_id}
     if own and not request.overwrite and is_intact(told["output"], plan.output):
-        shutil.rmtree(work_folder(plan.output), ignore_errors=True)
+        _clear(work_folder(plan.output))
         return None
     if not (was_begun(plan.output) or request.overwrite):  # what is there is not this run's
         for path in (plan.output, *written_beside(request).values()):
@@ -118,8 +120,19 @@ def denoise_resumably(
     )
     recipe["resumable"] = {"request_id": file.request_id}
     save_recipe(recipe, made.plan.output)
-    shutil.rmtree(work_folder(plan.output), ignore_errors=True)
+    _clear(work_folder(plan.output))
     return made.plan, result
+
+
+def _clear(folder: Path) -> None:
+    """Remove what a run in parts lays there, and the folder; what is somebody else's stays."""
+    ours = (PLAN, ANALYSIS, joining.JOINING, SEGMENT)
+    for path in folder.glob("*"):
+        if path.name.removeprefix(".").startswith(ours) and not path.is_dir():
+            path.unlink(missing_ok=True)
+    shutil.rmtree(folder / INPUTS, ignore_errors=True)
+    with contextlib.suppress(OSError):  # a link, or somebody has something in it
+        folder.rmdir()
 
 
 def _job(file: PlanFile, plan: Plan, listener: Listener, request: ClipRequest) -> Job:
@@ -127,7 +140,7 @@ def _job(file: PlanFile, plan: Plan, listener: Listener, request: ClipRequest) -
     folder = work_folder(plan.output)
     path = folder / PLAN
     if path.exists() and request.overwrite:
-        shutil.rmtree(folder)
+        _clear(folder)
     if path.exists():
         begun = PlanFile.load(path)
         if begun.request_id != file.request_id:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from vdenoise.engine import run
-from vdenoise.errors import ConflictError, OutputError, VerifyError
+from vdenoise.errors import ConflictError, OutputError, UsageError, VerifyError
 from vdenoise.farm.job import Job, analysis_of, run_plan, work_id
 from vdenoise.farm.planfile import AnalysisRecord, OutputPart
 from vdenoise.farm.record import Record, read_record, write_record
@@ -31,6 +31,7 @@ from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
 from vdenoise.picture.frame import SourceFrame
 
+SEGMENT = "seg_"  # what the files of segments begin with
 HASH_BYTES = 16  # of a frame's BLAKE2b
 _BLOCK_BYTES = 1 << 20
 
@@ -62,7 +63,7 @@ class SegmentReport(Record):
 def report_stem(job: Job, number: int) -> str:
     """What the files of a segment in the work folder begin with: ``seg_000012_0000288-0000311``."""
     first, last = job.numbers(number)
-    return f"seg_{number:06d}_{first:07d}-{last:07d}"
+    return f"{SEGMENT}{number:06d}_{first:07d}-{last:07d}"
 
 
 def report_path(job: Job, number: int) -> Path:
@@ -90,6 +91,14 @@ def files_of(job: Job, number: int, part: OutputPart) -> tuple[Path, ...]:
     return tuple(files.path(files.numbers[n]) for n in job.file.wanted(number))
 
 
+def report_of(job: Job, number: int) -> SegmentReport | None:
+    """The report of a segment; None where there is none, or no more, as after a power cut."""
+    try:
+        return read_record(SegmentReport, report_path(job, number), "segment report", "Remove it.")
+    except UsageError:
+        return None
+
+
 def finished(job: Job, number: int, wanted: str) -> SegmentReport | None:
     """The report of a segment that is done and sound, None where it is to be done (again).
 
@@ -101,13 +110,12 @@ def finished(job: Job, number: int, wanted: str) -> SegmentReport | None:
     Raises:
         ConflictError: it was made for another plan.
     """
-    path = report_path(job, number)
-    if not path.exists():
+    report = report_of(job, number)
+    if report is None:
         return None
-    report = read_record(SegmentReport, path, "segment report", "Remove it.")
     if report.work_id != wanted:
         raise ConflictError(
-            f"{path} was made for another plan or analysis.",
+            f"{report_path(job, number)} was made for another plan or analysis.",
             "Do it again with --overwrite, or give each plan a --work folder of its own.",
             number=8,
         )

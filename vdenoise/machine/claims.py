@@ -11,7 +11,7 @@ import stat
 from collections.abc import Hashable
 from pathlib import Path
 
-from vdenoise.errors import FileClash, OutputError
+from vdenoise.errors import FileClash, InputError, OutputError
 
 
 class Claims:
@@ -26,12 +26,17 @@ class Claims:
         written in the same role is made first and read then.
 
         Args:
-            path: the file, or what will never be one (``-``, a device): that is passed over.
+            path: the file, or what will never be one (``-``, a pipe): that is passed over.
             role: what it is to people: ``the input``, ``--profile``, ``the mask sky``.
 
         Raises:
             FileClash: it is to be written, too.
+            InputError: it is a device, whose content may never end.
         """
+        if path.is_char_device() or path.is_block_device():
+            raise InputError(
+                f"{path} ({role}) is a device.", "Name a file, a pipe, or - for stdin.", number=86
+            )
         own = identity(path)
         if own is None:
             return
@@ -50,7 +55,7 @@ class Claims:
 
         Raises:
             FileClash: it is read, too, or written as something else.
-            OutputError: it exists and may not be replaced.
+            OutputError: it exists and may not be replaced, or is a folder.
         """
         own = identity(path)
         if own is None:
@@ -63,6 +68,10 @@ class Claims:
                 f"{role} and {other} would both be written to {path}.",
                 "Give each a name of its own.",
                 number=52,
+            )
+        if path.is_dir():
+            raise OutputError(
+                f"{path} ({role}) is a folder.", "Choose another name, or move it.", number=24
             )
         if not overwrite and path.is_file():
             raise OutputError(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 _LONGEST_NAME = 255  # bytes
+MOST_TEXT_BYTES = 512 << 20  # of a list, a preset, a plan: of a week of frames it has less
 
 
 def partial_path(target: Path) -> Path:
@@ -61,9 +62,12 @@ def read_text(path: Path) -> str:
     editors and shells of Windows save it. The mark is no part of the text.
 
     Raises:
-        UnicodeDecodeError: it is no such text.
+        ValueError: it is no such text, or longer than any that is meant.
     """
-    data = path.read_bytes()
+    with path.open("rb") as file:
+        data = file.read(MOST_TEXT_BYTES + 1)
+    if len(data) > MOST_TEXT_BYTES:
+        raise ValueError(f"it is longer than {MOST_TEXT_BYTES >> 20} MiB")
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     text = data.decode("utf-16" if wide else "utf-8-sig")
     return text.replace("\r\n", "\n").replace("\r", "\n")  # as text files are opened

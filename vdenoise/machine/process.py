@@ -6,11 +6,13 @@ import ctypes
 import os
 import signal
 import sys
+from typing import Any
 
 from vdenoise.errors import UsageError
 from vdenoise.machine.guard import end_with
 
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -2, -3, -8  # glibc, malloc.h
+# glibc, malloc.h
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _PERTURB, _ARENA_MAX = -1, -2, -3, -6, -8
 _MIB = 1 << 20
 
 
@@ -112,10 +114,9 @@ def prepare() -> None:
     glibc has these settings; elsewhere nothing happens.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if not sys.platform.startswith("linux") or any(k.startswith("MALLOC_") for k in os.environ):
+    if any(k.startswith("MALLOC_") for k in os.environ):
         return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
+    if (mallopt := _mallopt()) is not None:
         # A 1080p plane of float32 is kept, several together go back: at 32 and 512 MiB a run with
         # a network held 0.6 GB more and was no faster, at 4 MiB it was 14 % slower.
         mallopt(_MMAP_THRESHOLD, 8 * _MIB)
@@ -124,3 +125,18 @@ def prepare() -> None:
         # One heap for all threads: with one each, what a worker freed lay idle while another took
         # more, 0.3 GB at 1080p. A frame is some hundred allocations, so nobody waits for the lock.
         mallopt(_ARENA_MAX, 1)
+
+
+def fill_memory() -> None:
+    """Let memory that this process is given from now on hold the same bytes every time.
+
+    For libraries whose results depend on memory that they never wrote. Only glibc has that setting.
+    """
+    if (mallopt := _mallopt()) is not None:
+        mallopt(_PERTURB, 0xFF)
+
+
+def _mallopt() -> Any:
+    """The C library's function; None where it is not glibc's."""
+    linux = sys.platform.startswith("linux")
+    return getattr(ctypes.CDLL(None), "mallopt", None) if linux else None

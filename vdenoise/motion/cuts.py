@@ -119,7 +119,7 @@ def read_cuts(path: Path) -> tuple[int, ...]:
     """
     try:
         lines = read_text(path).splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UsageError(
             f"Cannot read the list of cuts {path}: {error}.",
             "Make one with --write-cuts FILE: one frame number a line.",

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
+from itertools import chain, islice, pairwise
 from pathlib import Path
 
 from vdenoise.errors import InputError, UsageError
@@ -30,6 +30,7 @@ KINDS = {
 }
 WRITTEN = ("exr", "dpx", "tiff", "png")
 HOLE = re.compile(r"#+|@+|%0?(?P<c>\d*)d|\$F(?P<f>\d*)")
+_MOST = 10_000_000  # frames from the first to the last, where every one of them counts: five days
 _SHOWN = 5  # missing frames named in a message
 
 
@@ -95,17 +96,20 @@ def find(path: Path, on_missing: OnMissing = "refuse") -> ImageSequence:
     steps = {b - a for a, b in pairwise(numbers)}
     if steps <= {1} or (len(steps) == 1 and len(numbers) > 2):
         return found
-    missing = sorted(set(range(numbers[0], numbers[-1] + 1)) - set(numbers))
-    if on_missing == "refuse":
-        raise InputError(
-            f"{path} lacks {_named(missing)} between {numbers[0]} and {numbers[-1]}.",
-            "Render them again, or say --on-missing skip or --on-missing hold.",
-            number=14,
-        )
     if on_missing == "skip":
         return found
+    too_many = numbers[-1] - numbers[0] > _MOST
+    if on_missing == "refuse" or too_many:
+        raise InputError(
+            f"{path} lacks {_missing_of(numbers)} between {numbers[0]} and {numbers[-1]}.",
+            f"See whether the last number belongs there: {found.path(numbers[-1])}"
+            if too_many
+            else "Render them again, or say --on-missing skip or --on-missing hold.",
+            number=14,
+        )
     every = tuple(range(numbers[0], numbers[-1] + 1))
-    return ImageSequence(path.parent, before, after, padding, every, tuple(missing))
+    missing = tuple(sorted(set(every) - set(numbers)))
+    return ImageSequence(path.parent, before, after, padding, every, missing)
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
@@ -126,14 +130,13 @@ def files_of(path: Path) -> tuple[Path, ...]:
 def notes(sequence: ImageSequence) -> tuple[str, ...]:
     """What is unusual about the numbers, for people and for the recipe."""
     if sequence.held:
-        return (f"missing {_named(sequence.held)}: the frame before is held",)
+        held = _named(sequence.held, len(sequence.held))
+        return (f"missing {held}: the frame before is held",)
     steps = {b - a for a, b in pairwise(sequence.numbers)}
     if len(steps) == 1 and steps != {1}:
         return (f"the frame numbers go in steps of {steps.pop()}",)
     if len(steps) > 1:
-        whole = range(sequence.numbers[0], sequence.numbers[-1] + 1)
-        missing = sorted(set(whole) - set(sequence.numbers))
-        return (f"missing {_named(missing)}: skipped",)
+        return (f"missing {_missing_of(sequence.numbers)}: skipped",)
     return ()
 
 
@@ -180,7 +183,7 @@ def selected(info: ClipInfo, parts: Sequence[tuple[int, int, int]]) -> tuple[int
     places = {number: position for position, number in enumerate(numbers)}
     wanted: set[int] = set()
     for first, last, step in parts:
-        here = [n for n in range(first, last + 1, step) if n in places]
+        here = [n for n in numbers if first <= n <= last and (n - first) % step == 0]
         whole = not here or first not in places or here[-1] + step <= last
         gaps = info.sequence is None or len(here) < 2
         if whole or (gaps and len(here) < len(range(first, last + 1, step))):
@@ -223,8 +226,8 @@ def _numbers(folder: Path, before: str, after: str) -> dict[int, set[int]]:
     form = re.compile(rf"{re.escape(before)}(\d+){re.escape(after)}")
     widths: dict[int, set[int]] = defaultdict(set)
     with reading(f"The folder {folder}"):
-        for path in folder.iterdir():
-            if found := form.fullmatch(path.name):
+        for entry in os.scandir(folder):
+            if (found := form.fullmatch(entry.name)) and not _is_special(entry):
                 widths[len(found[1])].add(int(found[1]))
     return widths
 
@@ -260,13 +263,22 @@ def _padding(
     return (narrow if numbers else None), tuple(numbers)
 
 
-def _named(numbers: Sequence[int]) -> str:
-    """``the frames 3, 4 and 7`` (the first few)."""
-    shown = ", ".join(map(str, numbers[:_SHOWN]))
-    rest = len(numbers) - _SHOWN
-    return f"frame{'s' if len(numbers) > 1 else ''} {shown}" + (
-        f" and {rest} more" if rest > 0 else ""
-    )
+def _is_special(entry: os.DirEntry[str]) -> bool:
+    """Whether it is neither a file nor a link to what may be one: a folder, a pipe, a device."""
+    return not (entry.is_file() or entry.is_symlink())
+
+
+def _missing_of(numbers: Sequence[int]) -> str:
+    """What lacks between ascending numbers, of which the last may lie anywhere."""
+    gaps = chain.from_iterable(range(a + 1, b) for a, b in pairwise(numbers))
+    return _named(gaps, numbers[-1] - numbers[0] + 1 - len(numbers))
+
+
+def _named(numbers: Iterable[int], count: int) -> str:
+    """``frames 3, 4, 7`` (the first few)."""
+    shown = ", ".join(map(str, islice(numbers, _SHOWN)))
+    rest = count - _SHOWN
+    return f"frame{'s' if count > 1 else ''} {shown}" + (f" and {rest} more" if rest > 0 else "")
 
 
 def _others(folder: Path) -> str:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from av.video.codeccontext import VideoCodecContext
 
+from vdenoise.machine.process import fill_memory
+
+_SMALL = 640 * 360  # pixels
 os.environ.setdefault("SVT_LOG", "1")  # errors only: SVT-AV1 has no other way to be quiet
 
 
@@ -17,7 +20,12 @@ def open_encoder(context: VideoCodecContext) -> None:
     Root's SVT-AV1 makes the thread that opens it, and all that are started afterwards, real-time
     ones of the highest priority: nothing else on the machine is served, and threads of torch that
     wait for each other turn in circles for ever.
+
+    x264 reads memory that it never wrote, in small pictures (docs/decisions/farm.md): that holds
+    the same every time then.
     """
+    if context.name == "libx264" and context.width * context.height < _SMALL:
+        fill_memory()
     if not hasattr(os, "sched_getscheduler"):  # SVT-AV1 does it on Linux only
         context.open()
         return
