@@ -25,7 +25,8 @@ from vdenoise.picture.noise import NoiseProfile
 from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.stages import REMOVING, REPAIRING
 from vdenoise.stages.base import Need, Stage
-from vdenoise.stages.control.pilot import network, pilot
+from vdenoise.stages.control.pilot import MODEL, pilot
+from vdenoise.stages.net.bare import bare_network
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ def is_piloted(step: Step, plan: Plan) -> bool:
 
 def _pilots(frames: Sequence[Frame], noise: NoiseTable, device: str) -> Callable[[int], Tensor]:
     """What makes the pilot of a frame of a block."""
-    compute: torch.dtype = getattr(torch, precision_of(network(), device))
+    compute: torch.dtype = getattr(torch, precision_of(bare_network(MODEL), device))
 
     def made(k: int) -> Tensor:
         return pilot(frames[k].repaired, noise, frames[k].present, compute)

@@ -69,8 +69,7 @@ def plan_denoising(
     """
     check_interlaced(info, interlaced)
     info = tag_fields(info, interlaced)
-    count = info.frames or 0
-    first, last = (0, count - 1) if frames is None else frames
+    first, last = (0, (info.frames or 0) - 1) if frames is None else frames
     if chosen is not None:
         first, last = chosen[0], chosen[-1]
         if encode.container != IMAGES and len(chosen) <= last - first:
@@ -80,6 +79,33 @@ def plan_denoising(
                 number=88,
             )
         chosen = None if len(chosen) > last - first else tuple(chosen)
+    _check_frames(info, first, last)
+    asked = Plan(
+        info=info,
+        output=output,
+        encode=encode,
+        chain=chain,
+        steps=(),
+        device=find_device(device),
+        first=first,
+        last=last,
+        memory_bytes=0,
+        interlaced=settle_interlacing(info, interlaced),
+        seed=seed,
+        noise_out=noise_out,
+        noise_encode=noise_encode,
+        views=views,
+        warnings=_warnings(info, chain, encode, interlaced),
+        chosen=None if chosen is None else tuple(chosen),
+        dither=dither,
+        grain_table=grain_table,
+    )
+    return with_chain(asked, chain)
+
+
+def _check_frames(info: ClipInfo, first: int, last: int) -> None:
+    """Refuse frames that are not there, or that lie behind a change of the clip's size."""
+    count = info.frames or 0
     if not 0 <= first <= last < count:
         raise UsageError(
             f"The clip has the frames 0-{count - 1}, not {first}-{last}.",
@@ -93,33 +119,18 @@ def plan_denoising(
             "the rest.",
             number=12,
         )
-    where = find_device(device)
-    warnings = list(info.warnings) + list(encode.notes)
+
+
+def _warnings(
+    info: ClipInfo, chain: Chain, encode: EncodeSettings, interlaced: Interlaced
+) -> tuple[str, ...]:
+    """Collect what somebody should know before the first frame, each thing once."""
+    warnings = [*info.warnings, *encode.notes]
     if info.interlaced and interlaced == "ignore":
         warnings.append("the clip is interlaced and is treated as if it were not")
     if chain.masks and any(stage.name == DECODER_GRAIN for stage in chain.stages):
         warnings.append("AV1 decoders draw grain on all of the picture, masked or not")
-    asked = Plan(
-        info=info,
-        output=output,
-        encode=encode,
-        chain=chain,
-        steps=(),
-        device=where,
-        first=first,
-        last=last,
-        memory_bytes=0,
-        interlaced=settle_interlacing(info, interlaced),
-        seed=seed,
-        noise_out=noise_out,
-        noise_encode=noise_encode,
-        views=views,
-        warnings=tuple(dict.fromkeys(warnings)),
-        chosen=None if chosen is None else tuple(chosen),
-        dither=dither,
-        grain_table=grain_table,
-    )
-    return with_chain(asked, chain)
+    return tuple(dict.fromkeys(warnings))
 
 
 def with_chain(plan: Plan, chain: Chain) -> Plan:

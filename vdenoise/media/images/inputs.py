@@ -11,6 +11,7 @@ import OpenImageIO as oiio  # noqa: N813 (its own documentation calls it so)
 from vdenoise.errors import InputError
 from vdenoise.media.access import reading
 from vdenoise.media.images.supported import unsupported
+from vdenoise.settings.text import is_text
 
 READERS = ("openexr", "dpx", "tiff", "png", "jpeg")  # of OpenImageIO, whatever a file is called
 LARGEST = 65535  # pixels each way; more is taken for damage
@@ -28,7 +29,7 @@ def opened(path: Path) -> Any:
         empty = not file.read(1)
     if empty:
         raise InputError(f"{path} is empty.", "Copy or render it again.", number=3)
-    if not is_text(path.absolute()):
+    if not is_text(str(path.absolute())):
         raise InputError(
             f"{path} has a name that is not UTF-8, by which no image can be opened.",
             "Rename it, or make a link with another name.",
@@ -60,15 +61,6 @@ def specs_of(file: Any) -> list[Any]:
         specs.append(file.spec(len(specs), 0))
     reason_of(file)  # that there is no further part
     return specs
-
-
-def is_text(path: Path) -> bool:
-    """Whether a path is UTF-8, as OpenImageIO takes them."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def reason_of(source: Any) -> str:

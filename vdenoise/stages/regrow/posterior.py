@@ -17,9 +17,10 @@ from vdenoise.picture.subsampling import resize_to
 from vdenoise.sampling.samplers import Sampler, draws, sample
 from vdenoise.sampling.schedules import Schedule, noise_levels
 from vdenoise.stages.base import Footprint, Need, Precision, Role, Stage, StageFile, param
+from vdenoise.stages.net.bare import bare_network
 from vdenoise.stages.regrow.carried import REACH
 from vdenoise.stages.regrow.consistency import consistent
-from vdenoise.stages.regrow.prior import Prior, network
+from vdenoise.stages.regrow.prior import Prior
 
 _SHOWN = 8 / 255  # RMS of what was invented, or of the spread, that its matte shows as white
 _MOST_DRAWS = 1000  # of a picture: 50 steps of the sampler that draws twice in each take a tenth
@@ -102,13 +103,13 @@ class Posterior(Stage):
     @property
     def precision(self) -> Precision:
         """What the network claims for itself."""
-        return network(self.model).precision
+        return bare_network(self.model).precision
 
     @property
     def footprint(self) -> Footprint:
         """Whole frames: networks one after the other see far. Memory for the network, and for the
         pictures of a step."""
-        return Footprint(whole=True, scratch=network(self.model).footprint.scratch + 8)
+        return Footprint(whole=True, scratch=bare_network(self.model).footprint.scratch + 8)
 
     def denoise(self, block: Block) -> Block:
         """Frame by frame: the result cannot depend on how many come at once."""

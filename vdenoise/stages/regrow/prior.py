@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache, cached_property
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -13,19 +13,13 @@ from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.stages.base import noise_present
 from vdenoise.stages.grain.field import color_of, filter_for, filtered
-from vdenoise.stages.net.cnn import Cnn
+from vdenoise.stages.net.bare import bare_network
 from vdenoise.stages.regrow.carried import Field, fields, white
 from vdenoise.stages.spatial.wiener import Wiener
 
 _SALT = 0x5265  # keeps these draws apart from those of grain with the same seed
 _TINY = 1e-6
 _LEAST = 1e-3  # share of noise left below which an average is taken for as certain as this
-
-
-@cache
-def network(model: str) -> Cnn:
-    """The network, as a stage."""
-    return Cnn(model=model, structure_guard="off")
 
 
 class Prior:
@@ -49,7 +43,7 @@ class Prior:
             model: the network's name or file.
             guidance: g in D = D_frame + g (D_with_neighbors - D_frame).
         """
-        self.block, self.net, self.guidance = block, network(model), guidance
+        self.block, self.net, self.guidance = block, bare_network(model), guidance
         core = block.core
         noisy = list(block.core_original.planes)
         if block.averaged is None:  # nothing was averaged: the frame alone

@@ -132,25 +132,7 @@ def adapt(
             one that stages guide.
         VerifyError: the adapted network is not better.
     """
-    if "temporal" not in net.inputs:
-        raise UsageError(
-            "Only networks that are guided by the other stages can be adapted.",
-            "Use --model S, M or L.",
-            number=82,
-        )
-    if tag_fields(info, reading.interlaced).by_field:
-        raise UsageError(
-            f"{info.path} holds fields, and a network is adapted to whole frames.",
-            "Say --interlaced deinterlace, or use the network as it is.",
-            number=191,
-        )
-    strongest = max(plane.codes for shot in profile.shots for plane in shot.planes)
-    if strongest < LEAST_CODES:
-        raise UsageError(
-            f"{info.path} has hardly any noise ({strongest:.2f} codes): there is nothing to learn.",
-            "Use the network as it is.",
-            number=128,
-        )
+    _check_adaptable(info, reading, net, profile)
     began = time.perf_counter()
     rng = np.random.Generator(np.random.Philox(key=[seed, 0]))
     stages = tuple(itertools.takewhile(lambda stage: stage.slot != "net", asked.stages))
@@ -197,6 +179,29 @@ def adapt(
     count = sum(p.numel() for p in _small_part(student))
     share = count / sum(p.numel() for p in student.parameters())
     return Adapted(student, check, steps, time.perf_counter() - began, share)
+
+
+def _check_adaptable(info: ClipInfo, reading: Reading, net: Network, profile: NoiseProfile) -> None:
+    """Refuse a network that cannot learn from a clip, and a clip that has nothing to learn."""
+    if "temporal" not in net.inputs:
+        raise UsageError(
+            "Only networks that are guided by the other stages can be adapted.",
+            "Use --model S, M or L.",
+            number=82,
+        )
+    if tag_fields(info, reading.interlaced).by_field:
+        raise UsageError(
+            f"{info.path} holds fields, and a network is adapted to whole frames.",
+            "Say --interlaced deinterlace, or use the network as it is.",
+            number=191,
+        )
+    strongest = max(plane.codes for shot in profile.shots for plane in shot.planes)
+    if strongest < LEAST_CODES:
+        raise UsageError(
+            f"{info.path} has hardly any noise ({strongest:.2f} codes): there is nothing to learn.",
+            "Use the network as it is.",
+            number=128,
+        )
 
 
 def _added(clean: Planes, bank: NoiseBank, table: NoiseTable, rng: np.random.Generator) -> Planes:
