@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from benchmarks import clipping, masks, results
@@ -31,6 +32,16 @@ def test_stages_page_names_every_stage_and_parameter() -> None:
         assert section, name
         for key, parameter in parameters(name).items():
             assert f"| `{key}` | " in section and parameter.help in section
+
+
+def test_the_tests_that_pages_name_are_there() -> None:
+    named = 0
+    for page in PAGE.parent.rglob("*.md"):
+        for file, test in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.read_text("utf-8")):
+            text = (PAGE.parents[1] / file).read_text("utf-8")
+            assert f"\ndef {test}(" in text, f"{page.name}: {file}::{test}"
+            named += 1
+    assert named > 40
 
 
 def test_finishing_page_shows_the_results_on_file() -> None:

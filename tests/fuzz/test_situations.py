@@ -9,11 +9,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks.fuzz import GIVEN
 from tests.helpers import images
 from tests.helpers.clips import Clip, write
 from vdenoise import cli
+from vdenoise.machine import engine
+from vdenoise.nets.models import find
+from vdenoise.workflows.contents import hashes
 
 
 def call(*words: object) -> int:
@@ -145,3 +149,34 @@ def test_no_library_is_asked_for_more_threads_than_it_can(
 ) -> None:
     assert call("run", clip, "-o", "z.mkv", *GIVEN, "--threads", "100000") == 2
     assert "1024" in last(capsys)
+
+
+def test_a_recipe_that_somebody_broke_is_none(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("run", clip, "-o", "out/a_dn.mkv", *GIVEN) == 4  # no such folder
+    (tmp_path / "out").mkdir()
+    assert call("run", clip, "-o", "out/a_dn.mkv", *GIVEN) == 0
+    recipe = tmp_path / "out" / "a_dn.mkv.vdenoise.json"
+    good = json.loads(recipe.read_text())
+    wrong = [{**good, key: value} for key in good for value in (None, [1], {}, "x\0")]
+    for text in ("null", "[]", "{" * 5000, "\0", *map(json.dumps, wrong)):
+        recipe.write_text(text)
+        assert call("batch", clip, "-o", "out", *GIVEN, "--dry-run") in (0, 10), text[:200]
+        assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_recipe_says_which_weights_and_what_computed(clip: Path, tmp_path: Path) -> None:
+    weights = find("S").path
+    assert call("run", clip, "-o", "z.mkv", *GIVEN, "--model", "S", "--frames", "0-0") == 0
+    told = json.loads((tmp_path / "z.mkv.vdenoise.json").read_text())
+    assert told["files"] == hashes({"a file of net": [weights]})
+    assert engine.fingerprint(torch.device("cpu")).items() <= flat(told).items()
+
+
+def flat(value: object) -> dict[str, object]:
+    """Names and plain values, however deep."""
+    found: dict[str, object] = {}
+    for name, each in value.items() if isinstance(value, dict) else ():
+        found |= flat(each) if isinstance(each, dict) else {name: each}
+    return found
