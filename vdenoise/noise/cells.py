@@ -87,10 +87,14 @@ def grid_of(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def cells_at(place: Tensor, size: tuple[int, int]) -> Tensor:
-    """(n,) number of the cell that each place (n, 2) lies in."""
-    rows, columns = grid_of(size)
-    y = (place[:, 0] * rows // size[0]).clamp(max=rows - 1)
-    return y * columns + (place[:, 1] * columns // size[1]).clamp(max=columns - 1)
+    """(n,) number of the cell of `grid_of` that each place (n, 2) lies in."""
+    return cell_at(place, size, grid_of(size))
+
+
+def cell_at(place: Tensor, size: tuple[int, int], shape: tuple[int, int]) -> Tensor:
+    """(n,) number of the cell of a grid of ``shape`` that each place (n, 2) lies in."""
+    y, x = ((place[:, i] * shape[i] // size[i]).clamp(max=shape[i] - 1) for i in (0, 1))
+    return y * shape[1] + x
 
 
 def read_cells(cell: Tensor, count: int, energy: Tensor, texture: Tensor, lost: Tensor) -> Cells:

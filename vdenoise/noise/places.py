@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from vdenoise.noise.bands import band_sizes
-from vdenoise.noise.cells import WEAK, cells_at, grid_of, placed, read_cells
+from vdenoise.noise.cells import WEAK, cell_at, cells_at, grid_of, placed, read_cells
+from vdenoise.noise.edges import with_edges
 from vdenoise.noise.levels import fewest_of, hat_weights, hold_noise, smoothness
 from vdenoise.noise.moments import strength_over_time
 from vdenoise.noise.pairs import PlaneBlocks
@@ -81,7 +82,8 @@ class Strength:
         if self.cells is None:
             return torch.ones(len(place), dtype=torch.bool)
         least = -functional.max_pool2d(-self.cells[None], 3, stride=1, padding=1)[0]
-        return least.flatten()[cells_at(place, size)] >= _STRONG
+        rows, columns = least.shape
+        return least.flatten()[cell_at(place, size, (rows, columns))] >= _STRONG
 
 
 def strength(
@@ -128,6 +130,8 @@ def strength(
     blocks = torch.bincount(cell, minlength=len(found))
     usual = hat_weights(level).double() @ solution[:LEVELS]
     places = placed(found, cells, blocks, drawn, (rows, columns), float(usual.median()))
+    if places is not None:
+        places = with_edges(places, energy - design @ solution, place, size)
     steady = float(usual.median() + solution[LEVELS:].max()) < WEAK
     indices = [s.index for s in seen]
     over_time = None if steady else strength_over_time(solution[LEVELS:], indices, roughness)
