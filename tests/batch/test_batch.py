@@ -759,7 +759,8 @@ def test_a_library_that_crashes_is_a_fault_of_its_clip(
     clip, out = write(Clip("in.mkv", "ffv1", frames=2), tmp_path), tmp_path / "out"
     out.mkdir()
     outcome = Outcome(ClipJob(clip, out / "in.mkv"), "to do")
-    running._end(running._Running(process, outcome, 0.0), Journal.open(out))
+    assert process.stderr is not None
+    running._end(running._Running(process, process.stderr, outcome, 0.0), Journal.open(out))
     assert (outcome.state, outcome.code) == ("failed", code)
     assert why in outcome.why and outcome.hint
 

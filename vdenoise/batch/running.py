@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 from vdenoise.batch.jobs import ClipJob
 from vdenoise.batch.journal import Journal, tidy
 from vdenoise.batch.outcome import Outcome
+from vdenoise.batch.workers import Worker, Workers
 from vdenoise.machine.files import write_text
 from vdenoise.machine.guard import fault_of
-from vdenoise.machine.process import PARENT_VARIABLE
 from vdenoise.media.access import make_folder, writing
 
 GRACE_SECONDS = 20.0  # for jobs to drop their work after a signal
@@ -26,7 +26,8 @@ POLL_SECONDS = 0.2
 
 @dataclass
 class _Running:
-    process: subprocess.Popen[bytes]
+    process: Worker
+    said: BinaryIO  # its standard error
     outcome: Outcome
     started: float
     rest: bytes = b""
@@ -66,13 +67,14 @@ def carry_out(
     running: list[_Running] = []
     selector = selectors.DefaultSelector()
     stop = False
-    try:
+    with Workers() as workers, contextlib.ExitStack() as ending:
+        ending.callback(selector.close)
+        ending.callback(_stop, running)
         while running or (waiting and not stop):
             while waiting and len(running) < at_once and not stop:
-                begun = _start(waiting.pop(0), journal, threads)
+                begun = _start(waiting.pop(0), journal, threads, workers)
                 running.append(begun)
-                assert begun.process.stderr is not None
-                selector.register(begun.process.stderr, selectors.EVENT_READ, begun)
+                selector.register(begun.said, selectors.EVENT_READ, begun)
             for key, _ in selector.select(POLL_SECONDS):
                 one: _Running = key.data
                 if not _read(one, tell):
@@ -81,12 +83,9 @@ def carry_out(
                     _end(one, journal)
                     finished(one.outcome)
                     stop = stop or (one.outcome.state == "failed" and not keep_going)
-    finally:
-        _stop(running)
-        selector.close()
 
 
-def _start(outcome: Outcome, journal: Journal, threads: int) -> _Running:
+def _start(outcome: Outcome, journal: Journal, threads: int, workers: Workers) -> _Running:
     job = outcome.job
     make_folder(job.output.parent)
     left = journal.begun.get(str(job.output))
@@ -97,23 +96,21 @@ def _start(outcome: Outcome, journal: Journal, threads: int) -> _Running:
             write_text(file, text)
     # Whether this output may be replaced was decided before.
     ours = ("--overwrite", "--progress", "json", "--threads", str(threads))
-    command = [sys.executable, "-m", "vdenoise", "run", *job.arguments(*ours)]
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        env={**os.environ, PARENT_VARIABLE: str(os.getpid())},
-        start_new_session=True,  # a Ctrl-C comes to us, and we pass it on
-    )
+    ours_end, theirs = os.pipe()
+    try:
+        process = workers.start(("run", *job.arguments(*ours)), theirs)
+    except BaseException:
+        os.close(ours_end)
+        raise
+    finally:
+        os.close(theirs)
     journal.write("start", job, pid=process.pid)
-    return _Running(process, outcome, time.monotonic())
+    return _Running(process, os.fdopen(ours_end, "rb", 0), outcome, time.monotonic())
 
 
 def _read(one: _Running, tell: Tell) -> bool:
     """Take what a job has said; False when it has closed its end."""
-    assert one.process.stderr is not None
-    data = os.read(one.process.stderr.fileno(), 1 << 16)
+    data = os.read(one.said.fileno(), 1 << 16)
     *lines, one.rest = (one.rest + data).split(b"\n")
     for line in lines:
         try:
@@ -131,8 +128,7 @@ def _read(one: _Running, tell: Tell) -> bool:
 
 
 def _end(one: _Running, journal: Journal) -> None:
-    assert one.process.stderr is not None
-    one.process.stderr.close()
+    one.said.close()
     code = one.process.wait()
     outcome = one.outcome
     outcome.seconds = time.monotonic() - one.started
@@ -162,5 +158,4 @@ def _stop(running: Sequence[_Running]) -> None:
             one.process.kill()
             one.process.wait()
         one.outcome.state = "waiting"
-        if one.process.stderr is not None:
-            one.process.stderr.close()
+        one.said.close()

@@ -153,8 +153,10 @@ def status(args: Sequence[str]) -> int:
 def _end(args: Sequence[str], say: Callable[..., None]) -> int:
     # Under nohup the terminal's end is to be passed over: what is ignored stays so.
     heard = [n for n in HANDED_ON if signal.getsignal(n) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, _interrupt) for number in heard}
+    before = {number: signal.getsignal(number) for number in heard}
     try:
+        for number in heard:  # in here: one may be on its way
+            signal.signal(number, _interrupt)
         return _status(args)
     except BrokenPipeError:
         # Whoever read our output has gone: nothing more can be said, and none of it is an error.
