@@ -58,7 +58,6 @@ FAULTS: dict[str, tuple[GateName | None, Fault]] = {
     "none": (None, lambda n, clip: clip[n]),
     "ghost trail": ("ghosting", trail),
     "blurred texture": ("structure", blurred),
-    "one-code color shift": ("color", lambda n, clip: (clip[n][0], clip[n][1] + 1, clip[n][2])),
     "pulsing level": ("flicker", pulsing),
     "two frames late": ("frames", lambda n, clip: clip[max(n - 2, 0)]),
 }
