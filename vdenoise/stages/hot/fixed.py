@@ -161,8 +161,8 @@ def _pairs(pixels: Tensor, apart: int) -> list[tuple[Tensor, Tensor]]:
 
 
 def _contrast(pixels: Tensor) -> Tensor:
-    """By how much pixels lie above (or, negative, below) the mean of opposite neighbors in every
-    way that a line may go: a line or an edge has none."""
+    """Measure by how much pixels lie above (or, negative, below) the mean of opposite neighbors in
+    every way that a line may go: a line or an edge has none."""
     beyond = [pixels - (a + b) / 2 for a, b in _pairs(pixels, _APART)]
     low = torch.stack(beyond).amin(0)
     high = torch.stack(beyond).amax(0)
