@@ -8,6 +8,10 @@ EXEMPT: dict[str, dict[str, str]] = {
     "lines.offsets": {
         "repairs its damage": "needs rows that differ by frame: tests/stages/test_repair.py",
     },
+    "weave.translation": {
+        "repairs its damage": "needs a clip that weaves: tests/stages/test_weave.py",
+        "reach is enough and used": "a frame of pure noise has no way and is not moved",
+    },
     "flicker.levels": {
         "repairs its damage": "needs a clip that flickers: tests/stages/test_repair.py",
         "reach is enough and used": "a frame of pure noise matches nothing and is not looked at",

@@ -176,6 +176,9 @@ EFFECTS: dict[str, Option] = {
     "--lines": Option(
         "0", same={}, steps=("0", "0.5", "1"), more=level_rows, footage="damaged", beside=NONE
     ),
+    "--stabilise": Option(
+        "0", same={}, steps=("0", "0.5", "1"), more=nearer, footage="woven", beside=NONE
+    ),
     "--deflicker": Option(
         "0", same={}, steps=("0", "0.5", "1"), more=steady, footage="damaged", beside=NONE
     ),
@@ -202,8 +205,16 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Footage]:
         "noisy": _written(folder, "noisy", noisy(luma, chroma, "noise"), luma, SIGMA),
         "blocky": _written(folder, "blocky", blocky(luma, chroma), luma, 0.3 / 255),
         "damaged": _written(folder, "damaged", _damaged(luma, chroma), luma, 0.5 / 255),
+        "woven": _written(folder, "woven", _woven(luma, chroma), luma, 0.3 / 255),
         "banded": _written(folder, "banded", banded(luma, chroma), slope, 0.3 / 255),
     }
+
+
+def _woven(luma: Tensor, chroma: Tensor) -> Block:
+    """A still scene that jumps in the gate: a pixel up, a pixel down."""
+    shifts = (1 if n % 2 else -1 for n in range(len(luma)))
+    moved = torch.stack([frame.roll(shift, -2) for frame, shift in zip(luma, shifts, strict=True)])
+    return block(moved, chroma)
 
 
 def _damaged(luma: Tensor, chroma: Tensor) -> Block:
@@ -330,6 +341,7 @@ WRONG: dict[str, tuple[str, str]] = {
     "--scratches": ("3", f"scratches.strength = 3: want {STRENGTH}."),
     "--hot-pixels": ("3", f"hot.strength = 3: want {STRENGTH}."),
     "--lines": ("3", f"lines.strength = 3: want {STRENGTH}."),
+    "--stabilise": ("3", f"weave.strength = 3: want {STRENGTH}."),
     "--deflicker": ("-1", f"flicker.strength = -1: want {STRENGTH}."),
     "--deblock": ("3", f"deblock.strength = 3: want {STRENGTH}."),
     "--detail": ("-0.1", f"detail.strength = -0.1: want {STRENGTH}."),

@@ -59,6 +59,7 @@ _DOES = {
     "scratches.strength": "Take off thin vertical lines",
     "hot.strength": "Replace pixels that shine in every frame",
     "lines.strength": "Even out rows that are too bright or dark",
+    "weave.strength": "Steady a picture that weaves in the gate",
     "flicker.strength": "Steady light that flickers",
     "deblock.strength": "Smooth block edges and ringing before all else",
     "detail.strength": "Give back removed structure, not noise",

@@ -22,7 +22,7 @@ GROUPS: dict[str, str] = {
     "Strength": "--preset --speed --gauge --luma --chroma --blend --limit --bands --sigma-scale "
     "--guards",
     "Where": "--mask --mask-fit --shadows --highlights",
-    "Repair": "--dust --scratches --hot-pixels --lines --deflicker",
+    "Repair": "--dust --scratches --hot-pixels --lines --stabilise --deflicker",
     "Stages": "--temporal --temporal-radius --motion-threshold --spatial --model --model-weight "
     "--deblock --set --against --steps",
     "Finishing": "--grain --sharpen --detail --deband --regrow --dither --seed",

@@ -11,6 +11,7 @@ SWITCHES: dict[str, str] = {
     "--scratches": "scratches.strength",
     "--hot-pixels": "hot.strength",
     "--lines": "lines.strength",
+    "--stabilise": "weave.strength",
     "--deflicker": "flicker.strength",
 }
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)$")

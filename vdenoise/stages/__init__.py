@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # What was never in front of the camera: film damage, defects of sensors and of light. Each has a
 # slot of its own, so that any can be on together; all else takes what they leave for the source.
-REPAIRING: tuple[str, ...] = ("hot", "lines", "flicker", "scratches", "dust")
+REPAIRING: tuple[str, ...] = ("hot", "lines", "weave", "flicker", "scratches", "dust")
 # What takes away. Averaging over time first leaves the spatial filter the least to do; block edges
 # go first of all, before anything takes them for texture.
 REMOVING: tuple[str, ...] = (
@@ -42,6 +42,7 @@ DECODER_GRAIN = "grain.av1"  # the one stage that changes no pixel: decoders dra
 STAGES: dict[str, str] = {
     "hot.fixed": "HotPixels",
     "lines.offsets": "LineOffsets",
+    "weave.translation": "GateWeave",
     "flicker.levels": "Deflicker",
     "scratches.vertical": "VerticalScratches",
     "dust.spots": "DustSpots",

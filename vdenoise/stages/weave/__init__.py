@@ -1,0 +1,1 @@
+"""The slot ``weave``: pictures that do not stand still in the gate."""
