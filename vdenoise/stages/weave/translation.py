@@ -117,7 +117,7 @@ def moved_by(own: Plane, other: Plane) -> Step:
     """
     if min(own.shape) < _SMALLEST:
         return Step(np.zeros(2), 0.0)
-    a, b = (cv2.GaussianBlur(p, (0, 0), _BLUR) for p in (own, other))
+    a, b = (np.asarray(cv2.GaussianBlur(p, (0, 0), _BLUR), np.float32) for p in (own, other))
     frame = cv2.createHanningWindow(own.shape[::-1], cv2.CV_32F)
     (across, down), _ = cv2.phaseCorrelate(a - a.mean(), b - b.mean(), frame)
     # Where a thing in front fills much of the picture the two may differ: what more of it shares
