@@ -33,7 +33,7 @@ _SMALLEST = 32  # px: in lower pictures no way is found
 _LEAST = 0.02  # px: less is left as it is, and no pixel is interpolated for it
 
 
-class Step(NamedTuple):
+class PictureStep(NamedTuple):
     """How a whole picture has moved from a frame to the next."""
 
     way: Way
@@ -77,7 +77,7 @@ class GateWeave(Stage):
         scale = max(1.0, max(height, width) / _LARGEST)
         pictures = [_small(pixels, scale) for pixels in block.luma.pixels]
         steps = [
-            Step(step.way * scale, step.share)
+            PictureStep(step.way * scale, step.share)
             for step in (moved_by(a, b) for a, b in pairwise(pictures))
         ]
         done = []
@@ -96,7 +96,7 @@ class GateWeave(Stage):
             done.append(now.pair(block.noise.picture, shifted))
         return block.with_picture(Picture.join(done, join_signals))
 
-    def _way(self, steps: list[Step], around: range, t: int) -> Way:
+    def _way(self, steps: list[PictureStep], around: range, t: int) -> Way:
         """(2,) where frame ``t`` is to be moved."""
         if len(around) < 3:
             return np.zeros(2)
@@ -108,7 +108,7 @@ class GateWeave(Stage):
         return found
 
 
-def moved_by(own: Plane, other: Plane) -> Step:
+def moved_by(own: Plane, other: Plane) -> PictureStep:
     """How a whole picture has moved: what is at a place of one is so much farther in the other.
 
     Args:
@@ -116,7 +116,7 @@ def moved_by(own: Plane, other: Plane) -> Step:
         other: (H, W) the next.
     """
     if min(own.shape) < _SMALLEST:
-        return Step(np.zeros(2), 0.0)
+        return PictureStep(np.zeros(2), 0.0)
     a, b = (np.asarray(cv2.GaussianBlur(p, (0, 0), _BLUR), np.float32) for p in (own, other))
     frame = cv2.createHanningWindow(own.shape[::-1], cv2.CV_32F)
     (across, down), _ = cv2.phaseCorrelate(a - a.mean(), b - b.mean(), frame)
@@ -125,12 +125,12 @@ def moved_by(own: Plane, other: Plane) -> Step:
     return max((_refine(a, b, start) for start in starts), key=lambda step: step.share)
 
 
-def _refine(a: Plane, b: Plane, start: Way) -> Step:
+def _refine(a: Plane, b: Plane, start: Way) -> PictureStep:
     """Solve for the way between two pictures from a first guess."""
     way, share, farthest = start, 0.0, min(a.shape) / 4
     for _ in range(_ROUNDS):
         if not np.isfinite(way).all() or np.abs(way).max() > farthest:
-            return Step(np.zeros(2), 0.0)
+            return PictureStep(np.zeros(2), 0.0)
         rows, columns = (int(np.ceil(abs(v))) + 4 for v in way)
         inside = (slice(rows, a.shape[0] - rows), slice(columns, a.shape[1] - columns))
         there = np.array([[1, 0, way[1]], [0, 1, way[0]]])
@@ -145,13 +145,13 @@ def _refine(a: Plane, b: Plane, start: Way) -> Step:
         g = np.stack([down_slope[alike], across_slope[alike]])
         normal = g @ g.T
         if np.linalg.det(normal) < 1e-8 * max(float(np.trace(normal)), 1e-6) ** 2:
-            return Step(np.zeros(2), 0.0)  # nothing to hold on to, at least one way
+            return PictureStep(np.zeros(2), 0.0)  # nothing to hold on to, at least one way
         share = float((np.abs(rest) < _SAME * 12).mean())
         change = -np.linalg.solve(normal, g @ rest[alike])
         way = way + np.clip(change, -1, 1)
         if np.abs(change).max() < 0.002:
             break
-    return Step(way, share)
+    return PictureStep(way, share)
 
 
 def _small(luma: Tensor, scale: float) -> Plane:
