@@ -51,6 +51,7 @@ SMALL: dict[str, Callable[[], Network]] = {
 }
 NARROW: dict[str, Callable[[], Network]] = {
     "guided-m": lambda: Guided((2, 2, 2), (1, 2, 3)),
+    "guided-b": lambda: Guided((2, 2, 2), (2, 2, 2), 4.0),
     "dncnn": lambda: DnCnn(width=2),
     "fdncnn": lambda: FDnCnn(width=2, told=True),
     "dncnn of gray": lambda: DnCnn(channels=1, width=2, depth=17, normed=True),

@@ -18,6 +18,7 @@ ARCHITECTURES: dict[str, str] = {
     "guided-s": "guided:small",
     "guided-m": "guided:medium",
     "guided-l": "guided:large",
+    "guided-b": "guided:alone",
     "dncnn": "dncnn:plain",
     "fdncnn": "dncnn:told",
     "ffdnet": "ffdnet:color",

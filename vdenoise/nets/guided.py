@@ -28,6 +28,7 @@ _SLOPE = 0.1
 # smaller; without a bound a network takes a fine regular texture, which it has seen little of, for
 # noise and wipes it out.
 _BOUND = 2.5
+_ALONE_BOUND = 4.0  # where no other stage has been: noise itself is seldom larger
 _BLIND_SIGMA = 0.1  # unit of the correction where sigma is not told (-1)
 # Planes at full size: the estimate, and what average and noisy frame differ by, one from the other.
 _FULL = 9
@@ -62,17 +63,20 @@ class Guided(Network):
     )
     bounded: ClassVar[bool] = True
 
-    def __init__(self, widths: tuple[int, ...], blocks: tuple[int, ...]) -> None:
+    def __init__(
+        self, widths: tuple[int, ...], blocks: tuple[int, ...], bound: float = _BOUND
+    ) -> None:
         """Build with random weights; the last convolution is 0, so the picture comes back.
 
         Args:
             widths: channels at 1/2, 1/4 ... of the size.
             blocks: residual blocks at each of these levels (the upper ones once going down and
                 once going up).
+            bound: sigmas, of what the average left, that a pixel is moved by at most.
         """
         super().__init__()
         assert len(widths) == len(blocks)
-        self.widths, self.blocks = tuple(widths), tuple(blocks)
+        self.widths, self.blocks, self.bound = tuple(widths), tuple(blocks), bound
         self.head = nn.Conv2d(4 * _FULL + _MAPS, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(
             _blocks(w, n) for w, n in zip(widths[:-1], blocks[:-1], strict=True)
@@ -128,7 +132,7 @@ class Guided(Network):
 
     def rows(self) -> Rows:
         """Its layers in the order of `correction`."""
-        constants = Constants(self.multiple, _GAIN, _SLOPE, _BOUND, _BLIND_SIGMA)
+        constants = Constants(self.multiple, _GAIN, _SLOPE, self.bound, _BLIND_SIGMA)
         rows = Rows(4 * _FULL + _MAPS, constants)
 
         def through(blocks: nn.Module, place: int) -> int:
@@ -164,8 +168,8 @@ class Guided(Network):
             features = blocks(up(features).add_(kept.pop()))
         out: Tensor = self.tail(features).float()
         if compiled_too:
-            return _unpacked_in_c(out, x)
-        bounded = _BOUND * torch.tanh(functional.pixel_shuffle(out, 2) / _BOUND)
+            return _unpacked_in_c(out, x, self.bound)
+        bounded = self.bound * torch.tanh(functional.pixel_shuffle(out, 2) / self.bound)
         return bounded * _scale(x)
 
     def _packed(self, x: NetInput) -> Tensor:
@@ -208,15 +212,15 @@ class Guided(Network):
         return packed.to(self.dtype)
 
 
-def _unpacked_in_c(out: Tensor, x: NetInput) -> Tensor:
+def _unpacked_in_c(out: Tensor, x: NetInput, bound: float) -> Tensor:
     """The correction for the last convolution's answer (N, 12, H/2, W/2)."""
-    answer = out.contiguous(memory_format=torch.channels_last).div_(_BOUND).tanh_()
+    answer = out.contiguous(memory_format=torch.channels_last).div_(bound).tanh_()
     sigma, residual = x.sigma.contiguous(), x.averaged[1].contiguous()
     correction = torch.empty_like(sigma)
     height, width = sigma.shape[-2:]
     for n in range(len(sigma)):
         one = (answer[n].data_ptr(), sigma[n], residual[n], height, width)
-        compiled.call("unpack", *one, _BOUND, _BLIND_SIGMA, correction[n])
+        compiled.call("unpack", *one, bound, _BLIND_SIGMA, correction[n])
     return correction
 
 
@@ -258,3 +262,8 @@ def medium() -> Guided:
 def large() -> Guided:
     """L: for the best picture."""
     return Guided((64, 112, 192), (3, 4, 5))
+
+
+def alone() -> Guided:
+    """B: to denoise a frame or an average by itself, without a spatial filter before it."""
+    return Guided((64, 96, 128), (2, 2, 2), _ALONE_BOUND)
