@@ -389,3 +389,12 @@ def test_a_short_clip_without_checksums_is_sound(tmp_path: Path) -> None:
     path = write(Clip("old.mkv", codec="ffv1", frames=4, options=options), tmp_path)
     with Reader(probe(path)) as reader:
         assert len(list(reader)) == 4
+
+
+@pytest.mark.parametrize("name", ["a.tga", "a.%04d.tga", "a.####.tga"])
+def test_an_image_of_a_kind_that_is_not_read_is_refused_by_that(name: str, tmp_path: Path) -> None:
+    """It was said to be missing, or to be a clip with a damaged header."""
+    for file in ("a.tga", "a.0001.tga"):
+        (tmp_path / file).write_bytes(bytes(2) + b"\2" + bytes(9) + b"\1\0\1\0\x18\0" + bytes(3))
+    with pytest.raises(InputError, match=r"of the kind \.tga, which is not read"):
+        probe(tmp_path / name)

@@ -22,7 +22,8 @@ from av.video.stream import VideoStream
 
 from vdenoise.errors import InputError
 from vdenoise.media.access import reading
-from vdenoise.media.images.sequence import in_folder
+from vdenoise.media.images.sequence import HOLE, OTHER_IMAGES, in_folder
+from vdenoise.media.images.supported import unsupported
 from vdenoise.media.movie.demuxers import open_demuxer, text_kind
 
 Packet = TypeVar("Packet")
@@ -81,6 +82,9 @@ def open_input(path: Path) -> InputContainer:
     """
     name = display(path)
     file = local(path)
+    kind = file.suffix.lower()
+    if kind in OTHER_IMAGES and HOLE.search(file.name) and not file.exists():
+        raise unsupported(path, f"is of the kind {kind}, which is not read")
     with reading(name):
         size = file.stat().st_size
         if file.is_dir():
@@ -104,6 +108,8 @@ def open_input(path: Path) -> InputContainer:
             number=10,
         ) from error
     except (av.FFmpegError, ValueError) as error:
+        if kind in OTHER_IMAGES:
+            raise unsupported(path, f"is of the kind {kind}, which is not read") from error
         raise _text(name, text_kind(file)) or no_clip(path) from error
     return container
 

@@ -28,6 +28,12 @@ KINDS = {
     ".jpg": "jpeg",
     ".jpeg": "jpeg",
 }
+# Kinds of images that are known by name and not read.
+OTHER_IMAGES = frozenset({
+    ".tga", ".targa", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".jxr", ".psd", ".psb",
+    ".sgi", ".rgb", ".iff", ".pic", ".rla", ".hdr", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf",
+    ".orf", ".rw2", ".cin", ".pcx", ".svg", ".ari",
+})  # fmt: skip
 WRITTEN = ("exr", "dpx", "tiff", "png")
 HOLE = re.compile(r"#+|@+|%0?(?P<c>\d*)d|\$F(?P<f>\d*)")
 _MOST = 10_000_000  # frames from the first to the last, where every one of them counts: five days
