@@ -186,22 +186,12 @@ def test_closed_captions_are_kept_or_named(name: str, tmp_path: Path) -> None:
     assert f"matroska with ffv1 cannot keep the {CAPTIONS}" in notes
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"sample_aspect_ratio": Fraction(4, 3)}, "frame 3 has the sample aspect ratio 4/3"),
-        ({"color_trc": 16}, "frame 3 has the transfer smpte2084"),
-        ({"width": 96}, "frame 3 has 96x48 yuv420p"),
-    ],
-)
-def test_what_changes_in_mid_clip_is_named(
-    change: dict[str, Any], words: str, tmp_path: Path
-) -> None:
-    path = tmp_path / "in.ts"
+def write_parts(path: Path, parts: list[int], change: dict[str, Any]) -> None:
+    """A transport stream of one or both halves, of three frames each; the second is changed."""
     with av.open(str(path), "w") as output:
         stream = output.add_mux_stream("h264", rate=25, width=64, height=48)
         stream.time_base = Fraction(1, 90000)
-        for part in range(2):
+        for part in parts:
             encoder: Any = av.CodecContext.create("libx264", "w")
             encoder.width, encoder.height, encoder.pix_fmt = 64, 48, "yuv420p"
             encoder.time_base, encoder.framerate = Fraction(1, 25), 25
@@ -215,11 +205,32 @@ def test_what_changes_in_mid_clip_is_named(
                 for plane in frame.planes:
                     plane.update(bytes([80 + number]) * plane.buffer_size)
                 frame.color_trc = encoder.color_trc
-                frame.pts = 3 * part + number
+                frame.pts = 3 * part * (len(parts) > 1) + number
                 made += encoder.encode(frame)
             for packet in [*made, *encoder.encode(None)]:
                 packet.stream, packet.time_base = stream, Fraction(1, 25)
                 output.mux(packet)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"sample_aspect_ratio": Fraction(4, 3)}, "frame 3 has the sample aspect ratio 4/3"),
+        ({"color_trc": 16}, "frame 3 has the transfer smpte2084"),
+        ({"width": 96}, "frame 3 has 96x48 yuv420p"),
+    ],
+)
+@pytest.mark.parametrize("joined", [False, True])
+def test_what_changes_in_mid_clip_is_named(
+    joined: bool, change: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    """Also where two files lie one behind the other, and times begin again with the second."""
+    path = tmp_path / "in.ts"
+    parts = [tmp_path / "a.ts", tmp_path / "b.ts"] if joined else [path, path]
+    for file in dict.fromkeys(parts):
+        write_parts(file, [n for n in (0, 1) if parts[n] == file], change)
+    if joined:
+        path.write_bytes(parts[0].read_bytes() + parts[1].read_bytes())
     info = probe(path)
     assert info.holds["changes in mid-clip"] == words
     assert info.alike == (3 if "width" in change else None)

@@ -7,6 +7,7 @@ import re
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -50,18 +51,26 @@ class Look:
         return "another range" if self.tags[3] != first.tags[3] else ""
 
 
-def look_at(path: Path, pts: int) -> Look | None:
-    """The frame that is shown at a tick, or the first one after it; None where there is none."""
+def look_at(path: Path, pts: int | None, packet: int = 0) -> Look | None:
+    """A frame; None where there is none.
+
+    Args:
+        path: of the clip.
+        pts: tick at which it is shown, or the one before it; None where times tell nothing.
+        packet: of the picture, in the file's order, from which on it is decoded then.
+    """
     with open_input(path) as container:
         stream = video_of(container, path)
         context = stream.codec_context
         told = (context.color_primaries, context.color_trc, context.colorspace, context.color_range)
         decoder = prepare_decoder(stream, threads=1)  # as in peek_at
-        container.seek(pts, stream=stream, backward=True)
-        for packet in readable(container.demux(stream)):
+        if pts is not None:
+            container.seek(pts, stream=stream, backward=True)
+        shown = (p for p in readable(container.demux(stream)) if not p.is_discard)
+        for coded in shown if pts is not None else islice(shown, packet, None):
             with contextlib.suppress(av.FFmpegError):
-                for frame in decoder.decode(packet if packet.size else None):
-                    if frame.pts is not None and frame.pts >= pts:
+                for frame in decoder.decode(coded if coded.size else None):
+                    if pts is None or (frame.pts is not None and frame.pts >= pts):
                         layout = frame.format.name
                         tags, aspect = tags_of(frame, told), _shown(frame)[2]
                         return Look(frame.width, frame.height, layout, aspect, tags)

@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 from vdenoise.media.inputs import local
 from vdenoise.media.movie.boxes import clean_aperture, gamma, matroska_crop, quicktime_boxes
 from vdenoise.media.movie.first_frames import Peek, look_at
-from vdenoise.media.movie.index import scanned
+from vdenoise.media.movie.index import Turn, scanned
 from vdenoise.media.movie.ledger import side_boxes, told_by_frames
 from vdenoise.media.movie.ordering import FrameIndex
 
@@ -56,21 +56,22 @@ def held(
     return found, boxes, alike
 
 
-def _change(path: Path, index: FrameIndex, turns: tuple[int, ...]) -> tuple[str, int | None]:
+def _change(path: Path, index: FrameIndex, turns: tuple[Turn, ...]) -> tuple[str, int | None]:
     """What changes first, and where: ``frame 25 has the sample aspect ratio 4/3``; and the first
     frame of another size or format."""
     if not turns:
         return "", None
-    first = look_at(path, index.pts[0])
-    numbers = {pts: number for number, pts in enumerate(index.pts)}
+    first = look_at(path, None if index.counted else index.pts[0])
+    numbers = index.numbers
+    places = {turn: turn.packet if index.counted else numbers.get(turn.pts, -1) for turn in turns}
     words = ""
-    for pts in sorted(turns):
-        now = look_at(path, pts)
-        if first is None or now is None or pts not in numbers:
+    for turn, number in sorted(places.items(), key=lambda item: item[1]):
+        now = look_at(path, turn.pts, turn.packet)
+        if first is None or now is None or number < 0:
             continue
         change = now.differs(first)
         if change:
-            words = words or f"frame {numbers[pts]} has {change}"
+            words = words or f"frame {number} has {change}"
         if now.layout_differs(first):
-            return words, numbers[pts]
+            return words, number
     return words, None

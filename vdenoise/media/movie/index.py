@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from vdenoise.media.inputs import local, open_input, still_written, video_of
 from vdenoise.media.movie.integrity import lacks
@@ -96,6 +97,13 @@ def _file(path: Path, heard: Heard | None = None) -> _File:
 _adopted: dict[_File, FrameIndex] = {}
 
 
+class Turn(NamedTuple):
+    """A packet that begins with another header than the ones before."""
+
+    packet: int  # of the picture, counted in the file's order
+    pts: int | None  # None where times tell nothing
+
+
 @dataclass(frozen=True)
 class Scan:
     """What one pass over the packets of a clip tells."""
@@ -103,7 +111,7 @@ class Scan:
     index: FrameIndex
     others: dict[int, StreamPackets]  # streams beside the picture, by their number in the file
     captions: bool  # the picture's packets hold closed captions
-    turns: tuple[int, ...]  # pts of frames before which a header changed
+    turns: tuple[Turn, ...]  # where a header changed
     jumps: int = 0  # of an MPEG-TS: see `Continuity`
 
 
@@ -125,5 +133,5 @@ def _scan(file: _File) -> Scan:
             f"{file.size} bytes have become {now.size}" if now.size != file.size else "it changed"
         )
         raise still_written(path, f"{grown} while it was read")
-    turns = () if index.counted else tuple(pts for pts in found.turns if pts is not None)
+    turns = tuple(Turn(n, None if index.counted else found.pts[n]) for n in found.turns)
     return Scan(index, others, found.captions, turns, jumps)

@@ -56,7 +56,7 @@ class PicturePackets:
     cut: bool = False  # the last packet of any stream is shorter than the file says
     delayed: bool = False  # packets are decoded at another time than they are shown
     captions: bool = False  # CEA-608/708 in its own messages
-    turns: list[int | None] = field(default_factory=list)  # pts where a header changed
+    turns: list[int] = field(default_factory=list)  # packets with another header than before
     onward: Onward = field(default_factory=Onward)
 
 
@@ -193,7 +193,7 @@ def _note_picture(found: PicturePackets, packet: Any, watch: HeaderWatch) -> Non
     found.onward.move(packet.dts, packet.duration)
     found.delayed |= None not in (pts, packet.dts) and pts != packet.dts
     if watch.new_header(packet):
-        found.turns.append(pts)
+        found.turns.append(len(found.pts) - 1)
     found.captions = watch.captions
 
 
