@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -163,3 +164,20 @@ def test_pcm_of_a_nameless_layout_goes_into_an_mp4(tmp_path: Path) -> None:
                 b.mux(packet)
     pass_through(middle, tmp_path / "out.mp4")
     assert np.array_equal(samples(tmp_path / "out.mp4"), noise)
+
+
+@pytest.mark.parametrize(
+    ("order", "held"), [("tt", True), ("bt", True), ("bb", False), ("tb", False)]
+)
+def test_h264_in_mxf_with_the_bottom_field_first_is_refused_at_once(
+    order: str, held: bool, tmp_path: Path
+) -> None:
+    """Its descriptor would say that the top field comes first."""
+    info = replace(probe(write(Clip("in.mkv"), tmp_path)), field_order=order)
+    target = tmp_path / "out.mxf"
+    if held:
+        assert choose(info, target, codec="x264").codec == "x264"
+        return
+    with pytest.raises(UsageError, match="top field comes first"):
+        choose(info, target, codec="x264")
+    assert choose(info, target, codec="ffv1").codec == "ffv1"

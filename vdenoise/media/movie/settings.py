@@ -201,6 +201,8 @@ def _settled(
         raise _Unfit(f"its CRF goes from {codec.crf_range[0]} to {codec.crf_range[1]}")
     if info.interlaced and not codec.interlaced:
         raise _Unfit("it cannot hold interlaced video")
+    if kind == "mxf" and codec.name == "x264" and info.interlaced and info.field_order[-1] == "b":
+        raise _Unfit("mxf says of it that the top field comes first")
     drops = kind == DROPS and info.variable_rate and index_of(info).places is not None
     if info.variable_rate and kind in CONSTANT_RATE_CONTAINERS and not drops:
         raise _Unfit(f"{kind} cannot hold a variable frame rate")
