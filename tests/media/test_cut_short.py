@@ -9,8 +9,9 @@ from typing import Any
 import av
 import pytest
 
-from tests.helpers.clips import Clip, frame_of
+from tests.helpers.clips import Clip, frame_of, write
 from tests.media.test_copied_streams import transport_stream
+from vdenoise import cli
 from vdenoise.errors import InputError
 from vdenoise.media.movie.transport import continuity
 from vdenoise.media.probe import probe
@@ -164,3 +165,23 @@ def test_a_clip_that_was_cut_ends_in_an_error(kind: str, tmp_path: Path) -> None
     path.write_bytes(data[: len(data) * 3 // 5])
     with pytest.raises(InputError), Reader(probe(path)) as reader:
         list(reader)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_dry_run_says_of_a_clip_that_was_cut_short_what_a_run_does(
+    known: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where the noise is given, and nothing is read before the start."""
+    whole = write(Clip("whole.mkv", frames=12), tmp_path)
+    path = tmp_path / "cut.mkv"
+    path.write_bytes(whole.read_bytes()[:-300])
+    said = []
+    given = ("--sigma", "3", "--cuts", "off") if known else ()
+    for more in (("--dry-run",), ()):
+        command = ("run", str(path), "-o", str(tmp_path / "out.mkv"), *given, *more)
+        assert cli.status(command) == 3
+        said.append(" ".join(capsys.readouterr().err.split()))
+        assert "was cut short" in said[-1] and "--on-bad-frame repeat" in said[-1]
+    assert not (tmp_path / "out.mkv").exists()
+    command = (*command, "--on-bad-frame", "repeat", "--dry-run")
+    assert cli.status(command) == 0

@@ -78,13 +78,7 @@ class Reader:
         return self.last - self.first + 1
 
     def __enter__(self) -> Self:
-        if self.index.truncated and not self._repeat:
-            raise InputError(
-                f"{display(self.info.path)} was cut short: {self.index.truncated}.",
-                patience(self.info.path)
-                + "Copy it again, or take what is there with --on-bad-frame repeat.",
-                number=7,
-            )
+        refuse_cut_short(self.info, "repeat" if self._repeat else "fail")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -185,3 +179,19 @@ class Reader:
                 "rest.",
                 number=12,
             )
+
+
+def refuse_cut_short(info: ClipInfo, on_bad_frame: OnBadFrame) -> None:
+    """See that a clip is whole, where what is missing is not to be filled.
+
+    Raises:
+        InputError: it was cut short.
+    """
+    missing = index_of(info).truncated
+    if missing and on_bad_frame == "fail":
+        raise InputError(
+            f"{display(info.path)} was cut short: {missing}.",
+            patience(info.path)
+            + "Copy it again, or take what is there with --on-bad-frame repeat.",
+            number=7,
+        )

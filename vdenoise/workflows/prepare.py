@@ -22,6 +22,7 @@ from vdenoise.media.images.sequence import selected
 from vdenoise.media.movie.encoder import IMAGES
 from vdenoise.media.movie.rehearsal import rehearse
 from vdenoise.media.movie.settings import choose
+from vdenoise.media.reader import refuse_cut_short
 from vdenoise.media.side_outputs import noise_settings, view_settings
 from vdenoise.media.writer import check_target, files_written
 from vdenoise.motion.cuts import write_cuts
@@ -86,6 +87,7 @@ def plan_clip(
     """
     chain = request.chain.chain()
     info = request.reading.probe(heard)
+    refuse_cut_short(info, request.reading.on_bad_frame)
     chosen = None if request.frames is None else selected(info, request.frames)
     request.known.check(info)
     source = progressive(info) if request.reading.deinterlace else info
