@@ -44,6 +44,7 @@ from benchmarks.forked import preloaded
 from benchmarks.opened import Opened
 from vdenoise import cli
 from vdenoise.farm.record import digest
+from vdenoise.machine.process import fill_memory
 
 DOCUMENTED = frozenset({0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 75})  # exit statuses of a command left alone
 PATIENCE_SECONDS = 120.0  # for one input, in a worker
@@ -388,6 +389,7 @@ class Fuzz:
             out.mkdir()
             file = Path(name) / good.name
             file.write_bytes(good.read_bytes() if whole else broken(good, rng))
+            fill_memory(same=False)  # as it is in a process that has encoded nothing yet
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             if self.opened is not None:
                 self.opened.since()

@@ -35,8 +35,9 @@ def test_threads_sleep_while_they_wait_and_freed_memory_is_kept(calls: Calls) ->
 
 
 def test_memory_may_be_the_same_every_time(calls: Calls) -> None:
-    fill_memory()
-    assert calls == [(-6, 0xFF)]  # M_PERTURB
+    fill_memory(same=True)
+    fill_memory(same=False)
+    assert calls == [(-6, 0xFF), (-6, 0)]  # M_PERTURB
 
 
 def test_an_environment_that_says_otherwise_is_left_alone(

@@ -220,7 +220,8 @@ def test_what_a_png_says_of_its_samples_is_said_in_the_depth_they_are_written_wi
         data = b"".join(files.chunk(*part) for part in chunks)
         (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + data)
         out = tmp_path / f"b{len(extra)}.png"
-        assert call("run", tmp_path / "a.png", "-o", out, "--strict", *ZERO) == 0
+        assert call("run", tmp_path / "a.png", "-o", out, "--strict", *ZERO) == 4
+        assert call("run", tmp_path / "a.png", "-o", out, *ZERO) == 0
         assert files.png_chunks(out) == [(b"sBIT", bits), (b"bKGD", bytes((0, 1, 0, 2, 0, 3)))]
         assert np.array_equal(images.read(out)[1][0, :3, :3].ravel(), list(colors))
     gray = struct.pack(">IIBBBBB", 64, 48, 4, 0, 0, 0, 0)

@@ -415,7 +415,7 @@ def test_grain_of_another_clip_from_the_command_line(tmp_path: Path) -> None:
 
 def test_the_order_of_slots() -> None:
     assert SLOTS == (
-        "hot", "lines", "flicker", "scratches", "dust",
+        "hot", "lines", "weave", "flicker", "scratches", "dust",
         "deblock", "temporal", "spatial", "net", "levels", "regrow",
         "detail", "deband", "sharpen", "grain",
     )  # fmt: skip

@@ -127,13 +127,14 @@ def prepare() -> None:
         mallopt(_ARENA_MAX, 1)
 
 
-def fill_memory() -> None:
-    """Let memory that this process is given from now on hold the same bytes every time.
+def fill_memory(*, same: bool) -> None:
+    """Let memory that this process is given from now on hold the ``same`` bytes every time, or not.
 
-    For libraries whose results depend on memory that they never wrote. Only glibc has that setting.
+    For libraries whose results depend on memory that they never wrote. It costs that all memory is
+    written to, also what nobody comes to use. Only glibc has that setting.
     """
     if (mallopt := _mallopt()) is not None:
-        mallopt(_PERTURB, 0xFF)
+        mallopt(_PERTURB, 0xFF if same else 0)
 
 
 def _mallopt() -> Any:

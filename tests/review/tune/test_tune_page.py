@@ -38,7 +38,6 @@ def wait(page: Page, expression: str) -> Any:
 
 def changed(page: Page) -> None:
     """Wait until what was just changed is on the screen."""
-    page.js("new Promise((done) => setTimeout(done, 200))")
     wait(page, LOOKED)
 
 

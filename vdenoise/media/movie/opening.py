@@ -24,8 +24,8 @@ def open_encoder(context: VideoCodecContext) -> None:
     x264 reads memory that it never wrote, in small pictures (docs/decisions/farm.md): that holds
     the same every time then.
     """
-    if context.name == "libx264" and context.width * context.height < _SMALL:
-        fill_memory()
+    if context.name == "libx264":
+        fill_memory(same=context.width * context.height < _SMALL)
     if not hasattr(os, "sched_getscheduler"):  # SVT-AV1 does it on Linux only
         context.open()
         return

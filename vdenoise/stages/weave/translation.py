@@ -142,12 +142,13 @@ def _refine(a: Plane, b: Plane, start: Way) -> PictureStep:
         down_slope, across_slope = (np.asarray(s, np.float64)[inside] for s in slopes)
         spread = 1.4826 * float(np.median(np.abs(rest))) + _SAME
         alike = np.abs(rest) < _ALIKE * spread
-        g = np.stack([down_slope[alike], across_slope[alike]])
-        normal = g @ g.T
+        g = down_slope[alike], across_slope[alike]
+        # Summed one by one: a product of matrices would depend on the number of threads
+        normal = np.array([[(u * v).sum() for v in g] for u in g])
         if np.linalg.det(normal) < 1e-8 * max(float(np.trace(normal)), 1e-6) ** 2:
             return PictureStep(np.zeros(2), 0.0)  # nothing to hold on to, at least one way
         share = float((np.abs(rest) < _SAME * 12).mean())
-        change = -np.linalg.solve(normal, g @ rest[alike])
+        change = -np.linalg.solve(normal, np.array([(u * rest[alike]).sum() for u in g]))
         way = way + np.clip(change, -1, 1)
         if np.abs(change).max() < 0.002:
             break
@@ -156,7 +157,8 @@ def _refine(a: Plane, b: Plane, start: Way) -> PictureStep:
 
 def _small(luma: Tensor, scale: float) -> Plane:
     """(1, H, W) luma less its mean, which says nothing of a way, so many times smaller."""
-    plane = np.asarray((luma[0] - luma.mean()).float().cpu().numpy(), np.float32)
+    plane = luma[0].cpu().numpy()
+    plane = np.asarray(plane - plane.mean(dtype=np.float64), np.float32)
     if scale == 1:
         return plane
     size = tuple(round(n / scale) for n in plane.shape[::-1])

@@ -33,11 +33,13 @@ let timer = 0;
 function refresh(wait = 0) {
   showPreset();
   desk.show(sides[side], null);
+  pending = null; // a look that is under way is out of date
+  busy(true);
   clearTimeout(timer);
-  timer = setTimeout(() => { tell().catch(trouble); work(); }, wait);
+  timer = setTimeout(() => { telling = tell().catch(trouble); work(); }, wait);
 }
 
-let asking = 0;
+let asking = 0, telling = Promise.resolve();
 async function tell() {
   const mine = ++asking, told = await ask("settings", { settings: sides[side] });
   if (mine !== asking) return;
@@ -60,7 +62,6 @@ async function work() {
   for (const name of wanted) {
     const asked = question(name), key = JSON.stringify(asked);
     if (looks[name]?.key === key) continue;
-    busy(true);
     try {
       const early = wanted.length === 1 && earlyPart(asked);
       if (early) {
@@ -78,6 +79,8 @@ async function work() {
       break;
     }
   }
+  await telling;
+  if (mine !== pending) return;
   pending = null;
   busy(false);
   paint();
