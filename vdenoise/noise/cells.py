@@ -97,6 +97,11 @@ def cell_at(place: Tensor, size: tuple[int, int], shape: tuple[int, int]) -> Ten
     return y * shape[1] + x
 
 
+def most_around(cells: Tensor) -> Tensor:
+    """(rows, columns): the most of each cell and its neighbors."""
+    return functional.max_pool2d(cells[None], 3, stride=1, padding=1)[0]
+
+
 def read_cells(cell: Tensor, count: int, energy: Tensor, texture: Tensor, lost: Tensor) -> Cells:
     """Put the blocks of each of ``count`` cells together.
 

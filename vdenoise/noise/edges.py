@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vdenoise.noise.cells import cell_at
+from vdenoise.noise.cells import cell_at, most_around
 
 _FINER = 4  # times, each way
 _SMALLEST = 16  # pixels: a block
@@ -32,9 +32,9 @@ def with_edges(cells: Tensor, off: Tensor, place: Tensor, size: tuple[int, int])
     Returns:
         ``cells``, or a grid that is some times as fine where there are such edges.
     """
-    most = _around(cells)
+    most = most_around(cells)
     quiet, noisy = cells < _QUIET * most, cells > _NOISY * most
-    edge = (_around(quiet.double()) > 0) & (_around(noisy.double()) > 0)
+    edge = (most_around(quiet.double()) > 0) & (most_around(noisy.double()) > 0)
     rows, columns = cells.shape
     finer = min(_FINER, size[0] // (rows * _SMALLEST), size[1] // (columns * _SMALLEST))
     if finer < 2 or not edge.any():
@@ -58,8 +58,3 @@ def with_edges(cells: Tensor, off: Tensor, place: Tensor, size: tuple[int, int])
                 if len(own) >= _FEWEST:
                     fine[y, x] = values[int(own.quantile(_READING) > least)]
     return fine
-
-
-def _around(cells: Tensor) -> Tensor:
-    """The most of each cell and its neighbors."""
-    return functional.max_pool2d(cells[None], 3, stride=1, padding=1)[0]

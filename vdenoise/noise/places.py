@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vdenoise.noise.bands import band_sizes
-from vdenoise.noise.cells import WEAK, cell_at, cells_at, grid_of, placed, read_cells
+from vdenoise.noise.cells import WEAK, cell_at, cells_at, grid_of, most_around, placed, read_cells
 from vdenoise.noise.edges import with_edges
 from vdenoise.noise.levels import fewest_of, hat_weights, hold_noise, smoothness
 from vdenoise.noise.moments import strength_over_time
@@ -81,7 +81,7 @@ class Strength:
         motion leaves of the picture there, and no less noisy neighbor reaches in."""
         if self.cells is None:
             return torch.ones(len(place), dtype=torch.bool)
-        least = -functional.max_pool2d(-self.cells[None], 3, stride=1, padding=1)[0]
+        least = -most_around(-self.cells)
         rows, columns = least.shape
         return least.flatten()[cell_at(place, size, (rows, columns))] >= _STRONG
 

@@ -51,15 +51,17 @@ def fields(block: Block, t: int, size: tuple[int, int]) -> list[Field]:
     Without motion in the block each pixel draws its own.
     """
     index = block.first + t
+    ages = [(index - turn) % PERIOD for turn in (0, PERIOD // 2)]
+    begins = [index if block.motion is None else max(index - age, block.shot_first) for age in ages]
+    assert min(begins) >= block.first, "a block holds what its stages reach for"
+    moves = {k: _move(block, k - block.first, size) for k in range(min(begins) + 1, index + 1)}
     found = []
-    for turn in (0, PERIOD // 2):
-        since = (index - turn) % PERIOD
-        begun = index if block.motion is None else max(index - since, block.shot_first)
-        assert begun >= block.first, "a block holds what its stages reach for"
+    for age, begun in zip(ages, begins, strict=True):
         origin = _own(begun, size, block.luma.pixels.device)
         for frame in range(begun + 1, index + 1):
-            origin = _moved(origin, block, frame - block.first)
-        weight = abs(math.sin(math.pi * since / PERIOD))
+            own = _own(frame, size, origin.place.device)
+            origin = _taken(origin, own, *moves[frame])
+        weight = abs(math.sin(math.pi * age / PERIOD))
         found.append(Field(origin, weight, range(begun, index + 1)))
     return found
 
@@ -102,11 +104,15 @@ def _own(index: int, size: tuple[int, int], device: torch.device) -> Origin:
     return Origin(torch.full_like(place, index), place)
 
 
-def _moved(before: Origin, block: Block, t: int) -> Origin:
-    """The origins in block frame ``t``, from those in the frame before it."""
+def _move(block: Block, t: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Where each pixel of block frame ``t`` was in the frame before it, and which take its number.
+
+    Returns:
+        (H, W) int64 place, and (H, W) bool.
+    """
     motion = block.motion
     assert motion is not None
-    height, width = before.place.shape
+    height, width = size
     full = block.luma.pixels.shape[-2:]
 
     def at(grid: Tensor) -> Tensor:
@@ -114,17 +120,20 @@ def _moved(before: Origin, block: Block, t: int) -> Origin:
 
     across, down = at(motion.flow(t, t - 1))
     trusted = at(motion.trust(t, t - 1)[None])[0] > _TRUSTED
-    new = _own(block.first + t, (height, width), before.place.device)
-    row, column = new.place // width, new.place % width
-    row = row + (down * (height / full[0])).round().long()
-    column = column + (across * (width / full[1])).round().long()
+    here = _own(t, size, across.device).place
+    row = here // width + (down * (height / full[0])).round().long()
+    column = here % width + (across * (width / full[1])).round().long()
     inside = trusted & (row >= 0) & (row < height) & (column >= 0) & (column < width)
     source = torch.where(inside, row * width + column, 0)
     # Of several pixels that would take the same number, the first one does
     takes = torch.full((height * width,), height * width, device=source.device)
-    takes = takes.scatter_reduce(0, source[inside], new.place[inside], "amin")
-    came = inside & (takes[source] == new.place)
-    return Origin(
-        torch.where(came, before.frame.flatten()[source], new.frame),
-        torch.where(came, before.place.flatten()[source], new.place),
+    takes = takes.scatter_reduce(0, source[inside], here[inside], "amin")
+    return source, inside & (takes[source] == here)
+
+
+def _taken(before: Origin, own: Origin, source: Tensor, takes: Tensor) -> Origin:
+    """The origins of a frame, from those of the one before and its own."""
+    frame, place = (
+        torch.where(takes, old.flatten()[source], new) for old, new in zip(before, own, strict=True)
     )
+    return Origin(frame, place)
