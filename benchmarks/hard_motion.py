@@ -35,12 +35,13 @@ SIGMAS = (10, 30, 50)
 TOLERANT = {"temporal.motion_threshold": "62.9"}
 ALONE = {"temporal.method": "none"}
 UNFILTERED = {"spatial.method": "none"}
+UNGUARDED = {"net.structure_guard": "off"}
 
 Case = tuple[str, str, dict[str, str], bool]  # competitor, speed, values, first frame only
 
 
-def cases(yardstick: Path | None) -> list[Case]:
-    """Everything that is compared."""
+def cases(yardstick: Path | None, unfiltered: list[Path]) -> list[Case]:
+    """Everything that is compared; ``unfiltered``: weights of ours that want no other help."""
     found: list[Case] = []
     for model in ("S", "M"):
         net = {"net.model": model, "net.ensemble": "1"} | ALONE
@@ -53,6 +54,12 @@ def cases(yardstick: Path | None) -> list[Case]:
         ("chain with S at base, tolerant", "base", TOLERANT, False),
         ("chain with M at slow", "slow", {}, False),
     ]
+    for weights in unfiltered:
+        net = {"net.model": str(weights), "net.ensemble": "1"} | UNFILTERED | UNGUARDED
+        found += [
+            (f"{weights.stem}, one frame alone", "base", net | ALONE, True),
+            (f"chain with {weights.stem} at slow, unfiltered", "slow", net, False),
+        ]
     if yardstick is not None:
         net = {"net.model": str(yardstick)} | UNFILTERED
         found += [
@@ -73,6 +80,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the clean clips")
     parser.add_argument("--also", type=Path, action="append", help="another folder of clean frames")
     parser.add_argument("--yardstick", type=Path, help="published weights to compare with")
+    parser.add_argument(
+        "--unfiltered", type=Path, action="append", help="weights that take no spatial filter"
+    )
     parser.add_argument("--frames", type=int, default=16, help="first frames of each clip")
     parser.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="the middle")
     parser.add_argument("--only", default="", help="competitors whose names hold this")
@@ -83,7 +93,8 @@ def main() -> None:
     for name, clean in footage(chosen.data, chosen.also or [], chosen.frames):
         part = clean if chosen.size is None else clips.middle(clean, tuple(chosen.size))
         for sigma in chosen.sigma:
-            for case in (c for c in cases(chosen.yardstick) if chosen.only in c[0]):
+            asked = cases(chosen.yardstick, chosen.unfiltered or [])
+            for case in (c for c in asked if chosen.only in c[0]):
                 row = measured(name, part, Noise("gaussian", sigma), case)
                 print(row, flush=True)
                 results.merge(RESULTS, row, key, clips.SEED)

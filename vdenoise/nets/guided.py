@@ -28,7 +28,7 @@ _SLOPE = 0.1
 # smaller; without a bound a network takes a fine regular texture, which it has seen little of, for
 # noise and wipes it out.
 _BOUND = 2.5
-_ALONE_BOUND = 4.0  # where no other stage has been: noise itself is seldom larger
+_ALONE_BOUND = 64.0  # hardly one: with 2.5 or 4 a network that begins from nothing diverged
 _BLIND_SIGMA = 0.1  # unit of the correction where sigma is not told (-1)
 # Planes at full size: the estimate, and what average and noisy frame differ by, one from the other.
 _FULL = 9
