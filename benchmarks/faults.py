@@ -39,8 +39,9 @@ from vdenoise.media.movie.codecs import CONTAINERS
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
 
-# C++ libraries end the process where memory lacks, and a run may die, if nothing is half after it.
-MAY_DIE = {"memory": {-signal.SIGABRT, -signal.SIGSEGV}}
+# C++ libraries and the loader end the process where memory lacks, and a run may die, if nothing is
+# half after it. (Batches and tasks have a parent that says so.)
+MAY_DIE = {"memory": {-signal.SIGABRT, -signal.SIGSEGV, 127}}
 DOCUMENTED = {0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 75, 129, 130, 143, -signal.SIGKILL, -signal.SIGTERM}
 CALLS = 4  # of those that match, spread from the first to the last, one fails at a time
 SIZES = 4  # of a full disk
@@ -190,9 +191,9 @@ class Bench:
         """See what a fault left, and give the command again."""
         row.tried += 1
         row.statuses[str(ended.status)] = row.statuses.get(str(ended.status), 0) + 1
-        if ended.status not in DOCUMENTED | MAY_DIE.get(row.fault, set()) or (
-            ended.status > 0 and not ended.said.startswith("vdenoise: error E")
-        ):
+        died = ended.status < 0 or ended.status in MAY_DIE.get(row.fault, ())
+        said = died or not ended.status or ended.said.startswith("vdenoise: error E")
+        if ended.status not in DOCUMENTED | MAY_DIE.get(row.fault, set()) or not said:
             row.unsaid.append(f"{name}: {ended.status} {ended.said}"[:200])
         try:
             there = contents(self.out)
@@ -206,7 +207,7 @@ class Bench:
             again = self.do((*self.command.words, *self.command.again))
         if again.status or contents(self.out) != self.calm:
             row.differs.append(f"{name}: {again.status} {again.said}"[:200])
-        if ended.status >= 0 and "for good" not in row.fault:  # else it cannot be taken away
+        if not died and "for good" not in row.fault:  # else it cannot be taken away
             hidden = (p for p in self.out.rglob(".*.partial"))
             row.left += [f"{name}: {p.name}" for p in hidden]
 

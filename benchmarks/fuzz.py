@@ -8,7 +8,8 @@
 Each input is a good file of one kind, mutated: bits, pieces and ends of its bytes, or values, keys
 and depth of its JSON. It goes through the command that reads such files. Sound is what ends with a
 documented exit status other than 1 (a traceback), in time, in the memory that small files take,
-opens no file and no address that nobody named, and after a failure leaves no file where outputs go.
+opens no file and no address that nobody named, leaves no temporary file, and after a failure none
+where outputs go.
 Inputs follow from seed, kind and number alone.
 
 A worker process does one input after the other; where it dies by a signal or hangs, that is
@@ -138,7 +139,8 @@ def broken(path: Path, rng: random.Random) -> bytes:
     data = path.read_bytes()
     if path.suffix != ".json" or rng.random() < 0.25:
         return broken_bytes(data, rng)
-    made = broken_value(json.loads(data), rng)
+    # A number that took the place of a name in an object is one there.
+    made = json.loads(json.dumps(broken_value(json.loads(data), rng)))
     if isinstance(made, dict) and made.get("kind") == "vdenoise-plan":  # else its seal tells
         with contextlib.suppress(ValueError):
             made["plan_id"] = digest({k: v for k, v in made.items() if k != "plan_id"})
@@ -228,6 +230,14 @@ def _texts(name: str, *texts: str) -> Callable[[Path, Path], list[Path]]:
         return made
 
     return make
+
+
+def _rules(clip: Path, folder: Path) -> list[Path]:
+    """Beside a plan that they are for."""
+    _plans(clip, folder)
+    rule = {"source_path_format": "POSIX", "source_path": "/a", "destination_path": "/b"}
+    text = json.dumps({"version": "pathmapping-1.0", "path_mapping_rules": [rule]})
+    return _texts(".rules.json", text)(clip, folder)
 
 
 def _weights(_clip: Path, folder: Path) -> list[Path]:
@@ -324,13 +334,9 @@ KINDS: dict[str, Kind] = {
     "cuts": Kind(_texts(".txt", "# cuts\n2\n", "1\n2\n"), _run("--cuts")),
     "mask": Kind(_images, _run("--mask", lambda file: f"m=file:{file}")),
     "rules": Kind(
-        _texts(
-            ".json",
-            '{"version": "pathmapping-1.0", "path_mapping_rules": [{"source_path_format": "POSIX",'
-            ' "source_path": "/a", "destination_path": "/b"}]}',
-        ),
+        _rules,
         lambda clip, file, out: [
-            *("farm", "status", "--plan", clip.parent / "plan" / "copy.json", "--map-rules", file)
+            *("farm", "status", "--plan", clip.parent / "rules" / "copy.json", "--map-rules", file)
         ],
     ),
     "weights": Kind(_weights, _run("--model", str)),
@@ -384,7 +390,7 @@ class Fuzz:
         """Break a file of a kind, or leave it ``whole``, and let its command read it."""
         rng = random.Random(f"{self.seed} {kind} {number}")
         good = self.good[kind][number % len(self.good[kind])]
-        with tempfile.TemporaryDirectory(dir=self.folder) as name:
+        with tempfile.TemporaryDirectory(dir=self.folder) as name, _temporaries(Path(name)) as own:
             out = Path(name) / "out"
             out.mkdir()
             file = Path(name) / good.name
@@ -396,8 +402,9 @@ class Fuzz:
             with _silent() as said:
                 status = call(*KINDS[kind].words(self.clip, file, out))
             grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-            strangers = self._strangers(kind, file, out, whole=whole)
+            strangers = self._strangers(kind, file, [out, own], whole=whole)
             left = sorted(str(p.relative_to(out)) for p in _final(out))
+            forgotten = sorted(p.name for p in own.iterdir())
         last = (said.getvalue().splitlines() or [""])[-1]
         fault = ""
         if status not in DOCUMENTED:
@@ -406,23 +413,39 @@ class Fuzz:
             fault = f"exit {status} without a last line: {last}"
         elif status and left:
             fault = f"exit {status} left {', '.join(left)}"
+        elif forgotten:
+            fault = f"exit {status} left {', '.join(forgotten)} among temporary files"
         elif strangers:
             fault = f"exit {status} opened {', '.join(strangers)}"
         elif grown > MOST_KIB:
             fault = f"exit {status} took {grown >> 10} MiB"
         return Ended(kind, number, status, fault)
 
-    def _strangers(self, kind: str, file: Path, out: Path, *, whole: bool) -> list[str]:
+    def _strangers(
+        self, kind: str, file: Path, writes: Sequence[Path], *, whole: bool
+    ) -> list[str]:
         """What was opened that nobody named. What sound files of a kind that names no others make
         a command open is usual, but for the clip: lists name it, and are not to be followed."""
         if self.opened is None:
             return []
         if KINDS[kind].names:
             return self.opened.strangers([self.folder], file.read_text("utf-8", "replace"))
-        named = [file, out, *([] if kind == "list" else [self.clip])]
+        named = [file, *writes, *([] if kind == "list" else [self.clip])]
         if whole and kind != "list":
             self.opened.learn()
         return self.opened.strangers([path.resolve() for path in named])
+
+
+@contextlib.contextmanager
+def _temporaries(folder: Path) -> Iterator[Path]:
+    """A folder of one's own for temporary files."""
+    own, before = folder / "tmp", tempfile.tempdir
+    own.mkdir()
+    tempfile.tempdir = str(own)
+    try:
+        yield own
+    finally:
+        tempfile.tempdir = before
 
 
 @contextlib.contextmanager

@@ -17,13 +17,14 @@ _ROOT = Path(__file__).resolve().parent.parent
 # What is read of the system and the installation, whatever the input: modules, libraries, zones.
 SYSTEM = tuple(
     dict.fromkeys(
-        str(Path(place).resolve())
+        str(name)
         for place in (
             sys.prefix,
             sys.base_prefix,
             *(_ROOT / n for n in ("vdenoise", "presets")),
             *("/usr", "/lib", "/sys"),
         )
+        for name in (place, Path(place).resolve())  # an environment may be a link
     )
 )
 _NOWHERE = ("/proc/self/", "/dev/null", "/dev/urandom", "/dev/random")

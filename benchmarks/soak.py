@@ -4,13 +4,16 @@
 
     python -m benchmarks.soak --frames 5000 --clips 500 -o benchmarks/results/soak.json
 
-One clip of many frames, and a batch of many clips, of 64x48 pixels. Twice a second the process is
-looked at from outside; a row holds the line through what was seen, from a fifth of the way on.
+One clip of many frames, and a batch of many clips, of 64x48 pixels. Twice a second the process,
+and of a batch the one that its jobs divide from, is looked at from outside; a row holds the line
+through what was seen, from a fifth of the way on. Rows of an earlier call stay where they are not
+made anew.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -22,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.results import save
+from benchmarks.results import known, save
 from tests.helpers.clips import Clip, write
 from vdenoise.media.movie.codecs import CONTAINERS
 
@@ -35,36 +38,44 @@ MOST = {"memory_mib": 8.0, "handles": 0.9, "threads": 0.9, "temporaries": 0.9}
 
 @dataclass(frozen=True)
 class Look:
-    """A process at one moment."""
+    """A process and those that it started itself, at one moment."""
 
     done: int  # frames or clips
     memory_mib: float
     handles: int
     threads: int
-    temporaries: int  # unfinished files where it writes
+    temporaries: int  # unfinished files where it writes, and what lies in its folder for such
 
 
 def look(pid: int, folder: Path, done: int) -> Look | None:
     """None where the process has ended."""
-    place = Path(f"/proc/{pid}")
     try:
-        status = (place / "status").read_text()
-        told = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
-        return Look(
-            done,
-            int(told["VmRSS"].split()[0]) / 1024,
-            len(list((place / "fd").iterdir())),
-            int(told["Threads"]),
-            sum(1 for _ in folder.rglob(".*.partial")),
-        )
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        parts = [_part(Path(f"/proc/{each}")) for each in (pid, *children)]
     except (OSError, KeyError):
         return None
+    temporaries = sum(1 for _ in folder.rglob(".*.partial"))
+    temporaries += sum(1 for path in (folder / "tmp").rglob("*") if path.is_file())
+    memory, handles, threads = (sum(each) for each in zip(*parts, strict=True))
+    return Look(done, memory, int(handles), int(threads), temporaries)
+
+
+def _part(place: Path) -> tuple[float, int, int]:
+    """Memory in MiB, handles and threads of a process, of what the system tells of it."""
+    status = (place / "status").read_text()
+    told = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    memory = int(told["VmRSS"].split()[0]) / 1024
+    return memory, len(list((place / "fd").iterdir())), int(told["Threads"])
 
 
 def watched(words: Sequence[str], folder: Path, progress: Callable[[], int]) -> list[Look]:
     """Everything that was seen of a command."""
+    (folder / "tmp").mkdir()
+    places = {**os.environ, "TMPDIR": str(folder / "tmp")}
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen([*VDENOISE, *words], cwd=folder, stderr=log, stdout=log)
+        process = subprocess.Popen(
+            [*VDENOISE, *words], cwd=folder, stderr=log, stdout=log, env=places
+        )
         seen = []
         while process.poll() is None:
             if (one := look(process.pid, folder, progress())) is not None:
@@ -127,15 +138,16 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=500)
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
-    rows = []
+    rows = {} if options.output is None else known(options.output, lambda row: (row["what"],))
     for make, count in ((frames_row, options.frames), (clips_row, options.clips)):
         if count:
             with tempfile.TemporaryDirectory(prefix="vdenoise-soak-") as folder:
-                rows.append(make(Path(folder), count))
-            print(rows[-1], flush=True)
+                row = make(Path(folder), count)
+            print(row, flush=True)
+            rows[row["what"],] = row
     if options.output is not None:
-        save(options.output, {"schema": 1, "rows": rows})
-    raise SystemExit(not all(row[kind]["sound"] for row in rows for kind in MOST))
+        save(options.output, {"schema": 1, "rows": list(rows.values())})
+    raise SystemExit(not all(row[kind]["sound"] for row in rows.values() for kind in MOST))
 
 
 if __name__ == "__main__":

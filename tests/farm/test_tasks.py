@@ -63,6 +63,20 @@ def test_a_task_that_crashes_is_said_by_its_parent(
     assert last.startswith(said.format(clip=plan.parent / "in.mkv"))
 
 
+_FULL = """
+import os
+from vdenoise.cli.task import status_of_task
+print("exit", status_of_task(["run", "--plan=p", "--source=a.mov"], lambda: 127, os._exit))
+"""
+
+
+def test_a_task_that_the_loader_ended_for_want_of_memory_says_so() -> None:
+    """glibc can then do nothing else, and its status is what shells have for a missing command."""
+    done = subprocess.run([sys.executable, "-c", _FULL], capture_output=True, text=True, check=True)
+    assert done.stdout == "exit 6\n"
+    assert "error E0605 [exit 6] The memory was full while a.mov" in done.stderr.splitlines()[-1]
+
+
 def test_a_crash_is_said_as_the_farm_wants_it(plan: Path) -> None:
     process, child = _begun("run", f"--plan={plan}", "--progress=json", VDENOISE_EXIT_AS="3=99")
     os.kill(child, signal.SIGBUS)

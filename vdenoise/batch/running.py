@@ -137,8 +137,8 @@ def _end(one: _Running, journal: Journal) -> None:
     else:
         outcome.state = "failed"
         outcome.code, outcome.why = "E0100", f"it ended with {code}"
-        if code < 0:  # a fault in a decoder or encoder; what is asked to end says so itself
-            fault = fault_of(-code, str(outcome.job.source))
+        # A fault in a decoder or encoder; what is asked to end says so itself.
+        if (fault := fault_of(code, str(outcome.job.source))) is not None:
             outcome.code, outcome.why, outcome.hint = fault.code, fault.what, fault.hint
         if one.error:
             told = (str(one.error.get(key, "")) for key in ("code", "what", "hint"))

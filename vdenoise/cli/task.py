@@ -51,16 +51,15 @@ def status_of_task(
 ) -> int:
     """The exit status of a task, whose work is done in a child that ``leave`` ends."""
     code = guard.in_child(work, leave)
-    if code >= 0:
+    if -code in guard.HANDED_ON:  # twice, or before it could say anything
+        return 128 - code
+    fault = guard.fault_of(code, _clip_of(args))
+    if fault is None:
         return code
-    number = -code
-    if number in guard.HANDED_ON:  # twice, or before it could say anything
-        return 128 + number
-    fault = guard.fault_of(number, _clip_of(args))
-    killed = number == signal.SIGKILL
-    _say(fault, 128 + number if killed else fault.exit_code, style_of(args))
+    killed = code == -signal.SIGKILL
+    _say(fault, 128 - code if killed else fault.exit_code, style_of(args))
     if killed:  # farms know what that means, and give more memory
-        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), signal.SIGKILL)
     return fault.exit_code
 
 

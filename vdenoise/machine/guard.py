@@ -16,6 +16,9 @@ from vdenoise.errors import InputError, MemoryShort, VdenoiseError
 
 HANDED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # what asks a process to end
 _SET_DEATH_SIGNAL = 1  # Linux, prctl.h
+# What glibc's loader ends a process with where a thread finds no memory for a library's variables:
+# there it cannot fail, and no exception comes of it. No command of ours ends so.
+_NO_MEMORY_FOR_THREAD = 127
 
 
 def end_with(parent: int, number: signal.Signals) -> None:
@@ -60,21 +63,29 @@ def in_child(work: Callable[[], int], leave: Callable[[int], NoReturn]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def fault_of(number: int, clip: str) -> VdenoiseError:
-    """Why a process was ended by a signal that nobody was asked about.
+def fault_of(code: int, clip: str) -> VdenoiseError | None:
+    """Why a process ended that could say nothing itself; None where it could.
 
     Args:
-        number: the signal.
-        clip: what the process read.
+        code: its exit status, or minus the signal that ended it.
+        clip: what it read.
     """
-    if number == signal.SIGKILL:
+    if code == _NO_MEMORY_FOR_THREAD:
+        return MemoryShort(
+            f"The memory was full while {clip} was being worked on.",
+            "Give each task more of it, or run fewer at once.",
+            number=5,
+        )
+    if code >= 0:
+        return None
+    if code == -signal.SIGKILL:
         return MemoryShort(
             f"{clip} was being worked on when its process was ended from outside (signal 9).",
             "Perhaps memory ran out: give each task more of it, or run fewer at once.",
             number=4,
         )
     return InputError(
-        f"reading or writing {clip} ended its process (signal {number})",
+        f"reading or writing {clip} ended its process (signal {-code})",
         "The file may be damaged: run it alone to see, or leave it out.",
         number=85,
     )
