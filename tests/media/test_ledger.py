@@ -122,6 +122,41 @@ def test_color_that_only_the_container_tells(
     assert (out.primaries, out.transfer, out.matrix, out.matrix_guessed) == wanted
 
 
+@pytest.mark.parametrize(
+    ("layout", "name", "kept"),
+    [
+        ("top_bottom", "out.mp4", True),  # as st3d
+        ("top_bottom", "out.mov", True),  # by x264
+        ("right_left", "out.mkv", True),
+        ("right_left", "out.mp4", False),  # nothing there says which view comes first
+        ("row_interleaved_lr", "out.ts", True),
+        ("block_lr", "out.mkv", True),
+        ("checkerboard_rl", "out.webm", False),
+        ("anaglyph_cyan_red", "out.mkv", True),
+        ("anaglyph_cyan_red", "out.mov", False),
+    ],
+)
+def test_views_for_two_eyes_stay_as_they_stand_or_are_named(
+    layout: str, name: str, kept: bool, tmp_path: Path
+) -> None:
+    """Never as another layout: with the eyes exchanged nobody can look at it."""
+    path, target = tmp_path / "in.mkv", tmp_path / name
+    with av.open(str(path), "w") as output:
+        stream: Any = output.add_stream("libx264", rate=25, options=QUICK)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.metadata["stereo_mode"] = layout
+        for number in range(3):
+            frame = frame_of(Clip("x"), number)
+            frame.pts = number
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    info = probe(path)
+    named = [note for note in choose(info, target).notes if "stereo 3D layout" in note]
+    assert bool(named) != kept and all(layout in note for note in named)
+    views = [w for item, w in pass_through(path, target).holds.items() if "stereo" in item]
+    assert views == ([layout] if kept else [])
+
+
 def alpha_clip(folder: Path, encoder: str) -> Path:
     """VP8 or VP9 with a moving edge of alpha, which lies beside the packets."""
     path = folder / "in.webm"

@@ -13,7 +13,7 @@ from vdenoise.media.inputs import local
 from vdenoise.media.movie.boxes import clean_aperture, gamma, matroska_crop, quicktime_boxes
 from vdenoise.media.movie.first_frames import Peek, look_at
 from vdenoise.media.movie.index import Turn, scanned
-from vdenoise.media.movie.ledger import side_boxes, told_by_frames
+from vdenoise.media.movie.ledger import ANAGLYPH, side_boxes, told_by_frames
 from vdenoise.media.movie.ordering import FrameIndex
 
 _MOST_TURNS = 16  # headers that are looked at; a clip with more changes than that is known by then
@@ -43,6 +43,8 @@ def held(
     elif "matroska" in kinds:
         cut = matroska_crop(local(path), stream.id)
         found |= {"cropping of Matroska": cut} if cut else {}
+        views = stream.metadata.get("stereo_mode", "")
+        found |= {ANAGLYPH: views} if views.startswith("anaglyph") else {}
     alike = None
     packets = scanned(path)
     if packets is not None:

@@ -25,6 +25,8 @@ WRITTEN = (
     "mov", "mp4", "matroska", "webm", "mxf", "avi", "mpegts", "nut", "yuv4mpegpipe",
 )  # fmt: skip
 BOXED = ("mov", "mp4", "matroska", "webm")  # what they tell beside a codec starts from boxes
+ANAGLYPH = "stereo 3D layout by colors (anaglyph)"
+RIGHT_FIRST = "stereo 3D layout with the right view first"
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,15 @@ RULES: dict[str, Rule] = {
             _in(*_QUICKTIME, *_MATROSKA, codecs=_BESIDE),
             how="as sv3d, vexu or Matroska's Projection",
         ),
-        Rule("stereo 3D layout of another kind", {}),
+        Rule(
+            "stereo 3D layout of another kind",
+            _in("matroska"),
+            frozenset({"x264"}),
+            "such as rows in turn: as Matroska's StereoMode; by x264 as a frame packing message",
+        ),
+        Rule(RIGHT_FIRST, _in("matroska"), how="as Matroska's StereoMode"),
+        Rule(ANAGLYPH, _in("matroska"), how="as Matroska's StereoMode"),
+        Rule("stereo 3D layout that only frames tell", {}),
         Rule("projection of another kind", {}),
         Rule("clean aperture", _in(*_QUICKTIME, codecs=_BESIDE), how="as a clap box"),
         Rule("cropping of Matroska", {}),
@@ -132,6 +142,13 @@ def lost(info: ClipInfo, container: str, codec: str) -> list[str]:
     return found
 
 
+def stereo_mode(info: ClipInfo, container: str) -> str | None:
+    """How a container of Matroska's kind calls the two views in a clip's frames."""
+    views = {item: how for item, how in info.holds.items() if item.startswith("stereo")}
+    kept = (how for item, how in views.items() if keeps(container, None, item))
+    return next(kept, None) if container in _MATROSKA else None
+
+
 def contents(info: ClipInfo) -> dict[str, str]:
     """The items that a clip holds, each with a few words on it."""
     there = {
@@ -157,10 +174,15 @@ SIDE_DATA = {
     "DYNAMIC_HDR_PLUS": "HDR10+ metadata",
     "DYNAMIC_HDR_VIVID": "HDR Vivid metadata",
 }
-_OTHER_KINDS = {
-    "stereo 3D layout": "stereo 3D layout of another kind",
-    "360-degree projection": "projection of another kind",
-}
+# Layouts of two views, by FFmpeg's number and whether the right one comes first: Matroska's words.
+_STEREO = {
+    (0, 0): "mono",
+    (1, 0): "left_right", (1, 1): "right_left", (2, 0): "top_bottom", (2, 1): "bottom_top",
+    (3, 0): "block_lr", (3, 1): "block_rl", (4, 0): "checkerboard_lr", (4, 1): "checkerboard_rl",
+    (6, 0): "row_interleaved_lr", (6, 1): "row_interleaved_rl",
+    (7, 0): "col_interleaved_lr", (7, 1): "col_interleaved_rl",
+}  # fmt: skip
+_BOXED_STEREO = {"mono": 0, "top_bottom": 1, "left_right": 2}  # which QuickTime's "st3d" has
 # What encoders say of themselves in user data: no one's to keep.
 _ENCODERS = (
     bytes.fromhex("dc45e9bde6d948b7962cd820d923eeef"),  # x264
@@ -171,22 +193,37 @@ _ENCODERS = (
 def told_by_frames(side_data: Mapping[str, bytes]) -> dict[str, str]:
     """Items that a frame's side data hold."""
     found = {item: "" for name, item in SIDE_DATA.items() if name in side_data}
-    boxes = side_boxes(side_data)
-    for item, other in _OTHER_KINDS.items():
-        if item in found and item not in boxes:
-            found[other] = found.pop(item)
+    if found.pop("stereo 3D layout", None) is not None:
+        found |= _stereo(side_data)
+    if "360-degree projection" in found and not _projection(side_data["SPHERICAL"]):
+        found["projection of another kind"] = found.pop("360-degree projection")
     said = side_data.get("SEI_UNREGISTERED", b"")
     if len(said) > 16 and said[:16] not in _ENCODERS:
         found["user data of single frames"] = ""
     return found
 
 
+def _stereo(side_data: Mapping[str, bytes]) -> dict[str, str]:
+    """The item that two views in a frame are, and how they stand in Matroska's words."""
+    layout = _stereo_layout(side_data)
+    if layout in _BOXED_STEREO:
+        return {"stereo 3D layout": layout}
+    if not layout:
+        return {"stereo 3D layout that only frames tell": ""}
+    inverted = struct.unpack_from("<2i", side_data["STEREO3D"])[1] & 1
+    return {RIGHT_FIRST if inverted else "stereo 3D layout of another kind": layout}
+
+
+def _stereo_layout(side_data: Mapping[str, bytes]) -> str:
+    kind, flags = struct.unpack_from("<2i", side_data["STEREO3D"])
+    return _STEREO.get((kind, flags & 1), "")
+
+
 def side_boxes(side_data: Mapping[str, bytes]) -> dict[str, bytes]:
     """QuickTime boxes that tell what side data tell of the whole clip, by item."""
     boxes = {}
     if "STEREO3D" in side_data:
-        kind = struct.unpack_from("<i", side_data["STEREO3D"])[0]
-        layout = {0: 0, 1: 2, 2: 1}.get(kind)  # FFmpeg: mono, side by side, top and bottom
+        layout = _BOXED_STEREO.get(_stereo_layout(side_data))
         if layout is not None:
             boxes["stereo 3D layout"] = _box(b"st3d", bytes(4), bytes([layout]))
     if "SPHERICAL" in side_data:

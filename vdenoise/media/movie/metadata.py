@@ -20,6 +20,7 @@ _OWN_KEYS = {
     "duration",
     "vendor_id",
     "alpha_mode",
+    "stereo_mode",
     "timecode",
     "bps",
     "number_of_frames",

@@ -27,6 +27,7 @@ from vdenoise.media.movie.encoder import (
     told_beside,
 )
 from vdenoise.media.movie.first_frames import display_matrix, side_data_of
+from vdenoise.media.movie.ledger import stereo_mode
 from vdenoise.media.movie.metadata import (
     QUICKTIME_KEYS,
     container_metadata,
@@ -226,6 +227,8 @@ class Output:
                 stream.id = video.id
         if settings.codec == "vp9" and settings.written.alpha:
             stream.metadata["alpha_mode"] = "1"
+        if layout := stereo_mode(info, settings.container):
+            stream.metadata["stereo_mode"] = layout
         if info.timecode is not None:
             timecode = advanced_timecode(info.timecode, self._clock.first, info.rate)
             stream.metadata["timecode"] = timecode

@@ -180,12 +180,20 @@ class FrameMaker:
     """
 
     def __init__(
-        self, width: int, height: int, fmt: PixelFormat, coded: str, aspect: Fraction | None = None
+        self,
+        width: int,
+        height: int,
+        fmt: PixelFormat,
+        coded: str,
+        aspect: Fraction | None = None,
+        *,
+        flat: bool = False,
     ) -> None:
         """Make frames of one size from planes laid out as ``fmt``, in FFmpeg's format ``coded``,
-        with pixels of the shape ``aspect`` where that is given, else of the source frame's."""
+        with pixels of the shape ``aspect`` where that is given, else of the source frame's; with
+        ``flat`` they say nothing of two views."""
         self._size = (width, height)
-        self._aspect = aspect
+        self._aspect, self._flat = aspect, flat
         self._fmt = fmt
         self._coded = coded
         self._shapes = plane_shapes(fmt, width, height)
@@ -196,7 +204,7 @@ class FrameMaker:
         """A frame like ``source`` that holds ``planes`` (on any device)."""
         assert (source.width, source.height) == self._size, "frames keep their size"
         if self._copier is None:
-            self._copier = FrameCopier(source, self._aspect)
+            self._copier = FrameCopier(source, self._aspect, flat=self._flat)
         frame = self._copier.copy(source)
         if frame.format.name != self._fmt.name:
             frame = self._reformatter.reformat(frame, format=self._fmt.name)
@@ -217,10 +225,13 @@ class FrameCopier:
     """A second reference to a frame's data, so that ``make_writable`` has to copy it.
 
     With an ``aspect`` it has pixels of that shape: PyAV gives no other way to say so, and FFV1
-    writes what the first frame says, not what its encoder was told.
+    writes what the first frame says, not what its encoder was told. With ``flat`` nothing is left
+    of two views: x264 would tell them, and that the left one comes first.
     """
 
-    def __init__(self, like: av.VideoFrame, aspect: Fraction | None = None) -> None:
+    def __init__(
+        self, like: av.VideoFrame, aspect: Fraction | None = None, *, flat: bool = False
+    ) -> None:
         base = like.time_base or Fraction(1, 1000)
         self._graph = Graph()
         source = self._graph.add(
@@ -235,6 +246,10 @@ class FrameCopier:
             )
             source.link_to(shape)
             source = shape
+        if flat:
+            without = self._graph.add("sidedata", "mode=delete:type=STEREO3D")
+            source.link_to(without)
+            source = without
         sink = self._graph.add("buffersink")
         source.link_to(sink)
         self._graph.configure()

@@ -24,6 +24,7 @@ from vdenoise.media.inputs import is_pipe
 from vdenoise.media.movie.clock import Clock, output_clock
 from vdenoise.media.movie.encoder import EncodeSettings, full_gray
 from vdenoise.media.movie.index import index_of
+from vdenoise.media.movie.ledger import RIGHT_FIRST
 from vdenoise.media.movie.output import Output
 from vdenoise.media.movie.pixels import FrameCopier, FrameMaker
 from vdenoise.media.movie.segment_packets import packets
@@ -99,6 +100,7 @@ class MovieWriter:
             settings.written,
             settings.coded_format,
             None if aspect in (0, 1) else aspect,
+            flat=RIGHT_FIRST in info.holds,
         )
         self._shape: FrameCopier | None = None
         self._position = self.first
