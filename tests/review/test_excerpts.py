@@ -15,6 +15,7 @@ from vdenoise.chain.presets import load
 from vdenoise.chain.request import ChainRequest
 from vdenoise.chain.resolve import Layer
 from vdenoise.engine.tiles import Area
+from vdenoise.picture.noise import NoiseProfile
 from vdenoise.review import survey as surveying
 from vdenoise.review.decoded import Decoded
 from vdenoise.review.excerpts import Excerpts, excerpt_plan
@@ -98,7 +99,7 @@ def test_of_a_long_clip_a_few_stretches_are_read(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And with the noise given, what is shown still is what a run writes."""
-    for name, value in (("WHOLE_PIXELS", 0), ("STRETCHES", 3), ("LENGTH", 4), ("FARTHEST", 2)):
+    for name, value in (("WHOLE_PIXELS", 0), ("STRETCHES", 3), ("LENGTH", 4)):
         monkeypatch.setattr(surveying, name, value)
     request = asked(source, tmp_path / "out.mkv")
     excerpts = looked_at(request, request.known)
@@ -114,6 +115,24 @@ def test_of_a_long_clip_a_few_stretches_are_read(
     plan = excerpt_plan(request, excerpts.decoded.info, request.chain.chain())
     (look,) = excerpts.looks(plan, (10,))
     assert all(map(torch.equal, look.planes, planes(request.output)[10]))
+
+
+def test_far_into_a_long_clip_the_noise_is_that_of_the_place(source: Path, tmp_path: Path) -> None:
+    """Not that of the clip's first frames, though no cut between them and the place is known."""
+    request = asked(source, tmp_path / "out.mkv")
+    decoded = Decoded(request.reading, request.reading.probe())
+    calm, rough = (NoiseProfile.white(sigma, sigma, sigma).shots[0] for sigma in (0.002, 0.08))
+    calm = calm.model_copy(update={"last": FRAMES // 2 - 1})
+    rough = rough.model_copy(update={"first": FRAMES // 2})
+    both, alone = NoiseProfile(shots=(calm, rough)), NoiseProfile.white(0.08, 0.08, 0.08)
+    shown = []
+    for profile in (both, alone):
+        excerpts = Excerpts(decoded, Survey(profile, None, (), whole=False))
+        plan = excerpt_plan(request, decoded.info, request.chain.chain())
+        (look,) = excerpts.looks(plan, (FRAMES - 1,))
+        shown.append(look.planes)
+    assert all(map(torch.equal, *shown))
+    assert not torch.equal(shown[0][0], look.source.planes[0])
 
 
 def test_frames_are_decoded_once_while_there_is_room(source: Path) -> None:

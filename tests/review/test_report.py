@@ -177,7 +177,9 @@ def test_curves_keep_their_peaks_and_their_letters_are_escaped() -> None:
     assert "<b>" not in plot.svg() and "&lt;b&gt;" in plot.svg() and '""' not in plot.svg()
     assert ticks(0, 10.5) == [0, 2.5, 5, 7.5, 10]
     assert all(tick == int(tick) for tick in ticks(3, 6, whole=True))
-    assert render("index.html", styles=(), scripts=(), title="<", words="", troubled=False, rows=[])
+    assert render(
+        "index.html", styles=(), scripts=(), title="<", words="", troubled=False, rows=[], first=[]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -233,10 +235,13 @@ def test_an_index_is_sorted_by_its_heads(page: Page, folder: Path, tmp_path: Pat
         words="",
         troubled=False,
         rows=rows,
+        first=rows[:2],
     )
     target.write_text(text, encoding="utf-8")
     before = page.js("location.href")
     page.open(target.as_uri())
+    worst = "[...document.querySelectorAll('.worst li')].map(t => t.innerText)"
+    assert one.place and all(one.place in text and one.gate in text for text in page.js(worst))
     names = "[...document.querySelectorAll('tbody th')].map(t => t.textContent).join('')"
     heads = "document.querySelectorAll('thead button')"
     for column, order in ((0, "abc"), (0, "cba"), (2, "cba"), (2, "abc")):

@@ -22,8 +22,8 @@ from vdenoise.engine.tiles import Area
 from vdenoise.media.movie.settings import choose
 from vdenoise.picture.findings import StageFindings
 from vdenoise.picture.frame import ClipInfo, SourceFrame
-from vdenoise.picture.noise import NoiseProfile
 from vdenoise.review.decoded import Decoded
+from vdenoise.review.near_cuts import NearCuts
 from vdenoise.review.survey import Survey
 from vdenoise.workflows.request import ClipRequest
 
@@ -96,13 +96,11 @@ class Excerpts:
 
     decoded: Decoded
     survey: Survey
-    _known: dict[tuple[int, int, float], Remembered] = field(default_factory=dict, init=False)
-    _known_of: Survey | None = field(default=None, init=False)
+    _cuts: NearCuts = field(init=False)
+    _known: dict[tuple[int, int, float, int], Remembered] = field(default_factory=dict, init=False)
 
-    @property
-    def shots(self) -> Shots:
-        """Shots of the clip."""
-        return self.survey.shots(self.decoded.info)
+    def __post_init__(self) -> None:
+        self._cuts = NearCuts(self.decoded, self.survey.cuts)
 
     def looks(
         self,
@@ -128,12 +126,11 @@ class Excerpts:
         """
         for first, last in _stretches(sorted(set(frames))):
             part = replace(plan, first=first, last=last, chosen=None)
-            yield from self._part(part, self.survey.profile, only, stages=stages, check=check)
+            yield from self._part(part, only, stages=stages, check=check)
 
     def _part(
         self,
         plan: Plan,
-        profile: NoiseProfile,
         only: Area | None,
         *,
         stages: bool,
@@ -144,15 +141,16 @@ class Excerpts:
         def heard(name: str, done: Done) -> None:
             left.setdefault(done[0].index, []).append((name, done[1]))
 
-        sources = _checked(self.decoded.frames(*plan.source_range(self.shots)), check)
+        shots = self._cuts.shots(plan, check)
+        sources = _checked(self.decoded.frames(*plan.source_range(shots)), check)
         with contextlib.closing(
             denoise_and_tell(
                 sources,
                 plan,
-                profile,
-                self.shots,
+                self.survey.profile,
+                shots,
                 only=only,
-                known=self._known_about(plan),
+                known=self._known_about(plan, shots),
                 heard=heard if stages else None,
                 check=check,
             )
@@ -160,16 +158,14 @@ class Excerpts:
             for source, planes, found in results:
                 yield Excerpt(source, planes, found, tuple(left.pop(source.index, ())))
 
-    def _known_about(self, plan: Plan) -> Remembered:
-        """Motion follows from the frames and their noise, not from what is done with it; what
-        stages left, from where shots begin as well."""
-        key = plan.first, plan.last, plan.chain.noise.sigma_scale
+    def _known_about(self, plan: Plan, shots: Shots) -> Remembered:
+        """Motion follows from the frames and their noise, not from what is done with them; what
+        stages left is kept of the frames that were looked at last."""
+        noise = self.survey.profile.at(shots.of(plan.first)[0])
+        key = plan.first, plan.last, plan.chain.noise.sigma_scale, noise.first
         found = self._known.pop(key, None) or Remembered()
-        if self._known_of is not self.survey:
-            found.forget_results()
         for other in self._known.values():
             other.forget_results()
-        self._known_of = self.survey
         self._known[key] = found  # the last one is the one used last
         while len(self._known) > KEPT:
             del self._known[next(iter(self._known))]

@@ -13,9 +13,7 @@ from vdenoise.chain.preset_files import DEFAULT
 from vdenoise.chain.request import ChainRequest
 from vdenoise.chain.resolve import Chain
 from vdenoise.engine.run import Progress
-from vdenoise.engine.streams import Shots
 from vdenoise.media.movie.index import index_of
-from vdenoise.motion.cuts import REACH, CutFinder
 from vdenoise.noise.estimate import Analysis
 from vdenoise.picture.color import lift
 from vdenoise.picture.frame import ClipInfo, SourceFrame
@@ -28,7 +26,6 @@ from vdenoise.workflows.request import Knowledge
 
 WHOLE_PIXELS = 400_000_000  # of all frames: up to this a clip is measured whole, as a run does
 STRETCHES, LENGTH = 4, 3  # of a longer clip: so many stretches of so many frames are measured
-FARTHEST = 12  # frames on each side that chains look at; cuts are looked for so far
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ class Survey:
 
     Attributes:
         profile: its noise.
-        cuts: first frames of the shots but the first, as far as they were looked for.
+        cuts: first frames of the shots but the first; None where not all of them are known.
         spots: where it is hard to denoise; empty where nothing had to be looked at.
         whole: every frame was looked at (or noise and cuts were given): what a run would know.
         proposed: what ``auto`` does differently for this noise.
@@ -45,7 +42,7 @@ class Survey:
     """
 
     profile: NoiseProfile
-    cuts: tuple[int, ...]
+    cuts: tuple[int, ...] | None
     spots: tuple[Spot, ...]
     whole: bool
     proposed: Mapping[str, str] = field(default_factory=dict)
@@ -54,10 +51,6 @@ class Survey:
     def chain(self, asked: ChainRequest) -> Chain:
         """The chain as it is once the noise is known."""
         return asked.after(self.proposed)
-
-    def shots(self, info: ClipInfo) -> Shots:
-        """Give the shots of the clip, as a run has them."""
-        return Shots(info.readable, tuple(c for c in self.cuts if c < info.readable))
 
 
 def survey(
@@ -68,20 +61,16 @@ def survey(
     *,
     wanted: Sequence[int] = (),
     spots: bool = True,
-    near: bool = True,
 ) -> Survey:
-    """Excerpt at a clip: its noise, its cuts, and where it is hard.
+    """Look at a clip: its noise, its cuts, and where it is hard.
 
     Args:
         decoded: the frames of the clip.
         known: what is known beforehand.
         window: height and width of a spot, luma pixels.
         progress: told of every frame that is looked at.
-        wanted: frames that will be shown. Around them, and around the spots, cuts are those that a
-            run finds; only the noise of a long clip is that of a few stretches.
+        wanted: frames that will be shown.
         spots: whether hard spots are looked for; else only ``wanted`` frames are.
-        near: whether cuts around all these are looked for now; else `cuts_near` is to be asked
-            before a frame of a long clip is shown, and none is known so far.
 
     Raises:
         InputError: the clip cannot be read.
@@ -116,9 +105,8 @@ def survey(
             notes += (f"another choice for such footage: --preset {proposal.preset}",)
     looked = tuple(scout.spots(count, may_be_cuts)) if spots else ()
     asked = tuple(scout.asked(frame) for frame in wanted)
-    if cuts is None:
-        shown = [spot.frame for spot in (*asked, *looked)] if near else []
-        cuts = may_be_cuts if whole else cuts_near(decoded, shown, count, progress)
+    if cuts is None and whole:
+        cuts = may_be_cuts
     return Survey(profile, cuts, (*asked, *looked), whole or given, proposed, notes)
 
 
@@ -143,44 +131,6 @@ def _merged(pieces: Sequence[tuple[int, int]]) -> list[range]:
         else:
             joined.append((first, end))
     return [range(first, end) for first, end in joined]
-
-
-def cuts_near(
-    decoded: Decoded, frames: Sequence[int], count: int, progress: Progress
-) -> tuple[int, ...]:
-    """The cuts that a chain could reach from some frames, decided as a run decides them.
-
-    Args:
-        decoded: the frames of the clip.
-        frames: numbers of those that are shown.
-        count: frames of the clip.
-        progress: told of every frame that is looked at.
-
-    Returns:
-        First frames of shots, ascending.
-
-    Raises:
-        InputError: the clip cannot be read.
-    """
-    around = FARTHEST + REACH + 1
-    pieces = _merged([(max(f - around, 0), min(f + around + 1, count)) for f in frames])
-    if not pieces:
-        return ()
-    progress.start("cuts", sum(len(piece) for piece in pieces))
-    cuts: set[int] = set()
-    for piece in pieces:
-        finders = (CutFinder(), CutFinder()) if decoded.info.by_field else (CutFinder(),)
-        with torch.inference_mode():
-            for frame in _told(decoded.frames(piece[0], piece[-1]), progress):
-                luma = lift(frame, decoded.info)[0]
-                for n, finder in enumerate(finders):
-                    finder.push(frame.index, luma[:, n :: len(finders)])
-        # At the ends of a piece that are none of the clip a decision lacks its neighbors.
-        first = piece[0] if piece[0] == 0 else piece[0] + REACH + 1
-        last = piece[-1] if piece[-1] == count - 1 else piece[-1] - REACH
-        found = {cut for finder in finders for cut in finder.finish()}
-        cuts |= {cut for cut in found if first <= cut <= last}
-    return tuple(sorted(cuts))
 
 
 def _analysis(

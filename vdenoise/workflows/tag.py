@@ -104,11 +104,7 @@ def told_plan(clip: Path) -> dict[str, Any]:
 def invented_in(clip: Path) -> str | None:
     """What the recipe of a clip says of invented detail in it; None where there is none, or no
     recipe that tells."""
-    try:
-        told = json.loads(recipe_of(clip).read_text(encoding="utf-8"))
-        found = told["plan"]["invented"]
-    except (VdenoiseError, OSError, ValueError, LookupError, TypeError, RecursionError):
-        return None
+    found = told_plan(clip).get("invented")
     return found if isinstance(found, str) else None
 
 

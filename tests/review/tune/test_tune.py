@@ -31,6 +31,7 @@ from vdenoise.engine.tiles import Area
 from vdenoise.errors import OutputError, UsageError
 from vdenoise.media.probe import probe
 from vdenoise.review.display import rgb_float, shown
+from vdenoise.review.near_cuts import NearCuts
 from vdenoise.review.tune.controls import controls
 from vdenoise.review.tune.newest import Newest, Superseded
 from vdenoise.review.tune.server import Server
@@ -172,21 +173,20 @@ def test_a_newer_look_ends_the_older_one(source: Path) -> None:
 def test_cuts_of_a_long_clip_are_looked_for_where_one_looks(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[list[int]] = []
+    asked: list[tuple[int, int]] = []
+    decide = NearCuts._decide
 
-    def found(_: Any, frames: list[int], count: int, progress: Any) -> tuple[int, ...]:
-        progress.start("cuts", count)
-        progress.advance({})
-        asked.append(frames)
-        return (2,)
+    def noted(self: NearCuts, first: int, last: int, check: Any) -> None:
+        asked.append((first, last))
+        decide(self, first, last, check)
 
     monkeypatch.setattr("vdenoise.review.survey.WHOLE_PIXELS", 0)
-    monkeypatch.setattr("vdenoise.review.tune.session.cuts_near", found)
+    monkeypatch.setattr(NearCuts, "_decide", noted)
     made, box = session(source), (0, 0, 32, 32)
-    assert made.survey.cuts == () and not made.survey.whole and asked == []
-    for frame in (3, 3, 1):
+    assert made.survey.cuts is None and not made.survey.whole and asked == []
+    for frame in (3, 3):
         made.look(Settings(**PLAIN), frame, box)
-    assert asked == [[3], [1]] and made.survey.cuts == (2,)
+    assert len(asked) == 1
 
 
 def test_who_waits_is_passed_over_and_nothing_begins_after_the_end() -> None:

@@ -17,6 +17,7 @@ from vdenoise.settings.text import counted
 from vdenoise.workflows.recipe import load_recipe
 
 INDEX = "vdenoise-batch.html"
+_LOOK_FIRST = 3  # clips at the head of the page, where there are more of them
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ def write_index(folder: Path, outcomes: Sequence[Outcome]) -> Path:
     rows = sorted((_row(outcome, folder) for outcome in outcomes), key=lambda row: -row.rank)
     failed = sum(row.state in ("failed", "conflict") for row in rows)
     bad = sum(row.summary is not None and bool(row.summary.failed) for row in rows)
+    judged = [row for row in rows if row.summary is not None]
     words = counted(len(rows), "clip")
     words += f", {failed} not done" if failed else ""
     words += f", {bad} with a failed gate" if bad else ""
@@ -51,6 +53,7 @@ def write_index(folder: Path, outcomes: Sequence[Outcome]) -> Path:
         words=words,
         troubled=bool(failed or bad),
         rows=rows,
+        first=judged[:_LOOK_FIRST] if len(judged) > _LOOK_FIRST else [],
     )
     target = folder / INDEX
     with writing(target):

@@ -57,7 +57,7 @@ def write_report(prepared: Prepared, findings: Findings, told: Told) -> Path:
 def report_page(prepared: Prepared, findings: Findings, told: Told) -> str:
     """The page of a run."""
     plan, info = prepared.plan, prepared.plan.info
-    summary = summary_of(findings, str(told.recipe["output"]["sha256"]))
+    summary = summary_of(findings, prepared.plan.info, str(told.recipe["output"]["sha256"]))
     return render(
         "report.html",
         styles=("page.css",),

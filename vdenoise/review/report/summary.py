@@ -14,7 +14,9 @@ from vdenoise.errors import UsageError
 from vdenoise.machine.claims import Claims
 from vdenoise.machine.files import fitting
 from vdenoise.media.inputs import is_pipe
+from vdenoise.picture.frame import ClipInfo
 from vdenoise.review.inspect import Verdict
+from vdenoise.review.positions import place_text
 from vdenoise.review.report.pictures import thumbnail_uri
 from vdenoise.review.report.witness import Findings
 
@@ -62,22 +64,23 @@ class Summary(BaseModel):
     left: float | None
     worst: float = Field(description="Highest figure of a gate, as a share of its limit.")
     gate: str
+    place: str = Field("", description="Frame and time of that figure, for people.")
     failed: tuple[str, ...]
     thumbnail: str = Field(pattern=r"^data:image/webp;base64,[A-Za-z0-9+/=]+$")
 
 
-def summary_of(findings: Findings, made: str) -> Summary:
+def summary_of(findings: Findings, info: ClipInfo, made: str) -> Summary:
     """What an index shows."""
-    ratios = {v.gate.name: _ratio(v) for v in findings.inspection.verdicts}
-    gate = max(ratios, key=lambda name: ratios[name])
+    worst = max(findings.inspection.verdicts, key=_ratio)
     first = findings.spots[0]
     return Summary(
         made=made,
         frames=len(findings.frames),
         noise=mean([f.noise for f in findings.frames]),
         left=None if findings.left is None else mean_left(findings),
-        worst=ratios[gate],
-        gate=gate,
+        worst=_ratio(worst),
+        gate=worst.gate.name,
+        place="" if worst.frame is None else place_text(info, worst.frame),
         failed=tuple(v.gate.name for v in findings.inspection.failed),
         thumbnail=thumbnail_uri(first.source, first.result),
     )

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 
 from vdenoise.chain.resolve import idle
-from vdenoise.engine.denoise import Check
 from vdenoise.engine.tiles import Area
 from vdenoise.errors import UsageError
 from vdenoise.picture.frame import ClipInfo
@@ -31,7 +30,7 @@ from vdenoise.review.display import (
 from vdenoise.review.excerpts import Excerpts, excerpt_plan
 from vdenoise.review.positions import frame_at, place_text
 from vdenoise.review.spots import Spot
-from vdenoise.review.survey import Survey, cuts_near, survey
+from vdenoise.review.survey import Survey, survey
 from vdenoise.review.tune.newest import Newest
 from vdenoise.review.tune.settings import Base, Settings
 from vdenoise.review.turning import as_held, as_seen, seen_size, upright
@@ -82,11 +81,10 @@ class Session:
     ) -> None:
         self.base, self.info, self._output = base, info, output
         self._decoded = Decoded(base.request.reading, info)
-        found = survey(self._decoded, base.request.known, WINDOW, listener, near=False)
+        found = survey(self._decoded, base.request.known, WINDOW, listener)
         for note in found.notes:
             listener.note(note)
         self._excerpts = Excerpts(self._decoded, found)
-        self._near: set[int] = set()  # frames around which the cuts of a long clip are known
         self._sources: dict[tuple[int, Area], torch.Tensor] = {}
         self.noise = overall(found.profile, info.frames or 1)
         self.gain = noise_gain(self.noise.luma_codes / 255)
@@ -150,7 +148,6 @@ class Session:
         request = self.base.run_request(settings)
         area = self._area(box)
         with self.newest.turn() as check, torch.inference_mode():
-            self._know_cuts(frame, check)
             plan = excerpt_plan(request, self.info, self.survey.chain(request.chain))
             fmt = plan.encode.pixel_format
             only = around(area, fmt, self.info)
@@ -229,31 +226,6 @@ class Session:
             while len(self._sources) > _KEPT_SOURCES:
                 del self._sources[next(iter(self._sources))]
         return self._sources[key]
-
-    def _know_cuts(self, frame: int, check: Check) -> None:
-        """See to the cuts around a frame: of a long clip they are known only where it was looked
-        at."""
-        known = self.base.request.known.first_frames(self.info) is not None
-        if self.survey.whole or known or frame in self._near:
-            return
-        found = cuts_near(self._decoded, [frame], self.info.readable, _Checking(check))
-        cuts = tuple(sorted({*self.survey.cuts, *found}))
-        self._excerpts.survey = replace(self.survey, cuts=cuts)
-        self._near.add(frame)
-
-
-class _Checking:
-    """Ends a pass over frames that nobody wants any more, and tells nobody of it."""
-
-    def __init__(self, check: Check) -> None:
-        self._check = check
-
-    def start(self, phase: str, frames: int, *, unit: str = "fps") -> None:
-        """Nobody is told."""
-
-    def advance(self, busy: dict[str, float]) -> None:
-        """One frame more was looked at."""
-        self._check()
 
 
 def small(picture: Picture, width: int) -> Picture:
