@@ -71,8 +71,9 @@ def main() -> None:
     """Judge, print and store after each result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--missing", action="store_true", help="only what is not stored yet")
+    parser.add_argument("-o", "--output", type=Path, default=TARGET)
     given = parser.parse_args()
-    before = json.loads(TARGET.read_text()) if given.missing and TARGET.exists() else {}
+    before = json.loads(given.output.read_text()) if given.missing and given.output.exists() else {}
     rows: list[dict[str, Any]] = before.get("rows", [])
     there = {(row["preset"], row["sample"]) for row in rows}
     with tempfile.TemporaryDirectory(prefix="vdenoise-gates-") as folder:
@@ -82,7 +83,9 @@ def main() -> None:
                     continue
                 rows.append(judged(preset, sample, Path(folder)))
                 print(json.dumps(rows[-1]), flush=True)
-                results.save(TARGET, {"schema": 1, "machine": results.machine(), "rows": rows})
+                results.save(
+                    given.output, {"schema": 1, "machine": results.machine(), "rows": rows}
+                )
 
 
 if __name__ == "__main__":

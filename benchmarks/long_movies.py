@@ -136,6 +136,7 @@ def main() -> None:
     parser.add_argument("--clip", type=Path, help="a movie of two hours that is there already")
     parser.add_argument("--repeat", type=int, default=2)
     parser.add_argument("--note", default="", help="what else the machine was doing")
+    parser.add_argument("-o", "--output", type=Path, default=TARGET)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="vdenoise-long-") as name:
         folder = Path(name)
@@ -147,7 +148,7 @@ def main() -> None:
     content = {"schema": 1, "machine": results.machine(), "note": given.note, "bytes": size}
     content |= {"import_torch_cpu_s": round(sorted(torch)[len(torch) // 2], 2), "rows": rows}
     print(json.dumps(content, indent=1))
-    results.save(TARGET, content)
+    results.save(given.output, content)
 
 
 if __name__ == "__main__":
