@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import pytest
@@ -15,6 +16,7 @@ from vdenoise.chain.resolve import Layer, resolve
 from vdenoise.evaluation.measure import run_chain
 from vdenoise.evaluation.protocol import Given, decoded, encoded
 from vdenoise.noise.bands import BANDS
+from vdenoise.noise.cells import Cells, placed
 from vdenoise.noise.estimate import Analyzer
 from vdenoise.noise.fit import _fit
 from vdenoise.noise.moments import knots
@@ -124,6 +126,22 @@ def test_quiet_sides_say_nothing_of_how_strong_the_noise_of_the_middle_is(seed):
     middle = found[:, columns * 5 // 12 : columns * 7 // 12]
     assert middle.mean() == pytest.approx(255 * 0.7513 * SIGMA, rel=0.15)
     assert found[:, : columns // 4].mean() < 0.8
+
+
+@pytest.mark.parametrize(("coarser", "told"), [(0.0, True), (1.5, False)])
+def test_places_are_noisier_only_where_all_bands_of_the_noise_are(coarser, told):
+    """Foliage before a fast camera, under film grain: its blocks agree, and hold as much in fine
+    bands as noise that is twice as strong, but more in coarse ones."""
+    noisier = torch.zeros(6, 8, dtype=torch.float64)
+    noisier[:, 5:] = 2 * math.log(2)
+    bands = torch.zeros(48, BANDS - 1, dtype=torch.float64) + noisier.view(-1, 1)
+    bands[noisier.view(-1) > 0, :2] += coarser
+    flat = torch.zeros(48, dtype=torch.float64)
+    cells = Cells(noisier.view(-1), flat, flat + 0.3, bands)
+    found = placed(cells.relative(), cells, flat + 30, flat, (6, 8), 2 * math.log(10 / 255))
+    assert (found is not None) == told
+    if found is not None:
+        assert float(found[:, :4].mean()) == pytest.approx(float(found[:, 6:].mean()) / 2, rel=0.05)
 
 
 def test_a_vignette_of_noise_is_followed():

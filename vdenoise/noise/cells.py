@@ -32,6 +32,7 @@ _TYPICAL, _MORE = 0.35, 1.5  # ... by this quantile of them, and up to so many t
 _BY_SPAN, _OF_NOISE = 0.5, 0.15  # the same of one cell by its span, beyond the noise's own
 _LEAST_LEFT, _MOST_LEFT = 0.01, 0.3  # share of a texture's energy that motion leaves
 _NO_LESS = 0.02  # of the energy is noise
+_UNLIKE = 0.6  # log energy by which bands of noise may differ from those of usual noise
 _ENOUGH = 0.35  # share of the cells that agree: else much is texture that nothing follows ...
 _SOME = 0.15  # ... but this share knows what is usual, and where there is far less than that
 _FAR = 2 * math.log(2)  # log energy
@@ -52,6 +53,7 @@ class Cells:
     most: Tensor  # (n,) log energy, which is the noise's and what picture added
     texture: Tensor  # (n,) its energy against the noise's
     span: Tensor  # (n,) how far apart the lower blocks are; infinite where there are few
+    bands: Tensor  # (n, k) log energy of each band
 
     @property
     def agreed(self) -> Tensor:
@@ -68,6 +70,20 @@ class Cells:
         noise = 1 - self._left(most) * self.texture
         least = most + noise.clamp(min=_NO_LESS).log()
         return torch.minimum(2 * least.clamp(min=0), most)
+
+    def unlike(self, found: Tensor) -> Tensor:
+        """(n,) bool: those whose bands differ from those of noise as it usually is.
+
+        More noise is more of the same; picture that motion did not follow has bands of its own.
+
+        Args:
+            found: (n,) from `relative`.
+        """
+        usual = self.bands[self.agreed & (found.abs() < _UNEVEN)]
+        if not len(usual):
+            return torch.zeros_like(self.agreed)
+        off = self.bands - usual.quantile(_USUAL, dim=0)
+        return off.amax(1) - off.amin(1) > _UNLIKE
 
     def _left(self, most: Tensor) -> Tensor:
         """(n,) the share of its texture that may be left in each cell's difference."""
@@ -102,17 +118,21 @@ def most_around(cells: Tensor) -> Tensor:
     return functional.max_pool2d(cells[None], 3, stride=1, padding=1)[0]
 
 
-def read_cells(cell: Tensor, count: int, energy: Tensor, texture: Tensor, lost: Tensor) -> Cells:
+def read_cells(
+    cell: Tensor, count: int, energy: Tensor, bands: Tensor, texture: Tensor, lost: Tensor
+) -> Cells:
     """Put the blocks of each of ``count`` cells together.
 
     Args:
         cell: (n,) number of each block's cell.
         energy: (n,) log energy of its difference, relative to its level and moment.
+        bands: (n, k) log energy of each of its bands.
         texture: (n,) energy of its texture, against the difference's.
         lost: (n,) bool: its motion was not found.
     """
     most, seen = torch.zeros(count, dtype=torch.float64), torch.zeros(count, dtype=torch.float64)
     span = torch.full_like(most, math.inf)
+    each = torch.full((count, bands.shape[1]), math.nan, dtype=torch.float64)
     quantiles = energy.new_tensor((_LOW_BLOCKS, _READING, _HIGH_BLOCKS))
     for c in sorted(set(cell.tolist())):
         here = cell == c
@@ -120,7 +140,8 @@ def read_cells(cell: Tensor, count: int, energy: Tensor, texture: Tensor, lost: 
             low, most[c], high = energy[here].quantile(quantiles)
             seen[c] = texture[here].quantile(_READING)
             span[c] = _SCATTERED if lost[here].double().mean() > _LOST else high - low
-    return Cells(most, seen, span)
+            each[c] = bands[here].quantile(_READING, dim=0)
+    return Cells(most, seen, span, each)
 
 
 def weighted_quantile(value: Tensor, weight: Tensor, share: float) -> float:
@@ -148,7 +169,8 @@ def placed(
         shape: rows and columns.
         usual: log energy that ``found`` is relative to, of usual levels.
     """
-    known, agreed = ~torch.isinf(cells.span), cells.agreed
+    known = ~torch.isinf(cells.span)
+    agreed = cells.agreed & ~((found > 0) & cells.unlike(found))
     share = agreed.sum() / (known & (found > -_NONE)).sum().clamp(min=1)
     if share < _SOME:
         return None

@@ -102,7 +102,7 @@ def strength(
     moment = torch.cat([torch.full((len(s.blocks.level),), i) for i, s in enumerate(seen)])
     rows, columns = grid_of(size)
     cell = cells_at(place, size)
-    energy, texture, lost = _whitened(seen)
+    energy, bands, texture, lost = _whitened(seen)
     trust = 1 / (1 + (texture / _TRUSTED).square())
     moments = functional.one_hot(moment, len(seen)).double()
     design = torch.cat([hat_weights(level).double(), moments], 1)
@@ -122,7 +122,7 @@ def strength(
             prior = torch.cat([torch.full((LEVELS,), 1e-6), 4 / _USUAL**2 / (1 + free)])
             left = design.T @ (design * weight[:, None]) + stiff + torch.diag(prior)
             solution = torch.linalg.solve(left, design.T @ (weight * rest))
-        cells = read_cells(cell, len(found), energy - design @ solution, texture, lost)
+        cells = read_cells(cell, len(found), energy - design @ solution, bands, texture, lost)
         found = cells.relative()
     drawn = torch.zeros_like(found)
     for s in seen:
@@ -138,15 +138,16 @@ def strength(
     return Strength(places, over_time)
 
 
-def _whitened(seen: Sequence[Seen]) -> tuple[Tensor, Tensor, Tensor]:
+def _whitened(seen: Sequence[Seen]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Log energy of the differences with every band relative to noise, and how much texture.
 
     Of finer and coarser bands the lowest counts: noise is in all, texture is mostly in some. Its
     bands are as in the quietest of the flattest blocks.
 
     Returns:
-        (n,) log energy; (n,) energy of texture against that; (n,) bool: there is texture, and the
-        difference is coarser than noise is here: motion was not found.
+        (n,) log energy; (n, BANDS - 1) of all bands but the coarsest; (n,) energy of texture
+        against the first; (n,) bool: there is texture, and the difference is coarser than noise is
+        here: motion was not found.
     """
     even = torch.cat([s.blocks.even for s in seen]).double()
     odd = torch.cat([s.blocks.odd for s in seen if s.blocks.odd is not None]).double()
@@ -167,4 +168,4 @@ def _whitened(seen: Sequence[Seen]) -> tuple[Tensor, Tensor, Tensor]:
     energy = torch.minimum(coarse, fine)
     texture = (of(even, slice(1, 6)) / energy - 1).clamp(min=0)
     lost = (texture > _TEXTURED) & (coarse > _UNLIKE * fine) & telling
-    return energy.log(), texture, lost
+    return energy.log(), odd[:, 1:].clamp(min=_NOTHING).log(), texture, lost
