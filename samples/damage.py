@@ -151,3 +151,32 @@ def flicker(
     rng = np.random.default_rng(seed)
     gains = (1 + rng.normal(0, strength, len(frames))).astype(np.float32)
     return np.clip(frames * gains[:, None, None, None], 0, 1).astype(np.float32), gains
+
+
+def weave(
+    frames: Frames, seed: int, *, strength: float = 0.8
+) -> tuple[Frames, NDArray[np.float64]]:
+    """A picture that lies elsewhere in the gate in every frame; edge pixels are repeated.
+
+    Args:
+        frames: the clean clip.
+        seed: of the places.
+        strength: standard deviation of the places, pixels, down and across each.
+
+    Returns:
+        The clip, and (T, 2) how far down and across each frame was moved, pixels.
+    """
+    rng = np.random.default_rng(seed)
+    ways = rng.normal(0, strength, (len(frames), 2))
+    size = frames.shape[2], frames.shape[1]
+    moved = [
+        cv2.warpAffine(
+            frame,
+            np.array([[1, 0, across], [0, 1, down]]),
+            size,
+            flags=cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        for frame, (down, across) in zip(frames, ways, strict=True)
+    ]
+    return np.clip(np.stack(moved), 0, 1).astype(np.float32), ways

@@ -141,6 +141,16 @@ def test_what_is_alive_is_no_dust(what: str) -> None:
     assert (changed & ~where).mean() < 0.001
 
 
+def test_a_lamp_that_stays_on_the_screen_while_the_picture_moves_is_no_dust() -> None:
+    """It is lit in two frames only, as on a car that the camera follows: motion does not lead
+    from one to the other."""
+    frames = panned(6, pixels=8.0)
+    frames[2:4, 60:64, 80:84] = 0.97
+    truth = block_of(frames).luma.pixels
+    changed = (result(DustSpots(), frames) - truth).abs() > 0.05
+    assert not changed[2:4, 0, 60:64, 80:84].any()
+
+
 def test_dust_is_shown() -> None:
     dirty, where = damage.dust(panned(4), 3, specks=8)
     cover = DustSpots().apply(block_of(dirty)).findings.dust

@@ -29,6 +29,9 @@ _COLORED = 0.04  # Cb and Cr this far from gray and from what is around are a co
 _SHAPE = 2.0  # spreads of the ring by which a neighbor differs where the spot is: a thing
 _SHAPE_CONTRAST = 0.3  # and of the spot's contrast
 _HIDES = (25, 20)  # percent of a spot beyond which no more than that of its ring may be
+_STAYS = 3.0  # spreads of the ring by which a spot differs that stays at its place on the screen
+_STAYS_HIGH = 0.5  # of its height above what is around it, which it has there at least
+_STAYS_APART = 0.25  # and of that height, by which it may look different
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +40,7 @@ class Scene:
 
     own: Plane
     others: Mapping[int, Plane]  # by frames from this one; the two nearest first
+    unmoved: Mapping[int, Plane]  # the two nearest as they are
     sigma: Plane  # of the noise in it
     threshold: float  # sigmas, from which on something stands out
     floor: float  # and least contrast
@@ -82,7 +86,7 @@ class Scene:
                 if ring.sum() < 8 or not self._hides(box, where, ring, sign):
                     continue
                 sources = self._sources(box, where, ring, sign)
-                if sources:
+                if sources and not self._stays(box, where, ring, float(own.contrast[n])):
                     found.append(DustSpot(box, where, sources))
         return found
 
@@ -140,6 +144,23 @@ class Scene:
         those_like = [m for m in np.flatnonzero(like) if self._sound(k, sign, int(m))]
         found: Numbers = way[those_like]
         return found
+
+    def _stays(self, box: Box, where: Mask, ring: Mask, contrast: float) -> bool:
+        """Whether a frame beside it has something of a spot's shape, or the spot itself, at the
+        same place of the screen, however the picture moves: a lamp of the car that the camera
+        follows, a title."""
+        own = self.own[box]
+        height = float(own[where].mean() - np.median(own[ring]))
+        for other in self.unmoved.values():
+            patch = other[box]
+            shape = abs(float(patch[where].mean() - patch[ring].mean()))
+            if shape > max(_STAYS * float(patch[ring].std()), _SHAPE_CONTRAST * contrast):
+                return True
+            there = float(patch[where].mean() - np.median(patch[ring])) / height if height else 0.0
+            apart = float(np.abs(patch - own)[where].mean())
+            if there > _STAYS_HIGH and apart < _STAYS_APART * abs(height):
+                return True
+        return False
 
     def _travels(self, sign: int, n: int) -> bool:
         """Whether it is something that moves on: on two more frames, one after the other, such a

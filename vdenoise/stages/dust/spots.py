@@ -96,6 +96,7 @@ class DustSpots(Stage):
         scene = Scene(
             planes[t],
             {k: _plane(pixels) for k, pixels in lumas.items()},
+            {k: planes[t + k] for k in others[:2]},
             _plane((block.noise.luma.sigma_at(luma.pixels) * luma.residual)[0]),
             self.threshold / harder,
             self.floor / 255 / harder,
