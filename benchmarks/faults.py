@@ -45,6 +45,7 @@ MAY_DIE = {"memory": {-signal.SIGABRT, -signal.SIGSEGV, 127}}
 DOCUMENTED = {0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 75, 129, 130, 143, -signal.SIGKILL, -signal.SIGTERM}
 CALLS = 4  # of those that match, spread from the first to the last, one fails at a time
 SIZES = 4  # of a full disk
+_LITTLE_MIB = 4
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Command:
 
 
 _RUN = ("run", "in.mkv", *GIVEN, "-o")
+_NETWORK = ("--sigma", "8", "--cuts", "off")
 _PLAN = ("plan", "in.mkv", "-o", "plan.json", *GIVEN, "--segment-frames", "2", "--to")
 _TASK = ("run", "--plan", "plan.json", "--work", "out/.work")
 _BATCH = ("batch", "clips", "-o", "out", *GIVEN, "--jobs", "1")
@@ -85,7 +87,24 @@ COMMANDS = {
             ),
         ),
         Command("resumed", (*_RUN, "out/o.mkv", "--resume"), ()),
-        Command("network", ("run", "in.mkv", "-o", "out/o.mkv", "--sigma", "8", "--cuts", "off")),
+        Command("network", ("run", "in.mkv", "-o", "out/o.mkv", *_NETWORK)),
+        Command(
+            "network task",
+            _TASK,
+            ("--resume",),
+            (
+                (
+                    *("plan", "in.mkv", "-o", "plan.json", *_NETWORK, "--segment-frames", "2"),
+                    *("--to", "out/o.mkv"),
+                ),
+            ),
+        ),
+        Command("preview", ("preview", "in.mkv", "-o", "out/p.png", *GIVEN)),
+        Command(
+            "restore",
+            ("restore", "clean.mkv", "n.mkv", "-o", "out/r.mkv"),
+            ready=((*_RUN, "clean.mkv", "--noise-out", "n.mkv"),),
+        ),
         Command("plan", ("plan", "in.mkv", "-o", "out/plan.json", *GIVEN, "--to", "out/o.mkv")),
         Command("segments", _TASK, ("--resume",), ((*_PLAN, "out/o.mkv"),)),
         Command("images", _TASK, ("--resume",), ((*_PLAN, "out/o.####.png"),)),
@@ -285,10 +304,19 @@ def folder_gone(bench: Bench, row: Row) -> None:
 
 
 def memory(bench: Bench, row: Row) -> None:
-    """Less and less of it."""
-    for more in (512, 256, 192, 128, 96, 64, 48, 32, 24, 16, 8, 4, 1):
+    """Less and less of it: from a little less than is enough, so that it lacks at every stage."""
+    lacks, enough = 0, 4096
+    while enough - lacks > _LITTLE_MIB:
         bench.fresh()
-        bench.disturbed(row, f"{more} MiB", bench.do(before=within(more)))
+        middle = (lacks + enough) // 2
+        if bench.do(before=within(middle)).status:
+            lacks = middle
+        else:
+            enough = middle
+    for less in (*range(8, 72, 8), 96, 128, 192, 256, 384, enough - 16, enough - 1):
+        if less < enough:
+            bench.fresh()
+            bench.disturbed(row, f"{enough} - {less} MiB", bench.do(before=within(enough - less)))
 
 
 def clock(bench: Bench, row: Row) -> None:
@@ -381,6 +409,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--commands", default=",".join(COMMANDS))
     parser.add_argument("--faults", default=",".join(FAULTS).replace(", ", "; "))
+    parser.add_argument("--missing", action="store_true", help="leave what is on file")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
     rows = {} if options.output is None else known(options.output, _key)
@@ -389,6 +418,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="vdenoise-faults-") as folder:
             bench = Bench(Path(folder, "place"), COMMANDS[name])
             for fault in wanted:
+                if options.missing and (fault, name) in rows:
+                    continue
                 row = Row(fault, name)
                 FAULTS[fault](bench, row)
                 print(name, "|", fault, "|", row.tried, row.statuses, flush=True)
