@@ -30,6 +30,8 @@ TRANSIENT = frozenset(
     {errno.ESTALE, errno.EIO, errno.EAGAIN, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN}
 )
 
+NO_HANDLES = frozenset({errno.EMFILE, errno.ENFILE})  # neither the file's fault nor the disk's
+
 
 class VdenoiseError(Exception):
     """What happened, what to do about it, and a stable code to search logs for.
@@ -51,6 +53,15 @@ class VdenoiseError(Exception):
     def code(self) -> str:
         """Stable identifier such as ``E0301``."""
         return f"E{self.exit_code:02d}{self.number:02d}"
+
+
+def handles_short() -> MemoryShort:
+    """What to raise where the system gives no more file handles."""
+    return MemoryShort(
+        "Too many files are open at once for the system.",
+        "Raise the limit (ulimit -n 1024), or end other programs.",
+        number=6,
+    )
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

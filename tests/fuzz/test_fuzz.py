@@ -226,11 +226,12 @@ def test_what_others_do_to_files_meanwhile_is_no_traceback(
     assert ("Traceback" in capsys.readouterr().err) == (status == 1)
 
 
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EMFILE, "Too many open files")])
 def test_where_no_memory_is_left_for_a_sentence_it_is_told_all_the_same(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def fails(*_args: object, **_more: object) -> int:
-        raise MemoryError
+        raise error
 
     monkeypatch.setattr(cli, "_status", fails)
     monkeypatch.setattr(cli, "_say", fails)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from vdenoise.batch.lists import OUTPUTS, as_typed, tables
-from vdenoise.batch.naming import name_in_list, name_output
+from vdenoise.batch.naming import name_in_list, name_output, stay_below
 from vdenoise.errors import ConflictError, InputError, UsageError
+from vdenoise.machine.claims import identity
 from vdenoise.media.access import absent, reading
 from vdenoise.media.images.sequence import in_folder, is_image, is_pattern, split
 from vdenoise.media.movie.codecs import CONTAINERS
@@ -86,9 +87,9 @@ def jobs_of(
             "Name a folder or files of movies or images, or a .toml list of jobs.",
             number=17,
         )
-    first: dict[Path, ClipJob] = {}
+    first: dict[Hashable, ClipJob] = {}
     for job in found:
-        other = first.setdefault(job.output.resolve(), job)
+        other = first.setdefault(_file(job.output), job)
         if other is not job:
             raise ConflictError(
                 f"{other.source} and {job.source} would both become {job.output}.",
@@ -123,10 +124,10 @@ def _without_outputs(jobs: Sequence[ClipJob]) -> list[ClipJob]:
     Raises:
         UsageError: a clip would be written over itself.
     """
-    makers = {job.output.resolve(): job for job in jobs}
+    makers = {_file(job.output): job for job in jobs}
     found = []
     for job in jobs:
-        maker = makers.get(job.source.resolve())
+        maker = makers.get(_file(job.source))
         if maker is job:
             raise UsageError(
                 f"{job.output} is the input itself.",
@@ -136,6 +137,11 @@ def _without_outputs(jobs: Sequence[ClipJob]) -> list[ClipJob]:
         if maker is None:
             found.append(job)
     return found
+
+
+def _file(path: Path) -> Hashable:
+    """Which file a path is, also where a folder takes ``A`` and ``a`` for one name."""
+    return identity(path) or path
 
 
 def _clips(text: str, target: Path) -> Iterator[tuple[Path, Path]]:
@@ -211,7 +217,7 @@ def _listed(
     for number, values in enumerate(tables(file, options, parameters), 1):
         text, output = str(file.parent / values.pop("input")), values.pop("output", None)
         for name in (name for name in values if name.replace("_", "-") in OUTPUTS):
-            values[name] = str(folder / name_in_list(str(values[name]), trust_paths))
+            values[name] = str(name_in_list(str(values[name]), folder, trust_paths))
         typed = (*as_typed(values), *options)
         if "\0" in "".join((text, str(output), *typed)):
             shown = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
@@ -231,6 +237,7 @@ def _listed(
             place = folder / clip.parent.relative_to(base)
             if output is None:
                 target = name_output(clip, place, template, typed)
+                target = target if trust_paths else stay_below(target, folder)
             else:
-                target = folder / name_in_list(output, trust_paths)
+                target = name_in_list(output, folder, trust_paths)
             yield ClipJob(clip, target, typed, listed=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -54,14 +55,28 @@ def _filled(template: str, values: Mapping[str, str]) -> str:
     return text
 
 
-def name_in_list(text: str, trust_paths: bool) -> Path:
-    """An output as a list names it.
+def name_in_list(text: str, folder: Path, trust_paths: bool) -> Path:
+    """An output as a list names it, in the folder that outputs go to.
 
     Raises:
-        UsageError: it is no file's name, or leads out of the folder that outputs go to.
+        UsageError: it is no file's name, or leads out of the folder.
     """
     name = Path(text)
-    return name if trust_paths and name.name else _below(name, text)
+    if trust_paths and name.name:
+        return folder / name
+    return stay_below(folder / _below(name, text), folder)
+
+
+def stay_below(target: Path, folder: Path) -> Path:
+    """See that no link on the way to an output leads out of the folder that outputs go to.
+
+    Raises:
+        UsageError: one does.
+    """
+    real, place = (Path(os.path.realpath(path)) for path in (target, folder))
+    if not real.is_relative_to(place):
+        raise _leads_out(f"{target}, by a link,")
+    return target
 
 
 def _below(name: Path, text: str) -> Path:
@@ -73,13 +88,17 @@ def _below(name: Path, text: str) -> Path:
     if not name.name:
         raise UsageError(f"{text!r} names no output.", "Name a file below -o.", number=217)
     if name.is_absolute() or ".." in name.parts:
-        raise UsageError(
-            f"{text} leads out of the output folder.",
-            "Name outputs below -o. A list of jobs that you trust may name any place with "
-            "--trust-paths.",
-            number=93,
-        )
+        raise _leads_out(text)
     return name
+
+
+def _leads_out(what: str) -> UsageError:
+    return UsageError(
+        f"{what} leads out of the output folder.",
+        "Name outputs below -o. A list of jobs that you trust may name any place with "
+        "--trust-paths.",
+        number=93,
+    )
 
 
 def option_value(options: Sequence[str], name: str) -> str:

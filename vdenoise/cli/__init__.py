@@ -6,7 +6,6 @@ Torch, av and pydantic are imported inside commands only, so that ``--help`` ans
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import signal
 import sys
@@ -38,16 +37,14 @@ from vdenoise.cli.replay import replay, restore
 from vdenoise.cli.run import run
 from vdenoise.cli.stages import stages
 from vdenoise.cli.switches import with_strengths
+from vdenoise.cli.system_faults import of_system, problem_of_stdout
 from vdenoise.cli.task import is_task, status_of_task, style_of
 from vdenoise.cli.train import train
 from vdenoise.cli.tune import tune
 from vdenoise.cli.verify import verify
 from vdenoise.errors import (
-    TRANSIENT,
     Interrupted,
     MemoryShort,
-    OutputError,
-    TryAgain,
     UsageError,
     VdenoiseError,
     did_you_mean,
@@ -145,7 +142,7 @@ def status(args: Sequence[str]) -> int:
     as_json = style_of(args) == "json"
     try:
         return _end(args, partial(_say, as_json=as_json))
-    except MemoryError:  # not even for a sentence is there any
+    except (MemoryError, OSError):  # not even for a sentence is there any, or a file handle
         os.write(2, _LAST_EVENT if as_json else _LAST_WORDS)
         return MemoryShort.exit_code
 
@@ -172,58 +169,18 @@ def _end(args: Sequence[str], say: Callable[..., None]) -> int:
     except click.ClickException as problem:
         say(_misused(problem), 2)
         return 2
-    except OSError as problem:
-        known = _of_system(problem)
+    except Exception as problem:
+        known = of_system(problem)
         if known is None:
             say(problem)
             return 1
+        if problem_of_stdout(problem):
+            _discard_output()
         say(known, known.exit_code)
         return known.exit_code
-    except Exception as problem:
-        if isinstance(problem, MemoryError) or any(w in str(problem) for w in _NO_MEMORY):
-            short = MemoryShort(
-                "The memory is full.", "End other programs, or use a faster --speed.", number=3
-            )
-            say(short, short.exit_code)
-            return short.exit_code
-        say(problem)
-        return 1
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _of_system(problem: OSError) -> VdenoiseError | None:
-    """What people can do something about; None where it is a fault of ours."""
-    name = shorten(str(problem.filename), 80, placeholder=" ...")[:80]
-    if problem.errno in _FULL:
-        if problem.filename is None:
-            _discard_output()
-        what = "Standard output" if problem.filename is None else name
-        return OutputError(
-            f"{what} cannot be written: the disk is full.",
-            "Free some room where it goes to, and run the same command again.",
-            number=5,
-        )
-    if problem.errno in _NO_NAME:
-        return UsageError(
-            f"{name} cannot be found: {problem.strerror}.",
-            "Check the names that were given, also those in lists and presets.",
-            number=216,
-        )
-    if problem.errno in TRANSIENT:
-        return TryAgain(
-            f"{problem.filename or 'A file'} cannot be reached: {problem.strerror}.",
-            "Run the same command again later.",
-            number=1,
-        )
-    if problem.errno in _TAKEN_AWAY and problem.filename is not None:
-        return OutputError(
-            f"{name} cannot be used any more: {problem.strerror}.",
-            "See whether it is there and who may use it, and run the same command again.",
-            number=18,
-        )
-    return None
 
 
 def _say(problem: Exception, code: int = 1, *, as_json: bool) -> None:
@@ -262,16 +219,9 @@ def _status(args: Sequence[str]) -> int:
 
 
 _ONE_CLIP = (" run", " analyze", " plan", " build")  # commands that take one
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_NO_NAME = (errno.ENAMETOOLONG, errno.ELOOP)  # no file can be called so
-# A file or folder that a command had found in order was changed by others while it was at work.
-_TAKEN_AWAY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.ENODEV)
-# What threads, the loader, C++ libraries, torch and OpenCV say where there is no memory for them.
-_NO_MEMORY = (
-    *("can't start new thread", "failed to map segment", "Cannot allocate memory"),
-    *("bad_alloc", "can't allocate memory", "Insufficient memory"),
+_LAST_WORDS = (
+    b"vdenoise: error E0603 [exit 6] The memory is full, or no more files can be opened.\n"
 )
-_LAST_WORDS = b"vdenoise: error E0603 [exit 6] The memory is full.\n"
 _LAST_EVENT = b'{"v": 1, "event": "error", "code": "E0603", "exit": 6, "what": "", "hint": ""}\n'
 _SIGNALLED = 128  # exit statuses above it are those of signals
 _ONE_REQUEST_SECONDS = 0.5

@@ -105,13 +105,17 @@ def identity(path: Path) -> Hashable | None:
 
 
 def _folds_case(folder: Path) -> bool:
-    """Whether the file system of a folder takes ``A`` and ``a`` for the same name."""
-    if not folder.name:  # the root
-        return False
-    other = folder.with_name(folder.name.swapcase())
+    """Whether the file system of a folder takes ``A`` and ``a`` for the same name.
+
+    Something in it tells; of an empty one its own name, which is that of the folder above.
+    """
     try:
-        return other.name != folder.name and other.samefile(folder)
-    except OSError:
+        with os.scandir(folder) as entries:
+            inside = next((e.name for e in entries if e.name.swapcase() != e.name), None)
+        one = folder / inside if inside else folder
+        other = one.with_name(one.name.swapcase())
+        return other.name != one.name and other.samefile(one)
+    except (OSError, ValueError):  # the root has no name
         return False
 
 

@@ -10,7 +10,15 @@ from pathlib import Path
 
 import av
 
-from vdenoise.errors import TRANSIENT, InputError, OutputError, TryAgain, UsageError
+from vdenoise.errors import (
+    NO_HANDLES,
+    TRANSIENT,
+    InputError,
+    OutputError,
+    TryAgain,
+    UsageError,
+    handles_short,
+)
 
 DISK_FULL = 5  # number of an OutputError
 
@@ -31,9 +39,10 @@ def check_folder(target: Path, *, made_later: bool = False) -> None:
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is no folder.", "Name another one.", number=17)
     if not folder.is_dir():
-        raise OutputError(
-            f"The folder {folder} does not exist.", f"Make it with: mkdir -p {folder}", number=2
-        )
+        way = "It is a link: see whether what it leads to is mounted."
+        if not folder.is_symlink():
+            way = f"Make it with: mkdir -p {folder}"
+        raise OutputError(f"The folder {folder} does not exist.", way, number=2)
     if not os.access(folder, os.W_OK):
         raise OutputError(
             f"The folder {folder} may not be written.", "Choose another folder.", number=4
@@ -55,7 +64,8 @@ def make_folder(folder: Path) -> None:
 
 
 def check_free(target: Path, source: Path | None, *, overwrite: bool) -> None:
-    """See that a file may be written: that its name is free, or the file may be replaced.
+    """See that a file may be written: that its name is free, or the file may be replaced. A link
+    that leads nowhere has its name, too: its disk may not be mounted.
 
     Args:
         target: the file.
@@ -64,14 +74,21 @@ def check_free(target: Path, source: Path | None, *, overwrite: bool) -> None:
 
     Raises:
         UsageError: it is the input itself.
-        OutputError: it may not be replaced.
+        OutputError: it may not be replaced, or is no file.
     """
-    if not target.exists():
+    if not os.path.lexists(target):
         return
-    if source is not None and target.samefile(source):
-        raise UsageError(
-            f"{target} is the input itself.", "Give the output another name.", number=25
-        )
+    if target.exists():
+        if source is not None and target.samefile(source):
+            raise UsageError(
+                f"{target} is the input itself.", "Give the output another name.", number=25
+            )
+        if not target.is_file():
+            raise OutputError(
+                f"{target} is a pipe or a device, whose place no file takes.",
+                "Name a file. A pipe is written to by: -o - > PIPE",
+                number=26,
+            )
     if not overwrite:
         raise OutputError(
             f"{target} exists already.", "Choose another name or add --overwrite.", number=1
@@ -97,6 +114,8 @@ def reading(name: str) -> Iterator[None]:
     except PermissionError as error:
         raise InputError(f"{name} may not be read.", "Check its permissions.", number=9) from error
     except OSError as error:
+        if error.errno in NO_HANDLES:
+            raise handles_short() from error
         raise InputError(
             f"{name} cannot be read: {error.strerror}.", "Check the path and the disk.", number=9
         ) from error
@@ -109,6 +128,8 @@ def writing(target: Path) -> Iterator[None]:
         yield
     except (OSError, av.FFmpegError) as error:
         code = getattr(error, "errno", None)
+        if code in NO_HANDLES:
+            raise handles_short() from error
         if code in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
             raise OutputError(
                 f"The disk is full: {target} cannot be finished.",

@@ -138,7 +138,13 @@ def _try_frames(info: ClipInfo, settings: EncodeSettings, first: int, last: int)
                 return _Tried(report.findings[0])
             return _Tried(words=() if beside is None else _lost(info, writer))
         except (OutputError, InputError) as error:
-            if not isinstance(error.__cause__, av.FFmpegError) or error.number == DISK_FULL:
+            if isinstance(error, OutputError) and error.number == DISK_FULL:
+                raise OutputError(
+                    f"{tempfile.gettempdir()} has no room for temporary files.",
+                    "Free some, or point TMPDIR to a folder with more room.",
+                    number=27,
+                ) from error
+            if not isinstance(error.__cause__, av.FFmpegError):
                 raise
             if info.sequence is not None:
                 return _Tried()  # a reader may know nothing by a few even pictures

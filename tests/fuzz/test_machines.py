@@ -1,0 +1,173 @@
+"""What machines are like that nobody set up for us: few handles, no temporary folder, links that
+lead nowhere, a current folder that is gone. Each is said, and nothing is lost by it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from benchmarks.fuzz import GIVEN
+from tests.helpers.clips import Clip, write
+from vdenoise import cli
+from vdenoise.batch.jobs import jobs_of
+from vdenoise.errors import ConflictError, MemoryShort, UsageError
+from vdenoise.machine import claims
+from vdenoise.media.access import reading, writing
+from vdenoise.media.movie.writer import MovieWriter
+
+RUN = ("run", "a.mkv", "-o", "z.mkv", *GIVEN)
+
+
+def call(*words: object) -> int:
+    return cli.status([str(word) for word in words])
+
+
+@pytest.fixture
+def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return write(Clip("a.mkv", "ffv1", frames=3), tmp_path)
+
+
+def last(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("handles", "said"), [(12, ""), (5, "error E0606 [exit 6]")])
+def test_few_file_handles_are_enough_or_are_said(handles: int, said: str, clip: Path) -> None:
+    begin = f"""
+import os, resource, sys
+from vdenoise import cli
+import benchmarks.forked, tests.helpers.clips, vdenoise.cli.warm  # all that is imported
+resource.setrlimit(resource.RLIMIT_NOFILE, ({handles}, {handles}))
+os._exit(cli.status({list(RUN)!r}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", begin], cwd=clip.parent, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == (6 if said else 0), done.stderr
+    assert said in (done.stderr.splitlines() or [""])[-1]
+    assert (clip.parent / "z.mkv").exists() == (not said)
+    assert not list(clip.parent.glob(".*"))
+
+
+@pytest.mark.parametrize("doing", [reading("a.mkv"), writing(Path("a.mkv"))])
+def test_handles_that_lack_are_no_fault_of_a_file(doing: object) -> None:
+    """A farm gives exit 3 and 4 up, and tries 6 on another machine."""
+    with pytest.raises(MemoryShort), doing:  # type: ignore[attr-defined]
+        raise OSError(errno.EMFILE, "Too many open files", "a.mkv")
+
+
+def test_a_machine_without_a_folder_for_temporary_files_is_told_so(
+    clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere/at/all"])
+    assert call(*RUN) == 4
+    assert "E0428" in last(capsys) and not Path("z.mkv").exists()
+
+
+def test_a_full_folder_for_temporary_files_is_not_taken_for_the_outputs(
+    clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(writer: MovieWriter, *_frame: object) -> None:
+        with writing(writer.target):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(MovieWriter, "write", fails)
+    assert call(*RUN) == 4
+    assert f"E0427 [exit 4] {tempfile.gettempdir()} has no room" in last(capsys)
+
+
+def test_a_current_folder_that_was_removed_is_said(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (gone := tmp_path / "gone").mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert call("run", clip, "-o", "z.mkv", *GIVEN) == 3
+    assert "E0388" in last(capsys)
+    assert call("run", clip, "-o", tmp_path / "z.mkv", *GIVEN) == 0
+
+
+def test_a_pipe_in_the_place_of_a_clip_stays(
+    clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo("z.mkv")
+    for more in ((), ("--overwrite",)):
+        assert call(*RUN, *more) == 4
+        assert "E0426" in last(capsys) and Path("z.mkv").is_fifo()
+
+
+def test_a_link_to_a_disk_that_is_not_mounted_stays(
+    clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("z.mkv").symlink_to("/not/mounted/z.mkv")
+    assert call(*RUN) == 4
+    assert "E0401" in last(capsys) and Path("z.mkv").is_symlink()
+    Path("folder").symlink_to("/not/mounted")
+    assert call("run", "a.mkv", "-o", "folder/z.mkv", *GIVEN) == 4
+    said = capsys.readouterr().err
+    assert "E0402" in said and "mounted" in said
+
+
+def test_links_that_lead_in_a_circle_are_said(
+    clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("x.mkv").symlink_to("x.mkv")
+    Path("folder").symlink_to("folder")
+    # In the names of texts it is pathlib that says so, before Python 3.13.
+    for words, *status in (
+        (("run", "x.mkv", "-o", "z.mkv", *GIVEN), 3),
+        (("run", "a.mkv", "-o", "x.mkv", *GIVEN), 4),
+        (("run", "a.mkv", "-o", "folder/z.mkv", *GIVEN), 4),
+        ((*RUN, "--noise-out", "x.mkv"), 4),
+        ((*RUN, "--write-cuts", "folder/cuts.txt"), 2, 4),
+        (("batch", "folder", "-o", "out", *GIVEN), 3),
+        (("batch", "a.mkv", "-o", "folder", *GIVEN), 4),
+    ):
+        assert call(*words) in status, words
+        assert "error E" in last(capsys)
+    assert not Path("z.mkv").exists()
+
+
+@pytest.mark.parametrize("key", ["output", "noise-out"])
+def test_a_list_leads_out_by_no_link(key: str, clip: Path, tmp_path: Path) -> None:
+    (out := tmp_path / "out").mkdir()
+    (tmp_path / "else").mkdir()
+    (out / "link").symlink_to("../else")
+    (out / "l.mkv").symlink_to("../else/l.mkv")
+    for name in ("link/x.mkv", "l.mkv"):
+        Path("j.toml").write_text(f'[[job]]\ninput = "a.mkv"\n{key} = "{name}"\n')
+        with pytest.raises(UsageError, match="leads out"):
+            jobs_of(["j.toml"], out, "{stem}_x.{ext}", ())
+        assert jobs_of(["j.toml"], out, "{stem}_x.{ext}", (), trust_paths=True)
+
+
+def test_names_that_differ_in_case_alone_are_one_where_the_disk_says_so(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("j.toml").write_text(
+        '[[job]]\ninput = "a.mkv"\noutput = "X.mkv"\n[[job]]\ninput = "a.mkv"\noutput = "x.mkv"\n'
+    )
+    assert len(jobs_of(["j.toml"], tmp_path / "out", "{stem}.{ext}", ())) == 2
+    monkeypatch.setattr(claims, "_folds_case", lambda _: True)
+    with pytest.raises(ConflictError, match="would both become"):
+        jobs_of(["j.toml"], tmp_path / "out", "{stem}.{ext}", ())
+
+
+def test_whether_a_disk_folds_case_is_told_by_what_lies_in_it(tmp_path: Path) -> None:
+    """A folder's own name belongs to the disk that it is mounted on."""
+    (tmp_path / "share").mkdir()
+    (tmp_path / "SHARE").symlink_to("share")  # as a disk that folds case would have it
+    assert claims._folds_case(tmp_path / "share")
+    (tmp_path / "share" / "clip").write_text("x")
+    assert not claims._folds_case(tmp_path / "share")
+    (tmp_path / "share" / "CLIP").symlink_to("clip")
+    assert claims._folds_case(tmp_path / "share")
+    assert not claims._folds_case(Path("/nowhere"))

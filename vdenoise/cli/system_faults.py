@@ -1,0 +1,102 @@
+"""What the system, and libraries in its name, say that people can do something about."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from textwrap import shorten
+
+from vdenoise.errors import (
+    NO_HANDLES,
+    TRANSIENT,
+    InputError,
+    MemoryShort,
+    OutputError,
+    TryAgain,
+    UsageError,
+    VdenoiseError,
+    handles_short,
+)
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_NAME = (errno.ENAMETOOLONG, errno.ELOOP)  # no file can be called so
+# A file or folder that a command had found in order was changed by others while it was at work.
+_TAKEN_AWAY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.ENODEV)
+# What threads, the loader, C++ libraries, torch and OpenCV say where there is no memory for them.
+_NO_MEMORY = (
+    *("can't start new thread", "failed to map segment", "Cannot allocate memory"),
+    *("bad_alloc", "can't allocate memory", "Insufficient memory"),
+)
+_LINKS_IN_A_CIRCLE = "Symlink loop"  # pathlib, before Python 3.13
+_NO_TEMPORARIES = "No usable temporary directory"  # tempfile
+
+
+def of_system(problem: Exception) -> VdenoiseError | None:
+    """What people can do something about; None where it is a fault of ours."""
+    if isinstance(problem, OSError) and (known := _of_files(problem)) is not None:
+        return known
+    text = str(problem)
+    if isinstance(problem, MemoryError) or any(word in text for word in _NO_MEMORY):
+        return MemoryShort(
+            "The memory is full.", "End other programs, or use a faster --speed.", number=3
+        )
+    if isinstance(problem, RuntimeError) and text.startswith(_LINKS_IN_A_CIRCLE):
+        return _nameless(f"{text}: links lead in a circle.")
+    return None
+
+
+def problem_of_stdout(problem: Exception) -> bool:
+    """Whether it is standard output that cannot be written, so that no more goes there."""
+    return isinstance(problem, OSError) and problem.errno in _FULL and problem.filename is None
+
+
+def _of_files(problem: OSError) -> VdenoiseError | None:
+    name = shorten(str(problem.filename), 80, placeholder=" ...")[:80]
+    if problem.errno in _FULL:
+        return OutputError(
+            f"{'Standard output' if problem_of_stdout(problem) else name} cannot be written: "
+            "the disk is full.",
+            "Free some room where it goes to, and run the same command again.",
+            number=5,
+        )
+    if problem.errno in _NO_NAME:
+        return _nameless(f"{name} cannot be found: {problem.strerror}.")
+    if problem.errno in NO_HANDLES:
+        return handles_short()
+    if problem.errno in TRANSIENT:
+        return TryAgain(
+            f"{problem.filename or 'A file'} cannot be reached: {problem.strerror}.",
+            "Run the same command again later.",
+            number=1,
+        )
+    if problem.errno in _TAKEN_AWAY and problem.filename is not None:
+        return OutputError(
+            f"{name} cannot be used any more: {problem.strerror}.",
+            "See whether it is there and who may use it, and run the same command again.",
+            number=18,
+        )
+    if str(problem.strerror).startswith(_NO_TEMPORARIES):
+        return OutputError(
+            "There is no folder for temporary files that may be written.",
+            "Point TMPDIR to one.",
+            number=28,
+        )
+    if problem.errno == errno.ENOENT and not _here():
+        return InputError(
+            "The current folder is not there any more.", "Change to another one.", number=88
+        )
+    return None
+
+
+def _nameless(what: str) -> UsageError:
+    return UsageError(
+        what, "Check the names that were given, also those in lists and presets.", number=216
+    )
+
+
+def _here() -> bool:
+    """Whether there is a current folder: somebody may have removed it."""
+    try:
+        return Path.cwd().is_dir()
+    except FileNotFoundError:
+        return False
