@@ -78,7 +78,7 @@ def preview(clip: Path, folder: Path) -> dict[str, Any]:
             event = json.loads(line)
             total, peak = spent(process), peak_mib(process)
             if event.get("phase") == "render" and not first:
-                first, spots = total, event["total"]
+                first, spots = total, event["frames"]
     if process.returncode:
         raise SystemExit(f"vdenoise preview ended with {process.returncode}")
     return {

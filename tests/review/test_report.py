@@ -12,6 +12,8 @@ import pytest
 from tests.helpers.browser import CHROMIUM, Page, browser
 from tests.helpers.clips import Clip, write
 from vdenoise import cli
+from vdenoise.picture.noise import PlaneNoise
+from vdenoise.review.report.charts import _levels, _spectrum
 from vdenoise.review.report.html import as_data, render
 from vdenoise.review.report.index import IndexRow
 from vdenoise.review.report.plots import Plot, PlotLine, thinned, ticks
@@ -168,6 +170,13 @@ def test_data_cannot_end_its_element() -> None:
     assert "<" not in text and json.loads(text) == {"a": "</script><!--&"}
 
 
+def test_an_axis_of_next_to_no_noise_has_round_numbers() -> None:
+    """As of color that holds none: not a mountain of 0.00001 codes."""
+    plane = PlaneNoise.white(1e-7)
+    for plot in (_levels("Cb", plane, None), _spectrum("Cb", plane, None)):
+        assert ">0.4</text>" in plot.svg() and "e-" not in plot.svg()
+
+
 def test_curves_keep_their_peaks_and_their_letters_are_escaped() -> None:
     points = [(float(n), 1.0) for n in range(5000)]
     points[3333] = (3333.0, 9.0)
@@ -199,6 +208,13 @@ def test_nothing_is_fetched_and_no_script_fails(page: Page) -> None:
     broken = "[...document.images].filter(i => i.src && !i.naturalWidth).length"
     assert page.js(broken) == 0
     assert page.js("[...document.querySelectorAll('.pane img')].every(i => i.alt.length > 10)")
+
+
+def test_the_view_of_what_was_removed_says_what_it_should_look_like(page: Page) -> None:
+    shown = "getComputedStyle(document.querySelector('.hint')).display"
+    for view, display in (("noise", "block"), ("wipe", "none")):
+        page.js(f"document.querySelector('input[name=view][value={view}]').click()")
+        assert page.js(shown) == display
 
 
 def test_the_wipe_moves_by_mouse_and_by_keys(page: Page) -> None:

@@ -54,7 +54,7 @@ CHAIN_OPTIONS: dict[str, str] = {
     "--sharpen": "sharpen.strength",
 }
 # What the strength of a slot that is off by default switches on.
-_DOES = {
+DOES = {
     "dust.strength": "Take specks and hairs off that are on one frame only",
     "scratches.strength": "Take off thin vertical lines",
     "hot.strength": "Replace pixels that shine in every frame",
@@ -153,8 +153,8 @@ def _help(target: str) -> str:
         dial = SETTINGS[target]
         return f"{dial.help}  [{_brief(dial.rule)}; default: {dial.text(dial.default)}]"
     slot, _, key = target.partition(".")
-    if target in _DOES:
-        return f"{_DOES[target]}: 0 is off, 1 is right for most.  [0 to 2; default: the preset's]"
+    if target in DOES:
+        return f"{DOES[target]}: 0 is off, 1 is right for most.  [0 to 2; default: the preset's]"
     if key == "method":
         return f"One of {', '.join((*methods(slot), OFF))}.  [default: {methods(slot)[0]}]"
     facts = next(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from vdenoise.cli.chain import CHAIN_OPTIONS, TYPED, chain_options, chain_request, preset_name
+from vdenoise.cli.chain import CHAIN_OPTIONS, DOES, TYPED, chain_options, chain_request, preset_name
 from vdenoise.cli.clip import knowledge_options, reading_options, sample_options
 from vdenoise.cli.files import READS, WRITES, FileCommand
 from vdenoise.cli.help import FIRST, GROUPS
@@ -143,7 +143,13 @@ def entries() -> list[Entry]:
     from vdenoise.review.tune.controls import Entry
 
     return [
-        Entry(name, CHAIN_OPTIONS[name], title, first=name in _FIRST)
+        Entry(
+            name,
+            CHAIN_OPTIONS[name],
+            title,
+            first=name in _FIRST,
+            does=DOES.get(CHAIN_OPTIONS[name], ""),
+        )
         for title, names in GROUPS.items()
         for name in names.split()
         if name in CHAIN_OPTIONS

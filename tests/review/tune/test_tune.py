@@ -216,6 +216,7 @@ def test_regions_of_turned_clips_are_where_people_see_them(rotation: int, tmp_pa
 
 def test_everything_that_can_be_turned_is_declared_elsewhere() -> None:
     found = {control.name: control for control in controls(entries())}
+    assert found["detail.strength"].help.startswith("Give back removed structure")
     assert set(CHAIN_OPTIONS.values()) <= set(found)
     assert found["temporal.radius"].high == 8 and found["temporal.radius"].step == 1
     assert found["output.bands"].count == 4 and found["output.luma"].default == "100"

@@ -13,6 +13,7 @@ from vdenoise.review.report.plots import Plot, PlotLine, thinned
 from vdenoise.review.report.witness import Findings
 
 _NAMES = ("luma", "Cb", "Cr")
+_LEAST_AXIS = 0.5  # codes at the top of an axis of noise: less than that is none
 
 
 @dataclass(frozen=True)
@@ -65,14 +66,16 @@ def _levels(name: str, before: PlaneNoise, after: PlaneNoise | None) -> Plot:
     lines = [PlotLine("source", "source", curve(before))]
     if after is not None:
         lines.append(PlotLine("result", "result", curve(after)))
-    return Plot(name, "level of luma, %", "sigma", tuple(lines), _pair_text(before, after))
+    text = _pair_text(before, after)
+    return Plot(name, "level of luma, %", "sigma", tuple(lines), text, most=_LEAST_AXIS)
 
 
 def _spectrum(name: str, before: PlaneNoise, after: PlaneNoise | None) -> Plot:
     lines = [PlotLine("source", "source", tuple(_rings(before)))]
     if after is not None:
         lines.append(PlotLine("result", "result", tuple(_rings(after))))
-    return Plot(name, "cycles per pixel", "amplitude", tuple(lines), _pair_text(before, after))
+    text = _pair_text(before, after)
+    return Plot(name, "cycles per pixel", "amplitude", tuple(lines), text, most=_LEAST_AXIS)
 
 
 def _rings(plane: PlaneNoise) -> Iterator[tuple[float, float]]:

@@ -35,12 +35,14 @@ class Entry:
         name: full name of the parameter, ``output.luma``.
         group: the title under which help shows it.
         first: whether it is one of those that matter first.
+        does: what turning it up does, where its declaration does not say that; else empty.
     """
 
     option: str
     name: str
     group: str
     first: bool
+    does: str = ""
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ def _parameter(entry: Entry) -> Control | None:
         entry.option,
         entry.group,
         entry.first,
-        found.help,
+        f"{entry.does}: 0 is off, 1 is right for most." if entry.does else found.help,
         "number",
         default=f"{found.default:g}",
         low=found.low,
