@@ -11,6 +11,7 @@ from vdenoise.media.images.belongings import belongings, lost
 from vdenoise.media.images.layout import read_header
 from vdenoise.media.images.packed import packed
 from vdenoise.media.images.sequence import KINDS
+from vdenoise.media.images.words import lost_words
 from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
 from vdenoise.media.movie.pixels import planar_format
 from vdenoise.picture.frame import ClipInfo
@@ -111,7 +112,7 @@ def named_losses(info: ClipInfo, kind: str) -> tuple[str, ...]:
     assert info.sequence is not None
     first = info.sequence.source(0)
     with reading(str(first)):
-        left = lost(belongings(first, info.codec), kind)
+        left = (*lost(belongings(first, info.codec), kind), *lost_words(first, kind))
     return tuple(f"{what} cannot be kept in {kind}" for what in left)
 
 

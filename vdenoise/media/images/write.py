@@ -139,7 +139,7 @@ def write_new(
     if like is not None:
         file = opened(like)
         of_kind = kind_of(file.format_name())
-        pixels = _read_from_pixels(like, of_kind)
+        pixels = read_from_pixels(like, of_kind)
         first, dated = file.spec(), bool(file.spec().getattribute("DateTime"))
         if dated:
             spec.attribute("DateTime", first.getattribute("DateTime"))
@@ -218,7 +218,7 @@ def _interleaved(planes: Sequence[Tensor], layout: Layout) -> np.ndarray:
     return pixels
 
 
-def _read_from_pixels(path: Path, kind: str) -> re.Pattern[str]:
+def read_from_pixels(path: Path, kind: str) -> re.Pattern[str]:
     """Names of attributes that OpenImageIO reads where a DPX has pixels, and no header."""
     short = kind == "dpx" and not dpx.has_television_header(path)
     return re.compile("smpte:" if short else "(?!)")

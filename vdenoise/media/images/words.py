@@ -1,0 +1,70 @@
+"""What a header says of a picture in words and numbers, and what other files have no place for."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from vdenoise.media.images.inputs import opened
+from vdenoise.media.images.layout import kind_of
+from vdenoise.media.images.write import read_from_pixels
+
+_TEXTS = frozenset(("artist", "copyright", "documentname", "imagedescription"))
+_COUNTED = frozenset(("smpte:timecode", "smpte:keycode"))
+_HELD = {
+    "tiff": _TEXTS, "png": _TEXTS, "exr": _TEXTS | _COUNTED,
+    "dpx": (_TEXTS - {"artist"}) | _COUNTED, "movie": frozenset(("smpte:timecode",)),
+}  # fmt: skip
+# Of EXR: how it is stored, where its pixels lie, what is kept as color, shape, turn and rate; and
+# what programs write of themselves.
+_OTHER = re.compile(
+    r"(?i)^(oiio:|openexr:|exr:|dpx:|compression$|pixelaspectratio$|screenwindow|orientation$|"
+    r"chromaticities$|colorinteropid$|datetime$|framespersecond$|software$|hostcomputer$|name$|"
+    r"multiview$|view$|version$|type$|chunkcount$|tile|xresolution$|yresolution$|resolutionunit$|"
+    r"iccprofile|planarconfig$)"
+)
+_OF_DPX = re.compile(
+    r"(?i)^dpx:(inputdevice|frameid$|slateinfo$|format$|sourcedatetime$|sourceimagefilename$|"
+    r"userdata$)"
+)
+_NAMED = 6
+
+
+def lost_words(path: Path, kind: str) -> tuple[str, ...]:
+    """What the header of an image says that cannot go into a file of another kind, for people.
+
+    Args:
+        path: the image.
+        kind: "tiff", "png", "exr", "dpx" or "movie".
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    file = opened(path)
+    try:
+        own = kind_of(file.format_name())
+        pixels = read_from_pixels(path, own)
+        told = [a for a in file.spec().extra_attribs if not pixels.match(a.name)]
+    finally:
+        file.close()
+    words = sorted(a.name for a in told if _is_word(a, own))
+    gone = [name for name in words if not _holds(kind, name, own)]
+    more = [f"{len(gone) - _NAMED} more"] if len(gone) > _NAMED else []
+    return (f"the attributes {', '.join([*gone[:_NAMED], *more])}",) if gone else ()
+
+
+def _is_word(attribute: Any, own: str) -> bool:
+    """Whether it is about the picture. What TIFF, PNG and JPEG have beyond texts is Exif, which is
+    looked at by itself."""
+    name = attribute.name
+    if isinstance(attribute.value, str) and not attribute.value:
+        return False
+    if own not in ("exr", "dpx"):
+        return name.lower() in _TEXTS
+    return bool(_OF_DPX.match(name)) or not _OTHER.match(name)
+
+
+def _holds(kind: str, name: str, own: str) -> bool:
+    every = kind == "exr" and own == "dpx" and not _OF_DPX.match(name)
+    return every or name.lower() in _HELD[kind]
