@@ -56,7 +56,7 @@ def test_what_names_other_files_is_no_clip(
         listed.write_text(PLAYLISTS[kind].format(clip=named))
         with pytest.raises(InputError) as caught:
             probe(listed)
-        playlist = not kind.endswith(("text", "svg", "script"))
+        playlist = not kind.endswith(("text", "svg"))
         assert caught.value.number == (18 if playlist else 4)
 
 

@@ -97,7 +97,12 @@ def check_free(target: Path, source: Path | None, *, overwrite: bool) -> None:
 
 def absent(name: str) -> InputError:
     """What to raise where a file or folder is not there."""
-    return InputError(f"{name} does not exist.", "Check the path.", number=1)
+    parts = name.split("+")
+    if len(parts) > 1 and all(part and Path(part).is_file() for part in parts):
+        hint = "A clip is one file: join its parts first, as docs/long.md shows."
+    else:
+        hint = "Check the path."
+    return InputError(f"{name} does not exist.", hint, number=1)
 
 
 @contextlib.contextmanager

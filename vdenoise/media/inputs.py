@@ -122,7 +122,7 @@ def _text(name: str, kind: str) -> InputError | None:
         return what if kind else None
     return InputError(
         f"{name} is {kind}, not a clip: it names other files, which are not opened.",
-        "Name the files themselves, or join them first.",
+        "Name the files themselves, or join them first, as docs/long.md shows.",
         number=18,
     )
 

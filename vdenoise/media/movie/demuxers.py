@@ -48,6 +48,7 @@ _OPTIONS = {
 _PLAYLISTS = {
     "#extm3u": "an HLS playlist",
     "ffconcat version": "a list of files (ffconcat)",
+    "file '": "a list of files (ffconcat)",  # FFmpeg's users leave the first line out
     "<mpd": "a DASH manifest",
     "v=0": "a session description (SDP)",
     "# vobsub": "an index of subtitles (VobSub)",
