@@ -5,7 +5,8 @@ its options as they are (speed ``base``). Then a region of 960x540 pixels is ask
 asks: first as it is, which is not counted, then after a turn of each of some dials, each to a value
 that was not seen before. Counted is the time until the first of it, the middle of the view that the
 page asks for where a whole region takes longer than a glance, and then until the whole is there,
-without the page's own drawing.
+without the page's own drawing. Beside the seconds on the clock stand those of CPU, of all threads:
+on a machine that does other work the clock says little.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--note", help="what else the machine was doing")
+    parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="vdenoise-tune-") as folder:
         clip = noisy_clip(Path(folder), 1920, 1080, FRAMES)
@@ -49,10 +51,10 @@ def main() -> None:
         opened = time.perf_counter() - began
         rows = _rows(session)
     for row in rows:
-        first, rest = row["first_s"], row["then_whole_s"]
-        print(f"{row['dial']:28} {first:6.2f} s first, {rest:6.2f} s for the whole")
+        first, rest, cpu = row["first_s"], row["then_whole_s"], row["first_cpu_s"]
+        print(f"{row['dial']:28} {first:6.2f} s first ({cpu:.2f} CPU), {rest:6.2f} s for the whole")
     found = {"machine": results.machine(), "threads": given.threads, "note": given.note or ""}
-    results.save(RESULTS, found | {"opened_s": round(opened, 2), "rows": rows})
+    results.save(given.output, found | {"opened_s": round(opened, 2), "rows": rows})
 
 
 def _opened(clip: Path, threads: int) -> Session:
@@ -72,9 +74,13 @@ def _rows(session: Session) -> list[dict[str, str | float]]:
     rows: list[dict[str, str | float]] = []
     for dial, values in TURNS.items():
         asked = [_turned(start, dial, value) for value in values]
-        seconds = [[_look(session, one, frame, box) for box in (middle, whole)] for one in asked]
-        first, rest = (statistics.median(found) for found in zip(*seconds, strict=True))
-        rows.append({"dial": dial, "first_s": round(first, 3), "then_whole_s": round(rest, 3)})
+        looks = [[_look(session, one, frame, box) for box in (middle, whole)] for one in asked]
+        row: dict[str, str | float] = {"dial": dial}
+        for n, name in enumerate(("first", "then_whole")):
+            for which, unit in enumerate(("s", "cpu_s")):
+                found = statistics.median(one[n][which] for one in looks)
+                row[f"{name}_{unit}"] = round(found, 3)
+        rows.append(row)
     return rows
 
 
@@ -84,10 +90,11 @@ def _turned(start: Settings, dial: str, value: str) -> Settings:
 
 def _look(
     session: Session, settings: Settings, frame: int, box: tuple[int, int, int, int]
-) -> float:
-    began = time.perf_counter()
+) -> tuple[float, float]:
+    """Seconds on the clock and of CPU."""
+    began, worked = time.perf_counter(), time.process_time()
     session.look(settings, frame, box)
-    return time.perf_counter() - began
+    return time.perf_counter() - began, time.process_time() - worked
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import torch
 from vdenoise import cli
 from vdenoise.engine.tiles import Area
 from vdenoise.picture.frame import ClipInfo, PixelFormat, SourceFrame
-from vdenoise.review import qc
+from vdenoise.review import figures, qc
 from vdenoise.review.gates import GATES, GateName, gates_table
 from vdenoise.review.inspect import Inspection, Inspector
 
@@ -183,6 +183,17 @@ def test_a_ghost_is_read_as_strong_as_it_is(share: float) -> None:
 
     (verdict,) = (v for v in inspected(ghost, frames=5).verdicts if v.gate.name == "ghosting")
     assert verdict.amount == pytest.approx(100 * share, abs=1.5)
+
+
+@pytest.mark.parametrize("level", [-2.0, 255.0])
+def test_crushed_blacks_may_come_out_black(level: float) -> None:
+    """What noise lifted off the end of the range goes back there; no clipping is new in that."""
+    drawn = torch.from_numpy(np.random.default_rng(8).normal(level, 6, (1, 96, 96)) / 255).float()
+    end = torch.full_like(drawn, float(level > 0))
+    source = drawn.clamp(0, 1)
+    assert float(((source - end).abs() > 2 / 255).float().mean()) > 0.1
+    found = figures.clipping(figures.Judged(0, source, end))
+    assert found.amount < GATES["clipping"].limit / 10
 
 
 def test_strong_noise_passes_for_no_ghost() -> None:

@@ -26,6 +26,7 @@ _MOVES = 12 * CODE  # least change of a smoothed pixel where something moves
 _NEAR = 17  # px: so near to what moves an area is not calm
 _MOVING = 0.04  # share of an area's pixels that move
 _SMOOTH = 7  # px: noise is down to a seventh after it
+_CRUSHED = 0.15  # share of the pixels around at the end of the range, from which on all are
 _INDEPENDENT = 64.3  # px of a smoothed picture that tell as much as one: (441 / 55) ** 2
 _ALIKE = 0.05  # share of a trail that must be unlike a blur to tell them apart
 _FOLLOWED = 0.5  # share of an area whose motion could be followed
@@ -149,11 +150,19 @@ def banding(now: Judged, native_step: float) -> Figure:
 
 
 def clipping(now: Judged) -> Figure:
-    """Per mille of the pixels that came to an end of the range."""
+    """Per mille of the pixels that came to an end of the range where the source was not there yet.
+
+    In crushed blacks noise alone lifts some pixels off the end, and a clean result has none of it.
+    """
     margin = 2 * CODE
-    high = (now.result >= 1) & (now.source < 1 - margin)
-    low = (now.result <= 0) & (now.source > margin)
+    high = (now.result >= 1) & (now.source < 1 - margin) & ~_around(now.source >= 1)
+    low = (now.result <= 0) & (now.source > margin) & ~_around(now.source <= 0)
     return Figure(1000 * float((high | low).float().mean()))
+
+
+def _around(at_end: Tensor) -> Tensor:
+    """Where a picture lies at an end of the range, beside what noise takes off it."""
+    return _box(at_end.float(), _SMOOTH) > _CRUSHED
 
 
 def repeats(before: Judged, now: Judged) -> bool:
