@@ -10,15 +10,17 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.fuzz import GIVEN
 from tests.helpers.clips import Clip, write
 from vdenoise import cli
 from vdenoise.batch.jobs import jobs_of
-from vdenoise.errors import ConflictError, MemoryShort, UsageError
+from vdenoise.errors import ConflictError, MemoryShort, OutputError, UsageError
 from vdenoise.machine import claims
 from vdenoise.media.access import reading, writing
+from vdenoise.media.images.drawing import save_picture
 from vdenoise.media.movie.writer import MovieWriter
 
 RUN = ("run", "a.mkv", "-o", "z.mkv", *GIVEN)
@@ -171,3 +173,33 @@ def test_whether_a_disk_folds_case_is_told_by_what_lies_in_it(tmp_path: Path) ->
     (tmp_path / "share" / "CLIP").symlink_to("clip")
     assert claims._folds_case(tmp_path / "share")
     assert not claims._folds_case(Path("/nowhere"))
+
+
+@pytest.mark.parametrize("name", ["p.png", "p.jpg", "p.webp"])
+def test_a_picture_for_which_the_disk_has_no_room_is_none(name: str, tmp_path: Path) -> None:
+    """OpenImageIO says nothing of it, and half a PNG was left with exit 0."""
+    begin = f"""
+import resource
+from pathlib import Path
+import numpy as np
+from vdenoise.errors import OutputError
+from vdenoise.media.images.drawing import save_picture
+picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+save_picture(Path("whole-{name}"), picture)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+try:
+    save_picture(Path({name!r}), picture)
+except OutputError as error:
+    print(error.code)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", begin], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "E0405\n"
+    assert [path.name for path in tmp_path.iterdir()] == [f"whole-{name}"]
+
+
+def test_a_picture_that_its_kind_cannot_hold_is_said(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="holds no 20000x8 pixels"):
+        save_picture(tmp_path / "p.webp", np.zeros((8, 20000, 3), np.uint8))
+    assert not list(tmp_path.iterdir())

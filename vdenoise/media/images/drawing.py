@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import OpenImageIO as oiio  # noqa: N813 (its own documentation calls it so)
 from numpy.typing import NDArray
@@ -18,7 +19,12 @@ Color = tuple[int, int, int]
 
 PICTURES = (".png", ".webp", ".jpg", ".jpeg")
 _FONTS = {False: "DroidSans", True: "DroidSans-Bold"}  # they come with OpenImageIO
-_WEBP_QUALITY = "webp:100"  # lossless would be ten times as large and hold the same to an eye
+_MOST_PIXELS = {".png": 1_000_000, ".webp": 16_383, ".jpg": 65_500, ".jpeg": 65_500}  # a side
+# Lossless WebP (above 100) would be ten times as large and hold the same to an eye.
+_WEBP, _JPEG = (cv2.IMWRITE_WEBP_QUALITY, 100), (cv2.IMWRITE_JPEG_QUALITY, 98)
+_QUALITIES: dict[str, tuple[int, ...]] = {
+    ".png": (), ".webp": _WEBP, ".jpg": _JPEG, ".jpeg": _JPEG
+}  # fmt: skip
 
 
 def check_picture(target: Path) -> None:
@@ -74,27 +80,25 @@ def text_width(text: str, size: int, *, bold: bool = False) -> int:
 def save_picture(target: Path, picture: Canvas) -> None:
     """Write a picture; a file that is there is replaced.
 
+    It is encoded in memory: OpenImageIO says nothing where a disk has no room for a PNG.
+
     Raises:
         UsageError: the name is not that of a picture.
         OutputError: it cannot be written.
     """
     check_picture(target)
+    kind = target.suffix.lower()
+    if max(picture.shape) > _MOST_PIXELS[kind]:
+        raise OutputError(
+            f"{target} cannot be written: a file of its kind holds no "
+            f"{picture.shape[1]}x{picture.shape[0]} pixels.",
+            "Name a .png, or show less.",
+            number=61,
+        )
+    good, data = cv2.imencode(kind, picture[..., ::-1], _QUALITIES[kind])
+    assert good, "OpenCV encodes every picture"
     with writing(target), replacing(target) as part:
-        named = part.with_name(part.name + target.suffix.lower())
-        try:
-            buffer = _buffer(np.ascontiguousarray(picture))
-            buffer.specmod().attribute("oiio:ColorSpace", "sRGB")
-            if target.suffix.lower() == ".webp":
-                buffer.specmod().attribute("compression", _WEBP_QUALITY)
-            if not buffer.write(str(named)):
-                raise OutputError(
-                    f"{target} cannot be written: {buffer.geterror().strip()}.",
-                    "Choose another folder or a .png.",
-                    number=61,
-                )
-            named.replace(part)
-        finally:
-            named.unlink(missing_ok=True)
+        part.write_bytes(data.tobytes())
 
 
 def _buffer(canvas: Canvas) -> Any:
