@@ -209,3 +209,10 @@ def test_frames_that_an_avi_left_out_stay_left_out(tmp_path: Path) -> None:
     for target in ("out.mxf", "out.y4m"):  # they hold every frame
         with pytest.raises(Exception, match="variable frame rate"):
             choose(probe(source), Path(target))
+
+
+@pytest.mark.parametrize(("target", "lost"), [("out.avi", True), ("out.mov", False)])
+def test_a_language_without_a_place_is_named(target: str, lost: bool, tmp_path: Path) -> None:
+    source = write(replace(H264, audio=("deu",)), tmp_path)
+    found = [note for note in said(source, target) if "language of audio stream 1" in note]
+    assert bool(found) == lost

@@ -46,9 +46,15 @@ def lost_words(
         there = whole | {_plain(word) for word in after.metadata.values()}
         for key in _missing(stream_metadata(before, container), there):
             yield f"{key} of {name}"
+        if _language(before) != "und" and "language" not in after.metadata:
+            yield f"language of {name}"
         for mark in _MARKS:
             if before.disposition & mark and not after.disposition & mark:
                 yield f"mark {mark.name!r} of {name}"
+
+
+def _language(stream: Any) -> str:
+    return str(stream.metadata.get("language", "und"))
 
 
 def _missing(words: Mapping[str, str], there: set[str]) -> Iterator[str]:
