@@ -11,7 +11,7 @@ import av
 import pytest
 import torch
 
-from benchmarks.media_matrix import write_unchanged
+from benchmarks.media_cell import write_unchanged
 from tests.helpers.clips import LAYOUTS, MATRIX, Clip, picture, write
 from vdenoise.media.movie.settings import choose
 from vdenoise.media.probe import probe

@@ -71,6 +71,16 @@ def test_what_a_decoder_or_an_encoder_needs_to_get_going_is_no_difference() -> N
     assert "times are off" in compared(truehd, late, rewritten=True)[0]
 
 
+def test_pcm_in_as_many_packets_of_other_lengths_is_no_difference() -> None:
+    """QuickTime cuts 44.1 kHz elsewhere than FFmpeg 5.1 did."""
+    one, other = sound(0, 0.02, lasting=960), sound(0, 0.01, lasting=480)
+    other.durations[1] = 1440
+    other.checks[0], one.whole, other.whole = 2, 7, 7
+    assert compared(one, other, rewritten=False) == []
+    other.whole = 8
+    assert compared(one, other, rewritten=False) == ["sound: its samples changed"]
+
+
 def test_a_copy_that_is_read_as_another_codec_differs() -> None:
     one, other = sound(0, lasting=1536, codec="eac3"), sound(0, lasting=1536, codec="ac3")
     assert "codec is read as ac3" in compared(one, other, rewritten=False)[0]
@@ -95,7 +105,9 @@ def test_sound_with_ticks_longer_than_its_packets_is_counted_by_its_samples() ->
 
 def test_the_matrix_has_no_fault_and_the_page_is_made_from_it() -> None:
     rows = results.load(media_matrix.RESULTS)["rows"]
-    assert len({(row["source"], row["target"]) for row in rows}) == len(rows) > 300
-    assert {row["source"] for row in rows} == set(media_matrix.SOURCES)
-    assert not [row for row in rows if row["fault"]]
+    tried = media_matrix.cells(rows)
+    assert len({(row["source"], row["target"]) for row in rows}) == len(rows)
+    assert {row["source"] for row in rows} <= set(media_matrix.SOURCES)
+    assert len(tried) == len(media_matrix.TARGETS) * len({row["source"] for row in rows})
+    assert not [row for row in tried if row["fault"]]
     assert media_matrix.PAGE.read_text() == media_matrix.page(rows)

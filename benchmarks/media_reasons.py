@@ -1,0 +1,237 @@
+"""Why a field that ffprobe sees is not the same in an output: what is to be expected, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.media_view import Difference, View
+
+# Seconds by which a container's own ticks may move a time, and what it knows of an end.
+_TICKS = {"mkv": 0.0011, "webm": 0.0011, "avi": 0.014}
+_NO_END = (
+    "avi",
+    "ts",
+    "nut",
+    "webm",
+    "mkv",
+    "mpegts",
+    "mpeg",
+    "flv",
+    "asf",
+)  # the last packet's length is not told, or not always
+_EXACT = 0.0002
+_OPUS = 0.0085
+_LONGEST = 0.03  # packets of sound
+_DEFAULTS = {
+    "sample_aspect_ratio": "1:1", "field_order": "progressive", "chroma_location": "left",
+    "color_range": "tv",
+}  # fmt: skip
+_ITEMS = {  # of a note "... cannot keep the ITEM"
+    "color_space": "color tags", "color_transfer": "color tags", "color_primaries": "color tags",
+    "color_range": "color tags", "chroma_location": "color tags", "chapters": "chapters",
+}  # fmt: skip
+
+
+def reason(found: Difference, before: View, target: str, notes: list[str]) -> str:
+    """Name a difference that is as it is to be; empty where there is no such name.
+
+    Args:
+        found: the difference.
+        before: the view of the source.
+        target: the output's extension.
+        notes: what was said before the start.
+    """
+    if found.field in _ITEMS and _named(_ITEMS[found.field], notes):
+        return "named before the start"
+    rule = _RULES.get(found.field)
+    return rule(found, before, target, notes) if rule is not None else ""
+
+
+def _named(item: str, notes: list[str]) -> bool:
+    return any(f"cannot keep the {item}" in note for note in notes)
+
+
+def _written_anew(found: Difference, _before: View, _target: str, notes: list[str]) -> str:
+    anew = any(f"{word} " in note for note in notes for word in ("is written as", "becomes"))
+    if {found.before, found.after} == {"yuvj420p", "yuv420p"}:
+        return "yuvj420p is the old name of yuv420p in full range"
+    return "written anew, as was said" if anew and found.place == "picture" else ""
+
+
+def _default(found: Difference, _before: View, target: str, _notes: list[str]) -> str:
+    usual = _DEFAULTS[found.field]
+    if found.field == "sample_aspect_ratio" and target in ("mkv", "avi", "nut"):
+        return "told by the codec's frames" if found.after is None else ""
+    if {found.before, found.after} == {usual, None}:
+        return f"{usual} is what is meant where nothing is told"
+    return ""
+
+
+def _moment(found: Difference, before: View, target: str, _notes: list[str]) -> str:
+    if target == "mxf" and found.place.startswith("audio"):
+        return "silence fills sound there, from the picture's first frame to its last"
+    if target in ("mov", "mp4") and found.place.startswith("subtitle") and found.after == 0:
+        return "QuickTime fills the time before with an empty one"
+    off = abs((found.after or 0.0) - (found.before or 0.0))
+    if None in (found.before, found.after):
+        return ""
+    coarse = max(_TICKS.get(target, _EXACT), _tick_of(before))
+    if off <= coarse:
+        return "rounded to ticks"
+    if found.field == "first" and target == "webm" and off <= _OPUS:
+        return "what Opus needs to get going"
+    guessed = target in _NO_END or before["container"] in _NO_END
+    if found.field == "end" and guessed and off <= _last_packet(found, before):
+        return "how long the last packet lasts is not told there"
+    return ""
+
+
+def _tick_of(before: View) -> float:
+    """Times of the source that are whole milliseconds are not exact either."""
+    return _TICKS["mkv"] if before["coarse"] else _EXACT
+
+
+def _last_packet(found: Difference, before: View) -> float:
+    stream = _stream(found, before)
+    lasts = (stream["end"] - stream["first"]) / max(stream["count"], 1)
+    return float(1.1 * lasts) + _TICKS["avi"]
+
+
+def _stream(found: Difference, before: View) -> dict[str, Any]:
+    if found.place == "picture":
+        return dict(before["streams"][0])
+    number = int(found.place.rpartition(" ")[2])
+    return dict(next(s for s in before["streams"] if s["index"] == number))
+
+
+def _holes(found: Difference, before: View, target: str, _notes: list[str]) -> str:
+    if target == "mxf":
+        return "silence fills them"
+    if target in ("mov", "mp4") and not found.after:
+        return "a hole is a longer packet there"
+    if found.before is None or found.after is None or len(found.before) != len(found.after):
+        return ""
+    off = max(
+        abs(a - b)
+        for one, other in zip(found.before, found.after, strict=True)
+        for a, b in zip(one, other, strict=True)
+    )
+    if target == "webm" and off <= _LONGEST:
+        return "packets of Opus are of another length"
+    return "rounded to ticks" if off <= 2 * max(_TICKS.get(target, 0), _tick_of(before)) else ""
+
+
+def _packets(found: Difference, before: View, _target: str, _notes: list[str]) -> str:
+    codec = _stream(found, before).get("codec_name", "")
+    return "PCM is cut into other packets" if codec.startswith("pcm_") else ""
+
+
+def _cut(found: Difference, _before: View, _target: str, notes: list[str]) -> str:
+    told = any("cut of" in note for note in notes)
+    cuts = zip(found.before or [0, 0], found.after or [0, 0], strict=True)
+    small = all(abs(a - b) <= 48 for a, b in cuts)
+    return "named before the start" if told else "less than a millisecond" if small else ""
+
+
+def _rate(found: Difference, _before: View, _target: str, _notes: list[str]) -> str:
+    rates = []
+    for told in (found.before, found.after):
+        over, _, under = str(told or "0/1").partition("/")
+        rates.append(int(over) / max(int(under), 1))
+    close = abs(rates[0] - rates[1]) <= 0.01 * max(rates)
+    return "counted from rounded times" if close and min(rates) > 0 else ""
+
+
+def _chapters(found: Difference, _before: View, target: str, _notes: list[str]) -> str:
+    if len(found.before) != len(found.after):
+        return ""
+    pairs = list(zip(found.before, found.after, strict=True))
+    off = max((abs(a[n] - b[n]) for a, b in pairs for n in (0, 1)), default=0)
+    same = all(a[2] == b[2] for a, b in pairs)
+    if same and target == "nut":
+        return "NUT begins with the first decoding time, and chapters do not move along"
+    return "rounded to ticks" if same and off <= 0.0015 else ""
+
+
+def _words(found: Difference, _before: View, target: str, notes: list[str]) -> str:
+    before, after = found.before or {}, found.after or {}
+    gone = [k for k, word in before.items() if word not in after.values()]
+    told = " ".join(n for n in notes if "cannot keep the" in n)
+    if target == "ts" and "title" in gone and found.place == "file":
+        gone.remove("title")  # the program's name there
+    if gone and all(key in told for key in gone):
+        return "named before the start"
+    if gone == ["title"] and target in ("mov", "mp4") and found.place != "file":
+        return "newer than this ffprobe"  # the check reads it again
+    return "under another name" if not gone else ""
+
+
+def _side_data(found: Difference, _before: View, _target: str, notes: list[str]) -> str:
+    gone = set(found.before or []) - set(found.after or [])
+    items = {"Mastering display metadata": "HDR10", "Content light level metadata": "HDR10"}
+    told = all(_named(items.get(name, "rotation"), notes) for name in gone)
+    if gone:
+        return "named before the start" if told else ""
+    return "told by the container as well"
+
+
+def _marks(found: Difference, _before: View, _target: str, notes: list[str]) -> str:
+    gone = set(found.before or []) - set(found.after or [])
+    told = " ".join(notes)
+    return "named before the start" if all(f"mark {m!r}" in told for m in gone) and gone else ""
+
+
+def _language(found: Difference, _before: View, _target: str, notes: list[str]) -> str:
+    if (found.before, found.after) in (("deu", "ger"), ("fra", "fre")):
+        return "QuickTime's name of the same language"
+    return "named before the start" if "language of" in " ".join(notes) else ""
+
+
+def _layout(found: Difference, before: View, target: str, _notes: list[str]) -> str:
+    channels = _stream(found, before).get("channels")
+    usual = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}.get(int(channels or 0))
+    if {found.before, found.after} <= {usual, None} or found.before is None:
+        return "the usual one of so many channels"
+    if found.after is None:
+        return "only their number is told there"
+    sides = {found.before, found.after} == {"5.1(side)", "5.1"}
+    return "Opus has one order of speakers" if sides and target == "webm" else ""
+
+
+def _resampled(found: Difference, _before: View, _target: str, notes: list[str]) -> str:
+    return "resampled, as was said" if "resampled" in " ".join(notes) else ""
+
+
+def _in_frames(found: Difference, _before: View, _target: str, _notes: list[str]) -> str:
+    return "told by the source's frames" if found.before is None else ""
+
+
+def _field_order(found: Difference, before: View, target: str, notes: list[str]) -> str:
+    one, other = found.before or "", found.after or ""
+    if len(one) == len(other) == 2 and one[1] == other[1]:
+        return "how fields are coded; they are shown in the same order"
+    if any("holds whole frames; its frames say fields" in note for note in notes):
+        return "named before the start"
+    if target in ("avi", "nut") and not other and one != "progressive":
+        return "told by the codec's frames"
+    return _default(found, before, target, notes)
+
+
+def _sound_codec(found: Difference, before: View, target: str, notes: list[str]) -> str:
+    if {found.before, found.after} == {"mp2", "mp3"}:
+        return "MPEG-TS has one name for both"
+    if found.place.startswith(("audio", "subtitle")):
+        return "written anew"  # what it is written as is seen where streams are paired
+    return _written_anew(found, before, target, notes)
+
+
+_RULES: dict[str, Callable[[Difference, View, str, list[str]], str]] = {
+    "codec_name": _sound_codec, "pix_fmt": _written_anew, "avg_frame_rate": _rate,
+    "sample_aspect_ratio": _default, "field_order": _field_order, "chroma_location": _default,
+    "color_range": _default, "first": _moment, "end": _moment, "gaps": _holes,
+    "count": _packets, "cut": _cut, "chapters": _chapters, "words": _words,
+    "side data": _side_data, "marks": _marks, "language": _language, "sample_rate": _resampled,
+    "color_space": _in_frames, "color_transfer": _in_frames, "color_primaries": _in_frames,
+    "channel_layout": _layout,
+}  # fmt: skip
