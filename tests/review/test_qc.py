@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks import gates
 from vdenoise import cli
+from vdenoise.chain.preset_files import shipped
 from vdenoise.engine.tiles import Area
 from vdenoise.picture.frame import ClipInfo, PixelFormat, SourceFrame
 from vdenoise.review import figures, qc
@@ -183,6 +185,16 @@ def test_a_ghost_is_read_as_strong_as_it_is(share: float) -> None:
 
     (verdict,) = (v for v in inspected(ghost, frames=5).verdicts if v.gate.name == "ghosting")
     assert verdict.amount == pytest.approx(100 * share, abs=1.5)
+
+
+def test_good_results_of_every_preset_on_every_sample_fired_no_gate() -> None:
+    """As `benchmarks.gates` found: it takes an hour on a busy machine."""
+    rows = json.loads(gates.TARGET.read_text(encoding="utf-8"))["rows"]
+    wanted = {(preset, sample) for preset in shipped() for sample in gates.PARTS}
+    assert {(row["preset"], row["sample"]) for row in rows} == wanted
+    assert [row for row in rows if row["fired"]] == []
+    most = max(row["structure"] for row in rows)
+    assert f"is {100 * most:.0f} % of its limit" in PAGE.read_text(encoding="utf-8"), most
 
 
 @pytest.mark.parametrize("level", [-2.0, 255.0])
