@@ -14,7 +14,8 @@ without. The clip goes through measurement and repair as in a run with both dial
 * ``flicker``: mean step of light from frame to frame, left over given, less the clip's own; and how
   far the mean of many frames has moved, in codes (the clip goes to and fro);
 * ``weave``: how far frames lie from where they lie in the clip without, in pixels, RMS down and
-  across, before and after; found by correlation (ECC), not by the stage's own measurement.
+  across, before and after, both stabilised; and how far stabilising moves that clip itself, whose
+  camera may not be steady. Found by correlation (ECC), not by the stage's own measurement.
 
 For all but dust a row also says what the same repair does to the clip without damage: the share of
 all pixels of the picture that it changes by more than 2 codes (``changed_undamaged_share``).
@@ -188,10 +189,12 @@ def weave(clean: Frames, grain: int) -> Row:
     bad, _ = damage.weave(clean, SEED)
     given = grained(bad, grain)
     after, idle = (repaired(x, {"weave.strength": 1.0}) for x in (given, truth))
-    places = [_places(luma(truth), luma(x)) for x in (given, after)]
-    before, left = (float((x - x.mean(0)).std()) for x in places)
+    pairs = ((truth, given), (idle, after), (truth, idle))
+    places = [_places(luma(own), luma(other)) for own, other in pairs]
+    before, left, steadied = (float((x - x.mean(0)).std()) for x in places)
     return {
         "grain": grain, "weave_px": round(before, 3), "left_px": round(left, 3),
+        "camera_steadied_px": round(steadied, 3),
         "changed_undamaged_share": _changed(luma(idle) - luma(truth)),
     }  # fmt: skip
 
