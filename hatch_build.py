@@ -48,7 +48,8 @@ def built() -> bool:
         return _without("there is no C compiler")
     sets: tuple[tuple[str, ...], ...] = ((),)
     if platform.machine() in X86:
-        sets += (("-march=haswell", "-DAVX2"),)
+        avx2, wide = ("-march=haswell", "-DAVX2"), ("f", "bw", "dq", "vl")
+        sets += (avx2, (*avx2, *(f"-mavx512{part}" for part in wide), "-DAVX512"))
     with tempfile.TemporaryDirectory(dir=SOURCES) as folder:
         objects = [f"{folder}/{n}.o" for n in range(len(sets))]
         fresh = Path(folder) / LIBRARY.name

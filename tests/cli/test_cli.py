@@ -81,10 +81,15 @@ def test_a_dry_run_says_everything_and_does_nothing(
 def test_a_dry_run_says_what_a_network_computes_in(
     clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def said(by_rows: bool) -> str:
+        monkeypatch.setattr("vdenoise.compiled.serves_networks", lambda *_: by_rows)
+        assert call("run", clip, "-o", tmp_path / "out.mkv", "--dry-run") == 0
+        text = capsys.readouterr().out
+        return text[text.index("net.cnn") :]
+
     monkeypatch.setattr("vdenoise.engine.steps.fast_bfloat16", lambda: True)
-    assert call("run", clip, "-o", tmp_path / "out.mkv", "--dry-run") == 0
-    said = capsys.readouterr().out
-    assert "bfloat16" in said[said.index("net.cnn") :]
+    assert "bfloat16" in said(by_rows=False)
+    assert "bfloat16" not in said(by_rows=True)
 
 
 def dry(capsys: pytest.CaptureFixture[str], clip: Path, *args: str) -> dict[str, object]:

@@ -160,3 +160,13 @@ def test_what_is_no_number_stays_none() -> None:
     net, planes = network(), pictures(24, 32, (1, 1))
     net.head.weight[:] = 3e38
     assert not net.rows().correction(planes, (24, 32), torch.ones(2 * BANDS)).isfinite().all()
+
+
+def test_every_copy_of_the_code_answers_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What AVX-512 adds changes nothing (other processors have one copy alone to run)."""
+    net, planes = network((16, 48, 32), (2, 1, 1)), pictures(45, 70, (2, 2))
+    bands = torch.linspace(0.5, 2, 2 * BANDS)
+    own = net.rows().correction(planes, (45, 70), bands)
+    monkeypatch.setattr(compiled, "library", compiled.library.__wrapped__)  # declared anew
+    monkeypatch.setattr(compiled, "_capability", lambda: "AVX2")
+    assert net.rows().correction(planes, (45, 70), bands).equal(own)

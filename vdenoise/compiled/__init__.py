@@ -67,9 +67,9 @@ def serves(*pictures: Tensor | None) -> bool:
 
 
 def serves_networks(*pictures: Tensor | None) -> bool:
-    """`serves`, for networks row by row: on processors with AVX2 and FMA. In bfloat16, where a
-    processor multiplies that, torch's convolutions are faster still."""
-    here = os.environ.get(TORCH_PATHS) != "1" and _wide() and not fast_bfloat16()
+    """`serves`, for networks row by row: on processors with AVX2 and FMA. Where one multiplies
+    whole matrices of bfloat16 (Intel's AMX), torch's convolutions are faster still."""
+    here = os.environ.get(TORCH_PATHS) != "1" and _wide() and "amx_bf16" not in _flags()
     return here and serves(*pictures)
 
 
@@ -96,18 +96,28 @@ def described() -> str:
 
 
 def _symbol(name: str) -> str:
-    """Functions are there twice: for what AVX2 adds, and for any processor, with equal results."""
-    return f"vdenoise_{name}_avx2" if _wide() else f"vdenoise_{name}"
+    """Functions are there for any processor, for AVX2 and for AVX-512, with equal results."""
+    added = {"AVX2": "_avx2", "AVX512": "_avx512"}.get(_capability(), "")
+    return f"vdenoise_{name}{added}"
 
 
 def _wide() -> bool:
     """Whether this is an x86 processor of the last ten years."""
-    return torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
+    return _capability() in ("AVX2", "AVX512")
+
+
+def _capability() -> str:
+    """What torch takes this processor for; ``ATEN_CPU_CAPABILITY`` can say less."""
+    return str(torch.backends.cpu.get_cpu_capability())
+
+
+def fast_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 in hardware."""
+    return not _flags().isdisjoint(("avx512_bf16", "amx_bf16"))
 
 
 @cache
-def fast_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 in hardware."""
-    flags = Path("/proc/cpuinfo")
-    text = flags.read_text() if flags.exists() else ""
-    return "avx512_bf16" in text or "amx_bf16" in text
+def _flags() -> frozenset[str]:
+    """What Linux says this processor has."""
+    told = Path("/proc/cpuinfo")
+    return frozenset(told.read_text().split()) if told.exists() else frozenset()

@@ -1,6 +1,8 @@
-/* All compiled functions. hatch_build.py compiles this file once for any processor and, on x86, once
- * more with -march=haswell and AVX2 defined; both go into one library. */
-#ifdef AVX2
+/* All compiled functions. hatch_build.py compiles this file once for any processor and, on x86, twice
+ * more: with AVX2 defined, and with AVX512 as well; all go into one library. */
+#if defined(AVX512)
+#define NAME(name) vdenoise_##name##_avx512
+#elif defined(AVX2)
 #define NAME(name) vdenoise_##name##_avx2
 #else
 #define NAME(name) vdenoise_##name

@@ -15,7 +15,12 @@ enum { PACK, CONVOLUTION, DOWN, UP };
 enum { CELL = 4, SEEN = 6, POINTS = SEEN * SEEN };
 enum { BEFORE = 4, BEHIND = 16 };     /* pixels of zeros in a row: all that is read around it */
 enum { PIXELS = 6, OUTPUTS = 16 };    /* of a product that is kept in registers */
-enum { CHUNK = 24, MOST_LAYERS = 64 }; /* cells worked on at once; a multiple of PIXELS */
+enum { CHUNK = 24, MOST_LAYERS = 64 }; /* cells worked on at once; a multiple of CELLS */
+#ifdef AVX512
+enum { CELLS = 12 }; /* of a product at a point: there are 32 registers, twice as long */
+#else
+enum { CELLS = PIXELS };
+#endif
 
 typedef struct {
     const float *at;
@@ -98,27 +103,55 @@ static void pack_row(Network *net, Layer *layer, long y) {
     }
 }
 
-/* total += the product of PIXELS rows of `from` (each `step` after the other) and `weights` (length,
+/* The sixteen outputs of a pixel that are computed at once. */
+#ifdef AVX512
+typedef float v16 __attribute__((vector_size(64)));
+typedef float v16_anywhere __attribute__((vector_size(64), aligned(4), may_alias));
+
+INLINE v16 load_outputs(const float *from) { return *(const v16_anywhere *)from; }
+
+INLINE void store_outputs(float *to, v16 x) { *(v16_anywhere *)to = x; }
+
+INLINE v16 fused_outputs(float value, v16 weights, v16 total) {
+    return (v16)_mm512_fmadd_ps(_mm512_set1_ps(value), (__m512)weights, (__m512)total);
+}
+
+INLINE v16 sum_of_outputs(v16 a, v16 b) { return a + b; }
+#else
+typedef struct {
+    v8 low, high;
+} v16;
+
+INLINE v16 load_outputs(const float *from) { return (v16){load(from), load(from + 8)}; }
+
+INLINE void store_outputs(float *to, v16 x) {
+    store(to, x.low);
+    store(to + 8, x.high);
+}
+
+INLINE v16 fused_outputs(float value, v16 weights, v16 total) {
+    return (v16){fused(all(value), weights.low, total.low), fused(all(value), weights.high, total.high)};
+}
+
+INLINE v16 sum_of_outputs(v16 a, v16 b) { return (v16){a.low + b.low, a.high + b.high}; }
+#endif
+
+/* total += the product of `pixels` rows of `from` (each `step` after the other) and `weights` (length,
  * OUTPUTS). */
-INLINE void product(v8 total[PIXELS][2], const float *from, long step, const float *weights,
+INLINE void product(v16 *total, int pixels, const float *from, long step, const float *weights,
                     long length) {
     for (long k = 0; k < length; k++) {
-        v8 low = load(weights + k * OUTPUTS), high = load(weights + k * OUTPUTS + 8);
-#pragma GCC unroll 6
-        for (int n = 0; n < PIXELS; n++) {
-            v8 value = all(from[n * step + k]);
-            total[n][0] = fused(value, low, total[n][0]);
-            total[n][1] = fused(value, high, total[n][1]);
-        }
+        v16 outputs = load_outputs(weights + k * OUTPUTS);
+#pragma GCC unroll 12
+        for (int n = 0; n < pixels; n++)
+            total[n] = fused_outputs(from[n * step + k], outputs, total[n]);
     }
 }
 
-INLINE void started(v8 total[PIXELS][2], v8 low, v8 high) {
-#pragma GCC unroll 6
-    for (int n = 0; n < PIXELS; n++) {
-        total[n][0] = low;
-        total[n][1] = high;
-    }
+INLINE void started(v16 *total, int pixels, const float *at) {
+#pragma GCC unroll 12
+    for (int n = 0; n < pixels; n++)
+        total[n] = load_outputs(at);
 }
 
 /* Six numbers of a line of a cell to the six points of Winograd's products. */
@@ -186,17 +219,15 @@ static void convolved(Network *net, Layer *layer) {
         }
         for (int point = 0; point < POINTS; point++)
             for (long c = 0; c < out; c += OUTPUTS)
-                for (long n = 0; n < count; n += PIXELS) {
-                    v8 total[PIXELS][2];
-                    started(total, all(0), all(0));
-                    product(total, net->seen + point * seen_apart + n * in, in,
+                for (long n = 0; n < count; n += CELLS) {
+                    v16 total[CELLS];
+                    started(total, CELLS, net->zeros);
+                    product(total, CELLS, net->seen + point * seen_apart + n * in, in,
                             layer->weights + (point * out + c) * in, in);
                     float *to = net->answered + point * answered_apart + n * out + c;
-#pragma GCC unroll 6
-                    for (int k = 0; k < PIXELS; k++) {
-                        store(to + k * out, total[k][0]);
-                        store(to + k * out + 8, total[k][1]);
-                    }
+#pragma GCC unroll 12
+                    for (int k = 0; k < CELLS; k++)
+                        store_outputs(to + k * out, total[k]);
                 }
         for (long n = 0; n < count; n++) {
             long left = layer->first_column + (start + n) * CELL;
@@ -239,15 +270,13 @@ static void down_row(Network *net, Layer *layer, long y) {
     float *to = row_of(net, layer, y);
     for (long c = 0; c < out; c += OUTPUTS)
         for (long x = 0; x < layer->width; x += PIXELS) {
-            v8 total[PIXELS][2];
+            v16 total[PIXELS];
             const float *weights = layer->weights + c * 2 * length;
-            started(total, load(layer->bias + c), load(layer->bias + c + 8));
-            product(total, upper + x * length, length, weights, length);
-            product(total, lower + x * length, length, weights + OUTPUTS * length, length);
-            for (int n = 0; n < PIXELS && x + n < layer->width; n++) {
-                store(to + (x + n) * out + c, total[n][0]);
-                store(to + (x + n) * out + c + 8, total[n][1]);
-            }
+            started(total, PIXELS, layer->bias + c);
+            product(total, PIXELS, upper + x * length, length, weights, length);
+            product(total, PIXELS, lower + x * length, length, weights + OUTPUTS * length, length);
+            for (int n = 0; n < PIXELS && x + n < layer->width; n++)
+                store_outputs(to + (x + n) * out + c, total[n]);
         }
 }
 
@@ -260,13 +289,12 @@ static void up_rows(Network *net, Layer *layer, long y) {
         const float *added = row_of(net, layer->added, 2 * y + corner / 2);
         for (long c = 0; c < out; c += OUTPUTS)
             for (long x = 0; x < layer->from->width; x += PIXELS) {
-                v8 total[PIXELS][2];
-                started(total, load(layer->bias + c), load(layer->bias + c + 8));
-                product(total, from + x * in, in, layer->weights + (corner * out + c) * in, in);
+                v16 total[PIXELS];
+                started(total, PIXELS, layer->bias + c);
+                product(total, PIXELS, from + x * in, in, layer->weights + (corner * out + c) * in, in);
                 for (int n = 0; n < PIXELS && x + n < layer->from->width; n++) {
                     long at = (2 * (x + n) + corner % 2) * out + c;
-                    store(to + at, total[n][0] + load(added + at));
-                    store(to + at + 8, total[n][1] + load(added + at + 8));
+                    store_outputs(to + at, sum_of_outputs(total[n], load_outputs(added + at)));
                 }
             }
     }

@@ -243,11 +243,13 @@ def _cache_tile(size: tuple[int, int], halo: int, grid: int) -> int | None:
 
 
 def precision_of(stage: Stage, device: str) -> Precision:
-    """What a stage computes in: float16 where it may on CUDA; networks in bfloat16 on processors
-    that multiply it in hardware (elsewhere it is many times slower), never float16 there."""
+    """What a stage computes in: float16 where it may on CUDA; networks that gain by it in bfloat16
+    on processors that multiply it in hardware (elsewhere it is many times slower), never float16
+    there."""
     if device != "cpu":
         return "float32" if stage.precision == "float32" else "float16"
-    return "bfloat16" if stage.precision == "mixed" and fast_bfloat16() else "float32"
+    gains = stage.precision == "mixed" and fast_bfloat16() and stage.gains_by_bfloat16
+    return "bfloat16" if gains else "float32"
 
 
 def _estimate(steps: Sequence[Step], info: ClipInfo, device: str, workers: int) -> int:

@@ -106,6 +106,11 @@ class Posterior(Stage):
         return bare_network(self.model).precision
 
     @property
+    def gains_by_bfloat16(self) -> bool:
+        """As the network."""
+        return bare_network(self.model).gains_by_bfloat16
+
+    @property
     def footprint(self) -> Footprint:
         """Whole frames: networks one after the other see far. Memory for the network, and for the
         pictures of a step."""
