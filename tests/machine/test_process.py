@@ -1,6 +1,7 @@
 """Process settings: made where nobody made them, and only there."""
 
 import ctypes
+import gc
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from vdenoise.machine.process import fill_memory, prepare
+from vdenoise.machine.process import fill_memory, importing, prepare
 
 Calls = list[tuple[int, int]]
 
@@ -32,6 +33,19 @@ def test_threads_sleep_while_they_wait_and_freed_memory_is_kept(calls: Calls) ->
     assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
     assert dict(calls)[-1] >= 32 << 20  # M_TRIM_THRESHOLD
     assert 1920 * 1080 * 4 < dict(calls)[-3] <= 32 << 20  # M_MMAP_THRESHOLD: glibc's most
+
+
+@pytest.mark.parametrize("loaded", [True, False], ids=["again", "anew"])
+def test_no_garbage_is_looked_for_in_what_is_imported(
+    loaded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen: list[bool] = []
+    monkeypatch.setattr(gc, "freeze", lambda: frozen.append(True))
+    monkeypatch.setattr("sys.modules", {"torch": None} if loaded else {})
+    with pytest.raises(ImportError), importing():
+        assert not gc.isenabled()
+        raise ImportError
+    assert gc.isenabled() and frozen == ([] if loaded else [True])
 
 
 def test_memory_may_be_the_same_every_time(calls: Calls) -> None:

@@ -20,6 +20,7 @@ from vdenoise.cli.qc import QC, tell_of_gates
 from vdenoise.cli.request import clip_request
 from vdenoise.cli.segments import run_segments, segment_options
 from vdenoise.errors import Interrupted, UsageError
+from vdenoise.machine import process
 from vdenoise.settings.text import counted
 
 if TYPE_CHECKING:
@@ -81,13 +82,17 @@ def run(ctx: click.Context, /, **options: Any) -> None:
     vdenoise run noisy.mov clean.mov
     vdenoise run noisy.mov clean.mov --preset high-iso --luma 60
     """
-    from vdenoise import ui
-    from vdenoise.review.inspect import Inspector
-    from vdenoise.review.report.page import told_of, write_report
-    from vdenoise.review.report.summary import claim_report
-    from vdenoise.review.report.witness import Witness
-    from vdenoise.workflows.denoise_clip import denoise_clip
-    from vdenoise.workflows.prepare import plan_clip
+    with process.importing():
+        from vdenoise import ui
+        from vdenoise.workflows.denoise_clip import denoise_clip
+        from vdenoise.workflows.prepare import plan_clip
+
+        judged = options["report"] or options["qc"] != "off"
+        if judged:  # else half of the package is not needed
+            from vdenoise.review.inspect import Inspector
+            from vdenoise.review.report.page import told_of, write_report
+            from vdenoise.review.report.summary import claim_report
+            from vdenoise.review.report.witness import Witness
 
     if options["resume"] and options["plan"] is None:
         _check_resumable(options)
@@ -128,7 +133,6 @@ def run(ctx: click.Context, /, **options: Any) -> None:
         if options["resume"]:
             _resume(request, plan, reporter, command)
             return
-        judged = options["report"] or options["qc"] != "off"
         inspector = Inspector(plan.info, plan.encode.pixel_format) if judged else None
         witness = Witness(plan, inspector) if inspector is not None and options["report"] else None
         seen = witness or inspector

@@ -101,8 +101,9 @@ if __name__ == "__main__":
     from vdenoise.cli import main
 
     process.prepare()
-    for name in LOADED:
-        importlib.import_module(name)
+    with process.importing():
+        for name in LOADED:
+            importlib.import_module(name)
     words = serve(socket.socket(fileno=int(sys.argv[1])))
     if words is not None:
         sys.argv = ["vdenoise", *words]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from vdenoise.errors import UsageError
@@ -125,6 +128,23 @@ def prepare() -> None:
         # One heap for all threads: with one each, what a worker freed lay idle while another took
         # more, 0.3 GB at 1080p. A frame is some hundred allocations, so nobody waits for the lock.
         mallopt(_ARENA_MAX, 1)
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Import inside: Python does not look for garbage meanwhile, nor later in what was imported.
+
+    All of that stays to the end, and looking through it again and again took a tenth of a start.
+    """
+    looked, anew = gc.isenabled(), "torch" not in sys.modules
+    gc.disable()
+    try:
+        yield
+    finally:
+        if anew:  # else what is there may be anybody's
+            gc.freeze()
+        if looked:
+            gc.enable()
 
 
 def fill_memory(*, same: bool) -> None:

@@ -144,7 +144,7 @@ class Stage(BaseModel):
 
     @property
     def gains_by_bfloat16(self) -> bool:
-        """Whether a processor that multiplies bfloat16 is quicker in it, where `precision` allows."""
+        """Whether a processor that multiplies bfloat16 is quicker in it, where it may."""
         return True
 
     @property
