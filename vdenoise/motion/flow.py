@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import cv2
@@ -45,6 +46,7 @@ def working_scale(height: int, width: int, accuracy: Accuracy) -> int:
     return scale
 
 
+@lru_cache(maxsize=64)
 def guide_noise(noise: NoiseTable, accuracy: Accuracy) -> float:
     """Variance left in a guide, as a share of the source's noise variance."""
     if accuracy != "fast":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -217,10 +218,21 @@ def noise_bands(spectrum: Tensor) -> Tensor:
         (2 * BANDS,): for luma and for chroma, the square root of the mean power in each band of
         radial frequency (white noise: 1), at most 4. Gray clips repeat luma.
     """
-    place = torch.arange(SPECTRUM, device=spectrum.device) / (2 * SPECTRUM)  # cycles a pixel
-    radius = torch.hypot(place[:, None], place)
-    found = []
-    for plane in (spectrum[0], spectrum[1:].mean(0) if len(spectrum) > 1 else spectrum[0]):
-        for low, high in pairwise(BAND_EDGES):
-            found.append(plane[(radius >= low) & (radius < high)].mean())
+    planes = (spectrum[0], spectrum[1:].mean(0) if len(spectrum) > 1 else spectrum[0])
+    found = [
+        plane.flatten().index_select(0, band).mean()
+        for plane in planes
+        for band in _bands(spectrum.device)
+    ]
     return torch.stack(found).clamp(0, 16).sqrt()
+
+
+@cache
+def _bands(device: torch.device) -> tuple[Tensor, ...]:
+    """Which coefficients of a block, row by row, are in each band."""
+    place = torch.arange(SPECTRUM) / (2 * SPECTRUM)  # cycles a pixel
+    radius = torch.hypot(place[:, None], place).flatten()
+    return tuple(
+        ((radius >= low) & (radius < high)).nonzero()[:, 0].to(device)
+        for low, high in pairwise(BAND_EDGES)
+    )

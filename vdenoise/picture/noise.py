@@ -9,12 +9,20 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import torch
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 from torch import Tensor
 from torch.nn import functional
 
@@ -168,12 +176,18 @@ class ShotNoise(BaseModel):
         return fine[None, None, : size[0], : size[1]]
 
     def table(self, device: torch.device | str = "cpu", *, scale: float = 1.0) -> NoiseTable:
-        """Make tensors of it; ``scale`` is ``--sigma-scale``."""
-        sigma = torch.tensor([p.sigma for p in self.planes], dtype=torch.float32, device=device)
+        """Tensors of it, kept from one time to the next; ``scale`` is ``--sigma-scale``."""
+        return _table(self, str(device), scale)
+
+
+@lru_cache(maxsize=64)
+def _table(shot: ShotNoise, device: str, scale: float) -> NoiseTable:
+    with torch.inference_mode(False):  # training takes it as well
+        sigma = torch.tensor([p.sigma for p in shot.planes], dtype=torch.float32, device=device)
         spectrum = torch.tensor(
-            [p.spectrum for p in self.planes], dtype=torch.float32, device=device
+            [p.spectrum for p in shot.planes], dtype=torch.float32, device=device
         )
-        return NoiseTable(sigma * scale, spectrum, self.temporal_correlation, self.impulse_rate)
+        return NoiseTable(sigma * scale, spectrum, shot.temporal_correlation, shot.impulse_rate)
 
 
 class NoiseProfile(BaseModel):

@@ -8,6 +8,7 @@ normalised to mean 1: white noise is all ones.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -24,14 +25,15 @@ SPECTRUM = 16  # size of the DCT blocks the spectrum is given on
 
 @dataclass(frozen=True, eq=False)
 class NoiseTable:
-    """A shot's noise as tensors, for the stages."""
+    """A shot's noise as tensors, for the stages. What it is asked for is found once: a number that
+    is read from a card waits for all that the card still has to do."""
 
     sigma: Tensor  # (P, 17): P = 1 (Y) or 3 (Y, Cb, Cr), full-scale units
     spectrum: Tensor  # (P, 16, 16), mean 1
     temporal_correlation: float = 0.0
     impulse_rate: float = 0.0
 
-    @property
+    @cached_property
     def grain_area(self) -> float:
         """Pixels over which luma noise is alike: 1 for white noise, more for coarse grain.
 
@@ -39,12 +41,12 @@ class NoiseTable:
         """
         return float(self.spectrum[0].square().mean())
 
-    @property
+    @cached_property
     def luma(self) -> NoiseTable:
         """The noise of luma alone."""
         return self._of(slice(0, 1))
 
-    @property
+    @cached_property
     def chroma(self) -> NoiseTable:
         """The noise of Cb and Cr alone."""
         return self._of(slice(1, 3))
