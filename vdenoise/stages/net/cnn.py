@@ -149,7 +149,7 @@ class Cnn(Stage):
 
     @property
     def gains_by_bfloat16(self) -> bool:
-        """Not where rows go through one by one, which takes less time in float32."""
+        """False where rows go through one by one, which takes less time in float32."""
         return not _facts(self.model).by_rows
 
     def denoise(self, block: Block) -> Block:

@@ -107,7 +107,7 @@ class Posterior(Stage):
 
     @property
     def gains_by_bfloat16(self) -> bool:
-        """As the network."""
+        """What the network says of itself."""
         return bare_network(self.model).gains_by_bfloat16
 
     @property
