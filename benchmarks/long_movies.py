@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -111,7 +110,7 @@ def tune(clip: Path, folder: Path) -> dict[str, Any]:
         urllib.request.urlopen(asked).read()
         wall = time.perf_counter() - began
         looked, peak = spent(process), peak_mib(process)
-        process.send_signal(signal.SIGINT)
+        process.terminate()  # a background job may not hear Ctrl-C
     return {
         "command": "tune",
         "until_address_cpu_s": round(opened, 2),
