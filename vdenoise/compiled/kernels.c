@@ -6,8 +6,8 @@
 #define NAME(name) vdenoise_##name##_avx2
 #else
 #define NAME(name) vdenoise_##name
-/* Of the functions' arguments: as _VERSION in __init__.py. */
-int vdenoise_version(void) { return 3; }
+/* Of the functions and their arguments: as _VERSION in __init__.py. */
+int vdenoise_version(void) { return 4; }
 #endif
 
 #include "dct.c"
