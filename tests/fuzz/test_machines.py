@@ -106,6 +106,15 @@ def test_a_pipe_in_the_place_of_a_clip_stays(
         assert "E0426" in last(capsys) and Path("z.mkv").is_fifo()
 
 
+@pytest.mark.parametrize("place", ["z.mkv.vdenoise.json", "z.mkv.html"])
+def test_a_pipe_in_the_place_of_a_page_or_recipe_is_not_waited_for(
+    clip: Path, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(place)
+    assert call(*RUN, "--report", "--overwrite") == 4
+    assert "E0429" in last(capsys) and not Path("z.mkv").exists() and Path(place).is_fifo()
+
+
 def test_a_link_to_a_disk_that_is_not_mounted_stays(
     clip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

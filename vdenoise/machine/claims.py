@@ -48,17 +48,23 @@ class Claims:
         """Claim a file to write.
 
         Args:
-            path: the file; a pipe or a device is passed over: nothing there can be lost.
+            path: the file; a pipe or a device that was typed is passed over: nothing there can be
+                lost.
             role: what writes it, to people: ``--output``, ``the recipe``. Claimed again for the
                 same role it is the same claim.
             overwrite: a file of this name may be replaced.
 
         Raises:
             FileClash: it is read, too, or written as something else.
-            OutputError: it exists and may not be replaced, or is a folder.
+            OutputError: it exists and may not be replaced, is a folder, or is a pipe that stands
+                where nobody asked for one: it would be waited for.
         """
         own = identity(path)
         if own is None:
+            if path.is_fifo() and not role.startswith("--"):
+                raise OutputError(
+                    f"{path} ({role}) is a pipe.", "Move it, or name another output.", number=29
+                )
             return
         if self._read.get(own, role) != role:
             raise _both(path, self._read[own])

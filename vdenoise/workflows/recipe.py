@@ -88,7 +88,8 @@ def _images_of(told: Mapping[str, Any], output: Path) -> ImageSequence | None:
 
 def load_recipe(output: Path) -> dict[str, Any] | None:
     """The recipe beside an output; None where there is none that can be read and is whole."""
-    return read_recipe(recipe_path(output))
+    file = recipe_path(output)
+    return read_recipe(file) if file.is_file() else None  # a pipe would be waited for
 
 
 def read_recipe(file: Path) -> dict[str, Any] | None:
