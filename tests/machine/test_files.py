@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,13 @@ def test_a_text_that_does_not_end_is_not_read_to_its_end(
     assert len(read_text(tmp_path / "long")) == 1 << 20
     with pytest.raises(ValueError, match="longer than"):
         read_text(Path("/dev/zero"))
+
+
+def test_a_short_text_takes_no_room_for_a_long_one(tmp_path: Path) -> None:
+    write_text(tmp_path / "short", "luma = 70\n")
+    tracemalloc.start()
+    try:
+        assert read_text(tmp_path / "short") == "luma = 70\n"
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()

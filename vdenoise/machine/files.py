@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 _LONGEST_NAME = 255  # bytes
+_BLOCK_BYTES = 1 << 16
 MOST_TEXT_BYTES = 512 << 20  # of a list, a preset, a plan: of a week of frames it has less
 
 
@@ -64,8 +65,10 @@ def read_text(path: Path) -> str:
     Raises:
         ValueError: it is no such text, or longer than any that is meant.
     """
-    with path.open("rb") as file:
-        data = file.read(MOST_TEXT_BYTES + 1)
+    data = bytearray()
+    with path.open("rb") as file:  # all at once would take room for the longest there may be
+        while len(data) <= MOST_TEXT_BYTES and (block := file.read(_BLOCK_BYTES)):
+            data += block
     if len(data) > MOST_TEXT_BYTES:
         raise ValueError(f"it is longer than {MOST_TEXT_BYTES >> 20} MiB")
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
