@@ -20,6 +20,7 @@ from vdenoise.media.movie.settings import choose
 from vdenoise.media.probe import probe
 
 QUICK = {"preset": "ultrafast", "bf": "0"}
+_TEXT = ("mkv", "webm", "mp4", "mov", "nut")
 
 
 def packed(samples: Any) -> Any:
@@ -123,7 +124,8 @@ def test_an_attachment_that_is_not_kept_is_named_before_the_start(
     pass_through(source, target)
 
 
-def test_styled_text_is_seen_in_an_mp4(tmp_path: Path) -> None:
+def styled_text(folder: Path) -> Path:
+    """A clip with one line in a style of its own, from 0.1 to 0.3 s."""
     header = (
         b"[Script Info]\r\nScriptType: v4.00+\r\nPlayResX: 384\r\nPlayResY: 288\r\n\r\n"
         b"[V4+ Styles]\r\nFormat: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, "
@@ -133,7 +135,7 @@ def test_styled_text_is_seen_in_an_mp4(tmp_path: Path) -> None:
         b"\r\n\r\n[Events]\r\nFormat: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, "
         b"Effect, Text\r\n"
     )
-    path = tmp_path / "in.mkv"
+    path = folder / "in.mkv"
     clip = Clip("x", tags=(1, 1, 1, 1))
     with av.open(str(path), "w") as output:
         stream: Any = output.add_stream("libx264", rate=25, options=QUICK)
@@ -150,8 +152,25 @@ def test_styled_text_is_seen_in_an_mp4(tmp_path: Path) -> None:
         packet.pts = packet.dts = round(0.1 / packet.time_base)
         packet.duration = round(0.2 / packet.time_base)
         output.mux(packet)
+    return path
+
+
+def test_text_that_would_stay_for_good_is_left_out_by_name(tmp_path: Path) -> None:
+    """NUT cannot tell for how long a subtitle is seen."""
+    source = styled_text(tmp_path)
+    notes = {suffix: choose(probe(source), tmp_path / f"out.{suffix}").notes for suffix in _TEXT}
+    assert {s for s in _TEXT if any("subtitle stream 1 (ass)" in n for n in notes[s])} == {"nut"}
+    for suffix in _TEXT:
+        pass_through(source, tmp_path / f"out.{suffix}")
+        with av.open(str(tmp_path / f"out.{suffix}")) as container:
+            text = [s for s in container.streams if s.type == "subtitle"]
+            lasting = [p.duration * p.time_base for p in container.demux(text) if p.duration]
+        assert (0.2 in [round(float(s), 3) for s in lasting]) == (suffix != "nut")
+
+
+def test_styled_text_is_seen_in_an_mp4(tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
-    pass_through(path, target)
+    pass_through(styled_text(tmp_path), target)
     with av.open(str(target)) as container:
         said = [bytes(p) for p in container.demux(subtitles=0) if p.size > 2]
     styles = said[0][2 + int.from_bytes(said[0][:2], "big") :]

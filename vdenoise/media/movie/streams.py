@@ -134,7 +134,7 @@ def _takes(container: str, stream: Any) -> bool:
             if len(found) != 1 or not same_codec(codec_of(stream), found[0]):
                 return False
             if stream.type != "audio":
-                return True
+                return codec_of(stream) not in _TEXT_CODECS or _keeps_lengths(again, tried)
             if container == "avi" and not _keeps_times(again, tried):
                 return False
         memory.seek(0)
@@ -162,6 +162,12 @@ def _keeps_times(again: Any, packets: list[Any]) -> bool:
     return len(times) == len(wanted) and all(
         abs(a - b) < _OFF for a, b in zip(times, wanted, strict=True)
     )
+
+
+def _keeps_lengths(again: Any, packets: list[Any]) -> bool:
+    """Whether text that was written comes back with how long it is seen, which NUT cannot tell: it
+    would stay for good. Subtitles that are pictures tell it themselves."""
+    return any(p.duration for p in again.demux()) or not any(p.duration for p in packets)
 
 
 def _times(packets: Iterable[Any]) -> list[Fraction]:
