@@ -157,11 +157,12 @@ def _matched(
             match = [n for n in made if after["streams"][n].get("codec_name") == codec]
             streams[name] = f"as {plan.rewritten[number]}"
             pairs += [(place, match[0])] if match else []
-            lost += [] if match else [f"{name} is not there as {codec}"]
+            if not match and codec not in _codecs_by_pyav(target):
+                lost.append(f"{name} is not there as {codec}")
             made = [n for n in made if n not in match[:1]]
         elif number == picture or number in plan.copied:
             streams[name] = "kept"
-            if place not in dict(pairs) and _read_by_pyav(stream, target):
+            if place not in dict(pairs) and stream.get("codec_name") in _codecs_by_pyav(target):
                 streams[name] = "kept (newer than this ffprobe)"
             elif place not in dict(pairs):
                 lost.append(f"{name} is not there")
@@ -179,9 +180,10 @@ def _differing(
         yield f"{each}: {reason(each, before, target.suffix[1:], notes) or 'no reason'}"
 
 
-def _read_by_pyav(stream: dict[str, Any], target: Path) -> bool:
+def _codecs_by_pyav(target: Path) -> list[str]:
+    """What newer libraries than those of this ffprobe read."""
     with open_input(target) as opened:
-        return stream.get("codec_name") in [codec_of(s) for s in opened.streams]
+        return [codec_of(stream) for stream in opened.streams]
 
 
 def write_unchanged(

@@ -162,8 +162,6 @@ def _words(found: Difference, _before: View, target: str, notes: list[str]) -> s
         gone.remove("title")  # the program's name there
     if gone and all(key in told for key in gone):
         return "named before the start"
-    if gone == ["title"] and target in ("mov", "mp4") and found.place != "file":
-        return "newer than this ffprobe"  # the check reads it again
     return "under another name" if not gone else ""
 
 

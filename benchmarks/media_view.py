@@ -13,6 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import av
+
 View = dict[str, Any]
 
 _GAP_SECONDS = 0.002  # less between two packets is a rounding of their times
@@ -59,7 +61,7 @@ class Difference:
 
 
 def view(path: Path) -> View:
-    """What ffprobe says of a movie; empty where it cannot read it."""
+    """What ffprobe, and PyAV of QuickTime's titles, say of a movie; empty where it is no movie."""
     told = _ffprobe(path)
     if not told:
         return {}
@@ -71,6 +73,9 @@ def view(path: Path) -> View:
     pictures = [s for s in streams if s.get("codec_type") == "video" and not _is_cover(s)]
     zero = _first(packets.get(pictures[0]["index"], [])) if pictures else 0.0
     seen = [_stream(stream, packets.get(stream["index"], []), zero) for stream in streams]
+    titles = _titles_of_tracks(path) if told["format"]["format_name"].startswith("mov") else {}
+    for stream in seen:
+        stream["words"] |= titles.get(stream["index"], {})
     chapters = [
         [round(float(c[end]) - zero, 3) for end in ("start_time", "end_time")]
         + [c.get("tags", {}).get("title", "")]
@@ -162,6 +167,13 @@ def _whole_ms(packet: dict[str, Any]) -> bool:
 def _words(told: dict[str, Any]) -> dict[str, str]:
     tags = told.get("tags", {})
     return {k.lower(): v for k, v in tags.items() if k.lower() not in _OWN_WORDS}
+
+
+def _titles_of_tracks(path: Path) -> dict[int, dict[str, str]]:
+    """What stands in the ``name`` of tracks: FFmpeg writes titles there, ffprobe 5.1 reads none."""
+    with av.open(str(path)) as container:
+        told = {stream.index: stream.metadata.get("name") for stream in container.streams}
+    return {index: {"title": title} for index, title in told.items() if title}
 
 
 def _is_cover(stream: dict[str, Any]) -> bool:
