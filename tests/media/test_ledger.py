@@ -295,3 +295,15 @@ def test_contents_of_a_plain_clip(tmp_path: Path) -> None:
         "avi with ffv1 cannot keep the color tags",
         "avi with ffv1 cannot keep the timecode",
     ]
+
+
+@pytest.mark.parametrize("suffix", ["mov", "mp4", "mkv", "webm", "avi", "ts", "nut", "y4m"])
+def test_a_full_range_is_read_again_or_named(suffix: str, tmp_path: Path) -> None:
+    """Where nothing tells it, players stretch the picture once more."""
+    unknown = (2, 2, 2, 2)
+    source = write(Clip("in.avi", codec="mjpeg", format="yuvj420p", tags=unknown), tmp_path)
+    target = tmp_path / f"out.{suffix}"
+    named = any("range of samples (full)" in n for n in choose(probe(source), target).notes)
+    pass_through(source, target)
+    assert probe(source).full_range
+    assert probe(target).full_range != named

@@ -63,6 +63,12 @@ RULES: dict[str, Rule] = {
             "by the codec and by the container; the container's count where the codec says nothing",
         ),
         Rule(
+            "range of samples",
+            _in(*_QUICKTIME, *_MATROSKA, "mxf", "yuv4mpegpipe"),
+            _BITSTREAM_TAGS,
+            "as color tags; where nothing tells it, YUV is taken for limited and gray for full",
+        ),
+        Rule(
             "gamma (QuickTime's gama)",
             _in("mov"),
             how="as gama; MP4 and others have no place for it",
@@ -157,7 +163,11 @@ def contents(info: ClipInfo) -> dict[str, str]:
         "rotation": info.rotation != 0,
         "HDR10 metadata": bool(info.hdr),
     }
-    return {item: "" for item, has in there.items() if has} | dict(info.holds)
+    found = {item: "" for item, has in there.items() if has}
+    unusual = info.format.family != "rgb" and info.full_range == (info.format.family == "yuv")
+    if unusual and not info.format.floating:
+        found["range of samples"] = "full" if info.full_range else "limited"
+    return found | dict(info.holds)
 
 
 # Side data of frames, by FFmpeg's name, and the item that they are.
