@@ -29,7 +29,7 @@ _DEFAULTS = {
 }  # fmt: skip
 _ITEMS = {  # of a note "... cannot keep the ITEM"
     "color_space": "color tags", "color_transfer": "color tags", "color_primaries": "color tags",
-    "color_range": "range of samples", "chroma_location": "color tags", "chapters": "chapters",
+    "color_range": "range of samples", "chroma_location": "chroma location", "chapters": "chapters",
 }  # fmt: skip
 
 

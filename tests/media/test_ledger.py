@@ -298,12 +298,18 @@ def test_contents_of_a_plain_clip(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["mov", "mp4", "mkv", "webm", "avi", "ts", "nut", "y4m"])
-def test_a_full_range_is_read_again_or_named(suffix: str, tmp_path: Path) -> None:
-    """Where nothing tells it, players stretch the picture once more."""
+def test_a_full_range_and_chroma_in_the_middle_are_read_again_or_named(
+    suffix: str, tmp_path: Path
+) -> None:
+    """Where nothing tells it, players stretch the picture once more, and shift its colors."""
     unknown = (2, 2, 2, 2)
     source = write(Clip("in.avi", codec="mjpeg", format="yuvj420p", tags=unknown), tmp_path)
     target = tmp_path / f"out.{suffix}"
-    named = any("range of samples (full)" in n for n in choose(probe(source), target).notes)
+    notes = choose(probe(source), target).notes
     pass_through(source, target)
-    assert probe(source).full_range
-    assert probe(target).full_range != named
+    before, after = probe(source), probe(target)
+    assert (before.full_range, before.chroma_location) == (True, "center")
+    named = any("range of samples (full)" in note for note in notes)
+    assert after.full_range != named
+    named = any("chroma location (center)" in note for note in notes)
+    assert (after.chroma_location != "center") == named

@@ -69,6 +69,12 @@ RULES: dict[str, Rule] = {
             "as color tags; where nothing tells it, YUV is taken for limited and gray for full",
         ),
         Rule(
+            "chroma location",
+            _in(*_MATROSKA, "yuv4mpegpipe"),
+            _BITSTREAM_TAGS,
+            "where nothing tells it, chroma is taken to stand at the left",
+        ),
+        Rule(
             "gamma (QuickTime's gama)",
             _in("mov"),
             how="as gama; MP4 and others have no place for it",
@@ -167,9 +173,12 @@ def contents(info: ClipInfo) -> dict[str, str]:
     unusual = info.format.family != "rgb" and info.full_range == (info.format.family == "yuv")
     if unusual and not info.format.floating:
         found["range of samples"] = "full" if info.full_range else "limited"
+    if info.format.sub_w and info.chroma_location in _MIDDLE:
+        found["chroma location"] = info.chroma_location
     return found | dict(info.holds)
 
 
+_MIDDLE = ("center", "top", "bottom")  # of two samples of luma: 4:2:2 has no other places
 # Side data of frames, by FFmpeg's name, and the item that they are.
 SIDE_DATA = {
     "STEREO3D": "stereo 3D layout",
