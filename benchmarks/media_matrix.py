@@ -44,8 +44,8 @@ def page(rows: list[Row]) -> str:
     names = [name for name in SOURCES if any((name, t) in by_place for t in TARGETS)]
     kept = sum(row["said"] == "kept" and not row["fault"] for row in tried)
     wrong = sum(bool(row["fault"]) for row in tried)
-    anew = [row for row in tried if "copy" in row]  # rows of schema 1 have nothing but streams
-    as_it_was = [row for row in anew if row["copy"] == "as the source"]
+    copied = Counter(row["copy"] for row in tried)
+    one = sum(row["said"] == row["came"] for row in tried)
     lines = [
         "# What each container keeps of each stream",
         "",
@@ -57,12 +57,10 @@ def page(rows: list[Row]) -> str:
         "channels, size and language as in the source. What is left out is named before the start,",
         "and an error under `--strict`; what is written anew is named by its encoder.",
         "",
-        f"{len(anew)} of these cells were run with `--dry-run` and for real, with one verdict, and",
+        f"Each cell was run with `--dry-run` and for real: {one} of {len(tried)} with one verdict.",
         "ffprobe sees the same times, holes, marks, words, chapters and side data as well, but for",
-        "the differences below; `ffmpeg -c copy` leaves",
-        f"{len(as_it_was)} of them as the source is by the same comparison, and cannot write",
-        f"{sum(row['copy'] == 'refused' for row in anew)}. The others are of an earlier run, when",
-        "MXF and WebM took less sound than they do now.",
+        "the differences below. By the same comparison `ffmpeg -c copy` leaves",
+        f"{copied['as the source']} cells as the source is, and cannot write {copied['refused']}.",
         "",
         "| source | " + " | ".join(TARGETS) + " |",
         "| --- |" + " --- |" * len(TARGETS),

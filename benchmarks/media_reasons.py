@@ -22,7 +22,11 @@ _NO_END = (
 )  # the last packet's length is not told, or not always
 _EXACT = 0.0002
 _OPUS = 0.0085
-_LONGEST = 0.03  # packets of sound
+_SMALL = 0.0125  # seconds of a hole
+_PACKET = 0.0201  # of Opus
+# Samples that decoders give nothing for, though nothing in the container says so.
+_LAGS = {"opus": 312, "vorbis": 144, "wmav2": 4096}
+_BT601 = ("bt470bg", "smpte170m")
 _DEFAULTS = {
     "sample_aspect_ratio": "1:1", "field_order": "progressive", "chroma_location": "left",
     "color_range": "tv",
@@ -52,7 +56,10 @@ def _named(item: str, notes: list[str]) -> bool:
     return any(f"cannot keep the {item}" in note for note in notes)
 
 
-def _written_anew(found: Difference, _before: View, _target: str, notes: list[str]) -> str:
+def _written_anew(found: Difference, before: View, target: str, notes: list[str]) -> str:
+    if found.before is not None and found.after is None and target == "mxf":
+        ffv1 = before["streams"][0].get("codec_name") == "ffv1"
+        return "FFV1 in MXF is newer than ffprobe 5.1; PyAV reads it" if ffv1 else ""
     anew = any(f"{word} " in note for note in notes for word in ("is written as", "becomes"))
     if {found.before, found.after} == {"yuvj420p", "yuv420p"}:
         return "yuvj420p is the old name of yuv420p in full range"
@@ -81,10 +88,44 @@ def _moment(found: Difference, before: View, target: str, _notes: list[str]) -> 
         return "rounded to ticks"
     if found.field == "first" and target == "webm" and off <= _OPUS:
         return "what Opus needs to get going"
+    if found.place == "picture" and _ticks_long(before):
+        return _TICKS_LONG
+    if found.place.startswith("subtitle") and before["container"] == "mov" and not found.before:
+        return _EMPTY_ONES
     guessed = target in _NO_END or before["container"] in _NO_END
     if found.field == "end" and guessed and off <= _last_packet(found, before):
         return "how long the last packet lasts is not told there"
-    return ""
+    return _sound_moment(found, before, target) if found.place.startswith("audio") else ""
+
+
+_EMPTY_ONES = "QuickTime's empty ones fill the time between; others need none"
+_TICKS_LONG = "ffprobe 5.1 takes each packet for one tick long; newer libraries, for a frame"
+
+
+def _ticks_long(before: View) -> bool:
+    """Whether there is a hole behind every frame but the last."""
+    picture = before["streams"][0]
+    return len(picture["gaps"]) == picture["count"] - 1 > 0
+
+
+def _sound_moment(found: Difference, before: View, target: str) -> str:
+    """Begins and ends that are others for ffprobe, while what is decoded begins and ends where it
+    did (seen with PyAV, sample for sample)."""
+    stream = _stream(found, before)
+    codec, rate = stream.get("codec_name", ""), int(stream.get("sample_rate", 48000))
+    lag = (stream.get("cut", [0])[0] or _LAGS.get(codec, 0)) / rate
+    if lag and abs(found.after - found.before - lag) <= _OPUS:
+        return "what a coder needs to get going is no sound"
+    if found.field != "end":
+        return ""
+    if codec in ("wavpack", "tta"):
+        return "ffprobe 5.1 does not know how long its packets are"
+    off = abs(found.after - found.before)
+    if target == "webm":
+        return "packets of Opus are of another length" if off <= _PACKET else ""
+    if codec in ("opus", "vorbis"):
+        return "packets are decoded whole" if off <= _PACKET else ""
+    return "packets are decoded whole" if codec == "mp3" and off <= _TICKS["mkv"] else ""
 
 
 def _tick_of(before: View) -> float:
@@ -108,8 +149,15 @@ def _stream(found: Difference, before: View) -> dict[str, Any]:
 def _holes(found: Difference, before: View, target: str, _notes: list[str]) -> str:
     if target == "mxf":
         return "silence fills them"
-    if target in ("mov", "mp4") and not found.after:
+    longer = ("mov", "mp4", *(("mkv", "webm") if found.place == "picture" else ()))
+    if target in longer and not found.after:
         return "a hole is a longer packet there"
+    if found.place == "picture" and _ticks_long(before):
+        return _TICKS_LONG
+    if found.place.startswith("subtitle") and before["container"] == "mov" and not found.before:
+        return _EMPTY_ONES
+    if target == "avi" and not found.after and all(lasts <= _SMALL for _, lasts in found.before):
+        return "AVI has no holes; longer ones are refused"
     if found.before is None or found.after is None or len(found.before) != len(found.after):
         return ""
     off = max(
@@ -117,7 +165,7 @@ def _holes(found: Difference, before: View, target: str, _notes: list[str]) -> s
         for one, other in zip(found.before, found.after, strict=True)
         for a, b in zip(one, other, strict=True)
     )
-    if target == "webm" and off <= _LONGEST:
+    if target == "webm" and off <= 2 * _PACKET:
         return "packets of Opus are of another length"
     return "rounded to ticks" if off <= 2 * max(_TICKS.get(target, 0), _tick_of(before)) else ""
 
@@ -127,18 +175,23 @@ def _packets(found: Difference, before: View, _target: str, _notes: list[str]) -
     return "PCM is cut into other packets" if codec.startswith("pcm_") else ""
 
 
-def _cut(found: Difference, _before: View, _target: str, notes: list[str]) -> str:
+def _cut(found: Difference, before: View, target: str, notes: list[str]) -> str:
+    codec = _stream(found, before).get("codec_name")
+    if target in ("mkv", "webm") and codec == "opus" and found.after is None:
+        return "told as Matroska's CodecDelay, and by the codec"
     told = any("cut of" in note for note in notes)
     cuts = zip(found.before or [0, 0], found.after or [0, 0], strict=True)
     small = all(abs(a - b) <= 48 for a, b in cuts)
     return "named before the start" if told else "less than a millisecond" if small else ""
 
 
-def _rate(found: Difference, _before: View, _target: str, _notes: list[str]) -> str:
+def _rate(found: Difference, before: View, _target: str, _notes: list[str]) -> str:
     rates = []
     for told in (found.before, found.after):
         over, _, under = str(told or "0/1").partition("/")
         rates.append(int(over) / max(int(under), 1))
+    if before["streams"][0]["gaps"] and rates[1] < rates[0]:  # times are compared themselves
+        return "counted with the source's holes"
     close = abs(rates[0] - rates[1]) <= 0.01 * max(rates)
     return "counted from rounded times" if close and min(rates) > 0 else ""
 
@@ -167,6 +220,8 @@ def _words(found: Difference, _before: View, target: str, notes: list[str]) -> s
 
 def _side_data(found: Difference, _before: View, _target: str, notes: list[str]) -> str:
     gone = set(found.before or []) - set(found.after or [])
+    if gone == {"Audio Service Type"}:
+        return "AC-3's own frames tell it; PCM and Opus have no such thing"
     items = {"Mastering display metadata": "HDR10", "Content light level metadata": "HDR10"}
     told = all(_named(items.get(name, "rotation"), notes) for name in gone)
     if gone:
@@ -202,6 +257,10 @@ def _resampled(found: Difference, _before: View, _target: str, notes: list[str])
 
 
 def _in_frames(found: Difference, _before: View, _target: str, _notes: list[str]) -> str:
+    if found.field == "color_space" and found.before in _BT601:
+        if found.after in _BT601:
+            return "one matrix under two names (5 and 6 of H.273)"
+        return "what is taken at this size where nothing is told" if found.after is None else ""
     return "told by the source's frames" if found.before is None else ""
 
 
