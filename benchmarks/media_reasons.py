@@ -202,8 +202,6 @@ def _chapters(found: Difference, _before: View, target: str, _notes: list[str]) 
     pairs = list(zip(found.before, found.after, strict=True))
     off = max((abs(a[n] - b[n]) for a, b in pairs for n in (0, 1)), default=0)
     same = all(a[2] == b[2] for a, b in pairs)
-    if same and target == "nut":
-        return "NUT begins with the first decoding time, and chapters do not move along"
     return "rounded to ticks" if same and off <= 0.0015 else ""
 
 

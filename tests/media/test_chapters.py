@@ -11,6 +11,7 @@ import pytest
 from tests.helpers.clips import Clip, write
 from tests.media.test_roundtrip import pass_through
 from vdenoise.media.movie.chapters import chapters_of
+from vdenoise.media.movie.index import scan
 from vdenoise.media.movie.settings import choose
 from vdenoise.media.probe import probe
 
@@ -62,3 +63,20 @@ def test_chapters_without_a_title_are_kept(suffix: str, tmp_path: Path) -> None:
     source = with_chapters(tmp_path, (0, 240, None), (240, 480, "two"))
     pass_through(source, tmp_path / f"out.{suffix}")
     assert told(tmp_path / f"out.{suffix}") == [(0, ""), (240, "two")]
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [("nut", "x264"), ("nut", "ffv1"), ("mkv", "x264")])
+def test_chapters_stay_beside_the_picture_or_are_named(
+    suffix: str, codec: str, tmp_path: Path
+) -> None:
+    """NUT begins with the first time of decoding, which is before the first frame's."""
+    source = with_chapters(tmp_path, (0, 240, "one"), (240, 480, "two"))
+    target = tmp_path / f"out.{suffix}"
+    settings = choose(probe(source), target, codec=codec)
+    pass_through(source, target, codec=codec)
+    index = scan(target)
+    behind = [
+        start - round(float(index.pts[0] * index.time_base) * 1000) for start, _ in told(target)
+    ]
+    named = any("chapters where they are" in note for note in settings.notes)
+    assert (behind != [0, 240]) == named == ((suffix, codec) == ("nut", "x264"))

@@ -31,7 +31,7 @@ from vdenoise.media.movie.filling import CONTAINER as FILLED
 from vdenoise.media.movie.filling import told
 from vdenoise.media.movie.formats import format_notes, formats_of, yuv_formats_of
 from vdenoise.media.movie.index import index_of, streams_beside
-from vdenoise.media.movie.ledger import lost
+from vdenoise.media.movie.ledger import contents, lost
 from vdenoise.media.movie.memory_files import NullFile
 from vdenoise.media.movie.opening import open_encoder
 from vdenoise.media.movie.streams import plan_copies, stream_name
@@ -128,6 +128,10 @@ def choose(
         notes = [*copy_notes, *lost(info, settings.container, settings.codec)]
         if (kind, name, info.interlaced) == ("mxf", "prores", True):
             notes.append("mxf says of prores that it holds whole frames; its frames say fields")
+        if kind == "nut" and CODECS[name].b_frames and "chapters" in contents(info):
+            notes.append(
+                f"nut cannot keep the chapters where they are: with {name} they begin frames early"
+            )
         if codec is None and name != own and not is_pipe(target):
             notes.append(f"{info.codec} is written as {settings.label}")
         return settings.model_copy(update={"notes": (*settings.notes, *notes)})
