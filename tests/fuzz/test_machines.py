@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 
 from benchmarks.fuzz import GIVEN
-from tests.helpers.clips import Clip, write
-from vdenoise import cli
+from tests.fuzz.situations import call, last
 from vdenoise.batch.jobs import jobs_of
 from vdenoise.errors import ConflictError, MemoryShort, OutputError, UsageError
 from vdenoise.machine import claims
@@ -24,20 +23,6 @@ from vdenoise.media.images.drawing import save_picture
 from vdenoise.media.movie.writer import MovieWriter
 
 RUN = ("run", "a.mkv", "-o", "z.mkv", *GIVEN)
-
-
-def call(*words: object) -> int:
-    return cli.status([str(word) for word in words])
-
-
-@pytest.fixture
-def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return write(Clip("a.mkv", "ffv1", frames=3), tmp_path)
-
-
-def last(capsys: pytest.CaptureFixture[str]) -> str:
-    return capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(("handles", "said"), [(12, ""), (5, "error E0606 [exit 6]")])

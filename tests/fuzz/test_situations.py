@@ -11,22 +11,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.fuzz import GIVEN
+from tests.fuzz.situations import call, last
 from tests.helpers import images
-from tests.helpers.clips import Clip, write
-from vdenoise import cli
 from vdenoise.machine import engine
 from vdenoise.nets.models import find
 from vdenoise.workflows.contents import hashes
-
-
-def call(*words: object) -> int:
-    return cli.status([str(word) for word in words])
-
-
-@pytest.fixture
-def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return write(Clip("a.mkv", "ffv1", frames=3), tmp_path)
 
 
 @pytest.fixture
@@ -35,10 +24,6 @@ def plan(clip: Path, tmp_path: Path) -> Path:
     words = ("plan", clip, "-o", path, "--to", "o.mkv", *GIVEN, "--segment-frames", 2)
     assert call(*words) == 0
     return path
-
-
-def last(capsys: pytest.CaptureFixture[str]) -> str:
-    return capsys.readouterr().err.splitlines()[-1]
 
 
 def test_what_others_laid_into_the_folder_of_a_run_in_parts_stays(
