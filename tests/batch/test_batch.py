@@ -278,6 +278,21 @@ def test_a_name_that_no_file_can_have_fails_one_job(
     assert call(*command) == 3
 
 
+def test_a_clip_whose_outputs_name_is_too_long_fails_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("b", "a" * 251):
+        touch(tmp_path / "in", f"{name}.mov")
+    (tmp_path / "out").mkdir()
+    command = ("batch", tmp_path / "in", "-o", tmp_path / "out", "--dry-run")
+    assert call(*command, "--keep-going") == 0
+    failed, other = capsys.readouterr().out.splitlines()
+    assert failed.startswith("failed") and "aaa_dn.mov cannot be used" in failed
+    assert other.startswith("to do")
+    assert call(*command) == 2
+    assert "error E02216 [exit 2]" in capsys.readouterr().err.splitlines()[-1]
+
+
 @pytest.mark.parametrize("name", ["-x.mov", "--noise-out=i.mkv", "--help.mov", "--", "-o.mov"])
 def test_a_clip_is_no_option_whatever_it_is_called(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
