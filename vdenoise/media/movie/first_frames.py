@@ -17,6 +17,7 @@ from av.filter import Graph
 from vdenoise.errors import InputError
 from vdenoise.media.h273 import MATRICES, PRIMARIES, TRANSFERS, UNKNOWN
 from vdenoise.media.inputs import display, open_input, prepare_decoder, readable, video_of
+from vdenoise.media.memory import see_memory
 
 _PEEK = 5  # frames looked at for field order
 
@@ -118,7 +119,8 @@ def peek_at(path: Path) -> Peek:
         for packet in readable(container.demux(stream)):
             try:
                 frames += decoder.decode(packet if packet.size else None)
-            except av.FFmpegError:
+            except av.FFmpegError as error:
+                see_memory(error)
                 continue  # whether a damaged frame matters is decided by the reader
             if len(frames) >= _PEEK:
                 break

@@ -16,6 +16,7 @@ from vdenoise.errors import UsageError
 from vdenoise.media.images.sequence import KINDS, is_image
 from vdenoise.media.images.settings import choose_images, named_losses, packed_notes
 from vdenoise.media.inputs import is_pipe, open_input, video_of
+from vdenoise.media.memory import see_memory
 from vdenoise.media.movie.chapters import chapters_of, told_otherwise
 from vdenoise.media.movie.clock import CONSTANT_RATE_CONTAINERS, DROPS
 from vdenoise.media.movie.codecs import (
@@ -264,6 +265,8 @@ def _try(info: ClipInfo, settings: EncodeSettings) -> None:
     try:
         open_encoder(context)
     except (av.FFmpegError, ValueError) as error:
+        if isinstance(error, av.FFmpegError):
+            see_memory(error)
         raise _Unfit(
             f"its encoder refuses {info.width}x{info.height} {settings.pixel_format.label} "
             "with these options"
@@ -278,6 +281,8 @@ def _try(info: ClipInfo, settings: EncodeSettings) -> None:
     try:
         output.start_encoding()
     except (av.FFmpegError, ValueError) as error:
+        if isinstance(error, av.FFmpegError):
+            see_memory(error)
         raise _Unfit(f"{settings.container} refuses it with {info.format.label}") from error
     with contextlib.suppress(av.FFmpegError):
         output.close()  # MXF cannot end without a frame
