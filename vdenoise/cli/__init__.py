@@ -28,6 +28,7 @@ from vdenoise.cli.doctor import doctor
 from vdenoise.cli.evaluate import evaluate
 from vdenoise.cli.farm import farm
 from vdenoise.cli.models import models
+from vdenoise.cli.options import from_variables
 from vdenoise.cli.plan import plan
 from vdenoise.cli.presets import presets
 from vdenoise.cli.preview import preview
@@ -208,7 +209,8 @@ def _misused(problem: click.ClickException) -> UsageError:
             "there is vdenoise batch.",
             number=1,
         )
-    return UsageError(message, f"See: {path} --help", number=1)
+    variables = "" if context is None else from_variables(context)
+    return UsageError(message, f"See: {path} --help {variables}".strip(), number=1)
 
 
 def _status(args: Sequence[str]) -> int:
