@@ -336,12 +336,28 @@ def test_what_is_typed_wins_over_a_list(tmp_path: Path) -> None:
         assert values["mask.sky"]["source"] == "luma:5-50" and "mask.x" in values
 
 
-@pytest.mark.parametrize("key", ["help", "dry-run", "plan", "segments", "Luma --overwrite", "-o"])
+OF_ALL_JOBS = ("overwrite", "resume", "threads", "progress")
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["help", "help-all", "dry-run", "plan", "segments", "Luma --overwrite", "-o", *OF_ALL_JOBS],
+)
 def test_a_list_says_nothing_that_makes_no_clip(tmp_path: Path, key: str) -> None:
     touch(tmp_path, "a.mov")
     jobs = tmp_path / "jobs.toml"
     jobs.write_text(f'[[job]]\ninput = "a.mov"\n{json.dumps(key)} = true\n')
     assert call("batch", jobs, "-o", tmp_path / "o") == 2
+
+
+def test_a_list_names_only_outputs_that_are_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    touch(tmp_path, "a.mov")
+    jobs = tmp_path / "jobs.toml"
+    jobs.write_text('[[job]]\ninput = "a.mov"\noutput = "a.xyz"\n')
+    assert call("batch", jobs, "-o", tmp_path / "o", "--dry-run") == 2
+    assert "error E02129" in capsys.readouterr().err
 
 
 def test_a_clip_that_comes_slowly_is_waited_for(tmp_path: Path) -> None:

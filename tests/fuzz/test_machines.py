@@ -19,7 +19,7 @@ from benchmarks.fuzz import GIVEN
 from tests.fuzz.situations import call, last
 from vdenoise.batch.jobs import jobs_of
 from vdenoise.errors import ConflictError, MemoryShort, OutputError, UsageError
-from vdenoise.machine import claims
+from vdenoise.machine import claims, devices
 from vdenoise.media import memory
 from vdenoise.media.access import reading, writing
 from vdenoise.media.images.drawing import save_picture
@@ -68,11 +68,21 @@ def test_memory_that_ffmpeg_does_not_get_is_no_fault_of_a_file(
         raise error
         yield
 
-    monkeypatch.setattr(memory, "_lacks", lambda: lacks)
+    monkeypatch.setattr(memory, "may_take", lambda _: not lacks)
     with pytest.raises(MemoryError), writing(Path("a.mkv")):
         raise error
     with pytest.raises(MemoryError):
         list(readable(packets()))
+
+
+def test_no_thread_is_waited_for_that_has_no_memory_to_begin(
+    clip: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python waits for ever (python/cpython#140746)."""
+    assert devices.may_take(1 << 20) and not devices.may_take(1 << 46)
+    monkeypatch.setattr(devices, "may_take", lambda _: False)
+    assert call(*RUN) == 6
+    assert "E0603" in last(capsys) and not Path("z.mkv").exists()
 
 
 def test_a_damaged_file_that_asks_for_more_than_there_can_be_is_damaged() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
-import mmap
 
 import av
+
+from vdenoise.machine.devices import may_take
 
 _SOME_BYTES = 256 << 20  # what a frame of 8K and its decoder may ask for at once
 
@@ -20,13 +21,5 @@ def see_memory(error: av.FFmpegError) -> None:
     Raises:
         MemoryError: it lacks.
     """
-    if error.errno == errno.EAGAIN or (error.errno == errno.ENOMEM and _lacks()):
+    if error.errno == errno.EAGAIN or (error.errno == errno.ENOMEM and not may_take(_SOME_BYTES)):
         raise MemoryError from error
-
-
-def _lacks() -> bool:
-    try:
-        mmap.mmap(-1, _SOME_BYTES).close()
-    except OSError:
-        return True
-    return False

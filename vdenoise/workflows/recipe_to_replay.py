@@ -122,7 +122,7 @@ def load_to_replay(path: Path) -> tuple[Path, RecipeToReplay]:
 
     Raises:
         InputError: it is not there or cannot be read.
-        ConflictError: the recipe beside the clip is another clip's, or of a schema that is not read.
+        ConflictError: the recipe beside the clip is another clip's, or it is of another schema.
         UsageError: it is no recipe.
     """
     file = path if path.suffix.lower() == ".json" else recipe_of(path)
