@@ -13,8 +13,8 @@ from vdenoise.stages.temporal.neighbors import Compared, Judge, Sums
 
 LUMA = (Judge(0.1, 0.8), Judge(2.5, 0.7))  # of the guide, and of luma
 CHROMA = (Judge(2.3, 0.9),)
-# Rows and columns of the planes, of a cell, of the flow; pixels to one of luma, across and down; how
-# they are judged
+# Rows and columns of the planes, of a cell, of the flow; pixels to one of luma, across and down;
+# how they are judged
 CASES = {
     "luma": ((96, 130), (2, 2), (48, 65), (1.0, 1.0), LUMA),
     "luma, coarse motion": ((96, 128), (2, 2), (24, 32), (1.0, 1.0), LUMA),

@@ -103,16 +103,14 @@ class Compared:
         differences: Tensor | None,
         sums: Sums | None,
     ) -> None:
-        total: list[Tensor | None] = [None, None] if sums is None else [*sums.total]
-        total = [None] * (2 - len(total)) + total
-        kept = [
-            [plane if plane is None else plane.contiguous() for plane in planes]
-            for planes in (neighbor, self.own, self.variance)
+        nothing: list[Tensor | None] = [None, None]
+        total = nothing if sums is None else [*nothing, *sums.total][-2:]
+        differ = nothing if differences is None else [*differences]
+        kept = [[plane.contiguous() for plane in x] for x in (neighbor, self.own, self.variance)]
+        pointers = [
+            [x.data_ptr() if x is not None else 0 for x in c] for c in (*kept, differ, total)
         ]
-        kept += [[None, None] if differences is None else [*differences], total]
-        planes = torch.tensor(
-            [[0 if plane is None else plane.data_ptr() for plane in column] for column in kept]
-        ).T.contiguous()
+        planes = torch.tensor(pointers).T.contiguous()
         half = [length // 2 for length in self.window]
         sides = (*self.own[0].shape, *trust.shape, *self.cell, *half, *flow.shape[1:])
         judges = torch.tensor([*self.judges] * (3 - len(self.judges)))
