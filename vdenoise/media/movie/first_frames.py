@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import struct
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -205,9 +204,3 @@ def _shown(frame: av.VideoFrame) -> tuple[str, str, Fraction]:
         fields[order[1]] if order else "progressive",
         Fraction(int(aspect[1]), int(aspect[2]) or 1) if aspect else Fraction(0),
     )
-
-
-def display_matrix(side_data: dict[str, bytes]) -> tuple[int, ...] | None:
-    """The nine numbers of a display matrix among a frame's side data."""
-    raw = side_data.get("DISPLAYMATRIX")
-    return None if raw is None else struct.unpack_from("<9i", raw)

@@ -139,7 +139,7 @@ def choose(
     asked = f"{kind} with {codec}" if codec else kind
     raise UsageError(
         f"{info.format.label} video cannot be written as {asked}: {'; '.join(reasons)}.",
-        _what_works(info, kind, profile),
+        _what_works(info, kind),
         number=23,
     )
 
@@ -171,17 +171,23 @@ def _source_facts(info: ClipInfo, kind: str) -> tuple[str | None, tuple[str, ...
         return stream.codec_context.profile, tuple(notes)
 
 
-def _what_works(info: ClipInfo, kind: str, profile: str | None) -> str:
+def fits(info: ClipInfo, codec: Codec, container: str) -> bool:
+    """Whether a clip can be written with a codec into a container."""
+    try:
+        _settled(info, codec, container, None, None, {}, None, True)
+    except _Unfit:
+        return False
+    return True
+
+
+def _what_works(info: ClipInfo, kind: str) -> str:
     """A hint: other codecs for the same container, else other containers."""
     for containers in ((kind,), ("matroska", "mov", "nut")):
         working = []
         for container in containers:
             for name in dict.fromkeys((*NAMED, *FALLBACK[container])):
-                try:
-                    _settled(info, CODECS[name], container, None, None, {}, profile, True)
-                except _Unfit:
-                    continue
-                working.append(f"--codec {name} in {container}")
+                if fits(info, CODECS[name], container):
+                    working.append(f"--codec {name} in {container}")
         if working:
             shown = " To be looked at it needs a color transform first."
             linear = shown if info.format.floating else ""
