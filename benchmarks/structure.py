@@ -29,7 +29,7 @@ TARGET = results.FOLDER / "structure.json"
 ROOT = Path(__file__).parents[1]
 SHEET = ROOT / "docs" / "structure.png"
 STREET = "realnoise_street_360p"
-FRAMES, SHOWN = 8, 4
+FRAMES, SHOWN = 8, 6
 FILTERS = {
     "hqdn3d": "hqdn3d",
     "nlmeans": "nlmeans=s=6:p=7:r=11",
@@ -37,7 +37,10 @@ FILTERS = {
     "median": "median=radius=4",
 }
 OURS = "vdenoise"
-CROPS = {"bricks and leaves": Area(96, 216, 20, 180), "face and text": Area(110, 230, 300, 460)}
+CROPS = {  # where the figures are greatest
+    "bricks and paving": Area(250, 360, 380, 520),
+    "leaves": Area(20, 130, 500, 640),
+}
 _TEXT, _GAP = 17, 8  # pixels
 
 

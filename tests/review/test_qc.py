@@ -22,6 +22,7 @@ from vdenoise.picture.frame import ClipInfo, PixelFormat, SourceFrame
 from vdenoise.review import figures, qc
 from vdenoise.review.gates import GATES, GateName, gates_table
 from vdenoise.review.inspect import Inspection, Inspector
+from vdenoise.review.judged import Judged
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "review.md"
 HEIGHT, WIDTH, FRAMES, CUT = 160, 224, 12, 8
@@ -204,8 +205,14 @@ def test_crushed_blacks_may_come_out_black(level: float) -> None:
     end = torch.full_like(drawn, float(level > 0))
     source = drawn.clamp(0, 1)
     assert float(((source - end).abs() > 2 / 255).float().mean()) > 0.1
-    found = figures.clipping(figures.Judged(0, source, end))
+    found = figures.clipping(Judged(0, source, end))
     assert found.amount < GATES["clipping"].limit / 10
+
+
+def test_blacks_that_were_crushed_are_clipped() -> None:
+    drawn = torch.from_numpy(np.random.default_rng(8).normal(20, 6, (1, 96, 96)) / 255).float()
+    found = figures.clipping(Judged(0, drawn, torch.zeros_like(drawn)))
+    assert found.amount > 900
 
 
 def test_strong_noise_passes_for_no_ghost() -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -34,9 +38,8 @@ def band_edges(luma: Tensor, least: float = STEPS[0]) -> Tensor:
             continue
         step = codes.diff(dim=dim).abs()
         length = step.shape[dim] - 2 * PLATEAU
-        around = torch.stack(
-            [step.narrow(dim, PLATEAU + k, length) for k in range(-PLATEAU, PLATEAU + 1) if k != 0]
-        ).amax(0)
+        near = (step.narrow(dim, k, length) for k in range(2 * PLATEAU + 1) if k != PLATEAU)
+        around = reduce(torch.maximum, near)
         middle = step.narrow(dim, PLATEAU, length)
         edge = (middle >= least) & (middle <= STEPS[1]) & (around <= _EVEN)
         edge &= _goes_on(edge, dim)
@@ -47,11 +50,10 @@ def band_edges(luma: Tensor, least: float = STEPS[0]) -> Tensor:
 
 def _goes_on(edge: Tensor, dim: int) -> Tensor:
     """Where an edge is part of a line across ``dim``: bands have long ones, dither has not."""
-    near = torch.ones_like(edge, dtype=torch.float32) * edge
-    wide, long = ((1, 3), (_LINE, 1)) if dim == -1 else ((3, 1), (1, _LINE))
-    pads = [tuple(n // 2 for n in size) for size in (wide, long)]
-    thick = functional.max_pool2d(near[None, None], wide, 1, pads[0])
-    return functional.avg_pool2d(thick, long, 1, pads[1])[0, 0] * _LINE >= _OF_LINE
+    wide, long = ((3, 1), (1, _LINE)) if dim == -1 else ((1, 3), (_LINE, 1))  # width and height
+    thick = cv2.dilate(edge.byte().numpy(), np.ones(wide[::-1], np.uint8))
+    of_line = cv2.boxFilter(thick, -1, long, normalize=False, borderType=cv2.BORDER_CONSTANT)
+    return torch.from_numpy(np.asarray(of_line > _OF_LINE))
 
 
 def banding(luma: Tensor) -> float:
@@ -60,12 +62,13 @@ def banding(luma: Tensor) -> float:
 
 
 def _range_within(x: Tensor, window: int) -> Tensor:
-    """Largest minus smallest value in a window around each pixel."""
-    high, wide = (min(window, side // 2 * 2 - 1 if side > 1 else 1) for side in x.shape)
-    pad = (high // 2, wide // 2)
-    top = functional.max_pool2d(x[None, None], (high, wide), 1, pad)
-    bottom = -functional.max_pool2d(-x[None, None], (high, wide), 1, pad)
-    return (top - bottom)[0, 0]
+    """Largest minus smallest value in a window around each pixel.
+
+    OpenCV's time does not grow with the window's area, torch's does: thirtyfold for 33 pixels.
+    """
+    window_ = cv2.getStructuringElement(cv2.MORPH_RECT, (window, window))
+    span = cv2.morphologyEx(x.contiguous().numpy(), cv2.MORPH_GRADIENT, window_)
+    return torch.from_numpy(np.asarray(span, np.float32))
 
 
 class Edges:

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Callable, Iterator
 
 from vdenoise.engine.tiles import Area
-from vdenoise.review.figures import Figure
+from vdenoise.review.judged import Figure
 
 _NOWHERE = (-1, -1, -1, -1)
 

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from vdenoise.engine.correction import Done
 from vdenoise.engine.tiles import Area
-from vdenoise.evaluation.metrics import Followed
 from vdenoise.motion.cuts import CutFinder
 from vdenoise.motion.warp import reduce
 from vdenoise.picture.color import lift, lift_planes, quantisation
@@ -19,8 +18,9 @@ from vdenoise.picture.frame import ClipInfo, PixelFormat, SourceFrame
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.review import figures
 from vdenoise.review.course import FigureCourse
-from vdenoise.review.figures import Figure, Judged
+from vdenoise.review.detail import structure
 from vdenoise.review.gates import GATES, Gate, GateName
+from vdenoise.review.judged import Figure, Judged, Pair
 from vdenoise.review.levels import Levels
 from vdenoise.review.timing import TimeShift
 
@@ -184,9 +184,9 @@ class Inspector:
     def _pair(self, before: Judged, now: Judged) -> None:
         if figures.repeats(before, now):
             self._repeated[now.index] = "it shows the frame before again"
-        followed = Followed(*(x.expand(3, -1, -1) for x in (before.result, now.result)))
-        self._note("structure", figures.structure(before, now, followed), now.index)
-        self._note("flicker", figures.flicker(before, now, followed), now.index)
+        pair = Pair(before, now)
+        self._note("structure", structure(pair), now.index)
+        self._note("flicker", figures.flicker(pair), now.index)
         self._note("ghosting", figures.ghosting(before, now), now.index)
         ahead, back = figures.bleeding(now, before), figures.bleeding(before, now)
         self._bleeding.append(now.index, max(ahead, back, key=lambda figure: figure.amount))

@@ -7,15 +7,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vdenoise.review.figures import CODE
+from vdenoise.review.judged import CODE
 
 
 class Levels:
     """Shift of each plane at each level of brightness, over a clip.
 
     Noise that lies askew, as light of a camera behind a curve does, has its mean at one level and
-    its middle at another, and the clean picture is nearer to its middle: a result between the two
-    is not shifted. A shift of color moves both.
+    its middle at another, and the clean picture is nearer to its middle, or beyond it: the curve
+    bends the noise of each photosite, which keeps its own middle, and a pixel is a mean of several,
+    which lie less askew than each. So a result may lie as far beyond the middle as that tells, and
+    as the curve of a screen makes of noise of this strength. A shift of color moves both.
     """
 
     LEVELS = 16
@@ -23,6 +25,10 @@ class Levels:
     _CELL = 4
     _FEWEST = 400  # cells of a level that say anything
     _DARKEST, _BRIGHTEST = 0.06, 0.94  # beyond, clipped noise has a mean of its own
+    _OF_PIXEL = 6.0  # photosites whose mean a pixel is: three colors, each between two or more
+    _BEND = 0.6  # half of gamma - 1 (2.2): noise of s codes at level y loses _BEND * s^2 / y
+    _STRONGEST = 3.0  # variance of a plane's noisiest color, by that of their mean
+    _OF_COLOR = 0.5  # so far from a bent luma its colors lie, where white balance lifted one
     _FARTHEST, _BINS = 64 * CODE, 1025  # histogram of what was removed, in eighths of a code
 
     def __init__(self, planes: int) -> None:
@@ -58,11 +64,26 @@ class Levels:
         count = self.count.clamp(min=1)
         mean = self.total / count
         error = ((self.squares / count - mean.square()).clamp(min=0) / count).sqrt()
-        middle = self._middles()
-        shift = torch.zeros_like(mean).clamp(mean.minimum(middle), mean.maximum(middle))
+        askew = self._middles() - mean
+        most = self._bent()
+        bent = (self._OF_PIXEL * askew).clamp(-most, most)
+        ends = torch.stack((mean, mean + askew, mean + bent))
+        aside = self._OF_COLOR * bent[:1].abs()  # what bends colors unlike shifts their difference
+        aside = torch.cat((torch.zeros_like(aside), aside.expand(len(mean) - 1, -1)))
+        shift = torch.zeros_like(mean).clamp(ends.amin(0) - aside, ends.amax(0) + aside)
         shift = (shift.abs() - 4 * error).clamp(min=0) * known / CODE
         plane, level = divmod(int(shift.argmax()), self.LEVELS)
         return float(shift[plane, level]), plane, level
+
+    def _bent(self) -> Tensor:
+        """The most that a curve takes from levels (planes, levels): half its second derivative
+        times the variance (of a power of light, by its slope)."""
+        values = torch.linspace(-self._FARTHEST, self._FARTHEST, self._BINS, dtype=torch.float64)
+        count = self.histogram.sum(-1).clamp(min=1)
+        mean = (self.histogram * values).sum(-1) / count
+        variance = (self.histogram * values.square()).sum(-1) / count - mean.square()
+        level = (torch.arange(self.LEVELS) + 0.5) / self.LEVELS
+        return self._BEND * self._STRONGEST * variance / level
 
     def _middles(self) -> Tensor:
         """Medians (planes, levels), between samples that are whole codes where their ranks lie:
