@@ -10,7 +10,8 @@ without. The clip goes through measurement and repair as in a run with both dial
 * ``lively``: rain, glitter, a ball, eyes and lamps (``samples/lively.py``) without any dust: the
   share of the drawn pixels that ``--dust`` changes by three sigmas and 6 codes; and of all pixels
   of the clips themselves (*nothing* drawn);
-* ``scratches``, ``hot-pixels``, ``rows``, ``hum``: RMS that is left over RMS of the damage;
+* ``scratches``, ``hot-pixels``, ``rows``, ``hum``: RMS that is left over RMS of the damage; rows
+  and hum in a shot of 24 frames, as most of what is left of them lies at a short shot's ends;
 * ``flicker``: mean step of light from frame to frame, left over given, less the clip's own; and how
   far the mean of many frames has moved, in codes (the clip goes to and fro);
 * ``weave``: how far frames lie from where they lie in the clip without, in pixels, RMS down and
@@ -47,6 +48,7 @@ SEED = 20261129  # of its own: nothing was tuned on it
 SIZE = (256, 384)
 LUMA = np.array([KR, KG, KB], np.float32)
 CONTRAST = (4.0, 10.0)  # sigmas of the grain, and codes: from which on a speck is seen
+SHOT = 24  # frames, for lines
 CHANGED = (3.0, 6.0)  # sigmas and codes: from which on a pixel was changed
 PARTS = ("dust", "lively", "scratches", "hot-pixels", "rows", "hum", "flicker", "weave")
 Frames = NDArray[np.float32]
@@ -64,9 +66,10 @@ def main() -> None:
     torch.set_num_threads(chosen.threads)
     names = (clips.SAMPLE, *(clips.CLEAN if chosen.data else ()))
     for name in names:
-        stack = clips.load_clean(chosen.data, name, chosen.frames)
-        clean = clips.middle(stack, SIZE).permute(0, 2, 3, 1).numpy()
         for part in chosen.parts.split(","):
+            count = SHOT if part in ("rows", "hum") else chosen.frames
+            stack = clips.load_clean(chosen.data, name, count)
+            clean = clips.middle(stack, SIZE).permute(0, 2, 3, 1).numpy()
             for row in measured(part, clean):
                 found = {"part": part, "clip": name, "frames": len(clean)} | row
                 print(found, flush=True)

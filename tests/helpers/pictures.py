@@ -164,6 +164,17 @@ def banded(luma: Tensor, chroma: Tensor | None) -> Block:
     return block(slope(luma), None if chroma is None else slope(chroma), sigma=0.3 / 255)
 
 
+def uneven(source: Block) -> Block:
+    """A block whose rows are up to 8 codes off, other ones in every frame."""
+
+    def offset(signal: Signal) -> Signal:
+        rows = torch.rand(*signal.pixels.shape[:3], 1) - 0.5
+        return replace(signal, pixels=signal.pixels + rows * (16 / 255))
+
+    picture = source.picture.map(offset)
+    return replace(source, luma=picture.luma, chroma=picture.chroma)
+
+
 def removed_by(cls: type[Stage]) -> Literal["noise", "outliers"]:
     """What a stage that denoises takes away."""
     return "outliers" if cls().name in OUTLIERS else "noise"
@@ -177,6 +188,8 @@ def example_for(cls: type[Stage], luma: Tensor, chroma: Tensor | None) -> Block:
         return banded(luma, chroma)
     if cls.slot in FINISHING:
         return finished(luma, chroma)
+    if cls.slot == "lines":
+        return uneven(noisy(luma, chroma, "noise"))
     return noisy(luma, chroma, removed_by(cls))
 
 

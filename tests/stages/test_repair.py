@@ -15,6 +15,7 @@ from samples import damage, lively
 from tests.helpers.pictures import StillMotion, in_blocks
 from vdenoise.cli.chain import CHAIN_OPTIONS
 from vdenoise.cli.switches import SWITCHES, with_strengths
+from vdenoise.motion.exposure import on_the_line, steady_curve
 from vdenoise.motion.flow import SharedMotion
 from vdenoise.picture.block import Block, Signal
 from vdenoise.picture.noise_table import NoiseTable
@@ -205,8 +206,9 @@ def test_line_noise_falls(axis: str) -> None:
     truth = block_of(clean).luma.pixels
     before = block_of(bad).luma.pixels - truth
     after = result(LineOffsets.model_validate({"axis": axis}), bad) - truth
-    assert rms(after) < 0.3 * rms(before)
-    assert rms(result(LineOffsets.model_validate({"axis": axis}), clean) - truth) < 0.6
+    assert rms(after) < 0.25 * rms(before)
+    idle = result(LineOffsets.model_validate({"axis": axis}), clean) - truth
+    assert rms(idle) < 0.2 and float(idle.abs().max()) * 255 < 1
 
 
 def test_a_bar_of_hum_falls() -> None:
@@ -224,7 +226,27 @@ def test_flicker_goes_and_nothing_drifts() -> None:
     given = block_of(bad).luma.pixels.mean((1, 2, 3)).numpy()
     pulses = np.abs(np.diff(steady)).mean() / np.abs(np.diff(given)).mean()
     assert pulses < 0.15
-    assert abs(steady.mean() - given.mean()) * 255 < 0.6
+    assert abs(steady.mean() - given.mean()) * 255 < 0.15
+
+
+def test_levels_are_followed_through_light_that_changes() -> None:
+    """Steps added up at one level leave out that bright frames step farther: a quarter percent."""
+    gains = np.random.default_rng(3).normal(1, 0.05, 41)
+    levels = np.linspace(0, 1, 9)
+    steps = [2 * levels * (b - a) / (a + b) for a, b in pairwise(gains)]
+    around, here = range(41), 20
+    found = levels + steady_curve(steps, around, here)
+    heights = levels * (gains / gains[here] - 1)[:, None]
+    assert found == pytest.approx(levels + on_the_line(heights, around, here), abs=1e-9)
+    assert found[-1] * gains[here] == pytest.approx(gains.mean(), rel=0.02)
+
+
+def test_fine_bright_things_stay_as_bright_where_light_is_steady() -> None:
+    """A frame that is moved is softer: what is bright in thin lines looks darker in it."""
+    clean = panned(12, 1.3)
+    clean[:, 5::10] = np.maximum(clean[:, 5::10], 0.9)
+    change = (result(Deflicker(), clean) - block_of(clean).luma.pixels).abs() * 255
+    assert float((change > 1).float().mean()) < 1e-3
 
 
 def test_a_fade_and_steady_light_stay() -> None:

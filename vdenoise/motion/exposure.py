@@ -92,24 +92,71 @@ def step(own: Plane, other: Plane, groups: NDArray[np.int64], count: int) -> tup
 
 
 def steady_step(steps: Sequence[Step], around: range, t: int) -> Step:
-    """What is to be added for a frame to lie on the line through those around it: a weighted local
-    regression (Cleveland 1979), which follows slow changes of light without lag, also at a shot's
-    ends, and adds nothing up over time.
+    """What is to be added for a frame to lie on the line through those around it.
 
     Args:
         steps: from each frame to the next, (groups,) each.
         around: the frames looked at, with the frame itself.
         t: the frame itself.
     """
-    height = np.zeros((len(around), len(steps[0]) if steps else 1))
+    heights = np.zeros((len(around), len(steps[0]) if steps else 1))
     for n, k in enumerate(around[:-1]):
-        height[n + 1] = height[n] + steps[k]
-    height -= height[t - around.start]
+        heights[n + 1] = heights[n] + steps[k]
+    return on_the_line(heights - heights[t - around.start], around, t)
+
+
+def steady_curve(curves: Sequence[Step], around: range, t: int) -> Step:
+    """What is to be added at each level for a frame to lie on the line through those around it.
+
+    A level is followed from frame to frame, as what was at one is at another in the next: steps
+    added up at one level would leave out that brighter frames step farther, and a clip whose light
+    varies by 5 % would come out darker by a quarter of a percent.
+
+    Args:
+        curves: from each frame to the next, (levels,) by how much brighter it is there. The levels
+            lie evenly from 0 to 1 and are those in the middle between the two frames.
+        around: the frames looked at, with the frame itself.
+        t: the frame itself.
+    """
+    levels = np.linspace(0, 1, len(curves[0]))
+    heights = np.zeros((len(around), len(levels)))
+    here = t - around.start
+    for n in range(here, len(around) - 1):
+        step = curves[around[n]]
+        heights[n + 1] = heights[n] + _extended(levels + heights[n], levels - step / 2, step)
+    for n in range(here, 0, -1):
+        step = curves[around[n - 1]]
+        heights[n - 1] = heights[n] - _extended(levels + heights[n], levels + step / 2, step)
+    return on_the_line(heights, around, t)
+
+
+def _extended(at: Step, levels: Step, values: Step) -> Step:
+    """Values between levels, in proportion to the level beyond the last, as gain is."""
+    levels = np.maximum.accumulate(levels)
+    beyond = np.maximum(at / max(float(levels[-1]), 1e-6), 1)
+    found: Step = np.interp(at, levels, values) * beyond
+    return found
+
+
+def on_the_line(heights: NDArray[np.float64], around: range, t: int) -> Step:
+    """A weighted local regression (Cleveland 1979), which follows slow changes of light without
+    lag, also at a shot's ends, and adds nothing up over time. Of a slope that chance can have made,
+    as it does at the ends, less is believed.
+
+    Args:
+        heights: (frames around, groups), by how much each is brighter than the frame itself.
+        around: the frames looked at, with the frame itself.
+        t: the frame itself.
+    """
     x = np.array([k - t for k in around], np.float64)
     weight = (1 - (np.abs(x) / (np.abs(x).max() + 1)) ** 3) ** 3
     mean_x = (weight * x).sum() / weight.sum()
-    mean = (weight[:, None] * height).sum(0) / weight.sum()
+    mean = (weight[:, None] * heights).sum(0) / weight.sum()
+    lever = (weight * (x - mean_x))[:, None]
     spread = max(float((weight * (x - mean_x) ** 2).sum()), 1e-9)
-    slope = (weight[:, None] * (x - mean_x)[:, None] * (height - mean)).sum(0) / spread
+    slope = (lever * (heights - mean)).sum(0) / spread
+    off = heights - mean - (x - mean_x)[:, None] * slope
+    chance = (lever**2).sum() / spread**2 * (off**2).sum(0) / max(len(x) - 2, 1)
+    slope *= slope**2 / np.maximum(slope**2 + chance, 1e-18)
     result: Step = mean - slope * mean_x
     return result

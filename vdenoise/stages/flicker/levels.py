@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import ClassVar
 
@@ -11,7 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from vdenoise.motion.exposure import Plane, Step, align, likeness, small, steady_step, step
+from vdenoise.motion.exposure import (
+    Plane,
+    Step,
+    align,
+    likeness,
+    small,
+    steady_curve,
+    steady_step,
+    step,
+)
 from vdenoise.picture.block import Block, Signal, join_signals, window
 from vdenoise.picture.luma_chroma import Picture
 from vdenoise.stages.base import Footprint, Role, Stage, param
@@ -52,9 +62,9 @@ class Deflicker(Stage):
     def denoise(self, block: Block) -> Block:
         """Shift luma by level and scale chroma alike."""
         pictures = [small(pixels) for pixels in block.luma.pixels]
-        levels = [_step(a, b, _by_level(a), _LEVELS) for a, b in pairwise(pictures)]
+        levels = [_step(a, b, _by_level, _LEVELS) for a, b in pairwise(pictures)]
         places = [
-            _step(a, b, _by_place(a), _CELLS[0] * _CELLS[1]) if self.local else None
+            _step(a, b, _by_place, _CELLS[0] * _CELLS[1]) if self.local else None
             for a, b in pairwise(pictures)
         ]
         done = []
@@ -65,7 +75,7 @@ class Deflicker(Stage):
             if len(around) < 2:
                 done.append(now.map(Signal.copy))
                 continue
-            curve = steady_step(levels, around, t)
+            curve = steady_curve(levels, around, t)
             change = _at(curve, now.luma.pixels)
             if self.local:
                 rest = steady_step([p for p in places if p is not None], around, t)
@@ -93,11 +103,32 @@ def _by_place(own: Plane) -> NDArray[np.int64]:
     return cells
 
 
-def _step(own: Plane, other: Plane, groups: NDArray[np.int64], count: int) -> Step:
-    """How much brighter the next frame is in each group, as far as the two match."""
+def _step(
+    own: Plane, other: Plane, grouped: Callable[[Plane], NDArray[np.int64]], count: int
+) -> Step:
+    """How much brighter the next frame is in each group, as far as the two match.
+
+    It is looked at from both: what is moved is a little softer, so that fine bright things look
+    darker in it.
+    """
+    there, back = (_one_way(a, b, grouped, count) for a, b in ((own, other), (other, own)))
+    result: Step = (there - back) / 2
+    return result
+
+
+def _one_way(
+    own: Plane, other: Plane, grouped: Callable[[Plane], NDArray[np.int64]], count: int
+) -> Step:
+    """How much brighter another frame is in each group, by where it shows the same as this one.
+
+    Pixels are grouped by the mean of both frames: of those that are bright in one alone many are so
+    by chance, and are less so in the other.
+    """
     moved = align(other, own)
+    both = np.asarray((own + moved) / 2, np.float32)
+    groups = grouped(both)
     found, pixels = step(own, moved, groups, count)
-    level = np.bincount(groups.ravel(), own.ravel(), count) / np.maximum(pixels, 1)
+    level = np.bincount(groups.ravel(), both.ravel(), count) / np.maximum(pixels, 1)
     # In the mean a step is one of gain: what a group with few pixels has no say in
     gain = (found * pixels * level).sum() / max((pixels * level**2).sum(), 1e-9)
     share = pixels / (pixels + _SHARED)

@@ -14,13 +14,18 @@ _OFF = (12.0 / 255, 3.0 / 255, 6.0 / 255)  # ... as much as lines are off by, fi
 # known, and as those of two frames differ: what differs more shows something else
 _MATCH = 0.25  # share of the frames around that a pixel must match
 _ENOUGH = (0.2, 0.1)  # share of a row that must do so; share that must match one frame
-_SURE = (0.3, 0.5)  # mean of that share over a frame, for nothing and for all of its offsets
 _BAR = 16  # bars of hum are wider than this part of the height
 _PITCHES = 64  # frequencies that hum is looked for at
 _HUM = (0.6, 0.85)  # share of wide offsets that one frequency explains, for none and for all of it
+_ASTRAY = 0.5  # px that motion may be wrong by: what is steep says less
+_PARTS = 12  # of a row: how they differ says how far its mean can be wrong
+_EVEN = 0.3  # of the usual error: no frame is surer than that
 _NEAR = 4  # rows on each side that one of a mean picture is compared with
 _FLAT = 1.5  # times as many of them must be like it
-_COARSE = 4.0  # pixels of a row that err alike
+_PICTURE = 0.5 / 255  # by which the picture itself differs from row to row
+_ROUNDS = 3  # of weights, for rows whose picture differs by more
+_STEPS = 40  # of conjugate gradients, at most, until ...
+_CLOSE = 1e-6  # ... so much of what they began with is left, squared
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,28 +48,33 @@ class Aligned:
 
         Each other frame says it with its own offsets mixed in. Those of hum follow from its
         frequency; the rest is averaged, which leaves a share of N ** -0.5 of it in the mean of
-        all frames, and that is looked for there.
+        all frames, and that is looked for there. Rows that are off are so from end to end: how
+        the parts of a row differ says how much of what was found is none (James and Stein 1961).
         """
-        first, sure = self._first()
-        steps, known, alike = self._steps(first)
-        hum, share = rolling(steps, known, self.times)
-        rest = ((steps - hum.steps * share) * known).sum(0) / known.sum(0).clamp(min=1)
+        alike = self._alike(self._first(), _OFF[2])
+        steps, errors = self._steps(alike)
+        hum, share = rolling(steps, (errors < math.inf).to(steps), self.times)
+        says = 1 / (errors + _EVEN * errors.median()).clamp(min=1e-12)
+        rest = ((steps - hum.steps * share) * says).sum(0) / says.sum(0).clamp(min=1e-12)
         found = hum.own * share + rest - rest.median()
         mean = ((self.others + steps[..., None]) * alike).sum(0) + self.own
         mean = mean / (alike.sum(0) + 1) - found[:, None]
         count = len(self.times)
-        spread = (1.4826 * (rest - rest.median()).abs().median()) / count**0.5
-        found = found + left_over(mean, float(spread), self.sigma / count**0.5)
-        return (found * sure)[:, None]
+        spread = _variance(rest) ** 0.5 / count**0.5
+        found = found + left_over(mean, spread, self.sigma / count**0.5)
+        weight = alike.sum(0)
+        off = ((self.own - self.others) * alike).sum(0) / weight.clamp(min=1e-6)
+        _, error = _means(off, (weight > _MATCH * count).to(off))
+        real = max(0.0, _variance(found) - float(error.median()))
+        return (found * real / (real + error).clamp(min=1e-12))[:, None]
 
     def _alike(self, change: Tensor, off: float) -> Tensor:
         """(N, H, W): where, and how far, another frame shows the same."""
         difference = (self.own - self.others - change).abs()
         return (difference < _ALIKE * 2**0.5 * self.sigma + off).to(self.own) * self.trust
 
-    def _first(self) -> tuple[Tensor, Tensor]:
-        """(H, 1) medians over rows of the difference from the mean of what is alike; and how sure
-        they are, 0 to 1."""
+    def _first(self) -> Tensor:
+        """(H, 1) medians over rows of the difference from the mean of what is alike."""
         found = torch.zeros_like(self.own[:, :1])
         for off in _OFF[:2]:
             alike = self._alike(found, off)
@@ -75,19 +85,29 @@ class Aligned:
             row = torch.where(there, rest, torch.nan).nanmedian(-1, keepdim=True).values
             row = torch.where(there.to(rest).mean(-1, keepdim=True) >= _ENOUGH[0], row, torch.nan)
             found = found + (row - row.nanmedian()).nan_to_num(0.0)
-        low, high = _SURE
-        return found, ((known.mean() - low) / (high - low)).clamp(0, 1)
+        return found
 
-    def _steps(self, first: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(N, H) what rows are off by against each other frame, less what all are; (N, H) 1 where
-        that is known; and (N, H, W) what it was taken from."""
-        alike = self._alike(first, _OFF[2])
-        count = alike.sum(-1)
-        steps = ((self.own - self.others) * alike).sum(-1) / count.clamp(min=1)
-        known = count >= _ENOUGH[1] * self.own.shape[-1]
+    def _steps(self, alike: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, H) what rows are off by against each other frame, less what all are, from where
+        they are alike, (N, H, W); and the variance of that, (N, H), infinite where it is unknown.
+        """
+        weight = alike * self._flatness(alike)
+        steps, errors = _means(self.own - self.others, weight)
+        known = weight.sum(-1) >= _ENOUGH[1] / 2 * self.own.shape[-1]
         level = torch.where(known, steps, torch.nan).nanmedian(-1, keepdim=True).values
         steps = torch.where(known, steps - level.nan_to_num(0.0), 0.0)
-        return steps, known.to(steps), alike
+        return steps, torch.where(known, errors, math.inf)
+
+    def _flatness(self, alike: Tensor) -> Tensor:
+        """(H, W) how much of what two frames differ by is noise, not motion that is wrong."""
+        weight = alike.sum(0)
+        mean = (self.others * alike).sum(0) / weight.clamp(min=1e-6)
+        mean = torch.where(weight > 0.5, mean, self.own)
+        padded = functional.pad(mean[None, None], (1, 1, 1, 1), mode="replicate")[0, 0]
+        across = (padded[1:-1, 2:] - padded[1:-1, :-2]) / 2
+        down = (padded[2:, 1:-1] - padded[:-2, 1:-1]) / 2
+        noise = 2 * self.sigma.square() + 1e-9
+        return noise / (noise + _ASTRAY**2 * (across.square() + down.square()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,31 +151,85 @@ def left_over(mean: Tensor, spread: float, sigma: Tensor) -> Tensor:
     """(H,) offsets that are left in the mean of aligned frames, told from the picture by rows
     above and below, where those are flat, and by how large they can be.
 
+    Offsets are independent, each of the given spread; what two rows near each other differ by where
+    both are flat is measured, as surely as the parts of a row agree. The most likely offsets are
+    found, with less weight for rows that they do not explain, as there the picture changes.
+
     Args:
         mean: (H, W) the mean of the frames.
         spread: of the offsets in it, standard deviation.
         sigma: (H, W) of its noise.
     """
-    total = torch.zeros_like(mean[:, 0])
     limit = 3 * (2**0.5 * spread + 1.2 * sigma)
-    for _ in range(2):
-        padded = functional.pad(mean[None], (0, 0, _NEAR, _NEAR), mode="replicate")[0]
-        sums, weight = torch.zeros_like(mean), torch.zeros_like(mean)
-        for way in range(2 * _NEAR + 1):
-            difference = mean - padded[way : way + len(mean)]
-            like = (difference.abs() < limit).to(mean)
-            sums += difference * like
-            weight += like
-        flat = (weight > _FLAT * _NEAR).to(mean)
-        rest = sums / (weight - 1).clamp(min=1)
-        count = flat.sum(-1).clamp(min=1)
-        found = (rest * flat).sum(-1) / count
-        error = ((rest - found[:, None]).square() * flat).sum(-1) * _COARSE / count.square()
-        found = found * spread**2 / (spread**2 + error).clamp(min=1e-12)
-        found = found.clamp(-3 * spread, 3 * spread) * (count > _ENOUGH[1] * mean.shape[1] / 2)
-        total = total + found
-        mean = mean - found[:, None]
-    return total
+    padded = functional.pad(mean[None], (0, 0, _NEAR, _NEAR), mode="replicate")[0]
+    ways = range(2 * _NEAR + 1)
+    like = sum(((mean - padded[way : way + len(mean)]).abs() < limit).to(mean) for way in ways)
+    flat = (torch.as_tensor(like) > _FLAT * _NEAR).to(mean)
+    pairs = []
+    for apart in range(1, min(3, len(mean))):
+        difference = mean[:-apart] - mean[apart:]
+        weight = (difference.abs() < limit[apart:]).to(mean) * flat[:-apart] * flat[apart:]
+        step, error = _means(difference, weight)
+        known = weight.sum(-1) > _ENOUGH[1] / 2 * mean.shape[1]
+        error = (error + _PICTURE**2 * apart) * apart
+        pairs.append((apart, step.double(), torch.where(known, error, math.inf).double()))
+    found = torch.zeros_like(mean[:, 0]).double()
+    for turn in range(_ROUNDS):
+        weights = []
+        for apart, step, error in pairs:
+            off = step - (found[:-apart] - found[apart:])
+            weights.append(1 / (error + (off.square() / 4 if turn else 0)))
+        found = _likeliest(pairs, weights, max(spread, 1e-6), found)
+    return found.to(mean)
+
+
+def _likeliest(
+    pairs: list[tuple[int, Tensor, Tensor]], weights: list[Tensor], spread: float, like: Tensor
+) -> Tensor:
+    """(H,) offsets of a given spread that differ by given steps, as far as these weigh."""
+
+    def spread_out(steps: list[Tensor], rows: Tensor) -> Tensor:
+        for (apart, _, _), weight, step in zip(pairs, weights, steps, strict=True):
+            rows = rows + functional.pad(weight * step, (0, apart))
+            rows = rows - functional.pad(weight * step, (apart, 0))
+        return rows
+
+    def applied(rows: Tensor) -> Tensor:
+        steps = [rows[:-apart] - rows[apart:] for apart, _, _ in pairs]
+        return spread_out(steps, rows / spread**2)
+
+    found = torch.zeros_like(like)
+    left = spread_out([step for _, step, _ in pairs], found)
+    way, size = left, left.square().sum()
+    enough = _CLOSE * size
+    for _ in range(_STEPS):
+        if size <= enough:
+            break
+        there = applied(way)
+        far = size / (way * there).sum()
+        found, left = found + far * way, left - far * there
+        before, size = size, left.square().sum()
+        way = left + size / before * way
+    return found
+
+
+def _means(values: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """(..., H) weighted means over rows of (..., H, W), and their variance, by how much the parts
+    of a row differ."""
+    sums, counts = (
+        torch.stack([part.sum(-1) for part in x.tensor_split(_PARTS, -1)], -1)
+        for x in (values * weight, weight.expand_as(values))
+    )
+    count = counts.sum(-1).clamp(min=1e-6)
+    means = sums.sum(-1) / count
+    parts = (counts > 0).sum(-1).clamp(min=2)
+    off = (sums - counts * means[..., None]).square().sum(-1)
+    return means, off / count.square() * parts / (parts - 1)
+
+
+def _variance(rows: Tensor) -> float:
+    """The variance of most of some rows, by their median distance from the median."""
+    return float(1.4826 * (rows - rows.median()).abs().median()) ** 2
 
 
 def _evened(rows: Tensor, side: int) -> Tensor:
