@@ -80,8 +80,10 @@ def fault_of(error: ValueError) -> str:
     from pydantic import ValidationError  # not at the top: --help is to answer at once
 
     if not isinstance(error, ValidationError):
-        return str(error)
+        return str(error).partition("; use sys.")[0]  # advice to programmers
     first = error.errors()[0]
+    if first["type"] == "model_type":
+        return "it holds no table of names and values"
     place = ".".join(str(part) for part in first["loc"])
     return f"{place}: {first['msg']}" if place else first["msg"]
 

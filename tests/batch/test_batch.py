@@ -278,6 +278,21 @@ def test_a_name_that_no_file_can_have_fails_one_job(
     assert call(*command) == 3
 
 
+def test_a_clip_whose_outputs_name_is_too_long_fails_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("b", "a" * 251):
+        touch(tmp_path / "in", f"{name}.mov")
+    (tmp_path / "out").mkdir()
+    command = ("batch", tmp_path / "in", "-o", tmp_path / "out", "--dry-run")
+    assert call(*command, "--keep-going") == 0
+    failed, other = capsys.readouterr().out.splitlines()
+    assert failed.startswith("failed") and "aaa_dn.mov cannot be used" in failed
+    assert other.startswith("to do")
+    assert call(*command) == 2
+    assert "error E02216 [exit 2]" in capsys.readouterr().err.splitlines()[-1]
+
+
 @pytest.mark.parametrize("name", ["-x.mov", "--noise-out=i.mkv", "--help.mov", "--", "-o.mov"])
 def test_a_clip_is_no_option_whatever_it_is_called(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
@@ -321,12 +336,28 @@ def test_what_is_typed_wins_over_a_list(tmp_path: Path) -> None:
         assert values["mask.sky"]["source"] == "luma:5-50" and "mask.x" in values
 
 
-@pytest.mark.parametrize("key", ["help", "dry-run", "plan", "segments", "Luma --overwrite", "-o"])
+OF_ALL_JOBS = ("overwrite", "resume", "threads", "progress")
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["help", "help-all", "dry-run", "plan", "segments", "Luma --overwrite", "-o", *OF_ALL_JOBS],
+)
 def test_a_list_says_nothing_that_makes_no_clip(tmp_path: Path, key: str) -> None:
     touch(tmp_path, "a.mov")
     jobs = tmp_path / "jobs.toml"
     jobs.write_text(f'[[job]]\ninput = "a.mov"\n{json.dumps(key)} = true\n')
     assert call("batch", jobs, "-o", tmp_path / "o") == 2
+
+
+def test_a_list_names_only_outputs_that_are_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    touch(tmp_path, "a.mov")
+    jobs = tmp_path / "jobs.toml"
+    jobs.write_text('[[job]]\ninput = "a.mov"\noutput = "a.xyz"\n')
+    assert call("batch", jobs, "-o", tmp_path / "o", "--dry-run") == 2
+    assert "error E02129" in capsys.readouterr().err
 
 
 def test_a_clip_that_comes_slowly_is_waited_for(tmp_path: Path) -> None:

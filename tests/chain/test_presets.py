@@ -173,6 +173,7 @@ MALFORMED = {
     "unknown dial": 'schema = 1\nabout = "x."\n[output]\nred = 1',
     "nested": 'schema = 1\nabout = "x."\n[spatial.more]\na = 1',
     "another order": 'schema = 1\nabout = "x."\n[spatial]\nmethod="nlm"\n[temporal]\nradius=1',
+    "gauge is a number": 'schema = 1\nabout = "x."\n[gauge]\n8mm = 5',
     "no TOML": "schema = ",
     "no text": "\udcff",
 }

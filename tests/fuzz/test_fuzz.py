@@ -226,6 +226,20 @@ def test_what_others_do_to_files_meanwhile_is_no_traceback(
     assert ("Traceback" in capsys.readouterr().err) == (status == 1)
 
 
+def test_a_signal_while_a_class_is_made_is_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Python 3.11 makes a RuntimeError of what is raised there."""
+
+    class Slow:
+        def __set_name__(self, _owner: type, _name: str) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(cli, "_status", lambda _args: type("Made", (), {"slow": Slow()}) and 0)
+    assert cli.status(["run"]) == 143
+    assert "error E13001 [exit 143]" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EMFILE, "Too many open files")])
 def test_where_no_memory_is_left_for_a_sentence_it_is_told_all_the_same(
     error: Exception, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

@@ -8,8 +8,10 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -17,9 +19,11 @@ from benchmarks.fuzz import GIVEN
 from tests.fuzz.situations import call, last
 from vdenoise.batch.jobs import jobs_of
 from vdenoise.errors import ConflictError, MemoryShort, OutputError, UsageError
-from vdenoise.machine import claims
+from vdenoise.machine import claims, devices
+from vdenoise.media import memory
 from vdenoise.media.access import reading, writing
 from vdenoise.media.images.drawing import save_picture
+from vdenoise.media.inputs import readable
 from vdenoise.media.movie.writer import MovieWriter
 
 RUN = ("run", "a.mkv", "-o", "z.mkv", *GIVEN)
@@ -48,6 +52,42 @@ def test_handles_that_lack_are_no_fault_of_a_file(doing: object) -> None:
     """A farm gives exit 3 and 4 up, and tries 6 on another machine."""
     with pytest.raises(MemoryShort), doing:  # type: ignore[attr-defined]
         raise OSError(errno.EMFILE, "Too many open files", "a.mkv")
+
+
+_NONE = av.error.MemoryError(errno.ENOMEM, "Cannot allocate memory")
+_NO_THREAD = av.error.BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+
+@pytest.mark.parametrize(("error", "lacks"), [(_NONE, True), (_NO_THREAD, False)])
+def test_memory_that_ffmpeg_does_not_get_is_no_fault_of_a_file(
+    error: av.FFmpegError, lacks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was a damaged frame (exit 3), or a disk that cannot be written (4)."""
+
+    def packets() -> Iterator[av.Packet]:
+        raise error
+        yield
+
+    monkeypatch.setattr(memory, "may_take", lambda _: not lacks)
+    with pytest.raises(MemoryError), writing(Path("a.mkv")):
+        raise error
+    with pytest.raises(MemoryError):
+        list(readable(packets()))
+
+
+def test_no_thread_is_waited_for_that_has_no_memory_to_begin(
+    clip: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python waits for ever (python/cpython#140746)."""
+    assert devices.may_take(1 << 20) and not devices.may_take(1 << 46)
+    monkeypatch.setattr(devices, "may_take", lambda _: False)
+    assert call(*RUN) == 6
+    assert "E0603" in last(capsys) and not Path("z.mkv").exists()
+
+
+def test_a_damaged_file_that_asks_for_more_than_there_can_be_is_damaged() -> None:
+    with pytest.raises(OutputError), writing(Path("a.mkv")):
+        raise _NONE
 
 
 def test_a_machine_without_a_folder_for_temporary_files_is_told_so(

@@ -135,6 +135,29 @@ def test_no_library_is_asked_for_more_threads_than_it_can(
     assert "1024" in last(capsys)
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "status"),
+    [
+        ("VDENOISE_LUMA", "abc", 2),
+        ("VDENOISE_PROGRESS", "x", 2),
+        ("VDENOISE_MASK", "m=file:none.png", 3),
+        ("VDENOISE_NOISE_OUT", "none/n.mkv", 4),
+        ("VDENOISE_DEVICE", "cuda:99", 5),
+    ],
+)
+def test_what_only_the_environment_says_is_named(
+    variable: str,
+    value: str,
+    status: int,
+    clip: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert call("run", clip, "-o", "z.mkv", *GIVEN) == status
+    assert f"Set in the environment: {variable}." in capsys.readouterr().err
+
+
 def test_a_recipe_that_somebody_broke_is_none(
     clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

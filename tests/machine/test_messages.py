@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.clips import Clip, write
-from vdenoise import cli
+from vdenoise import cli, ui
 from vdenoise.machine.messages import Messages
 
 
@@ -111,6 +111,36 @@ with open("own.txt", "w") as file:
     print("another")
     file.write("own")
 """
+
+
+def test_results_are_utf8_in_any_locale(tmp_path: Path) -> None:
+    say = "from vdenoise import ui; from vdenoise.machine.messages import keep_talking;"
+    say += r"keep_talking(); ui.table('', ['a'], [['\xe9']]); ui.result('\xe9\udcff')"
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", say], env={**os.environ, **plain}, capture_output=True, check=True
+    )
+    assert done.stdout.split() == [b"a", "é".encode(), "é".encode() + rb"\udcff"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a  \u00e9.mkv", "a  \u00e9.mkv"),
+        ("\x1b]0;x\a\n", r"\x1b]0;x\x07\n"),
+        ("\u202egpj.mkv", r"\u202egpj.mkv"),
+        ("\udcff.mkv", r"\xff.mkv"),
+    ],
+)
+def test_no_name_commands_a_terminal(
+    text: str, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ui.seen(text) == shown
+    ui.table("", ["name"], [[text]])
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    ui.result(text)
+    out = capsys.readouterr().out
+    assert shown in out and (text == shown or text not in out)
 
 
 def test_what_is_said_to_closed_streams_goes_into_no_file(tmp_path: Path) -> None:

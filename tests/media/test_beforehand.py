@@ -181,3 +181,14 @@ def test_h264_in_mxf_with_the_bottom_field_first_is_refused_at_once(
     with pytest.raises(UsageError, match="top field comes first"):
         choose(info, target, codec="x264")
     assert choose(info, target, codec="ffv1").codec == "ffv1"
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+@pytest.mark.parametrize("suffix", ["mov", "mkv", "ts"])
+def test_a_frame_or_two_in_hevc(suffix: str, frames: int, tmp_path: Path) -> None:
+    """x265 tells decoding times of memory that it never set, until the third frame."""
+    source = write(Clip("in.mkv", codec="ffv1", frames=frames), tmp_path)
+    out = pass_through(source, tmp_path / f"out.{suffix}", codec="x265").path
+    with av.open(str(out)) as container:
+        times = [(p.pts, p.dts) for p in container.demux(video=0) if p.size]
+    assert len(times) == frames and all(decoded in (shown, None) for shown, decoded in times)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -18,6 +19,8 @@ from vdenoise.media.movie.pixels import (
     plane_shapes,
     planes_of,
 )
+from vdenoise.media.probe import probe
+from vdenoise.media.reader import Reader
 
 # Hardware surfaces come in even sizes only.
 EVEN_ONLY = {"p010le", "p012le", "p016le"}
@@ -105,3 +108,12 @@ def test_wrong_planes_are_a_bug() -> None:
     for wrong in (planes[:2], [*planes[:2], planes[2][1:]], [p.to(torch.int16) for p in planes]):
         with pytest.raises(AssertionError):
             maker.make(source, wrong)
+
+
+def test_a_picture_that_is_stored_upwards_is_read_from_the_top(tmp_path: Path) -> None:
+    """PFM begins with the lowest line: FFmpeg gives such frames with lines of negative length."""
+    lines = np.arange(6 * 8 * 3, dtype="<f4").reshape(6, 8, 3) / 200
+    (tmp_path / "a.pfm").write_bytes(b"PF\n8 6\n-1.0\n" + lines[::-1].tobytes())
+    info = probe(tmp_path / "a.pfm")
+    green, blue, red = next(iter(Reader(info))).planes
+    assert np.array_equal(np.stack([red, green, blue], -1), lines)

@@ -493,12 +493,21 @@ def test_a_frame_that_may_not_be_read(
     assert not (tmp_path / "p.json").exists() and not list(tmp_path.glob(".*"))
 
 
-@pytest.mark.parametrize("kind", ["exr-half", "dpx-10", "png-16", "tif-8"])
-def test_a_disk_that_is_full(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("kind", "room"),
+    [
+        *((kind, 2000) for kind in ("exr-half", "dpx-10", "png-16", "tif-8")),
+        *((kind, 0) for kind in ("exr-half", "dpx-10", "png-16", "tif-8")),
+        ("png-16", 100),
+    ],
+)
+def test_a_disk_that_is_full(
+    kind: str, room: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """As where files may not grow. It is no trouble that passes, as exit 75 would say."""
     pattern = images.sequence(tmp_path / "in", kind)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
     try:
         assert call("run", pattern, "-o", tmp_path / f"q.####{pattern.suffix}", *GIVEN) == 4
     finally:

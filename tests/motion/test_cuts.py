@@ -1,8 +1,10 @@
+from itertools import cycle, pairwise
+
 import pytest
 import torch
 
 from vdenoise.errors import OutputError, UsageError
-from vdenoise.motion.cuts import REACH, CutFinder, read_cuts, write_cuts
+from vdenoise.motion.cuts import REACH, CutFinder, mismatch, read_cuts, thumbnail, write_cuts
 
 
 def scene(seed: int, frames: int, speed: float = 1.0) -> list[torch.Tensor]:
@@ -34,6 +36,18 @@ def test_cuts_are_found_in_noise(sigma):
 @pytest.mark.parametrize("speed", [0.0, 1.0, 4.0, 8.0])
 def test_motion_and_noise_are_no_cuts(speed):
     assert cuts(noisy(scene(4, 24, speed), 0.1)) == ()
+
+
+@pytest.mark.parametrize("holds", [(2,), (3,), (2, 3)])
+def test_fast_pictures_that_are_held_are_no_cuts(holds):
+    """Drawings on twos and threes: seen frame by frame, each new one stands out from no motion."""
+    drawings = scene(7, 12, 16.0)
+    jumps = [mismatch(thumbnail(a), thumbnail(b)) for a, b in pairwise(drawings)]
+    assert max(jumps) > 0.25  # what a cut must reach
+    clip = [d for d, count in zip(drawings, cycle(holds), strict=False) for _ in range(count)]
+    other = scene(8, 12, 16.0)
+    assert cuts(noisy(clip, 0.01)) == ()
+    assert cuts([*clip, *(d for d in other for _ in range(2))]) == (len(clip),)
 
 
 def test_flashes_and_fades_are_no_cuts():

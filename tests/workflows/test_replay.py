@@ -77,6 +77,11 @@ CHANGES: dict[str, tuple[Callable[[Path], object], int, str]] = {
         10,
         "E1020",
     ),
+    "another schema": (
+        lambda out: changed(out, lambda told: told.update(schema=2)),
+        10,
+        "E1024",
+    ),
     "no checksums": (
         lambda out: changed(out, lambda told: told["result"].update(frames_crc32="")),
         10,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from vdenoise.batch.lists import OUTPUTS, as_typed, tables
-from vdenoise.batch.naming import name_in_list, name_output, stay_below
+from vdenoise.batch.naming import check_kind, name_in_list, name_output, stay_below
 from vdenoise.errors import ConflictError, InputError, UsageError
 from vdenoise.machine.claims import identity
 from vdenoise.media.access import absent, reading
@@ -240,4 +240,5 @@ def _listed(
                 target = target if trust_paths else stay_below(target, folder)
             else:
                 target = name_in_list(output, folder, trust_paths)
+                check_kind(target, f"The job of {clip} makes {target}")
             yield ClipJob(clip, target, typed, listed=True)

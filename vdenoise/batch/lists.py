@@ -12,8 +12,9 @@ from typing import Any
 from vdenoise.errors import UsageError
 from vdenoise.machine.files import read_text
 
-# Options of ``run`` that make no clip of the input.
-_OF_ONE_RUN = ("dry-run", "plan", "segments", "help")
+# Options of ``run`` that make no clip of the input, or that the batch itself decides.
+_OF_ONE_RUN = ("dry-run", "plan", "segments", "help", "help-all")
+_OF_BATCH = ("overwrite", "resume", "threads", "progress")
 _OPTION = re.compile(r"[a-z][a-z0-9_-]*")
 OUTPUTS = ("noise-out", "mask-out", "matte-out", "grain-table", "write-cuts")  # beside the clip
 
@@ -53,10 +54,12 @@ def tables(
                 f"A job of {file} has an output that is no text.", 'Say output = "CLIP".', number=91
             )
         for name in values:
-            if name.replace("_", "-") in _OF_ONE_RUN or not _OPTION.fullmatch(name):
+            option = name.replace("_", "-")
+            if option in (*_OF_ONE_RUN, *_OF_BATCH) or not _OPTION.fullmatch(name):
+                more = f"; {', '.join(_OF_BATCH)} are for all jobs, if at all"
                 raise UsageError(
-                    f"The job of {values['input']} says {name}: that is for a run on its own.",
-                    f"Take it out of {file}.",
+                    f"The job of {values['input']} says {name!r}: that is for a run on its own.",
+                    f"Take it out of {file}{more if option in _OF_BATCH else ''}.",
                     number=91,
                 )
         mine = {name: _without(value, name, said, parameters) for name, value in values.items()}

@@ -29,16 +29,30 @@ def name_output(clip: Path, folder: Path, template: str, options: Sequence[str])
             number=90,
         ) from error
     made = Path(name)
-    writes = made.suffix.lower() in CONTAINERS or KINDS.get(made.suffix.lower()) in WRITTEN
-    if not writes:
-        raise UsageError(
-            f"The template {template!r} makes {name} of {clip}: vdenoise writes no such file.",
-            f"End it in .{{ext}}, or in one of: {', '.join(CONTAINERS)}, .exr, .dpx, .tif, .png.",
-            number=129,
-        )
+    check_kind(made, f"The template {template!r} makes {name} of {clip}", ".{ext}, or in ")
     if hole and is_image(made) and not is_pattern(made):
         made = made.with_name(f"{made.stem}.{hole}{made.suffix}")
     return folder / _below(made, template)
+
+
+def check_kind(made: Path, whose: str, more: str = "") -> None:
+    """See that an output is called as what is written.
+
+    Args:
+        made: its name.
+        whose: what calls it so, to begin a sentence.
+        more: what it could end in, too.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if made.suffix.lower() in CONTAINERS or KINDS.get(made.suffix.lower()) in WRITTEN:
+        return
+    raise UsageError(
+        f"{whose}: vdenoise writes no such file.",
+        f"End it in {more}one of: {', '.join(CONTAINERS)}, .exr, .dpx, .tif, .png.",
+        number=129,
+    )
 
 
 def _filled(template: str, values: Mapping[str, str]) -> str:

@@ -172,7 +172,7 @@ def _times(percent: float, factor: float) -> float:
 
 def _malformed(path: Path, why: str) -> UsageError:
     return UsageError(
-        f"The preset {path.name} cannot be used: {why}.",
+        f"The preset {path.name} cannot be used: {why}{'' if why[-1] in '.?' else '.'}",
         "See one that can with: vdenoise presets auto",
         number=12,
     )
@@ -210,11 +210,11 @@ def _parsed(path: Path, data: dict[str, Any]) -> Preset:
 
 def _values(path: Path, data: Any) -> dict[str, Any]:
     """Tables of a preset as values by full name."""
+    if not isinstance(data, dict):
+        raise _malformed(path, "a gauge must hold tables, [gauge.8mm.output]")
     data = dict(data)
     masks = _mask_tables(path, data.pop(MASK, []))
     tables = ("output", "noise", *SLOTS)
-    if not isinstance(data, dict):
-        raise _malformed(path, "a gauge must hold tables, [gauge.8mm.output]")
     for key, table in data.items():
         if key not in tables:
             raise _malformed(

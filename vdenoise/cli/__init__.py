@@ -28,6 +28,7 @@ from vdenoise.cli.doctor import doctor
 from vdenoise.cli.evaluate import evaluate
 from vdenoise.cli.farm import farm
 from vdenoise.cli.models import models
+from vdenoise.cli.options import from_variables
 from vdenoise.cli.plan import plan
 from vdenoise.cli.presets import presets
 from vdenoise.cli.preview import preview
@@ -160,9 +161,7 @@ def _end(args: Sequence[str], say: Callable[..., None]) -> int:
         _discard_output()
         return 0
     except VdenoiseError as problem:
-        code = problem.status if isinstance(problem, Interrupted) else problem.exit_code
-        say(problem, code)
-        return code
+        return _told(problem, say)
     except click.exceptions.NoArgsIsHelpError as problem:
         click.echo(problem.format_message())
         return 0
@@ -170,17 +169,25 @@ def _end(args: Sequence[str], say: Callable[..., None]) -> int:
         say(_misused(problem), 2)
         return 2
     except Exception as problem:
+        if isinstance(problem.__cause__, Interrupted):  # while a class was made, in Python 3.11
+            return _told(problem.__cause__, say)
         known = of_system(problem)
         if known is None:
             say(problem)
             return 1
         if problem_of_stdout(problem):
             _discard_output()
-        say(known, known.exit_code)
-        return known.exit_code
+        return _told(known, say)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _told(problem: VdenoiseError, say: Callable[..., None]) -> int:
+    """Say an error; the exit status that goes with it."""
+    code = problem.status if isinstance(problem, Interrupted) else problem.exit_code
+    say(problem, code)
+    return code
 
 
 def _say(problem: Exception, code: int = 1, *, as_json: bool) -> None:
@@ -208,7 +215,8 @@ def _misused(problem: click.ClickException) -> UsageError:
             "there is vdenoise batch.",
             number=1,
         )
-    return UsageError(message, f"See: {path} --help", number=1)
+    variables = "" if context is None else from_variables(context)
+    return UsageError(message, f"See: {path} --help {variables}".strip(), number=1)
 
 
 def _status(args: Sequence[str]) -> int:

@@ -20,6 +20,7 @@ from vdenoise.cli.files import FOLDER, FileCommand, claims_of
 from vdenoise.cli.grain import References
 from vdenoise.cli.option_text import retype
 from vdenoise.cli.options import option, progress_option
+from vdenoise.cli.system_faults import of_system
 from vdenoise.errors import FileClash, InputError, Interrupted, OutputError
 from vdenoise.settings.text import counted
 
@@ -229,6 +230,11 @@ def _outcome(
         return Outcome(job, "conflict", clash.what, clash.code, hint=clash.hint)
     except InputError as error:
         return Outcome(job, "failed", error.what, error.code, hint=error.hint)
+    except OSError as problem:  # such as a name that its output cannot have
+        known = of_system(problem)
+        if known is None:
+            raise
+        return Outcome(job, "failed", known.what, known.code, hint=known.hint)
 
 
 def _looks(settle: float | None) -> tuple[int, int]:

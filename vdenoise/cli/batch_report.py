@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vdenoise.errors import BatchError, ConflictError, InputError
+from vdenoise.errors import BatchError, ConflictError, VdenoiseError
 from vdenoise.settings.text import counted
 
 if TYPE_CHECKING:
@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from vdenoise.batch.outcome import Outcome
     from vdenoise.ui import Reporter
 
+_KINDS = {kind.exit_code: kind for kind in VdenoiseError.__subclasses__()}  # of errors
+
 
 def check(outcomes: Sequence[Outcome], *, keep_going: bool) -> None:
-    """Stop before any work where a clip is not there or an output would be lost.
+    """Stop before any work where a job cannot be done or an output would be lost.
 
     Raises:
-        InputError: a clip is not there.
+        VdenoiseError: of a job that cannot be done, such as one whose clip is not there.
         ConflictError: an output would be lost.
     """
     missing = [o for o in outcomes if o.state == "failed"]
@@ -29,10 +31,11 @@ def check(outcomes: Sequence[Outcome], *, keep_going: bool) -> None:
     bad = missing or conflicts
     more = f" ({len(bad) - 1} more like it)" if len(bad) > 1 else ""
     if missing:
-        raise InputError(
+        status, number = int(missing[0].code[1:3]), int(missing[0].code[3:])
+        raise _KINDS[status](  # as the run of that clip would have it
             f"{missing[0].why.removesuffix('.')}{more}.",
             f"{missing[0].hint} Or say --keep-going to do the others.",
-            number=int(missing[0].code[3:]),  # as the run of that clip would have it,
+            number=number,
         )
     raise ConflictError(
         f"{conflicts[0].why}{more}.",
@@ -47,7 +50,7 @@ def show(outcomes: Sequence[Outcome]) -> None:
 
     for outcome in outcomes:
         job, why = outcome.job, f": {outcome.why}" if outcome.why else ""
-        ui.result(f"{outcome.state.ljust(8)}  {job.name} > {job.output}{why}")
+        ui.result(f"{outcome.state.ljust(8)}  {ui.seen(f'{job.name} > {job.output}{why}')}")
 
 
 def note(outcomes: Sequence[Outcome], reporter: Reporter) -> None:

@@ -13,6 +13,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from vdenoise.cli.help import HelpfulCommand
+from vdenoise.cli.options import from_variables
+from vdenoise.errors import DeviceError, InputError, OutputError, UsageError
 from vdenoise.machine.claims import Claims
 
 _CLAIMS = "vdenoise.claims"
@@ -70,8 +72,12 @@ class FileCommand(HelpfulCommand):
     def invoke(self, ctx: click.Context) -> Any:
         """Claim what was typed or set in the environment, then run."""
         may = bool(ctx.params.get("overwrite") or ctx.params.get("resume"))
-        claim_typed(ctx, claims_of(ctx), overwrite=may)
-        return super().invoke(ctx)
+        try:
+            claim_typed(ctx, claims_of(ctx), overwrite=may)
+            return super().invoke(ctx)
+        except (UsageError, InputError, OutputError, DeviceError) as error:
+            error.hint = f"{error.hint} {from_variables(ctx)}".strip()
+            raise
 
 
 class FileGroup(click.Group):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, get_args
 
 import click
+from click.core import ParameterSource
 
 from vdenoise.machine import process
 from vdenoise.settings.choices import ProgressStyle
@@ -24,6 +25,17 @@ def option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
     """A click option that is an environment variable too."""
     long = next(name for name in names if name.startswith("--"))
     return click.option(*names, envvar=variable(long.partition("/")[0]), **attributes)
+
+
+def from_variables(ctx: click.Context) -> str:
+    """A sentence on what a command was told by variables, which nobody sees who reads its command
+    line; empty for nothing."""
+    names = [
+        parameter.envvar
+        for parameter in ctx.command.params
+        if ctx.get_parameter_source(parameter.name or "") is ParameterSource.ENVIRONMENT
+    ]
+    return f"Set in the environment: {', '.join(map(str, names))}." if names else ""
 
 
 def words_of(choice: Any) -> click.Choice[str]:

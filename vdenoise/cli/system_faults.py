@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
-from textwrap import shorten
 
 from vdenoise.errors import (
     NO_HANDLES,
@@ -18,6 +17,7 @@ from vdenoise.errors import (
     handles_short,
 )
 
+_SHOWN_LETTERS = 80  # of a name
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_NAME = (errno.ENAMETOOLONG, errno.ELOOP)  # no file can be called so
 # A file or folder that a command had found in order was changed by others while it was at work.
@@ -51,7 +51,7 @@ def problem_of_stdout(problem: Exception) -> bool:
 
 
 def _of_files(problem: OSError) -> VdenoiseError | None:
-    name = shorten(str(problem.filename), 80, placeholder=" ...")[:80]
+    name = _shown(str(problem.filename))
     if problem.errno in _FULL:
         return OutputError(
             f"{'Standard output' if problem_of_stdout(problem) else name} cannot be written: "
@@ -60,7 +60,7 @@ def _of_files(problem: OSError) -> VdenoiseError | None:
             number=5,
         )
     if problem.errno in _NO_NAME:
-        return _nameless(f"{name} cannot be found: {problem.strerror}.")
+        return _nameless(f"{name} cannot be used: {problem.strerror}.")
     if problem.errno in NO_HANDLES:
         return handles_short()
     if problem.errno in TRANSIENT:
@@ -86,6 +86,12 @@ def _of_files(problem: OSError) -> VdenoiseError | None:
             "The current folder is not there any more.", "Change to another one.", number=88
         )
     return None
+
+
+def _shown(name: str) -> str:
+    """A name for a sentence: of a long one its ends."""
+    half = _SHOWN_LETTERS // 2
+    return name if len(name) <= _SHOWN_LETTERS else f"{name[:half]} ... {name[-half:]}"
 
 
 def _nameless(what: str) -> UsageError:

@@ -4,7 +4,9 @@ of a batch (`vdenoise.batch.workers`). No thread runs in it, and it touches no c
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -104,6 +106,7 @@ if __name__ == "__main__":
     with process.importing():
         for name in LOADED:
             importlib.import_module(name)
+    atexit.register(gc.unfreeze)  # OpenImageIO calls what is never collected a leak, line by line
     words = serve(socket.socket(fileno=int(sys.argv[1])))
     if words is not None:
         sys.argv = ["vdenoise", *words]

@@ -7,11 +7,12 @@
 #else
 #define NAME(name) vdenoise_##name
 /* Of the functions and their arguments: as _VERSION in __init__.py. */
-int vdenoise_version(void) { return 4; }
+int vdenoise_version(void) { return 5; }
 #endif
 
 #include "dct.c"
 #include "planes.c"
+#include "temporal.c"
 #ifdef AVX2 /* elsewhere torch's convolutions are as good */
 #include "network.c"
 #endif

@@ -27,6 +27,7 @@ from vdenoise.engine.remembered import Motions, Remembered
 from vdenoise.engine.steps import Step, areas_wanted, ranges
 from vdenoise.engine.streams import Group, Shots, map_in_order, windows
 from vdenoise.engine.tiles import Area
+from vdenoise.machine.devices import see_room_for_threads
 from vdenoise.masks.files import Mattes
 from vdenoise.motion.flow import SharedMotion
 from vdenoise.motion.opencv import keep_on_one_thread
@@ -189,6 +190,7 @@ def _workers(plan: Plan, only: Area | None) -> Iterator[_Threads]:
     alone = partial(torch.set_num_threads, 1)
     frames = ThreadPoolExecutor(plan.workers, "vdenoise-compute", initializer=alone)
     more = plan.workers - 1 if only is not None else 0
+    see_room_for_threads(plan.workers + more)
     tiles = ThreadPoolExecutor(more, "vdenoise-tile", initializer=alone) if more else None
     try:
         yield _Threads(frames, tiles)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from queue import Empty, Full, Queue
 from typing import Generic, Protocol, Self, TypeVar
 
+from vdenoise.machine.devices import see_room_for_threads
 from vdenoise.picture.block import window
 
 _POLL_SECONDS = 0.1  # how soon a waiting thread notices that it is to stop
@@ -184,6 +185,7 @@ class _Threaded(Generic[T]):
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
     def __enter__(self) -> Self:
+        see_room_for_threads(1)
         self._thread.start()
         return self
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from pathlib import Path
 
@@ -32,6 +33,30 @@ def find_device(name: str) -> str:
             number=1,
         )
     return f"cuda:{int(number or 0)}"
+
+
+_THREAD_BYTES = 16 << 20  # its stack, and some for Python's first steps in it
+
+
+def may_take(count: int) -> bool:
+    """Whether this process is given so many bytes more: a limit of its own (``ulimit -v``) may say
+    no where memory is free. None of them is touched."""
+    try:
+        mmap.mmap(-1, count).close()
+    except OSError:
+        return False
+    return True
+
+
+def see_room_for_threads(count: int) -> None:
+    """See that so many threads can begin: Python waits for ever for one that finds no memory for
+    its first steps (python/cpython#140746).
+
+    Raises:
+        MemoryError: they cannot.
+    """
+    if not may_take(count * _THREAD_BYTES):
+        raise MemoryError
 
 
 def free_bytes(device: str) -> int:

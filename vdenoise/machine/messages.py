@@ -87,7 +87,12 @@ class Messages(io.TextIOBase):
 
 
 def keep_talking() -> None:
-    """Let messages of this process go through `Messages`, where the system has what that needs."""
+    """Let messages of this process go through `Messages`, where the system has what that needs.
+
+    Results are UTF-8 as well, whatever the locale says of letters: no name ends a command.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding=Messages.encoding, errors=Messages.errors)
     if hasattr(select, "poll") and sys.stderr is not None:
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.flush()

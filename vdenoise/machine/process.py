@@ -102,7 +102,7 @@ def end_with_parent() -> None:
     Only Linux can tell; elsewhere a job then goes on to its end, which harms nothing.
     """
     parent = os.environ.pop(PARENT_VARIABLE, "")
-    if parent:
+    if parent.isdecimal():
         end_with(int(parent), signal.SIGTERM)
 
 

@@ -19,6 +19,7 @@ from vdenoise.errors import (
     UsageError,
     handles_short,
 )
+from vdenoise.media.memory import see_memory
 
 DISK_FULL = 5  # number of an OutputError
 
@@ -132,6 +133,8 @@ def writing(target: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, av.FFmpegError) as error:
+        if isinstance(error, av.FFmpegError):
+            see_memory(error)
         code = getattr(error, "errno", None)
         if code in NO_HANDLES:
             raise handles_short() from error
@@ -147,8 +150,7 @@ def writing(target: Path) -> Iterator[None]:
                 "See what it says.",
                 number=6,
             ) from error
-        ours = isinstance(error, av.FFmpegError) and code == errno.EAGAIN  # of codecs: they wait
-        if code in TRANSIENT and not ours:
+        if code in TRANSIENT:
             raise TryAgain(
                 f"{target} cannot be reached for now: {getattr(error, 'strerror', error)}.",
                 "Run the same command again later.",

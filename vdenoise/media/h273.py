@@ -25,3 +25,8 @@ _UNSPECIFIED = 2
 def code_point(names: Mapping[int, str], name: str) -> int:
     """The number of a name; 2, unspecified, where it has none."""
     return next((number for number, found in names.items() if found == name), _UNSPECIFIED)
+
+
+def usual_matrix(width: int, height: int) -> str:
+    """What players take the matrix of a picture for, where nothing tells it: by its size."""
+    return "bt709" if height >= 720 or width >= 1280 else "smpte170m"

@@ -24,6 +24,7 @@ from vdenoise.errors import InputError
 from vdenoise.media.access import reading
 from vdenoise.media.images.sequence import HOLE, OTHER_IMAGES, in_folder
 from vdenoise.media.images.supported import unsupported
+from vdenoise.media.memory import see_memory
 from vdenoise.media.movie.demuxers import open_demuxer, text_kind
 
 Packet = TypeVar("Packet")
@@ -108,6 +109,8 @@ def open_input(path: Path) -> InputContainer:
             number=10,
         ) from error
     except (av.FFmpegError, ValueError) as error:
+        if isinstance(error, av.FFmpegError):
+            see_memory(error)
         if kind in OTHER_IMAGES:
             raise unsupported(path, f"is of the kind {kind}, which is not read") from error
         raise _text(name, text_kind(file)) or no_clip(path) from error
@@ -159,8 +162,10 @@ def patience(path: Path) -> str:
 
 def readable(packets: Iterable[Packet]) -> Iterator[Packet]:
     """Packets up to the first damage between them: what can be read is what there is."""
-    with contextlib.suppress(av.FFmpegError):
+    try:
         yield from packets
+    except av.FFmpegError as error:
+        see_memory(error)
 
 
 def video_of(container: InputContainer, path: Path) -> VideoStream:

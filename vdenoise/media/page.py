@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
-import av
-
-from vdenoise.media.movie.codecs import CODECS
+from vdenoise.media.movie.codecs import CODECS, Codec
 from vdenoise.media.movie.ledger import RULES, WRITTEN, Rule
-from vdenoise.media.movie.memory_files import NullFile
+from vdenoise.media.movie.pixels import planar_format
+from vdenoise.media.movie.settings import fits
 from vdenoise.media.movie.tag import PLACES
+from vdenoise.picture.frame import ClipInfo
 
 INTRODUCTION = """\
 # What is kept
@@ -83,17 +84,29 @@ def media_page() -> str:
 
 
 def _cell(rule: Rule, container: str) -> str:
-    taken = [name for name in CODECS if _takes(container, CODECS[name].encoder)]
-    if container == "mpegts":  # its muxer takes anything, as data that nothing plays
-        taken = [name for name in taken if name in ("x264", "x265")]
+    taken = _taken(container)
     kept = [name for name in taken if rule.keeps(container, name)]
     return "kept" if kept == taken else ", ".join(kept) or "lost"
 
 
 @cache
-def _takes(container: str, encoder: str) -> bool:
-    with av.open(NullFile(), "w", format=container) as output:
-        return encoder in output.supported_codecs
+def _taken(container: str) -> list[str]:
+    """The codecs that are written into a container."""
+    return [name for name, codec in CODECS.items() if any(_fits(f, codec, container) for f in _OF)]
+
+
+_OF = ("yuv420p", "yuv422p10le", "gbrp")  # one of them every codec holds
+
+
+def _fits(layout: str, codec: Codec, container: str) -> bool:
+    fmt = planar_format(layout)
+    assert fmt is not None
+    rate = Fraction(25)
+    info = ClipInfo(
+        Path("plain.mov"), "mov", "", 256, 128, fmt, layout, 1 / rate, rate, 1, 0.04, 0, False,
+        False, "bt709", False, "bt709", "bt709", "left", "progressive", Fraction(1),
+    )  # fmt: skip
+    return fits(info, codec, container)
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -12,22 +11,26 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from vdenoise.errors import InputError, UsageError
-from vdenoise.media.h273 import MATRICES, PRIMARIES, TRANSFERS, UNKNOWN
+from vdenoise.media.h273 import MATRICES, PRIMARIES, TRANSFERS, UNKNOWN, usual_matrix
 from vdenoise.media.images.pictures import gif_frames, is_animated_png, is_animated_webp
 from vdenoise.media.images.reader import probe_images
 from vdenoise.media.images.sequence import is_image
 from vdenoise.media.inputs import display, local, open_input, video_of
 from vdenoise.media.movie import hdr
 from vdenoise.media.movie.covers import is_cover
-from vdenoise.media.movie.first_frames import Peek, display_matrix, no_frames, peek_at
+from vdenoise.media.movie.encrypted import is_encrypted
+from vdenoise.media.movie.first_frames import Peek, no_frames, peek_at
 from vdenoise.media.movie.holdings import held
 from vdenoise.media.movie.index import scan, scanned
+from vdenoise.media.movie.matrix import degrees, matrix_in
 from vdenoise.media.movie.ordering import FrameIndex
 from vdenoise.media.movie.packets import Heard
 from vdenoise.media.movie.pixels import planar_format
 from vdenoise.picture.frame import ClipInfo, PixelFormat
 from vdenoise.settings.choices import OnMissing
 from vdenoise.settings.text import counted
+
+_LARGEST, _FINE = 0xFFFF, 4096
 
 
 def probe(
@@ -60,6 +63,12 @@ def probe(
         )
     with open_input(path) as container:
         stream = video_of(container, path)
+        if is_encrypted(stream):
+            raise InputError(
+                f"The picture of {display(path)} is encrypted.",
+                "Decrypt it first, with a program that has its keys.",
+                number=44,
+            )
         index = scan(path, heard)
         if not index.pts:
             raise no_frames(path)
@@ -132,14 +141,20 @@ def _info(
         transfer=TRANSFERS.get(peek.transfer, UNKNOWN),
         chroma_location=peek.chroma_location,
         field_order=_field_order(stream, peek),
-        sample_aspect_ratio=Fraction(stream.sample_aspect_ratio or peek.aspect or 1),
-        rotation=_rotation(peek.side_data),
+        sample_aspect_ratio=_aspect(Fraction(stream.sample_aspect_ratio or peek.aspect or 1)),
+        frames_aspect=peek.aspect,
+        rotation=degrees(matrix_in(peek.side_data)),
         timecode=timecode_of(container, stream),
         hdr=hdr.read(peek.side_data),
         streams=tuple(_line(other) for other in container.streams),
         metadata=dict(container.metadata),
         warnings=tuple(warnings),
     )
+
+
+def _aspect(told: Fraction) -> Fraction:
+    """The shape of pixels in numbers that codecs have room for."""
+    return told if max(told.as_integer_ratio()) <= _LARGEST else told.limit_denominator(_FINE)
 
 
 def _full_range(peek: Peek, fmt: PixelFormat) -> bool:
@@ -157,7 +172,7 @@ def _matrix(peek: Peek, fmt: PixelFormat) -> tuple[str, bool]:
         return "rgb", False
     if peek.matrix in MATRICES and peek.matrix != 0:
         return MATRICES[peek.matrix], False
-    return ("bt709" if peek.height >= 720 or peek.width >= 1280 else "smpte170m"), True
+    return usual_matrix(peek.width, peek.height), True
 
 
 def _field_order(stream: VideoStream, peek: Peek) -> str:
@@ -166,14 +181,6 @@ def _field_order(stream: VideoStream, peek: Peek) -> str:
         return "progressive"
     coded = {2: "tt", 3: "bb", 4: "tb", 5: "bt"}.get(int(stream.codec_context.field_order))
     return coded or peek.field_order
-
-
-def _rotation(side_data: dict[str, bytes]) -> float:
-    """Counter-clockwise degrees."""
-    matrix = display_matrix(side_data)
-    if matrix is None:
-        return 0.0
-    return round(-math.degrees(math.atan2(matrix[1], matrix[0])) % 360, 3)
 
 
 def timecode_of(container: InputContainer, stream: VideoStream) -> str | None:

@@ -21,9 +21,11 @@ from vdenoise.media.movie.codecs import CODECS, CONTAINERS
 from vdenoise.media.movie.compare_streams import Begin, decoder_lag, differences
 from vdenoise.media.movie.covers import file_in, is_cover
 from vdenoise.media.movie.encoder import EncodeSettings
-from vdenoise.media.movie.filling import checksum, filled_kind
+from vdenoise.media.movie.filling import CONTAINER as FILLED
+from vdenoise.media.movie.filling import checksum, filled_kind, has_holes
 from vdenoise.media.movie.index import index_of, scan, streams_beside
 from vdenoise.media.movie.ledger import contents, keeps
+from vdenoise.media.movie.matrix import apart
 from vdenoise.media.movie.metadata import language_in
 from vdenoise.media.movie.streams import made_by_muxers, plan_copies, stream_name
 from vdenoise.media.movie.tag import PLACES, RecipeTag, tag_in
@@ -198,7 +200,8 @@ def _compare_tags(
             found.same("matrix", _matrix(info.matrix), _matrix(out.matrix))
         found.same("range", info.full_range, out.full_range)
     if keeps(container, codec, "rotation"):
-        found.same("rotation", info.rotation, out.rotation)
+        close = apart(info.rotation, out.rotation) <= _SAME_ANGLE  # an angle is told as a float
+        found.same("rotation", info.rotation, info.rotation if close else out.rotation)
     found.same("sample aspect ratio", info.sample_aspect_ratio, out.sample_aspect_ratio)
     if container not in ("avi", "nut"):  # there only some codecs tell
         found.same("interlacing", info.interlaced, out.interlaced)
@@ -212,6 +215,7 @@ def _compare_tags(
             found.same(item, info.holds[item], there.get(item, "nothing"))
 
 
+_SAME_ANGLE = 0.01  # degrees
 _FIELDS = {"t": "top field first", "b": "bottom field first"}
 
 
@@ -257,13 +261,17 @@ def _compare_streams(
             if a.index in beside and b.index in copies:
                 found.checked.append(f"packets of {stream_name(a)}")
                 found.tracks[a.type] += 1
-                if filled_kind(container, b):
-                    encoder = plan.rewritten.get(a.index)
-                    expected = checksum(info.path, a.index, clock, encoder)
+                encoder = plan.rewritten.get(a.index)
+                rewritten = encoder is not None
+                filled = filled_kind(container, b) and (
+                    container == FILLED or (not rewritten and has_holes(beside[a.index]))
+                )
+                if filled:
+                    expected = checksum(info.path, a.index, clock, container, encoder)
                     if expected != copies[b.index].whole:
                         found.findings.append(f"{stream_name(a)}: its samples changed")
+                if container == FILLED and filled:
                     continue
-                rewritten = a.index in plan.rewritten
                 coded = rewritten and a.type == "audio"
                 found.findings += differences(
                     stream_name(a),
@@ -272,6 +280,6 @@ def _compare_streams(
                     clock,
                     begin,
                     container,
-                    rewritten=rewritten,
+                    rewritten=rewritten or filled,
                     lag=decoder_lag(info.path, a.index, clock) if coded else Fraction(0),
                 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -31,6 +32,9 @@ _FLASH = 4  # frames: pictures that come back this soon were interrupted, not cu
 _LEAST = 0.25  # mismatch below which nothing is a cut (0: same picture, about 1: unrelated)
 _OUTSTANDING = 2.5  # times the median mismatch of the neighbours
 _NOISE = 0.012  # mismatch of thumbnails that counts as none, full scale
+_HELD = 0.02  # mismatch of a picture that is shown again
+_HOLDS = range(2, 5)  # frames that a drawing is shown for
+_UNRELATED = 0.6  # mismatch of pictures of which hardly anything is the same
 
 Thumbnail = NDArray[np.float32]
 
@@ -101,14 +105,25 @@ def _is_cut(pictures: Sequence[Thumbnail], jumps: Sequence[float], place: int) -
     jump = jumps[place]
     if jump < _LEAST:
         return False
-    # The window's first jump looks at a frame outside of it.
-    others = [j for i, j in enumerate(jumps) if i not in (0, place)]
+    others = _usual_jumps(jumps, place)
     if others and jump < _OUTSTANDING * median(others):
         return False
     before = pictures[max(0, place - _FLASH) : place]
     after = pictures[place : place + _FLASH]
     back = min(mismatch(a, b) for a in before for b in after)
     return back >= 0.6 * max(jump, _LEAST)
+
+
+def _usual_jumps(jumps: Sequence[float], place: int) -> list[float]:
+    """The jumps that the one at ``place`` is measured by: all others, or, where pictures are held
+    (fast animation on twos and threes), those that bring a new picture."""
+    # The window's first jump looks at a frame outside of it.
+    others = [j for i, j in enumerate(jumps) if i not in (0, place)]
+    new = [i for i, j in enumerate(jumps) if i and j >= _HELD]
+    held = len(new) > 1 and all(b - a in _HOLDS for a, b in pairwise(new))
+    if held and jumps[place] < _UNRELATED:
+        return [jumps[i] for i in new if i != place]
+    return others
 
 
 def read_cuts(path: Path) -> tuple[int, ...]:

@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vdenoise import compiled
 from vdenoise.compiled import on_processor
 from vdenoise.motion.opencv import keep_on_one_thread
 from vdenoise.motion.warp import cpu_maps, reduce, remap
@@ -76,7 +77,7 @@ def make_guide(
     table = noise.luma
     sigma = table.sigma_at(luma[None])[0] * present
     spectrum = spectrum_for(table.spectrum, block).to(luma)
-    return dct_denoise(luma, sigma.square(), spectrum, block=block, offsets=(4, 4))[0]
+    return dct_denoise(luma, sigma.square(), spectrum, block=block, offsets=(4, 4))[0].contiguous()
 
 
 def estimate(a: Tensor, b: Tensor, scale: int, accuracy: Accuracy) -> Tensor:
@@ -131,6 +132,11 @@ def agreement(forward: Tensor, backward: Tensor, scale: int) -> Tensor:
     Returns:
         (h, w) in [0, 1]; 1/2 where the error equals the tolerance of 1 px + 5 % of the motion.
     """
+    if compiled.serves(forward, backward):
+        agreed = torch.empty(forward.shape[1:])
+        flows = (forward.contiguous(), backward.contiguous())
+        compiled.call("agreement", *flows, *agreed.shape, float(scale), agreed)
+        return agreed
     if on_processor(forward):
         x, y = cpu_maps(forward / scale, (forward.shape[1], forward.shape[2]), (1.0, 1.0))
         back = torch.stack(

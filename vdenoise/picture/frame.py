@@ -126,6 +126,7 @@ class ClipInfo:
     chroma_location: str
     field_order: str  # "progressive", "tt", "bb", "tb", "bt"
     sample_aspect_ratio: Fraction
+    frames_aspect: Fraction = Fraction(0)  # what frames say themselves of it; 0: nothing
     rotation: float = 0.0
     timecode: str | None = None
     hdr: dict[str, Any] = field(default_factory=dict)  # mastering display and content light

@@ -2,7 +2,7 @@
 honored by rich.
 """
 
-from vdenoise.ui.output import bug, error, facts, result, result_json, table
+from vdenoise.ui.output import bug, error, facts, result, result_json, seen, table
 from vdenoise.ui.reporter import Reporter
 
-__all__ = ["Reporter", "bug", "error", "facts", "result", "result_json", "table"]
+__all__ = ["Reporter", "bug", "error", "facts", "result", "result_json", "seen", "table"]

@@ -29,8 +29,10 @@ def stderr() -> Console:
 
 
 def result(text: str) -> None:
-    """A result, as it is, on stdout; letters of names that are no UTF-8 as on stderr."""
-    sys.stdout.write(text.encode(errors="backslashreplace").decode() + "\n")
+    """A result, as it is, on stdout; on a terminal no name commands it."""
+    if sys.stdout.isatty():
+        text = "\n".join(map(seen, text.split("\n")))
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
@@ -47,7 +49,7 @@ def table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Non
     for name in head:
         grid.add_column(name, overflow="fold")
     for row in rows:
-        grid.add_row(*(escape(cell) for cell in row))
+        grid.add_row(*(escape(seen(cell)) for cell in row))
     width = None if sys.stdout.isatty() else _PIPE_COLUMNS
     Console(file=sys.stdout, highlight=False, width=width).print(grid)
 
@@ -55,7 +57,7 @@ def table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Non
 def facts(title: str, values: Mapping[str, str]) -> None:
     """Names and values, one a line, on stdout."""
     if title:
-        _stdout().print(f"[bold]{escape(title)}[/bold]")
+        _stdout().print(f"[bold]{escape(one_line(title))}[/bold]")
     width = max((len(name) for name in values), default=0)
     for name, value in values.items():
         result(f"  {name.ljust(width)}  {value}")
@@ -86,7 +88,19 @@ def error(problem: VdenoiseError, status: int, *, as_json: bool = False) -> None
 def one_line(text: str) -> str:
     """A text that cannot begin another line: farms read commands from what stands at its start."""
     spaced = " ".join(text.split())
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in spaced)
+    return seen(spaced)
+
+
+def seen(text: str) -> str:
+    """A text as it is to be seen: what none can show, or what would command a terminal or turn a
+    line around, as Python writes it; a byte of a name that is no text as that byte."""
+    return text if text.isprintable() else "".join(map(_letter, text))
+
+
+def _letter(letter: str) -> str:
+    if "\udc80" <= letter <= "\udcff":
+        return f"\\x{ord(letter) - 0xDC00:02x}"
+    return letter if letter.isprintable() else letter.encode("unicode_escape").decode()
 
 
 def bug(problem: BaseException, *, as_json: bool = False) -> None:

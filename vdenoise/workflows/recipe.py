@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from vdenoise import __version__
 from vdenoise.chain.resolve import Chain
@@ -128,6 +128,7 @@ class _Told(BaseModel):
         frames: int
 
     kind: Literal["vdenoise-recipe"]
+    schema_version: Literal[1] = Field(alias="schema")
     versions: Versions
     input: Input
     output: Output

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, Field, field_validator
 
 from vdenoise.chain.parameters import build
 from vdenoise.chain.resolve import Chain
-from vdenoise.errors import UsageError, fault_of
+from vdenoise.errors import ConflictError, UsageError, fault_of
 from vdenoise.machine.files import read_json
 from vdenoise.masks.parse import make_mask
 from vdenoise.media.access import absent, reading
@@ -19,6 +19,7 @@ from vdenoise.picture.noise import NoiseProfile
 from vdenoise.settings.choices import Dither, Interlaced, OnBadFrame, OnMissing
 from vdenoise.settings.groups import MASK, NoiseSettings, OutputSettings
 from vdenoise.stages import SLOTS, stage_class
+from vdenoise.workflows.recipe import KIND, SCHEMA
 from vdenoise.workflows.tag import recipe_of
 
 
@@ -121,7 +122,7 @@ def load_to_replay(path: Path) -> tuple[Path, RecipeToReplay]:
 
     Raises:
         InputError: it is not there or cannot be read.
-        ConflictError: the recipe beside the clip is another clip's.
+        ConflictError: the recipe beside the clip is another clip's, or it is of another schema.
         UsageError: it is no recipe.
     """
     file = path if path.suffix.lower() == ".json" else recipe_of(path)
@@ -130,6 +131,7 @@ def load_to_replay(path: Path) -> tuple[Path, RecipeToReplay]:
     try:
         with reading(str(file)):
             found = read_json(file)
+        _check_schema(file, found)
         return file, RecipeToReplay.model_validate(found)
     except ValueError as error:
         raise UsageError(
@@ -137,3 +139,14 @@ def load_to_replay(path: Path) -> tuple[Path, RecipeToReplay]:
             "Recipes are called OUTPUT.vdenoise.json, and vdenoise run writes them.",
             number=171,
         ) from error
+
+
+def _check_schema(file: Path, found: Any) -> None:
+    told = found if isinstance(found, dict) else {}
+    if told.get("kind") == KIND and told.get("schema") != SCHEMA:
+        raise ConflictError(
+            f"The recipe {file} has the schema {told.get('schema')}, and this vdenoise reads "
+            f"{SCHEMA}.",
+            "Replay it with the version that wrote it.",
+            number=24,
+        )

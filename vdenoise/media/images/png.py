@@ -39,6 +39,17 @@ def chunks(path: Path) -> Iterator[Chunk]:
             file.seek(4, 1)  # the checksum
 
 
+def is_whole(path: Path) -> bool:
+    """Whether a PNG was written to its end.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        file.seek(max(file.seek(0, 2) - 8, 0))
+        return file.read(4) == b"IEND"
+
+
 def kept_chunks(source: Path, target: Path) -> tuple[tuple[Chunk, ...], tuple[Chunk, ...]]:
     """What of a PNG belongs into another one with the same picture: before and after the pixels.
 

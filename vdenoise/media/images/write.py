@@ -19,7 +19,7 @@ import OpenImageIO as oiio  # noqa: N813 (its own documentation calls it so)
 import torch
 from torch import Tensor
 
-from vdenoise.media.images import carry, dpx, exr
+from vdenoise.media.images import carry, dpx, exr, png
 from vdenoise.media.images.belongings import COLOR_SPACES, NOTHING, Belongings, put
 from vdenoise.media.images.inputs import damaged, opened, reason_of, specs_of
 from vdenoise.media.images.layout import NATIVE, Layout, kind_of, stored_type
@@ -241,6 +241,7 @@ def _write(target: Path, kind: str, specs: Sequence[Any], parts: Sequence[np.nda
             sound = file.open(str(target), specs[number], "AppendSubimage")
         sound = sound and file.write_image(pixels)
     reason = reason_of(file)
-    if not file.close() or not sound:
+    sound = file.close() and sound
+    if not sound or (kind == "png" and not png.is_whole(target)):
         see_room(target, sum(pixels.nbytes for pixels in parts))
         raise OSError(errno.EINVAL, " ".join((reason or reason_of(file)).split()))

@@ -46,7 +46,7 @@ class StreamCopier:
         self._container = container
         self._coders: dict[int, SoundCoder] = {}  # of sound that is encoded anew
         self._fillers: dict[int, Filler] = {
-            s.index: filler(streams[s.index], clock)
+            s.index: filler(streams[s.index], clock, container)
             for s in source.streams
             if s.index in streams and filled_kind(container, streams[s.index])
         }
@@ -128,13 +128,19 @@ class StreamCopier:
 
     def _fill(self, number: int, packet: Any) -> None:
         filled = self._fillers[number]
-        data = filled.take(bytes(packet), packet.pts * packet.time_base)
+        time = packet.pts if packet.pts is not None else packet.dts
+        data = filled.take(bytes(packet), time * packet.time_base)
+        if filled.seconds is None and len(data) == packet.size:  # there was nothing to fill
+            packet.stream = self._streams[number]
+            self._output.mux(packet)
+            return
         self._write_samples(number, filled.done - len(data) // filled.block, data)
 
     def _write_samples(self, number: int, place: int, data: bytes) -> None:
         """PCM, second by second: a muxer takes no packet of any length."""
         filled = self._fillers[number]
         step = filled.rate * filled.block
+        place += round(filled.begin * filled.rate)
         for start in range(0, len(data), step):
             packet = av.Packet(data[start : start + step])
             packet.stream, packet.time_base = self._streams[number], Fraction(1, filled.rate)

@@ -23,6 +23,7 @@ from vdenoise.media.inputs import (
     release,
     video_of,
 )
+from vdenoise.media.memory import see_memory
 from vdenoise.media.movie.ffv1 import Checksums, present
 from vdenoise.media.movie.ordering import FrameIndex
 from vdenoise.picture.frame import ClipInfo
@@ -116,6 +117,7 @@ class Decoding:
                     self._note_damage(checksums, packet, numbers)
                 frames = decoder.decode(None if ended else packet)
             except av.FFmpegError as error:
+                see_memory(error)
                 self.trouble = error.strerror or str(error)
                 if self.index.counted:  # without timestamps a hole can only be seen here
                     count += 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import struct
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -17,6 +16,7 @@ from av.filter import Graph
 from vdenoise.errors import InputError
 from vdenoise.media.h273 import MATRICES, PRIMARIES, TRANSFERS, UNKNOWN
 from vdenoise.media.inputs import display, open_input, prepare_decoder, readable, video_of
+from vdenoise.media.memory import see_memory
 
 _PEEK = 5  # frames looked at for field order
 
@@ -118,7 +118,8 @@ def peek_at(path: Path) -> Peek:
         for packet in readable(container.demux(stream)):
             try:
                 frames += decoder.decode(packet if packet.size else None)
-            except av.FFmpegError:
+            except av.FFmpegError as error:
+                see_memory(error)
                 continue  # whether a damaged frame matters is decided by the reader
             if len(frames) >= _PEEK:
                 break
@@ -203,9 +204,3 @@ def _shown(frame: av.VideoFrame) -> tuple[str, str, Fraction]:
         fields[order[1]] if order else "progressive",
         Fraction(int(aspect[1]), int(aspect[2]) or 1) if aspect else Fraction(0),
     )
-
-
-def display_matrix(side_data: dict[str, bytes]) -> tuple[int, ...] | None:
-    """The nine numbers of a display matrix among a frame's side data."""
-    raw = side_data.get("DISPLAYMATRIX")
-    return None if raw is None else struct.unpack_from("<9i", raw)

@@ -4,6 +4,8 @@ container, and from one pass over its packets."""
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 
 from av.container import InputContainer
@@ -14,7 +16,9 @@ from vdenoise.media.movie.boxes import clean_aperture, gamma, matroska_crop, qui
 from vdenoise.media.movie.first_frames import Peek, look_at
 from vdenoise.media.movie.index import Turn, scanned
 from vdenoise.media.movie.ledger import ANAGLYPH, side_boxes, told_by_frames
+from vdenoise.media.movie.matrix import items, matrix_in
 from vdenoise.media.movie.ordering import FrameIndex
+from vdenoise.media.movie.packets import StreamPackets
 
 _MOST_TURNS = 16  # headers that are looked at; a clip with more changes than that is known by then
 
@@ -24,7 +28,8 @@ def held(
 ) -> tuple[dict[str, str], dict[str, bytes], int | None]:
     """The items, each with a few words on it; QuickTime boxes for what holds for all frames; and
     how many frames have the first one's size and format, None for all."""
-    found = told_by_frames(peek.side_data)
+    aspect = Fraction(stream.sample_aspect_ratio or peek.aspect or 1)
+    found = told_by_frames(peek.side_data) | items(matrix_in(peek.side_data), aspect)
     boxes = side_boxes(peek.side_data)
     kinds = container.format.name.split(",")
     if "mov" in kinds:
@@ -55,7 +60,17 @@ def held(
             found["changes in mid-clip"] = change
     if container.chapters():
         found["chapters"] = ""
-    return found, boxes, alike
+    return found | _timecodes(container, {} if packets is None else packets.others), boxes, alike
+
+
+def _timecodes(container: InputContainer, beside: Mapping[int, StreamPackets]) -> dict[str, str]:
+    """What tracks of timecode tell beside the first number."""
+    tracks = [s for s in container.streams if s.type == "data" and "timecode" in s.metadata]
+    told = list(dict.fromkeys(track.metadata["timecode"] for track in tracks))
+    found = {"further timecodes": ", ".join(told[1:])} if len(told) > 1 else {}
+    if any(track.index in beside and len(beside[track.index].times) > 1 for track in tracks):
+        found["timecode that starts anew"] = ""
+    return found
 
 
 def _change(path: Path, index: FrameIndex, turns: tuple[Turn, ...]) -> tuple[str, int | None]:

@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+from vdenoise.media.h273 import usual_matrix
 from vdenoise.media.movie.codecs import CODECS
+from vdenoise.media.movie.matrix import MIRRORED, SHAPED
 from vdenoise.picture.frame import ClipInfo
 
 ANY = frozenset(CODECS)
@@ -95,6 +97,8 @@ RULES: dict[str, Rule] = {
             how="as an amve box",
         ),
         Rule("rotation", _in(*_QUICKTIME, *_MATROSKA), how="as the container's matrix or angle"),
+        Rule(MIRRORED, _in(*_QUICKTIME, *_MATROSKA), how="as rotation"),
+        Rule(SHAPED, _in(*_QUICKTIME), how="as the container's matrix"),
         Rule(
             "stereo 3D layout",
             _in("mp4", *_MATROSKA, codecs=_BESIDE),
@@ -133,6 +137,8 @@ RULES: dict[str, Rule] = {
             _in(*_QUICKTIME, *_MATROSKA, "mxf"),
             how="as a tmcd track, a tag or MXF's own, counted on to the first frame written",
         ),
+        Rule("further timecodes", {}),
+        Rule("timecode that starts anew", {}, how="the first one is counted on"),
         Rule("languages", _in(*_QUICKTIME, *_MATROSKA, "mpegts", "nut"), how="of each stream"),
     )
 }
@@ -163,8 +169,11 @@ def stereo_mode(info: ClipInfo, container: str) -> str | None:
 
 def contents(info: ClipInfo) -> dict[str, str]:
     """The items that a clip holds, each with a few words on it."""
+    usual = usual_matrix(info.width, info.height)
+    usual_ones = (usual, "bt470bg") if usual == "smpte170m" else (usual,)  # two names of one
+    matrix = not info.matrix_guessed and info.matrix not in (*usual_ones, "rgb")
     there = {
-        "color tags": any(tag != "unknown" for tag in (info.primaries, info.transfer)),
+        "color tags": matrix or any(t != "unknown" for t in (info.primaries, info.transfer)),
         "timecode": info.timecode is not None,
         "rotation": info.rotation != 0,
         "HDR10 metadata": bool(info.hdr),
@@ -173,12 +182,14 @@ def contents(info: ClipInfo) -> dict[str, str]:
     unusual = info.format.family != "rgb" and info.full_range == (info.format.family == "yuv")
     if unusual and not info.format.floating:
         found["range of samples"] = "full" if info.full_range else "limited"
-    if info.format.sub_w and info.chroma_location in _MIDDLE:
+    unusual_places = (*(_MIDDLE if info.format.sub_w else ()), *(_OFF if info.format.sub_h else ()))
+    if info.chroma_location in unusual_places:
         found["chroma location"] = info.chroma_location
     return found | dict(info.holds)
 
 
-_MIDDLE = ("center", "top", "bottom")  # of two samples of luma: 4:2:2 has no other places
+_MIDDLE = ("center", "top", "bottom")  # of two samples of luma side by side
+_OFF = ("topleft", "bottomleft")  # one of two lines: as DV and BT.2020 have it in 4:2:0
 # Side data of frames, by FFmpeg's name, and the item that they are.
 SIDE_DATA = {
     "STEREO3D": "stereo 3D layout",

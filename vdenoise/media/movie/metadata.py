@@ -36,6 +36,7 @@ _OWN_KEYS = {
     "product_uid",
     "material_package_umid",
     "file_package_umid",
+    "reel_umid",
     "toolkit_version_num",
     "product_version_num",
     "operational_pattern_ul",
@@ -57,6 +58,8 @@ def _kept(metadata: dict[str, str]) -> dict[str, str]:
 def stream_metadata(stream: Any, container: str) -> dict[str, str]:
     """A stream's metadata without what a muxer writes itself, in words the container knows."""
     kept = _kept(stream.metadata)
+    if "name" in kept:  # of a QuickTime track, which muxers know as its title
+        kept = {"title": kept.pop("name"), **kept}
     if "language" in kept:
         kept["language"] = language_in(kept["language"], container)
     return kept
@@ -78,6 +81,15 @@ def language_in(language: str, container: str) -> str:
     if container == "mov":
         return _QUICKTIME_LANGUAGES.get(language, language)
     return _FROM_QUICKTIME.get(language, language)
+
+
+def reel_name(source: InputContainer) -> dict[str, str]:
+    """The name of the reel that a timecode is of, by FFmpeg's key; empty where none is told."""
+    for place in (source, *source.streams):
+        for key, word in place.metadata.items():
+            if key.lower() == "reel_name":
+                return {"reel_name": word}
+    return {}
 
 
 # Keys that QuickTime's own metadata has a place for; any other needs the key-value kind.

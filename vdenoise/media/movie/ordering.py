@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 
 from vdenoise.errors import InputError
 from vdenoise.media.inputs import display, open_input, prepare_decoder, video_of
+from vdenoise.media.memory import see_memory
 from vdenoise.media.movie.packets import PicturePackets
 
 COMMON_RATES = tuple(
@@ -254,7 +255,8 @@ def _decode_all(
                 yield 0, False
                 return
             yield frame.pts, True
-    except av.FFmpegError:
+    except av.FFmpegError as error:
+        see_memory(error)
         yield 0, False
 
 

@@ -26,11 +26,13 @@ from vdenoise.media.movie.encoder import (
     tag_dnxhr,
     told_beside,
 )
-from vdenoise.media.movie.first_frames import display_matrix, side_data_of
-from vdenoise.media.movie.ledger import stereo_mode
+from vdenoise.media.movie.first_frames import side_data_of
+from vdenoise.media.movie.ledger import keeps, stereo_mode
+from vdenoise.media.movie.matrix import SHAPED, matrix_in, written
 from vdenoise.media.movie.metadata import (
     QUICKTIME_KEYS,
     container_metadata,
+    reel_name,
     stream_metadata,
 )
 from vdenoise.media.movie.opening import open_encoder
@@ -38,8 +40,10 @@ from vdenoise.media.movie.services import keeps_pids, muxer_options
 from vdenoise.media.movie.sound import add_sound
 from vdenoise.media.movie.streams import add_copy, add_text, plan_copies
 from vdenoise.media.movie.tag import RecipeTag, put
+from vdenoise.media.movie.transport import fill_up
 from vdenoise.picture.frame import ClipInfo
 
+_X265_DELAY = 2  # frames from which on x265 knows decoding times
 _QUICKTIME_BYTES = 30000  # of a word there, whose length is told with 16 bits
 
 
@@ -142,6 +146,8 @@ class Output:
         packet.stream = self._video
         if self._settings.codec == "dnxhr":
             tag_dnxhr(packet, self._info)
+        if self._settings.codec == "x265" and len(self._clock.pts) <= _X265_DELAY:
+            packet.dts = packet.pts  # they are in order; x265 tells what it never set
         if packet.dts is not None and self._copier is not None:
             self._copier.advance(packet.dts * packet.time_base)
         self._output.mux(packet)
@@ -167,6 +173,8 @@ class Output:
         if self._grain is not None:
             self._grain.close()
         self._output.close()
+        if self._file is not None and self._settings.container == "mpegts":
+            fill_up(self._file)
         if self._copier is not None and self._file is not None and self._copier.firsts:
             firsts = {self._places[n]: first for n, first in self._copier.firsts.items()}
             set_starts(self._file, self._video.index, firsts)
@@ -214,7 +222,10 @@ class Output:
         if self._grain is not None and encoder.extradata:
             stream.codec_context.extradata = announced(encoder.extradata)
         stream.time_base = self._clock.time_base
-        matrix = display_matrix(side_data_of(like))
+        matrix = matrix_in(side_data_of(like))
+        if matrix is not None:
+            whole = keeps(settings.container, None, SHAPED)
+            matrix = written(matrix, info.sample_aspect_ratio, whole=whole)
         orientation = turn.orientation_of(info) if info.sequence is not None else 1
         if orientation != 1:
             matrix = turn.display_matrix(orientation, info.width, info.height)
@@ -231,9 +242,11 @@ class Output:
             stream.metadata["stereo_mode"] = layout
         if info.timecode is not None:
             timecode = advanced_timecode(info.timecode, self._clock.first, info.rate)
-            stream.metadata["timecode"] = timecode
+            reel = {} if self._source is None else reel_name(self._source)
+            told = {"timecode": timecode, **reel}
+            stream.metadata.update(told)
             if settings.container == "mxf":
-                output.metadata["timecode"] = timecode
+                output.metadata.update(told)
         if self._tag is not None:
             put(self._tag, settings.container, output, stream)
         return stream, encoder

@@ -15,6 +15,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from vdenoise.media.memory import see_memory
 from vdenoise.media.movie.headers import HeaderWatch
 
 Heard = Callable[[int, int], None]  # is told how many bytes of how many have been read
@@ -134,7 +135,8 @@ def read_packets(
             packet = next(packets)
         except StopIteration:
             return found, others
-        except av.FFmpegError:  # damage between packets: what can be read is what there is
+        except av.FFmpegError as error:  # damage between packets: what can be read is there
+            see_memory(error)
             found.broken += 1
             return found, others
         if not packet.size:
@@ -174,7 +176,8 @@ def read_times(container: InputContainer, picture: VideoStream) -> PicturePacket
             found.keys.append(packet.is_keyframe)
             found.onward.move(dts, duration)
             found.delayed |= None not in (pts, dts) and pts != dts
-    except av.FFmpegError:  # what can be read is what there is; a run tells of it
+    except av.FFmpegError as error:  # what can be read is what there is; a run tells of it
+        see_memory(error)
         found.broken += 1
     return found
 

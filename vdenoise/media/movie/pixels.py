@@ -131,9 +131,13 @@ def plane_shapes(fmt: PixelFormat, width: int, height: int) -> tuple[tuple[int, 
 def normalized(
     frame: av.VideoFrame, fmt: PixelFormat, reformatter: VideoReformatter
 ) -> av.VideoFrame:
-    """The same samples in the planar layout ``fmt`` (the frame itself where it has it already)."""
+    """The same samples in the planar layout ``fmt``, from the top down.
+
+    It is the frame itself where it has them so already, as all but PFM and some AVI.
+    """
     if frame.format.name == fmt.name:
-        return frame
+        upwards = any(plane.line_size < 0 for plane in frame.planes)
+        return FrameCopier(frame, anew=True).copy(frame) if upwards else frame
     # Naming the same range on both sides makes swscale relabel yuvj* without touching samples.
     span = 2 if frame.format.name.startswith("yuvj") else frame.color_range
     return reformatter.reformat(frame, format=fmt.name, src_color_range=span, dst_color_range=span)
@@ -226,11 +230,17 @@ class FrameCopier:
 
     With an ``aspect`` it has pixels of that shape: PyAV gives no other way to say so, and FFV1
     writes what the first frame says, not what its encoder was told. With ``flat`` nothing is left
-    of two views: x264 would tell them, and that the left one comes first.
+    of two views: x264 would tell them, and that the left one comes first. ``anew`` copies the data
+    as well.
     """
 
     def __init__(
-        self, like: av.VideoFrame, aspect: Fraction | None = None, *, flat: bool = False
+        self,
+        like: av.VideoFrame,
+        aspect: Fraction | None = None,
+        *,
+        flat: bool = False,
+        anew: bool = False,
     ) -> None:
         base = like.time_base or Fraction(1, 1000)
         self._graph = Graph()
@@ -250,6 +260,10 @@ class FrameCopier:
             without = self._graph.add("sidedata", "mode=delete:type=STEREO3D")
             source.link_to(without)
             source = without
+        if anew:
+            copied = self._graph.add("copy")
+            source.link_to(copied)
+            source = copied
         sink = self._graph.add("buffersink")
         source.link_to(sink)
         self._graph.configure()

@@ -24,6 +24,7 @@ from vdenoise.media.movie.encoder import EncodeSettings
 from vdenoise.media.movie.index import index_of, streams_beside
 from vdenoise.media.movie.pixels import planes_of
 from vdenoise.media.movie.settings import choose
+from vdenoise.media.movie.sound import lost_speakers
 from vdenoise.media.movie.streams import made_by_muxers, plan_copies, stream_name
 from vdenoise.media.movie.words import lost_words
 from vdenoise.media.movie.writer import MovieWriter
@@ -167,7 +168,11 @@ def _lost(info: ClipInfo, writer: MovieWriter) -> tuple[str, ...]:
         found = [*lost_words(source, copy, [(video, picture), *pairs])]
         before, after = streams_beside(info.path), streams_beside(written)
         for a, b in pairs:
-            if a.type == "audio" and a.index in plan.copied:
+            if a.type != "audio":
+                continue
+            speakers = lost_speakers(a, b)
+            found += [f"speakers of {stream_name(a)}: {speakers}"] if speakers else []
+            if a.index in plan.copied:
                 heard: Any = a.codec_context
                 cut = lost_cut(before[a.index], after[b.index], clock, heard.sample_rate)
                 found += [f"{cut} of {stream_name(a)}"] if cut else []

@@ -16,6 +16,7 @@ from vdenoise.errors import UsageError
 from vdenoise.media.images.sequence import KINDS, is_image
 from vdenoise.media.images.settings import choose_images, named_losses, packed_notes
 from vdenoise.media.inputs import is_pipe, open_input, video_of
+from vdenoise.media.memory import see_memory
 from vdenoise.media.movie.chapters import chapters_of, told_otherwise
 from vdenoise.media.movie.clock import CONSTANT_RATE_CONTAINERS, DROPS
 from vdenoise.media.movie.codecs import (
@@ -138,7 +139,7 @@ def choose(
     asked = f"{kind} with {codec}" if codec else kind
     raise UsageError(
         f"{info.format.label} video cannot be written as {asked}: {'; '.join(reasons)}.",
-        _what_works(info, kind, profile),
+        _what_works(info, kind),
         number=23,
     )
 
@@ -170,17 +171,23 @@ def _source_facts(info: ClipInfo, kind: str) -> tuple[str | None, tuple[str, ...
         return stream.codec_context.profile, tuple(notes)
 
 
-def _what_works(info: ClipInfo, kind: str, profile: str | None) -> str:
+def fits(info: ClipInfo, codec: Codec, container: str) -> bool:
+    """Whether a clip can be written with a codec into a container."""
+    try:
+        _settled(info, codec, container, None, None, {}, None, True)
+    except _Unfit:
+        return False
+    return True
+
+
+def _what_works(info: ClipInfo, kind: str) -> str:
     """A hint: other codecs for the same container, else other containers."""
     for containers in ((kind,), ("matroska", "mov", "nut")):
         working = []
         for container in containers:
             for name in dict.fromkeys((*NAMED, *FALLBACK[container])):
-                try:
-                    _settled(info, CODECS[name], container, None, None, {}, profile, True)
-                except _Unfit:
-                    continue
-                working.append(f"--codec {name} in {container}")
+                if fits(info, CODECS[name], container):
+                    working.append(f"--codec {name} in {container}")
         if working:
             shown = " To be looked at it needs a color transform first."
             linear = shown if info.format.floating else ""
@@ -264,6 +271,8 @@ def _try(info: ClipInfo, settings: EncodeSettings) -> None:
     try:
         open_encoder(context)
     except (av.FFmpegError, ValueError) as error:
+        if isinstance(error, av.FFmpegError):
+            see_memory(error)
         raise _Unfit(
             f"its encoder refuses {info.width}x{info.height} {settings.pixel_format.label} "
             "with these options"
@@ -278,6 +287,8 @@ def _try(info: ClipInfo, settings: EncodeSettings) -> None:
     try:
         output.start_encoding()
     except (av.FFmpegError, ValueError) as error:
+        if isinstance(error, av.FFmpegError):
+            see_memory(error)
         raise _Unfit(f"{settings.container} refuses it with {info.format.label}") from error
     with contextlib.suppress(av.FFmpegError):
         output.close()  # MXF cannot end without a frame

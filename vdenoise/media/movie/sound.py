@@ -60,6 +60,21 @@ def told_anew(stream: Any, encoder: str, container: str) -> str:
     return "PCM of 24 bits" if more else ""
 
 
+def lost_speakers(source: Any, output: Any) -> str:
+    """Where the channels of a sound stream are to be heard, by FFmpeg's name, if its copy no longer
+    says that and means something else; empty where it does. Beside and behind are taken for one.
+
+    Args:
+        source: the stream.
+        output: its copy.
+    """
+    told, there = (str(stream.codec_context.layout.name) for stream in (source, output))
+    if there.endswith("channels"):
+        there = _LAYOUTS.get(output.codec_context.layout.nb_channels, there)
+    same = told.removesuffix("(side)") == there.removesuffix("(side)")
+    return "" if same or told.endswith("channels") else told
+
+
 def add_sound(output: OutputContainer, stream: Any, encoder: str) -> Any:
     """Add a sound stream that is decoded and encoded anew; see `sound_for`."""
     rate = _RATE.get(output.format.name, stream.codec_context.sample_rate)

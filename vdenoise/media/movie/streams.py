@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 
 from vdenoise.media.movie.covers import COVERS, attached, is_cover
 from vdenoise.media.movie.demuxers import open_demuxer
+from vdenoise.media.movie.encrypted import is_encrypted
 from vdenoise.media.movie.memory_files import MemoryFile
 from vdenoise.media.movie.metadata import stream_metadata
 from vdenoise.media.movie.packets import codec_of, same_codec
@@ -50,7 +51,9 @@ def plan_copies(source: InputContainer, video: VideoStream, container: str) -> C
     for stream in source.streams:
         if stream.index == video.index or made_by_muxers(stream, source):
             continue
-        if container not in _PICTURE_ONLY and _takes(container, stream):
+        if is_encrypted(stream):
+            notes.append(f"{stream_name(stream)} is encrypted, and is left out")
+        elif container not in _PICTURE_ONLY and _takes(container, stream):
             copied.append(stream.index)
         elif codec_of(stream) in _TEXT_CODECS and container in _TEXT_SUBTITLES:
             rewritten[stream.index] = _TEXT_SUBTITLES[container]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 _SYNC, _PACKET = 0x47, 188
 _SIZES = (188, 192, 204)  # alone; behind a time of 4 bytes (M2TS); before a checksum of 16
 _TOGETHER = 1 << 16  # packets that are looked at together
+_READ = 64  # packets that a file has at least to be read
 _ALIGNED = 8  # packets that show where all begin
 
 Bytes = NDArray[np.uint8]
@@ -69,6 +70,15 @@ def continuity(path: Path, streams: Collection[int]) -> Continuity:
     if not found.damage and any(state.there < state.told for state in states.values()):
         found.damage = "it ends inside of a packet of sound or picture"
     return found
+
+
+def fill_up(path: Path) -> None:
+    """Bring a finished transport stream of 188-byte packets to the length from which on FFmpeg
+    reads any: a black frame or two are shorter. What is added says that it is nothing."""
+    lacks = _READ - path.stat().st_size // _PACKET
+    if lacks > 0:
+        with path.open("ab") as file:
+            file.write((b"\x47\x1f\xff\x10" + b"\xff" * (_PACKET - 4)) * lacks)
 
 
 def _place(at: int, row: int, whole: int) -> str:

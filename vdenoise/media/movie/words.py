@@ -9,7 +9,7 @@ from typing import Any
 from av.container import InputContainer
 from av.stream import Disposition
 
-from vdenoise.media.movie.metadata import container_metadata, stream_metadata
+from vdenoise.media.movie.metadata import container_metadata, reel_name, stream_metadata
 from vdenoise.media.movie.services import other_names
 from vdenoise.media.movie.streams import stream_name
 
@@ -37,8 +37,9 @@ def lost_words(
         output: what was made of it.
         pairs: each stream of the clip that was kept, and what it became.
     """
-    whole = {_plain(word) for word in container_metadata(output).values()}
-    yield from _missing(container_metadata(source), whole)
+    words = {**container_metadata(output), **reel_name(output)}
+    whole = {_plain(word) for word in words.values()}
+    yield from _missing(container_metadata(source) | reel_name(source), whole)
     yield from (f"program {name!r} as one of its own" for name in other_names(source))
     container = output.format.name
     for before, after in pairs:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Self
 
@@ -93,13 +94,14 @@ class MovieWriter:
         index = index_of(info)
         self.first, self.last = first, len(index) - 1 if last is None else last
         self.clock: Clock = output_clock(index, settings.container, self.first, self.last)
-        aspect = info.sample_aspect_ratio  # which only the container may have told
+        aspect = info.sample_aspect_ratio  # which the container may tell otherwise than frames
+        square = {aspect, info.frames_aspect} <= {Fraction(0), Fraction(1)}
         self._maker = FrameMaker(
             info.width,
             info.height,
             settings.written,
             settings.coded_format,
-            None if aspect in (0, 1) else aspect,
+            None if square else aspect,
             flat=RIGHT_FIRST in info.holds,
         )
         self._shape: FrameCopier | None = None

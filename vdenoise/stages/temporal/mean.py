@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vdenoise.motion.light import light_of
-from vdenoise.motion.warp import box_mean, reduce, resize, warp, warp_all
+from vdenoise.motion.warp import reduce, resize
 from vdenoise.nets.models import find
 from vdenoise.picture.block import Accuracy, Block, Signal, join_signals, window
 from vdenoise.picture.luma_chroma import Picture
@@ -17,6 +17,7 @@ from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.subsampling import resize_to, subsampling
 from vdenoise.stages.base import Footprint, Need, Stage, StageFile, param
 from vdenoise.stages.control.pilot import MODEL
+from vdenoise.stages.temporal.neighbors import Compared, Judge, Sums
 
 # A bicubic sample between pixels carries less white noise than a pixel: this much of its
 # variance is lost, in the mean over all sub-pixel positions. Coarse grain loses less.
@@ -25,8 +26,7 @@ _INTERPOLATION_LOSS = 0.15
 # Weights are smooth, so they are computed on cells of 2x2 luma pixels: a quarter of the work. A
 # plane that is subsampled already has cells of one pixel that way.
 _CELL = 2
-_GUIDE_WINDOW = (3, 3)  # cells: guides are nearly clean, so a small window tells
-_NOISY_WINDOW = {1: 7, 2: 3}  # cells of so many pixels, for the test on the noisy pixels themselves
+_WINDOW = {1: 7, 2: 3}  # cells of so many pixels: over which mismatch is taken
 # Guides of white noise are nearly clean, those of coarse grain are not: a neighbor of white noise
 # may differ less. On a clip that moves fast that gains 0.15 dB at sigma 30
 # (benchmarks/results/hard_motion.json). Half as much was tried by hand on three clips: 0.05 more
@@ -123,32 +123,23 @@ class TemporalMean(Stage):
         """The average for block frame ``t``."""
         motion = block.motion
         assert motion is not None, "this stage needs motion"
-        luma, chroma = averages = block.picture.pair(
-            block.noise.picture,
-            lambda signal, noise: _Average(block, signal, noise, t, self.strength),
-        )
         allowed = tolerance(self.motion_threshold, block.noise.grain_area)
         if self.guide == "pilot":
             allowed *= _PILOTED
+        guide = (motion.guide(t)[0], 2 * motion.guide_noise)
+        luma, chroma = averages = block.picture.pair(
+            block.noise.picture,
+            lambda signal, noise: _Average(block, signal, noise, t, self.strength, allowed, guide),
+        )
         seen = window(block.first + t, self.radius, block.shot_first, block.shot_last)
         lags = seen.start + seen.stop - 1 != 2 * (block.first + t)  # at a shot's ends
         for k in (i - block.first for i in seen if i != block.first + t):
-            flow = motion.flow(t, k)
+            flow, trust = motion.flow(t, k), motion.trust(t, k)
             # A guide lies on luma's pixels: both are fetched from the same places.
-            guide, moved = warp_all([motion.guide(k), luma.signals.pixels[k]], flow)
-            change = guide.sub_(motion.guide(t)).square_()
-            change = reduce(change, luma.cell).div_(luma.variance)[0]
-            excess = box_mean(change, _GUIDE_WINDOW).sub_(2 * motion.guide_noise).clamp_(min=0)
-            doubt = excess.div_(_GUIDE_TOLERANCE)
-            difference, own_doubt = luma.look(moved)
-            trust = resize(motion.trust(t, k), (doubt.shape[-2], doubt.shape[-1]))
-            weight = doubt.add_(own_doubt).div_(-allowed).exp_().mul_(trust)
-            luma.add(difference, weight, lags=lags)
+            planes = [motion.guide(k)[0], luma.signals.pixels[k, 0]]
+            weight = luma.take(planes, flow, trust, lags=lags)
             if chroma is not None:
-                difference, doubt = chroma.look(chroma.aligned(k, flow))
-                weight = resize(weight, (doubt.shape[-2], doubt.shape[-1]))
-                weight = doubt.div_(-allowed).exp_().mul_(weight)
-                chroma.add(difference, weight, lags=lags)
+                chroma.take([*chroma.signals.pixels[k]], flow, weight, lags=lags)
         rho = block.noise.temporal_correlation
         return averages.map(lambda average: average.signal(rho))
 
@@ -166,6 +157,10 @@ def tolerance(threshold: float, grain_area: float) -> float:
     return float(strict * 4.0 ** ((threshold - 50) / 50))
 
 
+def _of_guide(alike: float, allowed: float) -> Judge:
+    return Judge(alike, 1 / _GUIDE_TOLERANCE / allowed)
+
+
 class _Average:
     """The weighted mean of one signal of block frame ``t``, and the noise that is left in it.
 
@@ -173,55 +168,71 @@ class _Average:
     """
 
     def __init__(
-        self, block: Block, signal: Signal, noise: NoiseTable, t: int, strength: float
+        self,
+        block: Block,
+        signal: Signal,
+        noise: NoiseTable,
+        t: int,
+        strength: float,
+        allowed: float,
+        guide: tuple[Tensor, float],
     ) -> None:
+        """``allowed``: see `tolerance`. ``guide``: that of the frame (H, W), and the mean square of
+        the difference of two whose pictures are alike, in variances of the noise."""
         self.signals, self.t = signal, t
         self.pixels = signal.pixels[t]
         self.factors = subsampling(block.luma.pixels, signal.pixels)
-        down, across = (_CELL if factor == 1 else 1 for factor in self.factors)
-        self.cell = (down, across)
-        self.residual = signal.residual[t, :, ::down, ::across]
+        down, across = self.factors
+        cell = (_CELL if down == 1 else 1, _CELL if across == 1 else 1)
+        self.residual = signal.residual[t, :, :: cell[0], :: cell[1]]
         self.area = max(block.noise.grain_area, 1)
-        level = reduce(resize_to(block.luma.pixels[t : t + 1], signal.pixels)[0], self.cell)
+        level = reduce(resize_to(block.luma.pixels[t : t + 1], signal.pixels)[0], cell)
         sigma = noise.sigma_at(level[None])[0] * (self.residual * strength)
         self.variance = sigma.square_().add_(_TINY)  # (C, h, w)
-        self.total = torch.zeros_like(self.pixels)  # of weighted differences from the frame
-        self.weight = torch.ones_like(level[0])
-        self.power = torch.ones_like(level[0])
-
-    def aligned(self, k: int, flow: Tensor) -> Tensor:
-        """Block frame ``k`` as it would look now, (C, H, W)."""
-        down, across = self.factors
-        return warp(self.signals.pixels[k], flow, (1 / across, 1 / down))
-
-    def look(self, moved: Tensor) -> tuple[Tensor, Tensor]:
-        """How an aligned frame differs, in whose place the difference is written.
-
-        Returns:
-            The difference (C, H, W), and the doubt (h, w): mismatch beyond what two noisy samples
-            explain. The mean square over a window is itself uncertain, the more so the coarser the
-            grain: only what exceeds its expectation by a deviation or so counts.
-        """
-        difference = moved.sub_(self.pixels)
-        change = reduce(difference.square(), self.cell).div_(self.variance)
-        change = change[0] if len(change) == 1 else change.mean(0)
-        size = (_NOISY_WINDOW[self.cell[0]], _NOISY_WINDOW[self.cell[1]])
-        ratio = box_mean(change, size).div_(2 - _INTERPOLATION_LOSS / self.area)
-        samples = size[0] * self.cell[0] * size[1] * self.cell[1]
-        deviation = math.sqrt(2 * self.area / samples)
-        return difference, ratio.sub_(1 + _DEVIATIONS * deviation).clamp_(min=0).mul_(
-            _NOISY_PENALTY
+        window = (_WINDOW[cell[0]], _WINDOW[cell[1]])
+        judge = self._judge(window[0] * cell[0] * window[1] * cell[1], allowed)
+        if len(self.pixels) == 1:
+            own, judges = [guide[0], self.pixels[0]], [_of_guide(guide[1], allowed), judge]
+        else:
+            own, judges = [*self.pixels], [judge]
+        variance = [*self.variance.expand(2, -1, -1)]
+        self.compared = Compared(own, variance, cell, window, judges, (1 / across, 1 / down))
+        self.sums = Sums(
+            torch.zeros_like(self.pixels),
+            torch.ones_like(level[0]),
+            torch.ones_like(level[0]),
+            1 - _INTERPOLATION_LOSS / self.area,
         )
 
-    def add(self, difference: Tensor, weight: Tensor, *, lags: bool) -> None:
-        """Take an aligned frame's difference in, with a weight (h, w) in [0, 1]; where the window
-        reaches to one side and would lag, without what is light that changed."""
+    def _judge(self, samples: int, allowed: float) -> Judge:
+        """Doubt is mismatch beyond what two noisy samples explain. The mean square over a window
+        is itself uncertain, the more so the coarser the grain: only what exceeds its expectation by
+        a deviation or so counts."""
+        expected = 2 - _INTERPOLATION_LOSS / self.area
+        deviation = math.sqrt(2 * self.area / samples)
+        floor = expected * (1 + _DEVIATIONS * deviation)
+        return Judge(floor, _NOISY_PENALTY / expected / allowed)
+
+    def take(self, planes: list[Tensor], flow: Tensor, trust: Tensor, *, lags: bool) -> Tensor:
+        """Take a neighbor in, with the weight that is returned, (h, w) in [0, 1].
+
+        Args:
+            planes: two of it, (H, W): with those of this frame they are compared.
+            flow: where they are to be fetched from.
+            trust: a factor on the weight, on any grid.
+            lags: whether the window reaches to one side and the mean would lag: then it is taken
+                in without what is light that changed.
+        """
+        cells = self.sums.weight
+        trust = resize(trust, (cells.shape[0], cells.shape[1]))
+        if not lags:
+            return self.compared.sum_up(planes, flow, trust, self.sums)
+        differences, weight = self.compared.weigh(planes, flow, trust)
+        own = differences[-len(self.pixels) :]
         full = self._full(weight)
-        if lags:
-            difference -= light_of(difference, full, self.variance, self.area, self.factors)
-        self.total.addcmul_(difference, full)
-        self.weight += weight
-        self.power.addcmul_(weight, weight, value=1 - _INTERPOLATION_LOSS / self.area)
+        own -= light_of(own, full, self.variance, self.area, self.factors)
+        self.sums.add(own, weight)
+        return weight
 
     def signal(self, correlation: float) -> Signal:
         """The mean as a signal of one frame.
@@ -230,9 +241,10 @@ class _Average:
         of N samples of an AR(1) process is about (1 + rho) / (1 - rho) / N, never above 1.
         """
         rho = min(max(correlation, 0.0), 0.99)
-        variance = self.power / self.weight.square() * ((1 + rho) / (1 - rho))
+        sums = self.sums
+        variance = sums.power / sums.weight.square() * ((1 + rho) / (1 - rho))
         share = self._full(variance.clamp_(max=1).sqrt_())
-        mean = self.total.div_(self._full(self.weight)).add_(self.pixels)
+        mean = sums.total.div_(self._full(sums.weight)).add_(self.pixels)
         return Signal(mean[None], self.signals.residual[self.t][None] * share)
 
     def _full(self, cells: Tensor) -> Tensor:
