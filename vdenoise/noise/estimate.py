@@ -8,6 +8,7 @@ when the clip has ended each shot's samples are put together (`vdenoise.noise.le
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -15,8 +16,9 @@ from torch import Tensor
 
 from vdenoise.motion.cuts import CutFinder
 from vdenoise.noise.bars import PURE, Bars, bars_of, common_bars
+from vdenoise.noise.beside import Beside
 from vdenoise.noise.fit import Sample, fit_shot
-from vdenoise.noise.sampling import light, one_thread, ratios, sample
+from vdenoise.noise.sampling import light, one_thread, ratios
 from vdenoise.noise.shots import fill_unmeasured, notes_on
 from vdenoise.picture.noise import NoiseProfile, ShotNoise
 
@@ -55,11 +57,13 @@ class Analyzer:
         cuts: first frames of new shots, where they are known; () for none; None finds them.
         source: written into the profile, for people.
         pure: what bars deviate by from their level, as for `bars_of`.
+        beside: where samples are taken.
     """
 
     cuts: Sequence[int] | None = None
     source: str = ""
     pure: float = PURE
+    beside: Beside = field(default_factory=Beside)
     _finder: CutFinder = field(default_factory=CutFinder, init=False)
     _previous: tuple[int, Tensor, Tensor | None] | None = field(default=None, init=False)
     _first: int = field(default=0, init=False)
@@ -73,8 +77,8 @@ class Analyzer:
     _rough: dict[int, float] = field(default_factory=dict, init=False)
     _fresh: dict[int, float] = field(default_factory=dict, init=False)
     _changes: dict[int, float] = field(default_factory=dict, init=False)
-    _samples: list[Sample] = field(default_factory=list, init=False)
-    _stills: list[Sample] = field(default_factory=list, init=False)
+    _samples: list[Future[Sample]] = field(default_factory=list, init=False)
+    _stills: list[Future[Sample]] = field(default_factory=list, init=False)
 
     def push(self, index: int, luma: Tensor, chroma: Tensor | None = None) -> None:
         """Take the next frame.
@@ -119,7 +123,7 @@ class Analyzer:
         self._light = light(luma)
         bars = self._bars[index]
         if bars is not None:
-            self._stills.append(sample(index, luma, chroma, None, None, bars))
+            self._stills.append(self.beside.take(index, luma, chroma, None, None, bars))
 
     def finish(self) -> Analysis:
         """Put together what was seen; at least one frame must have been pushed."""
@@ -133,13 +137,14 @@ class Analyzer:
         cuts = tuple(c for c in cuts if self._first < c <= self._last)
         starts = (self._first, *cuts)
         ends = (*(c - 1 for c in cuts), self._last)
+        measured, alone = ([f.result() for f in found] for found in (self._samples, self._stills))
         shots: list[ShotNoise | None] = []
         repeats: list[int] = []
         for first, last in zip(starts, ends, strict=True):
             again = self._repeats(first, last)
             repeats += again
-            pairs = [s for s in self._samples if first < s.index <= last and s.index not in again]
-            stills = [s for s in self._stills if first <= s.index <= last]
+            pairs = [s for s in measured if first < s.index <= last and s.index not in again]
+            stills = [s for s in alone if first <= s.index <= last]
             bars = common_bars(self._bars[i] for i in range(first, last + 1))
             rough = {i: self._rough[i] for i in range(first, last + 1)}
             shots.append(fit_shot(first, last, pairs, stills, len(again), bars, rough))
@@ -164,7 +169,7 @@ class Analyzer:
     def _pair(self, index: int, luma: Tensor, chroma: Tensor | None, bars: Bars) -> None:
         assert self._previous is not None
         _, before, chroma_before = self._previous
-        self._samples.append(sample(index, luma, chroma, before, chroma_before, bars))
+        self._samples.append(self.beside.take(index, luma, chroma, before, chroma_before, bars))
 
     def _repeats(self, first: int, last: int) -> list[int]:
         """Frames of a shot that hardly differ from the one before, against the shot's usual.

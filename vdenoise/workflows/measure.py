@@ -13,6 +13,7 @@ from vdenoise.engine.streams import Ahead
 from vdenoise.errors import UsageError
 from vdenoise.noise import estimate
 from vdenoise.noise.bars import BENT_PURE, PURE
+from vdenoise.noise.beside import Beside, measuring_threads
 from vdenoise.noise.estimate import Analysis, Analyzer
 from vdenoise.picture.color import lift
 from vdenoise.picture.fields import PARITIES, field_clip, field_of
@@ -76,11 +77,11 @@ def measure_frames(
     frames: Iterable[SourceFrame], info: ClipInfo, *, cuts: Sequence[int] | None = None
 ) -> Analysis:
     """Measure all frames of a clip; arguments as for `measure`."""
-    analyzer = ClipAnalyzer(info, cuts)
-    with torch.inference_mode():
+    with measuring_threads(info.width * info.height) as beside, torch.inference_mode():
+        analyzer = ClipAnalyzer(info, cuts, beside)
         for frame in frames:
             analyzer.push(frame)
-    return analyzer.finish()
+        return analyzer.finish()
 
 
 class ClipAnalyzer:
@@ -89,13 +90,19 @@ class ClipAnalyzer:
     Args:
         info: the clip.
         cuts: first frames of new shots where they are known; None finds them.
+        beside: where samples are taken; None is in between.
     """
 
-    def __init__(self, info: ClipInfo, cuts: Sequence[int] | None = None) -> None:
+    def __init__(
+        self, info: ClipInfo, cuts: Sequence[int] | None = None, beside: Beside | None = None
+    ) -> None:
         self._info = info
         self._fields = [field_clip(info, parity) for parity in PARITIES] if info.by_field else []
         pure = PURE if info.curve is None else BENT_PURE
-        self._analyzers = [Analyzer(cuts, str(info.path), pure) for _ in self._fields or [info]]
+        where = Beside() if beside is None else beside
+        self._analyzers = [
+            Analyzer(cuts, str(info.path), pure, where) for _ in self._fields or [info]
+        ]
 
     def push(self, frame: SourceFrame) -> None:
         """Take the next frame."""
