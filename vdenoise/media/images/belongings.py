@@ -16,6 +16,8 @@ from vdenoise.media.h273 import PRIMARIES, TRANSFERS, UNKNOWN, code_point
 from vdenoise.media.images import icc, png, tiff
 from vdenoise.media.images.pictures import jpeg_segments
 from vdenoise.media.images.tiff import Directory
+from vdenoise.media.movie import hdr
+from vdenoise.picture.frame import ClipInfo
 
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _PNG_XMP = b"XML:com.adobe.xmp\0\0\0\0\0"
@@ -35,6 +37,7 @@ COLOR_SPACES = {
     ("bt709", "iec61966-2-1"): "srgb_rec709_scene",
     ("smpte432", "iec61966-2-1"): "srgb_p3d65_scene",
 }
+_COLR = 12  # bytes of QuickTime's "colr" box before the profile in it
 _UNCALIBRATED, _COLOR_SPACE = 65535, 40961  # Exif: no sRGB
 
 
@@ -107,19 +110,20 @@ def belongings(path: Path, kind: str) -> Belongings:
     return _of_png(path) if kind == "png" else NOTHING
 
 
-def of_movie(primaries: str, transfer: str, orientation: int) -> Belongings:
+def of_movie(info: ClipInfo, orientation: int) -> Belongings:
     """What belongs to the pictures of a movie: its color and how it is turned.
 
     Args:
-        primaries, transfer: as H.273 calls them; "unknown" where that is not said.
+        info: of the movie.
         orientation: as Exif counts.
     """
     tags = {tiff.ORIENTATION: (3, struct.pack("<H", orientation))} if orientation != 1 else {}
     color = {}
-    if (primaries, transfer) != (UNKNOWN, UNKNOWN):
-        points = code_point(PRIMARIES, primaries), code_point(TRANSFERS, transfer)
+    if (info.primaries, info.transfer) != (UNKNOWN, UNKNOWN):
+        points = code_point(PRIMARIES, info.primaries), code_point(TRANSFERS, info.transfer)
         color[b"cICP"] = bytes((*points, 0, 1))
-    return Belongings(Directory(tags), color=color)
+    profile = info.boxes.get("ICC profile", b"")[_COLR:]
+    return Belongings(Directory(tags), profile, color=color | hdr.png_chunks(info.hdr))
 
 
 def put(target: Path, kind: str, own: Belongings) -> None:

@@ -6,14 +6,20 @@ from pathlib import Path
 
 from vdenoise.errors import UsageError
 from vdenoise.media.access import reading
-from vdenoise.media.images import carry, files, sequence
+from vdenoise.media.images import carry, files, sequence, turn
 from vdenoise.media.images.belongings import belongings, lost
 from vdenoise.media.images.layout import read_header
 from vdenoise.media.images.packed import packed
 from vdenoise.media.images.sequence import KINDS
 from vdenoise.media.images.words import lost_words
+from vdenoise.media.inputs import open_input, video_of
 from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
+from vdenoise.media.movie.ledger import contents
+from vdenoise.media.movie.matrix import MIRRORED
+from vdenoise.media.movie.metadata import container_metadata, stream_metadata
 from vdenoise.media.movie.pixels import planar_format
+from vdenoise.media.movie.streams import made_by_muxers, stream_name
+from vdenoise.media.movie.words import NOT_WORDS
 from vdenoise.picture.frame import ClipInfo
 from vdenoise.picture.samples import has_rgb
 
@@ -79,8 +85,10 @@ def choose_images(info: ClipInfo, target: Path, *, bit_depth: int | None = None)
     notes += packed_notes(info, pixel_format.label)
     if info.sequence is not None and info.codec != kind:
         notes += named_losses(info, kind)
-    elif info.sequence is None and info.transfer != "unknown" and kind != "png":
-        notes += (f"the transfer {info.transfer} cannot be told in {kind}",)
+    elif info.sequence is None:
+        if info.transfer != "unknown" and kind != "png":
+            notes += (f"the transfer {info.transfer} cannot be told in {kind}",)
+        notes += _losses_of_movie(info, kind)
     if info.codec == kind and kind != "exr" and info.sequence is not None:
         left = carry.lost(info.sequence.source(0), kind)
         notes += tuple(f"{what} stays behind: it belongs to the noisy picture" for what in left)
@@ -114,6 +122,38 @@ def named_losses(info: ClipInfo, kind: str) -> tuple[str, ...]:
     with reading(str(first)):
         left = (*lost(belongings(first, info.codec), kind), *lost_words(first, kind))
     return tuple(f"{what} cannot be kept in {kind}" for what in left)
+
+
+def _losses_of_movie(info: ClipInfo, kind: str) -> tuple[str, ...]:
+    """What a movie holds that images of a kind cannot tell."""
+    found = []
+    with open_input(info.path) as source:
+        picture = video_of(source, info.path)
+        for stream in source.streams:
+            if stream.index != picture.index and not made_by_muxers(stream, source):
+                found.append(f"{kind} cannot hold {stream_name(stream)}, which is left out")
+        words = list({**stream_metadata(picture, kind), **container_metadata(source)})
+    words = [word for word in words if word.lower() not in NOT_WORDS]
+    if words:
+        found.append(f"{kind} cannot keep the {', '.join(words[:_NAMED])}")
+    if info.variable_rate:
+        found.append(f"{kind} cannot keep the times of frames, which last unequally long")
+    kept = {item for item, kinds in _KEPT.items() if kind in kinds} | _OF_SAMPLES
+    kept |= {"rotation", MIRRORED} if turn.is_told(info) else set()
+    for item, detail in contents(info).items():
+        if item not in kept:
+            found.append(f"{kind} cannot keep the {item}{f' ({detail})' if detail else ''}")
+    return tuple(found)
+
+
+# Items of a movie's ledger that images tell, and what is turned into their samples.
+_KEPT = {
+    "HDR10 metadata": ("png",),
+    "ICC profile": ("png", "tiff"),
+    "timecode": ("exr", "dpx"),
+}
+_OF_SAMPLES = {"color tags", "range of samples", "chroma location"}
+_NAMED = 6  # words
 
 
 def packed_notes(info: ClipInfo, label: str) -> tuple[str, ...]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor
 
+from vdenoise.media.movie.matrix import MIRRORED
 from vdenoise.picture.frame import ClipInfo
 
 WORDS = {
@@ -15,8 +18,8 @@ WORDS = {
     7: "mirrored about its other diagonal",
     8: "turned by 90 degrees counter-clockwise",
 }
-_OF_ROTATION = {270.0: 6, 180.0: 3, 90.0: 8}  # a movie's, counter-clockwise
 _ONE = 1 << 16  # 1 in a display matrix
+_SLACK = 1e-3
 # Where across and down go in the picture that is seen: (x from x, y from x, x from y, y from y).
 _AXES = {
     1: (1, 0, 0, 1),
@@ -31,9 +34,25 @@ _AXES = {
 
 
 def orientation_of(info: ClipInfo) -> int:
-    """How the pictures of a clip are to be turned to be seen; 1 is not at all."""
+    """How the pictures of a clip are to be turned to be seen; 1 is not at all, or by an angle that
+    Exif has no number for."""
     told = info.metadata.get("orientation", "") if info.sequence is not None else ""
-    return int(told) if told else _OF_ROTATION.get(info.rotation, 1)
+    return int(told) if told else _of_movie(info) or 1
+
+
+def is_told(info: ClipInfo) -> bool:
+    """Whether there is a number for how the pictures of a movie are to be turned."""
+    return _of_movie(info) is not None
+
+
+def _of_movie(info: ClipInfo) -> int | None:
+    angle = math.radians(info.rotation)
+    cos, sin = math.cos(angle), math.sin(angle)
+    side = -1 if MIRRORED in info.holds else 1
+    axes = (cos, -sin, side * sin, side * cos)
+    near = {n: max(abs(a - b) for a, b in zip(axes, _AXES[n], strict=True)) for n in _AXES}
+    best = min(near, key=lambda n: near[n])
+    return best if near[best] < _SLACK else None
 
 
 def rotation(orientation: int) -> float:

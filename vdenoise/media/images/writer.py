@@ -204,8 +204,7 @@ class ImageWriter:
     def _own(self, source: object) -> Belongings:
         if isinstance(source, ImageFile):
             return belongings(source.path, source.layout.kind)
-        info = self.info
-        return of_movie(info.primaries, info.transfer, turn.orientation_of(info))
+        return of_movie(self.info, turn.orientation_of(self.info))
 
     def _timecode(self, frame: SourceFrame) -> str | None:
         if self.info.timecode is None:

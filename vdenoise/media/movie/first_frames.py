@@ -157,15 +157,43 @@ def tags_of(frame: av.VideoFrame, told: tuple[Any, ...]) -> tuple[int, int, int,
 
 
 def side_data_of(frame: av.VideoFrame) -> dict[str, bytes]:
-    """A frame's side data as name -> bytes.
+    """A frame's side data as name -> bytes; Exif as "EXIF" -> nothing.
 
-    PyAV 18 raises ValueError for types it does not know (EXIF); then there is nothing to read.
+    PyAV 18 raises ValueError for all of it where there is a type that it does not know.
     """
+    found: dict[str, bytes] = {}
     try:
-        found: Any = frame.side_data  # PyAV's stub says it iterates over names; it does not
-        return {data.type.name: bytes(data) for data in found}
+        held: Any = frame.side_data  # PyAV's stub says it iterates over names; it does not
     except ValueError:
-        return {}
+        without = _without_exif(frame)
+        found["EXIF"] = b""
+        try:
+            held = without.side_data
+        except ValueError:
+            return found
+    return found | {data.type.name: bytes(data) for data in held}
+
+
+_EXIF = 31  # AV_FRAME_DATA_EXIF
+
+
+def _without_exif(frame: av.VideoFrame) -> av.VideoFrame:
+    graph = Graph()
+    nodes = [_buffer(graph, frame), graph.add("sidedata", f"mode=delete:type={_EXIF}")]
+    graph.link_nodes(*nodes, graph.add("buffersink")).configure()
+    graph.vpush(frame)
+    return graph.vpull()
+
+
+def _buffer(graph: Graph, frame: av.VideoFrame) -> Any:
+    """What feeds a graph with frames like this one."""
+    base = frame.time_base or Fraction(1, 1000)
+    return graph.add(
+        "buffer",
+        f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}"
+        f":time_base={base.numerator}/{base.denominator}"
+        f":colorspace={int(frame.colorspace)}:range={int(frame.color_range)}",
+    )
 
 
 def _shown(frame: av.VideoFrame) -> tuple[str, str, Fraction]:
@@ -173,15 +201,9 @@ def _shown(frame: av.VideoFrame) -> tuple[str, str, Fraction]:
 
     Only FFmpeg's showinfo filter tells these.
     """
-    base = frame.time_base or Fraction(1, 1000)
     graph = Graph()
     nodes = [
-        graph.add(
-            "buffer",
-            f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}"
-            f":time_base={base.numerator}/{base.denominator}"
-            f":colorspace={int(frame.colorspace)}:range={int(frame.color_range)}",
-        ),
+        _buffer(graph, frame),
         graph.add("showinfo", "checksum=0"),
         graph.add("buffersink"),
     ]

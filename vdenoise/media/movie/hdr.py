@@ -110,6 +110,18 @@ def encoder_parameters(encoder: str, hdr: dict[str, Any]) -> dict[str, str]:
     return {}
 
 
+def png_chunks(hdr: dict[str, Any]) -> dict[bytes, bytes]:
+    """The same as PNG has it (third edition, 11.3.2.7 and 11.3.2.8), by the names of chunks."""
+    display, light, found = hdr.get("mastering_display", {}), hdr.get("content_light"), {}
+    if {"red", "min_luminance"} <= display.keys():
+        corners = [scaled(part, 50000) for name in _CORNERS for part in display[name]]
+        ends = [scaled(display[f"{end}_luminance"], 10000) for end in ("max", "min")]
+        found[b"mDCV"] = struct.pack(">8H2I", *corners, *ends)
+    if light is not None:
+        found[b"cLLI"] = struct.pack(">2I", light["max"] * 10000, light["average"] * 10000)
+    return found
+
+
 def kept(container: str, encoder: str, hdr: dict[str, Any]) -> bool:
     """Whether an output can tell this HDR10 metadata, in its bitstream or beside it."""
     if encoder_parameters(encoder, hdr):

@@ -91,6 +91,7 @@ RULES: dict[str, Rule] = {
         Rule("HDR10+ metadata", {}, how="made for the picture before it was denoised"),
         Rule("Dolby Vision metadata", {}, how="its RPUs belong to the frames as they were coded"),
         Rule("HDR Vivid metadata", {}),
+        Rule("Exif", {}, how="what a camera says of a picture; how it is turned is kept"),
         Rule(
             "ambient viewing environment",
             _in(*_QUICKTIME, codecs=_BESIDE),
@@ -203,6 +204,7 @@ SIDE_DATA = {
     "DOVI_METADATA": "Dolby Vision metadata",
     "DYNAMIC_HDR_PLUS": "HDR10+ metadata",
     "DYNAMIC_HDR_VIVID": "HDR Vivid metadata",
+    "EXIF": "Exif",
 }
 # Layouts of two views, by FFmpeg's number and whether the right one comes first: Matroska's words.
 _STEREO = {

@@ -14,7 +14,7 @@ from vdenoise.media.movie.services import other_names
 from vdenoise.media.movie.streams import stream_name
 
 # What programs write for themselves, and what is compared elsewhere.
-_NOT_WORDS = ("handler_name", "language", "filename", "mimetype", "encoding_tool")
+NOT_WORDS = ("handler_name", "language", "filename", "mimetype", "encoding_tool")
 _MOMENT = re.compile(r"^(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.0+)?Z?$")
 # What a container says of how a stream is to be used. MPEG-TS says some twice.
 _MARKS = (
@@ -60,7 +60,7 @@ def _language(stream: Any) -> str:
 
 def _missing(words: Mapping[str, str], there: set[str]) -> Iterator[str]:
     for key, word in words.items():
-        if key.lower() not in _NOT_WORDS and _plain(word) not in there | {""}:
+        if key.lower() not in NOT_WORDS and _plain(word) not in there | {""}:
             yield key
 
 
