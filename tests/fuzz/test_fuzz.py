@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -171,6 +172,22 @@ def test_weights_that_are_no_numbers_are_not_computed_with(tmp_path: Path) -> No
     torch.save(weights, tmp_path / "a.pth")
     with pytest.raises(DeviceError, match="no finite numbers"):
         load(str(tmp_path / "a.pth"), torch.device("cpu"), torch.float32)
+
+
+def test_weights_that_are_packed_are_not_unpacked(tmp_path: Path) -> None:
+    """A file of some kilobytes could take all memory there is."""
+    torch.save(dict(FfdNet(width=8, depth=3).state_dict()), tmp_path / "a.pth")
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "a.pth").read_bytes()[:-30] + bytes(8))
+    with (
+        zipfile.ZipFile(tmp_path / "a.pth") as plain,
+        zipfile.ZipFile(tmp_path / "b.pth", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in plain.namelist():
+            packed.writestr(name, bytes(1 << 20) if "/data/" in name else plain.read(name))
+    assert load(str(tmp_path / "a.pth"), torch.device("cpu"), torch.float32)
+    for name in ("b.pth", "cut.pth"):
+        with pytest.raises(DeviceError, match="not a readable weights file"):
+            load(str(tmp_path / name), torch.device("cpu"), torch.float32)
 
 
 @pytest.mark.parametrize("number", [3e38, -1e12, 1e5])

@@ -16,6 +16,7 @@ import pytest
 from tests.helpers import image_files as files
 from tests.helpers import images
 from vdenoise import cli
+from vdenoise.media.images import png
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
 
@@ -182,6 +183,16 @@ CHUNKS = {
         (b"prVt", b"of a program"),
     ),
 }
+
+
+def test_a_png_that_lost_a_part_on_its_way_is_not_whole(tmp_path: Path) -> None:
+    """OpenImageIO says nothing where a disk refuses one of its writes."""
+    path = files.png(tmp_path / "a.png")
+    data = path.read_bytes()
+    assert png.is_whole(path)
+    for left in (b"", data[:8], data[8:], data[16:], data[:-1], data[:-12], data[:60] + data[64:]):
+        path.write_bytes(left)
+        assert not png.is_whole(path)
 
 
 @pytest.mark.parametrize("name", CHUNKS)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import pickle
 import struct
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -167,7 +168,7 @@ def _labeled(path: Path) -> tuple[str, dict[str, tuple[int, ...]]]:
 # What torch.load raises where a file is damaged: it follows it a long way before it notices.
 _UNREADABLE = (
     *(pickle.UnpicklingError, RuntimeError, EOFError, OSError, LookupError, ValueError),
-    *(TypeError, AttributeError, AssertionError, struct.error),
+    *(TypeError, AttributeError, AssertionError, struct.error, zipfile.BadZipFile),
 )
 
 
@@ -178,6 +179,7 @@ def _unpickled(path: Path) -> dict[str, torch.Tensor]:
     among others such as the optimizer's.
     """
     try:
+        _see_size(path)
         held = torch.load(path, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
         raise DeviceError(
@@ -196,6 +198,18 @@ def _unpickled(path: Path) -> dict[str, torch.Tensor]:
             number=7,
         )
     return {str(key).removeprefix("module."): value for key, value in weights.items()}
+
+
+def _see_size(path: Path) -> None:
+    """See that an archive takes no more memory than its file is large: torch.save packs nothing.
+
+    Raises:
+        ValueError: it would.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if sum(each.file_size for each in archive.infolist()) > path.stat().st_size:
+                raise ValueError("it is packed")
 
 
 def _recognized(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> str:

@@ -40,14 +40,23 @@ def chunks(path: Path) -> Iterator[Chunk]:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a PNG was written to its end.
+    """Whether every chunk of a PNG is there, from the first to the last; what is in them is not
+    looked at.
 
     Raises:
         OSError: the file cannot be read.
     """
+    kinds = []
     with path.open("rb") as file:
-        file.seek(max(file.seek(0, 2) - 8, 0))
-        return file.read(4) == b"IEND"
+        if file.read(len(_SIGNATURE)) != _SIGNATURE:
+            return False
+        while len(head := file.read(8)) == 8:
+            size, kind = struct.unpack(">I4s", head)
+            kinds.append(kind)
+            end = file.seek(size + 4, 1)
+        if not kinds or end != file.seek(0, 2):
+            return False
+    return kinds[0] == b"IHDR" and kinds[-1] == b"IEND" and b"IDAT" in kinds
 
 
 def kept_chunks(source: Path, target: Path) -> tuple[tuple[Chunk, ...], tuple[Chunk, ...]]:

@@ -244,4 +244,6 @@ def _write(target: Path, kind: str, specs: Sequence[Any], parts: Sequence[np.nda
     sound = file.close() and sound
     if not sound or (kind == "png" and not png.is_whole(target)):
         see_room(target, sum(pixels.nbytes for pixels in parts))
-        raise OSError(errno.EINVAL, " ".join((reason or reason_of(file)).split()))
+        reason = " ".join((reason or reason_of(file)).split())
+        code = errno.EINVAL if reason else errno.EIO  # a write was lost, and the next one was not
+        raise OSError(code, reason or "a part of it was not taken")
