@@ -31,6 +31,7 @@ from vdenoise.cli.chain import CHAIN_OPTIONS, chain_request
 from vdenoise.cli.grain import References
 from vdenoise.cli.run import run
 from vdenoise.errors import ConflictError, InputError, UsageError
+from vdenoise.machine.owner import mark
 from vdenoise.nets.models import find
 from vdenoise.picture.frame import ClipInfo
 from vdenoise.picture.noise import NoiseProfile
@@ -562,12 +563,13 @@ def test_the_journal_survives_a_line_cut_short(tmp_path: Path) -> None:
     with journal.path.open("a") as file:
         file.write('{"event": "sta')
     assert Journal.open(tmp_path).begun == {str(job.output): 2**22 + 1}
-    part = tmp_path / f".b.mov.{2**22 + 1}.abcdef.partial"
-    other = tmp_path / ".b.mov.1.abcdef.partial"
-    touch(tmp_path, part.name, other.name)
+    here = mark().partition(".")[2][:-6]
+    part, alive = (tmp_path / f".b.mov.{pid}.{here}abcdef.partial" for pid in (2**22 + 1, 1))
+    elsewhere = tmp_path / f".b.mov.{2**22 + 1}.00000000abcdef.partial"
+    touch(tmp_path, part.name, alive.name, elsewhere.name)
     tidy(job, 2**22 + 1)
-    tidy(job, 1)  # alive
-    assert not part.exists() and other.exists()
+    tidy(job, 1)
+    assert not part.exists() and alive.exists() and elsewhere.exists()
 
 
 # -- from end to end -------------------------------------------------------------------------

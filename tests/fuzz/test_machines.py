@@ -20,6 +20,8 @@ from tests.fuzz.situations import call, last
 from vdenoise.batch.jobs import jobs_of
 from vdenoise.errors import ConflictError, MemoryShort, OutputError, UsageError
 from vdenoise.machine import claims, devices
+from vdenoise.machine.files import partial_path
+from vdenoise.machine.owner import temporary_prefix
 from vdenoise.media import memory
 from vdenoise.media.access import reading, writing
 from vdenoise.media.images.drawing import save_picture
@@ -120,6 +122,48 @@ def test_a_current_folder_that_was_removed_is_said(
     assert call("run", clip, "-o", "z.mkv", *GIVEN) == 3
     assert "E0388" in last(capsys)
     assert call("run", clip, "-o", tmp_path / "z.mkv", *GIVEN) == 0
+
+
+def of_ended_process(made: str) -> Path:
+    """A path that a process made and left."""
+    words = [sys.executable, "-c", f"from pathlib import Path\n{made}"]
+    return Path(subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip())
+
+
+def test_what_a_killed_run_left_goes_with_the_next(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be as large as the clip. What is being written, here or elsewhere, stays."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    prefix = "from vdenoise.machine.owner import temporary_prefix as new, mark; import tempfile"
+    folder = of_ended_process(f"{prefix}; print(tempfile.mkdtemp('', new(), {tempfile.tempdir!r}))")
+    begin = "from vdenoise.machine.files import partial_path"
+    left = of_ended_process(f"{begin}; p = partial_path(Path('z.mkv')); p.touch(); print(p)")
+    at_work, elsewhere = partial_path(Path("z.mkv")), Path(".z.mkv.9.00000000abcdef.partial")
+    (tmp_path / "tmp" / "vdenoise-mine").mkdir()
+    for path in (at_work, elsewhere):
+        path.touch()
+    assert left.exists() and folder.is_dir()
+    assert call(*RUN) == 0
+    assert not left.exists() and at_work.exists() and elsewhere.exists()
+    assert [path.name for path in (tmp_path / "tmp").iterdir()] == ["vdenoise-mine"]
+    left.touch()
+    assert call("run", "a.mkv", "-o", "q.####.png", *GIVEN) == 0
+    assert not left.exists() and at_work.exists()
+
+
+def test_a_link_to_a_folder_is_no_temporary_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "a.mov").touch()
+    ended = "from vdenoise.machine.owner import mark; print(mark())"
+    link = tmp_path / f"vdenoise-{of_ended_process(ended)}-abc"
+    link.symlink_to("kept")
+    temporary_prefix()
+    assert link.is_symlink() and (tmp_path / "kept" / "a.mov").exists()
 
 
 def test_a_pipe_in_the_place_of_a_clip_stays(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import time
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import Any
 
 from vdenoise.batch.jobs import ClipJob
 from vdenoise.errors import OutputError
-from vdenoise.machine.files import leftovers
+from vdenoise.machine.files import remove_orphans
 
 JOURNAL = "vdenoise-batch.jsonl"
 
@@ -63,13 +62,6 @@ class Journal:
 
 
 def tidy(job: ClipJob, pid: int) -> None:
-    """Remove the unfinished files that the process ``pid`` left beside an output."""
-    try:
-        os.kill(pid, 0)
-        return  # it is still at work, here or (by the same number) something else is
-    except ProcessLookupError:
-        pass
-    except PermissionError:
-        return
-    for path in leftovers(job.output.parent, pid):
-        path.unlink(missing_ok=True)
+    """Remove the unfinished files that the process ``pid`` left beside an output, unless it is at
+    work, here or on another machine."""
+    remove_orphans(job.output.parent, pid)

@@ -85,8 +85,10 @@ class References:
     """The clips that ``--grain`` names, each measured once, with a folder for their profiles."""
 
     def __init__(self, reporter: Reporter) -> None:
+        from vdenoise.machine.owner import temporary_prefix
+
         self._reporter = reporter
-        self._folder = tempfile.TemporaryDirectory(prefix="vdenoise-")
+        self._folder = tempfile.TemporaryDirectory(prefix=temporary_prefix())
         self._content: dict[Path, tuple[tuple[tuple[int, int], ...], str]] = {}
         self._profiles: dict[str, NoiseProfile] = {}  # by the content of the clip
 

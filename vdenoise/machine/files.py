@@ -10,11 +10,13 @@ import codecs
 import contextlib
 import json
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from vdenoise.machine.owner import is_orphaned, mark
+
+_PARTIAL = ".partial"
 _LONGEST_NAME = 255  # bytes
 _BLOCK_BYTES = 1 << 16
 MOST_TEXT_BYTES = 512 << 20  # of a list, a preset, a plan: of a week of frames it has less
@@ -22,8 +24,8 @@ MOST_TEXT_BYTES = 512 << 20  # of a list, a preset, a plan: of a week of frames 
 
 def partial_path(target: Path) -> Path:
     """A new name for what will be ``target``: in the same folder, so that renaming is all or
-    nothing, and with the process's number, so that `leftovers` can tell whose it is."""
-    end = f".{os.getpid()}.{secrets.token_hex(3)}.partial"
+    nothing, and with a mark of the process, so that it can be told whose it is."""
+    end = f".{mark()}{_PARTIAL}"
     return target.with_name(f".{fitting(target.name, len(end) + 1)}{end}")
 
 
@@ -36,7 +38,16 @@ def fitting(name: str, more: int) -> str:
 
 def leftovers(folder: Path, pid: int | None = None) -> Iterator[Path]:
     """Unfinished files in a folder: those of one process, or all of them."""
-    return folder.glob(".*.partial" if pid is None else f".*.{pid}.*.partial")
+    return folder.glob(f".*{_PARTIAL}" if pid is None else f".*.{pid}.*{_PARTIAL}")
+
+
+def remove_orphans(folder: Path, pid: int | None = None) -> None:
+    """Remove unfinished files that killed processes of this machine, or that one of them, left in a
+    folder; as far as that is allowed."""
+    with contextlib.suppress(OSError):
+        for path in leftovers(folder, pid):
+            if is_orphaned(".".join(path.name.removesuffix(_PARTIAL).split(".")[-2:])):
+                path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

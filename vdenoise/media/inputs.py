@@ -21,6 +21,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from vdenoise.errors import InputError
+from vdenoise.machine.owner import temporary_prefix
 from vdenoise.media.access import reading
 from vdenoise.media.images.sequence import HOLE, OTHER_IMAGES, in_folder
 from vdenoise.media.images.supported import unsupported
@@ -47,7 +48,7 @@ def _spooled(path: Path) -> Path:
     name = "Standard input" if is_pipe(path) else str(path)
     if is_pipe(path) and sys.stdin is None:  # closed by who started us
         raise InputError("Standard input is closed.", "Name a file, or pipe one in.", number=35)
-    folder = Path(tempfile.mkdtemp(prefix="vdenoise-stdin-"))
+    folder = Path(tempfile.mkdtemp(prefix=temporary_prefix()))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     target = folder / "stdin"
     with contextlib.ExitStack() as stack:

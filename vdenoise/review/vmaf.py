@@ -8,6 +8,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from vdenoise.machine.owner import temporary_prefix
+
 MISSING = "there is no ffmpeg program"
 LACKING = "this ffmpeg was built without libvmaf"
 
@@ -29,7 +31,7 @@ def vmaf(reference: Path, test: Path) -> float | None:
     Args:
         reference, test: movies of the same frames.
     """
-    with tempfile.TemporaryDirectory(prefix="vdenoise-vmaf-") as folder:
+    with tempfile.TemporaryDirectory(prefix=temporary_prefix()) as folder:
         log = Path(folder) / "vmaf.json"
         graph = f"[0:v]setpts=N[a];[1:v]setpts=N[b];[a][b]libvmaf=log_fmt=json:log_path={log}"
         inputs = ["-i", str(test.absolute()), "-i", str(reference.absolute())]

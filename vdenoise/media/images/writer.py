@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from vdenoise.errors import InputError, UsageError, VerifyError
-from vdenoise.machine.files import partial_path, sync
+from vdenoise.machine.files import partial_path, remove_orphans, sync
 from vdenoise.media.access import check_folder, check_free, reading, writing
 from vdenoise.media.images import carry, dpx, turn, write
 from vdenoise.media.images import files as image_files
@@ -104,6 +104,7 @@ class ImageWriter:
 
     def __enter__(self) -> Self:
         check_images(self.info, self.target, self._order, overwrite=self._overwrite)
+        remove_orphans(self._files.folder)
         return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:

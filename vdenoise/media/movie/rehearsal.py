@@ -16,6 +16,7 @@ import av
 import torch
 
 from vdenoise.errors import InputError, OutputError, UsageError
+from vdenoise.machine.owner import temporary_prefix
 from vdenoise.media.access import DISK_FULL
 from vdenoise.media.inputs import display, open_input, video_of
 from vdenoise.media.movie.codecs import CONTAINERS
@@ -117,7 +118,7 @@ def _try_frames(info: ClipInfo, settings: EncodeSettings, first: int, last: int)
     gray = tuple(torch.zeros_like(plane) for plane in planes_of(like))
     index = index_of(info)
     suffix = next(s for s, container in CONTAINERS.items() if container == settings.container)
-    with tempfile.TemporaryDirectory(prefix="vdenoise-") as folder:
+    with tempfile.TemporaryDirectory(prefix=temporary_prefix()) as folder:
         target = Path(folder, f"rehearsal{suffix}")
         beside = info.path if info.sequence is None else None
         writer = MovieWriter(small, target, settings, source=beside, first=first, last=last)

@@ -17,7 +17,7 @@ import av
 from torch import Tensor
 
 from vdenoise.errors import InputError, OutputError, VerifyError
-from vdenoise.machine.files import partial_path, sync
+from vdenoise.machine.files import partial_path, remove_orphans, sync
 from vdenoise.media.access import check_folder, check_free, writing
 from vdenoise.media.av1.grain import GrainAdder, GrainBits
 from vdenoise.media.h273 import MATRICES, PRIMARIES, TRANSFERS, code_point
@@ -120,6 +120,7 @@ class MovieWriter:
             raise OutputError("Standard output is closed.", "Name a file with -o.", number=35)
         if not is_pipe(self.target):
             check_movie(self.info, self.target, overwrite=self._overwrite)
+            remove_orphans(self.target.parent)
             with writing(self.target):
                 self._temporary = partial_path(self.target)
                 self._temporary.touch(exist_ok=False)
