@@ -545,7 +545,7 @@ def test_only_what_was_begun_and_not_done_may_be_replaced(tmp_path: Path) -> Non
 def test_every_option_of_a_run_decides_its_result_or_does_not() -> None:
     """A new one has to be put into one of these: else a batch takes another result for its own."""
     chain = {name.lstrip("-").replace("-", "_") for name in CHAIN_OPTIONS}
-    chain |= {"preset", "gauge", "speed", "assignments", "masks", "grain", "regrow"}
+    chain |= {"preset", "gauge", "speed", "assignments", "masks", "grain", "hot_map", "regrow"}
     places = {"input", "target", "output", "profile", *decides.BESIDE}
     of_plans = {"plan", "segments", "resume", "devices", "source", "work", "allow_version_skew"}
     of_plans |= {"path_map", "map_rules"}

@@ -223,7 +223,7 @@ def _damaged(luma: Tensor, chroma: Tensor) -> Block:
     frames = damage.dust(frames, 1, specks=4, hairs=0, sizes=(3, 6))[0]
     frames = damage.scratches(frames, 2, lines=1)[0]
     frames = damage.hot_pixels(frames, 3, count=6)[0]
-    frames = damage.flicker(damage.line_noise(frames, 4, rows=2), 5, strength=0.03)[0]
+    frames = damage.flicker(damage.line_noise(frames, 4, rows=2), 6, strength=0.03)[0]
     return block(torch.from_numpy(frames[..., 0])[:, None], chroma, sigma=0.5 / 255)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vdenoise.cli.clip import reading_options
-from vdenoise.cli.files import READS, FileCommand
+from vdenoise.cli.files import READS, WRITES, FileCommand
 from vdenoise.cli.options import progress_option, set_threads
 from vdenoise.cli.request import reading_from
 
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 @click.command(cls=FileCommand)
 @click.argument("input", type=READS)
 @click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
+@click.option(
+    "--hot-map-out",
+    type=WRITES,
+    metavar="FILE",
+    help="Also look for hot pixels, and write a PNG of where they are, for --hot-map.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace that file if it exists.")
 @reading_options
 @progress_option
 @click.pass_context
@@ -25,12 +32,20 @@ def analyze(ctx: click.Context, /, **options: Any) -> None:
     """Measure the noise of INPUT and propose a preset. Changes nothing."""
     from vdenoise import ui
     from vdenoise.workflows import measure as measuring
+    from vdenoise.workflows.hot_map import check_map_name, find_hot_pixels, save_map
     from vdenoise.workflows.propose import overall, propose
 
     reading = reading_from(ctx, set_threads(options["threads"]))
     with ui.Reporter(options["progress"]) as reporter:
         info = reading.probe(reporter.read)
+        target = options["hot_map_out"]
+        if target is not None:
+            check_map_name(target, info)
         found = measuring.measure(info, reading, reporter)
+        if target is not None:
+            where = find_hot_pixels(info, reading, found, reporter)
+            save_map(where, target)
+            reporter.note(f"{int(where.sum())} hot pixels: {target}")
     proposal = propose(found.profile, info)
     summary = overall(found.profile, info.frames or 1)
     if options["as_json"]:

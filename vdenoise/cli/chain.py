@@ -107,6 +107,12 @@ def dial_options(command: Command) -> Command:
         "[default: the preset's]",
     )(command)
     command = option(
+        "--hot-map",
+        metavar="FILE",
+        help="Replace the pixels that this map of the camera names; analyze --hot-map-out makes "
+        "one.",
+    )(command)
+    command = option(
         "--regrow",
         metavar="PERCENT",
         help="Invent detail where noise destroyed it, likely and not known, and add this much of "
@@ -205,6 +211,8 @@ def layers_from(ctx: click.Context) -> list[Layer]:
                 values[target] = ctx.params[key]
         if ctx.get_parameter_source("grain") is source:
             values |= parse_grain(ctx.params["grain"])
+        if ctx.get_parameter_source("hot_map") is source:
+            values["hot.map"] = ctx.params["hot_map"]
         if ctx.get_parameter_source("regrow") is source:
             values |= parse_regrow(ctx.params["regrow"])
         if ctx.get_parameter_source("assignments") is source:

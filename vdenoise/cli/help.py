@@ -22,13 +22,13 @@ GROUPS: dict[str, str] = {
     "Strength": "--preset --speed --gauge --luma --chroma --blend --limit --bands --sigma-scale "
     "--guards",
     "Where": "--mask --mask-fit --shadows --highlights",
-    "Repair": "--dust --scratches --hot-pixels --lines --stabilise --deflicker",
+    "Repair": "--dust --scratches --hot-pixels --hot-map --lines --stabilise --deflicker",
     "Stages": "--temporal --temporal-radius --motion-threshold --spatial --model --model-weight "
     "--deblock --set --against --steps",
     "Finishing": "--grain --sharpen --detail --deband --regrow --dither --seed",
     "Output": "--output --to --template --codec --crf --bit-depth --strict --overwrite --dry-run "
-    "--resume --noise-out --mask-out --matte-out --matte --grain-table --write-cuts --csv --json "
-    "--lpips --qc --report --view --zoom --seconds --about",
+    "--resume --noise-out --hot-map-out --mask-out --matte-out --matte --grain-table "
+    "--write-cuts --csv --json --lpips --qc --report --view --zoom --seconds --about",
     "Page": "--port --no-browser",
     "Clips": "--jobs --keep-going --watch --settle --trust-paths",
     "Farm": "--plan --engine --segment-frames --analyze --segments --devices --source "

@@ -23,6 +23,8 @@ from vdenoise.sampling.samplers import draws
 from vdenoise.settings.choices import Dither, Interlaced, ViewKind
 from vdenoise.stages import DECODER_GRAIN, ONLY_ASKED
 from vdenoise.stages.control.guards import GUARDS
+from vdenoise.stages.hot.fixed import HotPixels
+from vdenoise.stages.hot.known import check_map
 
 
 def plan_denoising(
@@ -141,11 +143,15 @@ def with_chain(plan: Plan, chain: Chain) -> Plan:
         InputError: a mask cannot be read.
         MemoryShort: not even the smallest tile fits.
     """
-    files.check(chain.masks, plan.info, chain.output.mask_fit)
+    info = plan.info
+    files.check(chain.masks, info, chain.output.mask_fit)
+    for stage in chain.stages:
+        if isinstance(stage, HotPixels) and stage.map:
+            check_map(stage.map, info.height, info.width, by_field=info.by_field)
     for view in plan.views:
         _check_view(view.kind, chain)
     stages = stages_of(chain, tuple(view.kind for view in plan.views))
-    steps, workers, memory = fit_steps(stages, plan.info, plan.device, plan.frames)
+    steps, workers, memory = fit_steps(stages, info, plan.device, plan.frames)
     return replace(plan, chain=chain, steps=steps, workers=workers, memory_bytes=memory)
 
 

@@ -129,7 +129,7 @@ def moved(values: Mapping[str, Any], where: Where) -> dict[str, Any]:
 
 
 def _is_file(key: str, value: Any) -> bool:
-    if key == "grain.file":
+    if key in ("grain.file", "hot.map"):
         return bool(value)
     return key == "net.model" and Path(str(value)).suffix in SUFFIXES
 

@@ -127,7 +127,7 @@ def steady_curve(curves: Sequence[Step], around: range, t: int) -> Step:
     for n in range(here, 0, -1):
         step = curves[around[n - 1]]
         heights[n - 1] = heights[n] - _extended(levels + heights[n], levels + step / 2, step)
-    return on_the_line(heights, around, t)
+    return on_the_line(heights, around, t, doubted=True)
 
 
 def _extended(at: Step, levels: Step, values: Step) -> Step:
@@ -138,15 +138,18 @@ def _extended(at: Step, levels: Step, values: Step) -> Step:
     return found
 
 
-def on_the_line(heights: NDArray[np.float64], around: range, t: int) -> Step:
-    """A weighted local regression (Cleveland 1979), which follows slow changes of light without
-    lag, also at a shot's ends, and adds nothing up over time. Of a slope that chance can have made,
-    as it does at the ends, less is believed.
+def on_the_line(
+    heights: NDArray[np.float64], around: range, t: int, *, doubted: bool = False
+) -> Step:
+    """A weighted local regression (Cleveland 1979), which follows slow changes without lag, also at
+    a shot's ends, and adds nothing up over time.
 
     Args:
         heights: (frames around, groups), by how much each is brighter than the frame itself.
         around: the frames looked at, with the frame itself.
         t: the frame itself.
+        doubted: whether less is believed of a slope that chance can have made, as it does at the
+            ends. A camera's way, which bends, is no chance.
     """
     x = np.array([k - t for k in around], np.float64)
     weight = (1 - (np.abs(x) / (np.abs(x).max() + 1)) ** 3) ** 3
@@ -155,8 +158,9 @@ def on_the_line(heights: NDArray[np.float64], around: range, t: int) -> Step:
     lever = (weight * (x - mean_x))[:, None]
     spread = max(float((weight * (x - mean_x) ** 2).sum()), 1e-9)
     slope = (lever * (heights - mean)).sum(0) / spread
-    off = heights - mean - (x - mean_x)[:, None] * slope
-    chance = (lever**2).sum() / spread**2 * (off**2).sum(0) / max(len(x) - 2, 1)
-    slope *= slope**2 / np.maximum(slope**2 + chance, 1e-18)
+    if doubted:
+        off = heights - mean - (x - mean_x)[:, None] * slope
+        chance = (lever**2).sum() / spread**2 * (off**2).sum(0) / max(len(x) - 2, 1)
+        slope = slope * slope**2 / np.maximum(slope**2 + chance, 1e-18)
     result: Step = mean - slope * mean_x
     return result

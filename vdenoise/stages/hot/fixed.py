@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 from functools import partial
 from itertools import pairwise
-from typing import ClassVar
+from pathlib import Path
+from typing import ClassVar, Self
 
 import torch
+from pydantic import model_validator
 from torch import Tensor
 from torch.nn import functional
 
 from vdenoise.motion.warp import resize
 from vdenoise.picture.block import Accuracy, Block, Signal, join_signals, window
 from vdenoise.picture.noise_table import NoiseTable
-from vdenoise.picture.subsampling import resize_to
+from vdenoise.picture.subsampling import resize_to, subsampling
 from vdenoise.picture.windows import pad, shift
-from vdenoise.stages.base import Footprint, Need, Role, Stage, param
+from vdenoise.stages.base import Footprint, Need, Role, Stage, StageFile, param
+from vdenoise.stages.hot.known import MapFile, at_density, bad_pixels
 
 _WAYS = ((0, 1), (1, 0), (1, 1), (1, -1))  # there and back: a pixel lies between two of each
 _APART = 2  # px: a demosaiced pixel has made a cross of itself
@@ -56,6 +59,23 @@ class HotPixels(Stage):
         4.0, "Least contrast, however low the noise.", low=0.5, high=64.0, unit="8-bit codes"
     )
     still: bool = param(False, "Also where nothing moves and it may be a point of the picture.")
+    map: str = param(
+        "",
+        "Picture of the clip's size that is white where a pixel is known to be bad: these are "
+        "replaced, in a still picture and a single frame too, and no others are looked for.",
+    )
+
+    @model_validator(mode="after")
+    def _map_is_a_picture(self) -> Self:
+        """Read it now: a missing file is said before the start, not in the middle."""
+        if self.map:
+            bad_pixels(self.map)
+        return self
+
+    @property
+    def files(self) -> tuple[StageFile, ...]:
+        """The map."""
+        return (MapFile(Path(self.map)),) if self.map else ()
 
     @property
     def reach(self) -> int:
@@ -65,7 +85,7 @@ class HotPixels(Stage):
     @property
     def needs(self) -> frozenset[Need]:
         """Motion, to know what moves past a pixel."""
-        return frozenset(() if self.still else {"motion"})
+        return frozenset(() if self.still or self.map else {"motion"})
 
     @property
     def motion_accuracy(self) -> Accuracy:
@@ -79,9 +99,33 @@ class HotPixels(Stage):
 
     def denoise(self, block: Block) -> Block:
         """Correct luma, and Cb and Cr each for itself."""
-        moves = [self._moves(block, t) for t in block.wanted]
+        moves = [] if self.map else [self._moves(block, t) for t in block.wanted]
         found = block.picture.pair(block.noise.picture, partial(self._signal, block, moves))
         return block.with_picture(found)
+
+    def found(self, block: Block) -> tuple[Tensor, Tensor]:
+        """Look for hot pixels in the one frame that a block wants.
+
+        Returns:
+            (H, W) booleans: where luma or chroma has one; and where that can be told, as the
+            picture moves.
+        """
+        (t,) = block.wanted
+        size = block.luma.pixels.shape[-2:]
+        moves = self._moves(block, t)
+        where = torch.zeros(size, dtype=torch.bool)
+        planes = block.picture.pair(block.noise.picture, lambda signal, noise: (signal, noise))
+        for signal, noise in planes.planes:
+            around = signal.pixels[self._around(block, t)]
+            contrast = torch.cat([_contrast(frame[None]) for frame in around])
+            own = signal.pixels[t : t + 1]
+            level = resize_to(block.luma.pixels[t : t + 1], own)
+            share = self._share(contrast, noise.sigma_at(level)) * resize_to(moves, own)
+            share = (share * _isolated(share)).amax(1)[0]
+            down, across = subsampling(block.luma.pixels, own)
+            whole = share.repeat_interleave(down, 0).repeat_interleave(across, 1)
+            where |= (whole > 0.5)[: size[0], : size[1]].cpu()
+        return where, (moves[0, 0] > 0.5).cpu()
 
     def _around(self, block: Block, t: int) -> list[int]:
         seen = window(block.first + t, self.radius, block.shot_first, block.shot_last)
@@ -111,6 +155,10 @@ class HotPixels(Stage):
     ) -> Signal:
         done = []
         first = block.wanted.start
+        if self.map:
+            ratio = subsampling(block.luma.pixels, signal.pixels)
+            share = at_density(self.map, signal.pixels, ratio)
+            return join_signals([self._repaired(block, t, signal, share) for t in block.wanted])
         seen = sorted({n for t in block.wanted for n in self._around(block, t)})
         contrast = {n: _contrast(signal.pixels[n : n + 1]) for n in seen}
         for t in block.wanted:
@@ -124,11 +172,16 @@ class HotPixels(Stage):
             if self.still:  # detail stands out as well, but not alone
                 share *= _stands_alone(signal.pixels[around].mean(0, keepdim=True))
             share = share * resize_to(moves[t - first], own.pixels)
-            share = share * _isolated(share)
-            fixed = _mended(signal.pixels[around], own.pixels, share)
-            kept = 1 - 0.2 * share.amax(1, keepdim=True)  # of the noise: seldom beyond those around
-            done.append(Signal(fixed, own.residual * kept))
+            done.append(self._repaired(block, t, signal, share * _isolated(share)))
         return join_signals(done)
+
+    def _repaired(self, block: Block, t: int, signal: Signal, share: Tensor) -> Signal:
+        """One frame without what its pixels are off by, as far as (1, C or 1, h, w) says."""
+        own = signal[t : t + 1]
+        share = share.expand_as(own.pixels)
+        fixed = _mended(signal.pixels[self._around(block, t)], own.pixels, share)
+        kept = 1 - 0.2 * share.amax(1, keepdim=True)  # of the noise: seldom beyond those around
+        return Signal(fixed, own.residual * kept)
 
     def _share(self, contrast: Tensor, sigma: Tensor) -> Tensor:
         """(1, C, H, W): 1 where pixels stand out in nearly all of the frames.
