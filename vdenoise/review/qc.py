@@ -86,11 +86,12 @@ def lines_of(found: Inspection, info: ClipInfo) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for verdict in found.verdicts:
         gate = verdict.gate
-        place = [] if verdict.frame is None else [place_text(info, verdict.frame)]
-        if verdict.area is not None:
+        fires = verdict.amount > 0
+        place = [place_text(info, verdict.frame)] if fires and verdict.frame is not None else []
+        if fires and verdict.area is not None:
             a = verdict.area
             place.append(f"x {a.left} y {a.top}, {a.right - a.left}x{a.bottom - a.top}")
-        if verdict.detail and verdict.amount > 0:
+        if fires and verdict.detail:
             place.append(verdict.detail)
         digits = 0 if gate.unit == "frames" else 2
         rows.append(
