@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -126,6 +127,17 @@ def test_leftovers_are_said_with_the_way_on_and_status_says_what_is_missing(
     assert "--resume" in said and "segment 0 is done" in said
     assert call("run", "--plan", plan, "--resume") == 0
     assert call("farm", "status", "--plan", plan) == 0
+
+
+def test_a_hint_can_be_typed(
+    plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Blanks in names, and a work folder that is not the plan's own."""
+    place = ("--plan", plan.rename(tmp_path / "p l.json"), "--work", tmp_path / "w #1")
+    assert call("farm", "status", *place) == 75
+    hint = capsys.readouterr().err.splitlines()[-2]
+    assert call(*shlex.split(hint.partition("vdenoise ")[2])) == 0
+    assert call("farm", "status", *place) == 0
 
 
 @pytest.mark.parametrize(

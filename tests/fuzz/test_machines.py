@@ -184,6 +184,20 @@ def test_a_pipe_in_the_place_of_a_page_or_recipe_is_not_waited_for(
     assert "E0429" in last(capsys) and not Path("z.mkv").exists() and Path(place).is_fifo()
 
 
+@pytest.mark.parametrize("name", ["z.mkv", "z.0001.png"])
+def test_a_file_that_somebody_locked_is_not_replaced(
+    name: str, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(name).write_bytes(b"locked")
+    Path(name).chmod(0o444)
+    target = name.replace("0001", "####")
+    assert call("run", "a.mkv", "-o", target, *GIVEN, "--overwrite") == 4
+    assert f"E0430 [exit 4] {name} is read-only" in last(capsys)
+    assert Path(name).read_bytes() == b"locked"
+    Path(name).chmod(0o644)
+    assert call("run", "a.mkv", "-o", target, *GIVEN, "--overwrite") == 0
+
+
 def test_a_link_to_a_disk_that_is_not_mounted_stays(
     clip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import sys
 import time
@@ -64,7 +65,7 @@ class _Group(click.Group):
         if self.get_command(ctx, name) is None and not name.startswith("-"):
             hint = f"Commands are {', '.join(self.commands)}."
             if Path(name).exists():
-                hint = f"To denoise it: vdenoise run {name} -o OUTPUT"
+                hint = f"To denoise it: vdenoise run {shlex.quote(name)} -o OUTPUT"
             guess = did_you_mean(name, self.commands)
             raise UsageError(f"There is no command {name!r}.{guess}", hint, number=2)
         return super().resolve_command(ctx, args)

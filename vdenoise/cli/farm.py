@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -234,7 +235,7 @@ def export(
     if submit:
         _submit(output)
     else:
-        ui.Reporter("plain").note(f"to start it: sh {output / 'submit.sh'}")
+        ui.Reporter("plain").note(f"to start it: {shlex.join(['sh', str(output / 'submit.sh')])}")
 
 
 def _holds(path: Path, text: str) -> bool:

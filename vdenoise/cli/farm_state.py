@@ -66,11 +66,14 @@ def status(each: bool, quick: bool, as_json: bool, **options: Any) -> None:
             number=62,
         )
     if found.to_do:
+        left = as_text(found.to_do)
+        way = f"Do them with: vdenoise run {job.words} --segments {left} --resume"
+        if found.stage == "measure":
+            way = f"Measure the clip first, with: vdenoise farm analyze {job.words}"
         raise TryAgain(
             f"{counted(len(found.to_do), 'segment')} of {len(found.segments)} still to be done: "
-            f"{as_text(found.to_do)}.",
-            f"Do them with: vdenoise run --plan {options['plan']} --segments "
-            f"{as_text(found.to_do)} --resume",
+            f"{left}.",
+            way,
             number=6,
         )
 

@@ -44,7 +44,7 @@ def check_may_go(job: Job, progress: JobProgress, *, given_up: bool) -> None:
         raise ConflictError(
             f"{job.output(job.file.clean)} is not there as this job makes it: {len(done)} of "
             f"{len(progress.segments)} segments are done, and would be lost.",
-            f"Join them with: vdenoise farm assemble --plan {job.plan_path}  - or say --given-up "
+            f"Join them with: vdenoise farm assemble {job.words}  - or say --given-up "
             "to remove them all the same.",
             number=60,
         )
@@ -54,7 +54,7 @@ def check_may_go(job: Job, progress: JobProgress, *, given_up: bool) -> None:
         if not output.exists():
             raise ConflictError(
                 f"{output} is missing, and could not be joined again without the segments.",
-                f"Join them with: vdenoise farm assemble --plan {job.plan_path} --overwrite  - or "
+                f"Join them with: vdenoise farm assemble {job.words} --overwrite  - or "
                 "say --given-up to remove them all the same.",
                 number=61,
             )

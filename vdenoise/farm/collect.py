@@ -46,8 +46,7 @@ def collect(job: Job, wait_seconds: float = 0.0) -> tuple[SegmentReport, ...]:
             raise TryAgain(
                 f"{len(missing)} of {len(job.file.segments)} segments are missing or damaged: "
                 f"{as_text(missing)}.",
-                f"Do them with: vdenoise run --plan {job.plan_path} --segments {as_text(missing)} "
-                "--resume",
+                f"Do them with: vdenoise run {job.words} --segments {as_text(missing)} --resume",
                 number=2,
             )
         time.sleep(min(POLL_SECONDS, max(until - time.monotonic(), 0.01)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +46,14 @@ class Job:
     def source(self) -> Path:
         """The clip as found here."""
         return self.info.path
+
+    @property
+    def words(self) -> str:
+        """What names the job in a command line, for a shell."""
+        typed = ["--plan", str(self.plan_path)]
+        if self.work != default_work(self.plan_path):
+            typed += ["--work", str(self.work)]
+        return shlex.join([*typed, *(["--source", str(self.source)] if self.elsewhere else [])])
 
     def output(self, part: OutputPart) -> Path:
         """Where a finished clip goes.
@@ -130,10 +139,15 @@ def open_job(
             number=17,
         )
     moved: dict[PartName, Path] = {} if output is None else {"clean": output}
-    work = work or path.with_suffix(".work")
+    work = work or default_work(path)
     places = Places(path_map, file.inputs, work)
     elsewhere = source is not None and not _same_place(source, planned)
     return Job(file, path, work, info, moved, places, elsewhere)
+
+
+def default_work(plan: Path) -> Path:
+    """The work folder of a plan of which nothing else is said."""
+    return plan.with_suffix(".work")
 
 
 def _same_place(clip: Path, planned: Path) -> bool:
@@ -181,7 +195,7 @@ def analysis_of(job: Job) -> AnalysisRecord:
     if job.file.analysis is not None:
         return job.file.analysis
     path = job.work / ANALYSIS
-    hint = f"Make it with: vdenoise farm analyze --plan {job.plan_path} --work {job.work}"
+    hint = f"Make it with: vdenoise farm analyze {job.words}"
     if not path.exists():
         with contextlib.suppress(FileNotFoundError):
             list(job.work.iterdir())  # on NFS this, and not a look at one file, asks the server

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from vdenoise.errors import (
 )
 from vdenoise.media.memory import see_memory
 
+_ANYBODY_WRITES = 0o222
 DISK_FULL = 5  # number of an OutputError
 
 
@@ -42,7 +44,7 @@ def check_folder(target: Path, *, made_later: bool = False) -> None:
     if not folder.is_dir():
         way = "It is a link: see whether what it leads to is mounted."
         if not folder.is_symlink():
-            way = f"Make it with: mkdir -p {folder}"
+            way = f"Make it with: {shlex.join(['mkdir', '-p', str(folder)])}"
         raise OutputError(f"The folder {folder} does not exist.", way, number=2)
     if not os.access(folder, os.W_OK):
         raise OutputError(
@@ -66,7 +68,8 @@ def make_folder(folder: Path) -> None:
 
 def check_free(target: Path, source: Path | None, *, overwrite: bool) -> None:
     """See that a file may be written: that its name is free, or the file may be replaced. A link
-    that leads nowhere has its name, too: its disk may not be mounted.
+    that leads nowhere has its name, too: its disk may not be mounted. What nobody may write is
+    not replaced at all: so finished work is locked.
 
     Args:
         target: the file.
@@ -93,6 +96,12 @@ def check_free(target: Path, source: Path | None, *, overwrite: bool) -> None:
     if not overwrite:
         raise OutputError(
             f"{target} exists already.", "Choose another name or add --overwrite.", number=1
+        )
+    if target.exists() and not target.stat().st_mode & _ANYBODY_WRITES:
+        raise OutputError(
+            f"{target} is read-only: somebody has locked it.",
+            "Choose another name, or let it be written again (chmod u+w).",
+            number=30,
         )
 
 
