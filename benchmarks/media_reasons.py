@@ -24,6 +24,8 @@ _EXACT = 0.0002
 _OPUS = 0.0085
 _SMALL = 0.0125  # seconds of a hole
 _PACKET = 0.0201  # of Opus
+_PRIMING, _EARLY = 2, 0.06  # packets that get a decoder going, and their seconds
+_DELAYED = "told as Matroska's CodecDelay, and by the codec"
 # Samples that decoders give nothing for, though nothing in the container says so.
 _LAGS = {"opus": 312, "vorbis": 144, "wmav2": 4096}
 _BT601 = ("bt470bg", "smpte170m")
@@ -112,6 +114,9 @@ def _sound_moment(found: Difference, before: View, target: str) -> str:
     """Begins and ends that are others for ffprobe, while what is decoded begins and ends where it
     did (seen with PyAV, sample for sample)."""
     stream = _stream(found, before)
+    early = found.before - found.after
+    if found.field == "first" and _delayed(found, before, target) and 0 < early <= _EARLY:
+        return _DELAYED
     codec, rate = stream.get("codec_name", ""), int(stream.get("sample_rate", 48000))
     lag = (stream.get("cut", [0])[0] or _LAGS.get(codec, 0)) / rate
     if lag and abs(found.after - found.before - lag) <= _OPUS:
@@ -170,15 +175,24 @@ def _holes(found: Difference, before: View, target: str, _notes: list[str]) -> s
     return "rounded to ticks" if off <= 2 * max(_TICKS.get(target, 0), _tick_of(before)) else ""
 
 
-def _packets(found: Difference, before: View, _target: str, _notes: list[str]) -> str:
+def _delayed(found: Difference, before: View, target: str) -> bool:
+    """Whether Matroska tells what QuickTime's edit list hides: it is decoded, and not heard."""
     codec = _stream(found, before).get("codec_name", "")
+    return target == "mkv" and before["container"] == "mov" and codec in ("aac", "mp3")
+
+
+def _packets(found: Difference, before: View, target: str, _notes: list[str]) -> str:
+    codec = _stream(found, before).get("codec_name", "")
+    if _delayed(found, before, target) and 0 < found.after - found.before <= _PRIMING:
+        return _DELAYED
     return "PCM is cut into other packets" if codec.startswith("pcm_") else ""
 
 
 def _cut(found: Difference, before: View, target: str, notes: list[str]) -> str:
     codec = _stream(found, before).get("codec_name")
-    if target in ("mkv", "webm") and codec == "opus" and found.after is None:
-        return "told as Matroska's CodecDelay, and by the codec"
+    opus = target in ("mkv", "webm") and codec == "opus" and found.after is None
+    if opus or _delayed(found, before, target):
+        return _DELAYED
     told = any("cut of" in note for note in notes)
     cuts = zip(found.before or [0, 0], found.after or [0, 0], strict=True)
     small = all(abs(a - b) <= 48 for a, b in cuts)

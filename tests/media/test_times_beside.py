@@ -13,6 +13,7 @@ import pytest
 
 from tests.helpers.clips import Clip, write
 from tests.media.test_roundtrip import pass_through
+from vdenoise.media.movie import packets
 from vdenoise.media.movie.avi_starts import starts
 from vdenoise.media.movie.clock import output_clock
 from vdenoise.media.movie.compare_streams import Begin, differences
@@ -25,10 +26,11 @@ QUICK = {"preset": "ultrafast"}
 
 
 def heard(path: Path) -> list[float]:
-    """When each packet of the first sound track begins, in seconds after the picture."""
+    """When each packet of the first sound track that is heard begins, in seconds after the
+    picture."""
     index = scan(path)
     zero = float(index.pts[0] * index.time_base)
-    sound = next(s for s in streams_beside(path).values() if s.kind == "audio")
+    sound = packets.heard(next(s for s in streams_beside(path).values() if s.kind == "audio"))
     return [sound.seconds(n) - zero for n in range(len(sound.times))]
 
 

@@ -34,9 +34,13 @@ Before the start all of it is written once with a small gray picture and checked
 clip of more than 1000 frames 500 at each end): what a container cannot hold ends a run there, and
 the error names outputs that hold it. MXF holds sound from the picture's first frame to its last:
 silence fills what lacks, and what goes beyond is named; other sound than PCM of 16 or 24 bits at
-48 kHz is written as that. WebM holds up to eight channels as Opus. Where times jump back, as in
-joined transport streams, frames are shown at the clip's rate and sound goes on where it ended. A
-stream of bare HEVC says nothing of its end, so that a last frame that is cut there cannot be told.
+48 kHz is written as that. WebM holds up to eight channels as Opus. A hole in sound stays one; where
+PCM is only counted, as in MOV, MP4 and AVI, silence fills it. Packets that an edit list hides, and
+that the first one heard is decoded with, go into Matroska as its CodecDelay; where they have no
+place, sound fades in, by name. Streams that are encrypted are left out by name, and a picture that
+is encrypted is refused. Where times jump back, as in joined transport streams, frames are shown at
+the clip's rate and sound goes on where it ended. A stream of bare HEVC says nothing of its end, so
+that a last frame that is cut there cannot be told.
 
 A cover stays a cover in MP4 and, as an attachment, in Matroska; others would show it as a movie of
 one frame, so that it is left out by name. Words (titles, comments, a camera's tags) and marks

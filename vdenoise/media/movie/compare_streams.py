@@ -11,7 +11,7 @@ from typing import Any
 from vdenoise.media.movie.clock import CONSTANT_RATE_CONTAINERS, Clock
 from vdenoise.media.movie.copier import HIDES
 from vdenoise.media.movie.demuxers import open_demuxer
-from vdenoise.media.movie.packets import StreamPackets, same_codec
+from vdenoise.media.movie.packets import StreamPackets, heard, same_codec
 
 _HEARD_MS = 1  # less is rounding
 
@@ -103,6 +103,8 @@ def differences(
     base = source.time_base
     part = [n for n in range(len(source.times)) if clock.holds(source.times[n] * base)]
     whole = len(part) == len(source.times)
+    if container == "matroska" and source.hidden and len(output.times) > len(part):
+        output = heard(output)  # what gets the first packet going
     if container in HIDES and output.hidden > source.hidden:
         # What is to be heard before time 0 is what a decoder needs to get going: an edit list
         # hides it there.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -28,6 +28,7 @@ class StreamCopier:
         rewritten: indices of subtitles that are encoded anew.
         clock: the range of the source that is written, and where it is moved to.
         container: FFmpeg muxer.
+        begins: of streams whose beginning is hidden in the output as well: the first tick of it.
     """
 
     def __init__(
@@ -38,8 +39,9 @@ class StreamCopier:
         rewritten: Collection[int],
         clock: Clock,
         container: str,
+        begins: Mapping[int, int],
     ) -> None:
-        self._output = output
+        self._output, self._begins = output, dict(begins)
         self._streams = streams
         self._rewritten = rewritten
         self._clock = clock
@@ -88,8 +90,13 @@ class StreamCopier:
         for packet in source.demux(wanted):
             # What is decoded anew needs what is hidden, to get going.
             anew = packet.stream_index in self._rewritten and packet.stream.type == "audio"
-            if not packet.size or (packet.is_discard and self._container not in HIDES and not anew):
+            if not packet.size:
                 continue
+            if packet.is_discard:
+                if self._container not in HIDES and not anew and not self._primes(packet):
+                    continue
+            else:
+                self._begins.pop(packet.stream_index, None)
             ticks = packet.dts if packet.dts is not None else packet.pts
             base = packet.time_base
             if ticks is None or packet.stream.disposition & Disposition.attached_pic:
@@ -111,6 +118,11 @@ class StreamCopier:
             packet.dts = None if packet.dts is None else packet.dts - moved
             packet.pts = None if packet.pts is None else packet.pts - moved
             yield (ticks - moved) * base, packet
+
+    def _primes(self, packet: Any) -> bool:
+        """Whether a hidden packet is needed by the first that is heard."""
+        begin = self._begins.get(packet.stream_index)
+        return begin is not None and packet.dts is not None and packet.dts >= begin
 
     def _write(self, packet: Any) -> None:
         target = self._streams[packet.stream_index]

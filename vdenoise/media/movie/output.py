@@ -36,6 +36,7 @@ from vdenoise.media.movie.metadata import (
     stream_metadata,
 )
 from vdenoise.media.movie.opening import open_encoder
+from vdenoise.media.movie.priming import delayed, priming
 from vdenoise.media.movie.services import keeps_pids, muxer_options
 from vdenoise.media.movie.sound import add_sound
 from vdenoise.media.movie.streams import add_copy, add_text, plan_copies
@@ -99,13 +100,18 @@ class Output:
             options = self._muxer_options(copy_from is not None)
             self._output = open_output(target, settings, **options)
             streams: dict[int, Any] = {}
+            begins: dict[int, int] = {}
             for stream in self._source.streams:
                 if stream.index == video.index:
                     self._video, self._encoder = self._add_video(video, like)
                 elif copy_from is None:
                     continue
                 elif stream.index in plan.copied:
-                    streams[stream.index] = add_copy(self._output, stream)
+                    going = priming(stream) if self._tells_priming() else None
+                    delayed_one = None if going is None else delayed(stream, going.seconds)
+                    streams[stream.index] = add_copy(self._output, stream, delayed_one)
+                    if going is not None and delayed_one is not None:
+                        begins[stream.index] = going.begin
                 elif stream.index in plan.rewritten:
                     encoder = plan.rewritten[stream.index]
                     add = add_sound if stream.type == "audio" else add_text
@@ -117,10 +123,15 @@ class Output:
                     self._output.set_chapters(chapters)  # type: ignore[arg-type]
             self._output.start_encoding()
             self._copier = StreamCopier(
-                self._source, self._output, streams, plan.rewritten, clock, settings.container
-            )
+                self._source, self._output, streams, plan.rewritten, clock, settings.container,
+                begins,
+            )  # fmt: skip
             self._places = {n: target.index for n, target in streams.items()}
             stack.pop_all()  # from here on close() is in charge
+
+    def _tells_priming(self) -> bool:
+        """Whether hidden packets at the beginning go along, and are told as such."""
+        return self._settings.container == "matroska" and self._clock.first == 0
 
     def encode(self, frame: av.VideoFrame | None) -> None:
         """Encode a frame, or None for the end, and write what is ready with all that goes before.

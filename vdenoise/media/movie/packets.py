@@ -6,7 +6,7 @@ import struct
 import zlib
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -77,6 +77,7 @@ class StreamPackets:
     onward: Onward = field(default_factory=Onward)  # of sound
     # Samples of a packet that are not to be heard, at its beginning and its end, by its number.
     cuts: dict[int, tuple[int, int]] = field(default_factory=dict)
+    rate: int = 0  # samples a second
 
     def seconds(self, number: int) -> float:
         """When packet ``number`` is shown or heard."""
@@ -86,6 +87,17 @@ class StreamPackets:
     def end(self) -> float:
         """When the last packet ends."""
         return float((self.times[-1] + self.durations[-1]) * self.time_base)
+
+
+def heard(packets: StreamPackets) -> StreamPackets:
+    """Sound without the packets at its beginning of which nothing is to be heard."""
+    cut = Fraction(packets.cuts.get(0, (0, 0))[0], packets.rate or 1) + packets.time_base
+    base, times = packets.time_base, packets.times
+    first = 0
+    while first + 1 < len(times) and (times[first + 1] - times[0]) * base <= cut:
+        first += 1
+    fields = {name: getattr(packets, name)[first:] for name in ("times", "durations", "checks")}
+    return replace(packets, **fields)
 
 
 def codec_of(stream: Any) -> str:
@@ -121,7 +133,11 @@ def read_packets(
     found = PicturePackets()
     others = {
         stream.index: StreamPackets(
-            stream.index, stream.type, codec_of(stream), stream.time_base or Fraction(1, 1000)
+            stream.index,
+            stream.type,
+            codec_of(stream),
+            stream.time_base or Fraction(1, 1000),
+            rate=getattr(stream.codec_context, "sample_rate", 0) or 0,
         )
         for stream in container.streams
         if stream.index != picture.index

@@ -21,9 +21,11 @@ from vdenoise.media.access import DISK_FULL
 from vdenoise.media.inputs import display, open_input, video_of
 from vdenoise.media.movie.codecs import CONTAINERS
 from vdenoise.media.movie.compare_streams import lost_cut
+from vdenoise.media.movie.copier import HIDES
 from vdenoise.media.movie.encoder import EncodeSettings
 from vdenoise.media.movie.index import index_of, streams_beside
 from vdenoise.media.movie.pixels import planes_of
+from vdenoise.media.movie.priming import priming
 from vdenoise.media.movie.settings import choose
 from vdenoise.media.movie.sound import lost_speakers
 from vdenoise.media.movie.streams import made_by_muxers, plan_copies, stream_name
@@ -161,7 +163,8 @@ def _lost(info: ClipInfo, writer: MovieWriter) -> tuple[str, ...]:
     assert written is not None
     with open_input(info.path) as source, open_input(written) as copy:
         video, picture = video_of(source, info.path), video_of(copy, written)
-        plan = plan_copies(source, video, writer.settings.container)
+        container = writer.settings.container
+        plan = plan_copies(source, video, container)
         kept = [s for s in source.streams if s.index in (*plan.copied, *plan.rewritten)]
         others = [s for s in copy.streams if s.index != picture.index]
         others = [s for s in others if not made_by_muxers(s, copy)]
@@ -177,4 +180,7 @@ def _lost(info: ClipInfo, writer: MovieWriter) -> tuple[str, ...]:
                 heard: Any = a.codec_context
                 cut = lost_cut(before[a.index], after[b.index], clock, heard.sample_rate)
                 found += [f"{cut} of {stream_name(a)}"] if cut else []
+                begun = clock.first or container in HIDES or 0 in after[b.index].cuts
+                if not begun and priming(a) is not None:
+                    found.append(f"first moment of {stream_name(a)} as it is: it fades in")
         return tuple(found)

@@ -222,10 +222,19 @@ def _template(output: OutputContainer, stream: Any) -> Any:
     return stream
 
 
-def add_copy(output: OutputContainer, stream: Any) -> Any:
-    """Add a stream like ``stream``, with its metadata and disposition."""
+def add_copy(output: OutputContainer, stream: Any, delayed: Any | None = None) -> Any:
+    """Add a stream like ``stream``, with its metadata and disposition.
+
+    Args:
+        output: the container.
+        stream: of the source.
+        delayed: a stream like it that tells what is not heard at its beginning.
+    """
     if stream.type == "attachment" or (is_cover(stream) and output.format.name == "matroska"):
         copy = output.add_attachment(*attached(stream))
+    elif delayed is not None:
+        copy = output.add_stream_from_template(delayed, opaque=True)
+        copy.codec_context.extradata = stream.codec_context.extradata
     else:
         copy = output.add_stream_from_template(_template(output, stream), opaque=True)
     copy.metadata.update(stream_metadata(stream, output.format.name))
