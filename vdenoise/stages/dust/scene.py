@@ -20,6 +20,10 @@ _SURE = 0.5  # times as much error where only one neighbor matches: the other ma
 _CROWD = 96  # px: the square, or so many times a spot's own extent, that a crowd is counted in
 _CROWD_EXTENTS = 6.0
 _MIXED = 3  # times as many of one sign as of the other are no dust
+_THIN = (
+    2.0  # times as few in each such square are a crowd if they are all over the picture, and ...
+)
+_PURE = 5  # ... so many times as many as of the other sign
 _LIKE_SIZES = (0.25, 0.6)  # least ratios of one side and of the other of two views of a thing
 _LIKE_CONTRAST = 0.5  # and of their contrast
 _SOUND = 0.35  # of a spot's contrast, by which what is around it may differ
@@ -95,21 +99,31 @@ class Scene:
 
     def _crowded(self, sign: int, n: int) -> bool:
         """Whether many such spots are near, on this frame and on those beside it, and few of the
-        other sign: rain and glitter are bright, dirt is of both kinds or seldom."""
+        other sign: rain and glitter are bright, dirt is of both kinds or seldom. Where such spots
+        are all over the picture, and hardly any of the other sign, half as many will do: rain is
+        thinner at some places."""
         own = self._of(0, sign)
         extent = float(own.extents[n])
         half = max(_CROWD, _CROWD_EXTENTS * extent) / 2
         size = np.array(self.own.shape, np.float64)
         lowest, highest = np.minimum(half, size / 2), np.maximum(size - half, size / 2)
         middle = np.clip(own.centers[n], lowest, highest)
-        counts = {sign: 0, -sign: 0}
+        near, all_over = {sign: 0, -sign: 0}, {sign: 0, -sign: 0}
         for k in (0, *self.near):
-            for kind in counts:
+            for kind in near:
                 those = self._of(k, kind)
-                like = (np.abs(those.centers - middle) <= half).all(1)
-                like &= (2 * those.extents >= extent) & (2 * those.contrast >= own.contrast[n])
-                counts[kind] += sum(self._sound(k, kind, int(m)) for m in np.flatnonzero(like))
-        return self.crowd <= counts[sign] > _MIXED * counts[-sign]
+                like = (2 * those.extents >= extent) & (2 * those.contrast >= own.contrast[n])
+                inside = (np.abs(those.centers - middle) <= half).all(1)
+                for m in np.flatnonzero(like):
+                    if self._sound(k, kind, int(m)):
+                        all_over[kind] += 1
+                        near[kind] += bool(inside[m])
+        share = float(np.prod(np.minimum(2 * half / size, 1)))
+        thin = all_over[sign] * share * _THIN
+        return (
+            self.crowd <= near[sign] > _MIXED * near[-sign]
+            or self.crowd <= thin > _PURE * all_over[-sign] * share * _THIN
+        )
 
     def _sound(self, k: int, sign: int, n: int) -> bool:
         """Whether the picture around a spot of a frame is known from another, so that it is one,
