@@ -10,7 +10,8 @@ Writes ``results/networks.json`` and a section of ``docs/quality.md``. Parts (``
   best single sigma of those tried;
 * ``clean``: how much is changed where nothing was added;
 * ``precision``: float16 and bfloat16 against float32;
-* ``speed``: the network alone on one 1080p frame, and how much of what the machine can do that is.
+* ``speed``: the network alone on one 1080p frame as a run computes it (on a processor in C, row by
+  row, where it can be), and how much of a plain convolution's rate on this machine that is.
 
 ``--model`` takes any model's name or file, also DnCNN's or FFDNet's; ``--missing`` goes on where
 an earlier run was stopped. The clips are those of ``benchmarks/clips.py``, and any other folder of
@@ -46,7 +47,8 @@ from vdenoise.evaluation.metrics import luma
 from vdenoise.evaluation.protocol import Given, Noise, given
 from vdenoise.machine.devices import find_device
 from vdenoise.nets.base import NetInput, example, macs_per_pixel, parameters
-from vdenoise.nets.models import find, load, shipped
+from vdenoise.nets.by_rows import Plane
+from vdenoise.nets.models import find, load, load_rows, shipped
 from vdenoise.picture.quality import psnr
 
 PARTS = ("gaussian", "real", "clean", "precision", "speed")
@@ -84,7 +86,7 @@ def _rows(chosen: argparse.Namespace, wanted: Wanted) -> Iterator[Row]:
     """Every row that is asked for, one after the other."""
     if "speed" in chosen.parts:
         for model in chosen.model:
-            for precision in _precisions(chosen.device):
+            for precision in _precisions(model, chosen.device):
                 if wanted("speed", "", "", _name(model), precision):
                     yield _speed(model, precision, chosen.device)
     parts = {"gaussian": _gaussian, "real": _real, "clean": _clean, "precision": _precision}
@@ -255,24 +257,29 @@ def structure(removed: Tensor, clean: Tensor) -> float:
     return float((removed * detail).sum()) / max(float(removed.norm() * detail.norm()), 1e-9)
 
 
-def _precisions(device: str) -> tuple[Precision, ...]:
+def _precisions(model: str, device: str) -> tuple[Precision, ...]:
     if find_device(device) != "cpu":
         return ("float16", "float32")
+    if find(model).network().by_rows:
+        return ("float32",)
     return ("bfloat16", "float32") if fast_bfloat16() else ("float32",)
 
 
 def _speed(model: str, precision: Precision, device: str) -> Row:
     """Frames of 1080p a second, network alone, input and output on the device.
 
-    On a CPU one tile of `TILE` pixels is timed, halo not counted, and scaled to the frame.
+    On a CPU one tile of `TILE` pixels is timed, halo not counted, and scaled to the frame; whole
+    frames by rows on one core.
     """
     where = torch.device(find_device(device))
     dtype = getattr(torch, precision)
     net = load(model, where, dtype)
-    height, width = HD if where.type == "cuda" else (TILE, TILE)
+    by_rows = where.type == "cpu" and net.by_rows
+    height, width = HD if where.type == "cuda" or by_rows else (TILE, TILE)
     x = _sized(example(net), height, width, where)
+    work = partial(load_rows(model).correction, *_planes(x)) if by_rows else partial(net, x)
     with torch.inference_mode():
-        seconds = _timed(lambda: net(x), where) / max(1, net.clip)
+        seconds = _timed(work, where) / max(1, net.clip)
     scale = HD[0] * HD[1] / (height * width)
     macs = macs_per_pixel(find(model).network())
     rate = macs * height * width / seconds / 1e9
@@ -284,7 +291,7 @@ def _speed(model: str, precision: Precision, device: str) -> Row:
         "competitor": _name(model),
         "told": precision,
         "device": torch.cuda.get_device_name(where) if where.type == "cuda" else "cpu",
-        "threads": torch.get_num_threads(),
+        "threads": 1 if by_rows else torch.get_num_threads(),
         "sha256": find(model).sha256,
         "parameters": parameters(net),
         "kmacs_per_pixel": round(macs / 1000, 1),
@@ -292,6 +299,17 @@ def _speed(model: str, precision: Precision, device: str) -> Row:
         "gmacs_per_second": round(rate, 1),
         "roof_gmacs_per_second": round(roof, 1),
     }
+
+
+def _planes(x: NetInput) -> tuple[list[Plane], tuple[int, int], Tensor]:
+    """The same for `Rows.correction`, chroma at half size, as in 4:2:0."""
+    planes = []
+    temporal, left = x.averaged
+    for three in (x.average, temporal, x.noisy, x.sigma, left):
+        luma, *chroma = three[0].expand(3, -1, -1)
+        planes += [Plane(luma), *(Plane(c[::2, ::2].contiguous(), 2, 2) for c in chroma)]
+    height, width = x.average.shape[-2:]
+    return planes, (height, width), x.bands[0]
 
 
 def _sized(x: NetInput, height: int, width: int, device: torch.device) -> NetInput:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from vdenoise.evaluation.metrics import flicker, luma, ssim
 from vdenoise.picture.quality import psnr
+from vdenoise.settings.text import counted
 
 SCHEMA = 1
 FOLDER = Path(__file__).with_name("results")
@@ -292,7 +293,8 @@ def networks_section(rows: list[Row]) -> str:
         texts += ["Precision of the network, white noise of 20 codes:", _by_noise(found, "psnr", 3)]
     if found := parts.get("speed"):
         texts += [
-            "The network alone at 1080p; the roof is a 3x3 convolution of 64 channels:",
+            "The network alone at 1080p; the roof is a 3x3 convolution of 64 channels as torch has "
+            "it, which ours by rows can exceed:",
             _networks_speed(found),
         ]
     return "\n\n".join(texts)
@@ -385,7 +387,7 @@ def _networks_speed(rows: list[Row]) -> str:
         "|---|---|---|---:|---:|---:|---:|---:|",
     ]
     for r in rows:
-        where = r["device"] if r["device"] != "cpu" else f"CPU, {r['threads']} threads"
+        where = r["device"] if r["device"] != "cpu" else f"CPU, {counted(r['threads'], 'thread')}"
         share = r["gmacs_per_second"] / r["roof_gmacs_per_second"]
         lines.append(
             f"| {r['competitor']} | {r['told']} | {where} | {r['parameters'] / 1e6:.2f} M "
