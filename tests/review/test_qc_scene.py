@@ -65,12 +65,46 @@ def pulsing(n: int, clip: Clip) -> Planes:
     return rounded(clip[n][0].float() + 1.5 * (-1) ** n), *clip[n][1:]
 
 
+def in_a_corner(n: int, clip: Clip) -> Planes:
+    now, before = (clip[k][0].float() for k in (n, max(n - 1, 0)))
+    now[240:, :213] = 0.6 * now[240:, :213] + 0.4 * before[240:, :213]
+    return rounded(now), *clip[n][1:]
+
+
+def small(n: int, clip: Clip) -> Planes:
+    def both_ways(plane: Tensor) -> Tensor:
+        half = functional.avg_pool2d(plane.float()[None, None], 2)
+        return rounded(functional.interpolate(half, plane.shape, mode="bicubic")[0, 0])
+
+    y, cb, cr = clip[n]
+    return both_ways(y), both_ways(cb), both_ways(cr)
+
+
+def black(n: int, clip: Clip) -> Planes:
+    y, cb, cr = clip[n]
+    return (y * 0 + 16, cb * 0 + 128, cr * 0 + 128) if n == 4 else clip[n]
+
+
 FAULTS: dict[str, tuple[GateName | None, Fault]] = {
     "none": (None, lambda n, clip: clip[n]),
     "ghost trail": ("ghosting", trail),
     "blurred texture": ("structure", blurred),
     "pulsing level": ("flicker", pulsing),
     "two frames late": ("frames", lambda n, clip: clip[max(n - 2, 0)]),
+    "a ghost in a corner": ("ghosting", in_a_corner),
+    "blur that begins in the middle": (
+        "structure",
+        lambda n, clip: clip[n] if n < 4 else blurred(n, clip),
+    ),
+    "half the size, scaled up": ("structure", small),
+    "two frames in each other's place": ("frames", lambda n, clip: clip[{3: 4, 4: 3}.get(n, n)]),
+    "the same four frames again": ("frames", lambda n, clip: clip[n % 4]),
+    "a black frame": ("frames", black),
+    "Cb and Cr in each other's place": (
+        "color",
+        lambda n, clip: (clip[n][0], clip[n][2], clip[n][1]),
+    ),
+    "2 % brighter": ("color", lambda n, clip: (rounded(clip[n][0].float() * 1.02), *clip[n][1:])),
 }
 
 
@@ -81,6 +115,14 @@ def test_a_perfect_result_fires_none_and_a_fault_its_own(
     gate, fault = FAULTS[name]
     failed = judged(scene, fault)
     assert failed == ([] if gate is None else [gate])
+
+
+def test_a_range_that_was_mistaken_shifts_levels(scene: Scene) -> None:
+    """Nor is it only that: edges are steeper by a sixth, beside what moves too."""
+    found = judged(
+        scene, lambda n, clip: (rounded((clip[n][0].float() - 16) * 255 / 219), *clip[n][1:])
+    )
+    assert "color" in found and "structure" not in found
 
 
 def judged(scene: Scene, fault: Fault) -> list[GateName]:

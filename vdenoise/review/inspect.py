@@ -88,7 +88,7 @@ class Inspector:
         self.scale = 2 if info.width * info.height > WHOLE_PIXELS else 1
         step, _ = quantisation(fmt, self.full_range, chroma=False)
         self._native = 0.0 if fmt.floating else 255 / step
-        self._levels = Levels(fmt.color_planes)
+        self._levels = (Levels(fmt.color_planes), Levels(fmt.color_planes, 16, None, 40))
         self._found: dict[GateName, FigureCourse] = {}
         self._bleeding = FigureCourse()  # by the first frame behind the cut there may be
         self._repeated: dict[int, str] = {}  # frames that show the one before again
@@ -138,7 +138,8 @@ class Inspector:
         seen = self._cuts.finish()
         firsts = frozenset(seen if cuts is None else cuts)
         shifted = self._timing.wrong
-        wrong = shifted | self._repeated | dict.fromkeys(missing, "it is missing")
+        wrong = shifted | self._repeated | self._timing.strange
+        wrong |= dict.fromkeys(missing, "it is missing")
         displaced = min(shifted, default=None)
         if not wrong and (all_of_them := self._timing.of_clip()) is not None:
             wrong = dict.fromkeys((n for n, _ in self._found["clipping"]), all_of_them)
@@ -172,14 +173,16 @@ class Inspector:
     ) -> None:
         """Luma and chroma on chroma's grid: a level is that of both."""
         if chroma is None or before_chroma is None:
-            self._levels.push(before - after, after)
+            for levels in self._levels:
+                levels.push(before - after, after)
             return
         if before_chroma.shape != chroma.shape:  # written with denser chroma: compared where it was
             chroma = torch.nn.functional.interpolate(
                 chroma[None], before_chroma.shape[-2:], mode="area"
             )[0]
         y, y_after = (resize_to(x[None], chroma[None])[0] for x in (before, after))
-        self._levels.push(torch.cat((y - y_after, before_chroma - chroma)), y_after)
+        for levels in self._levels:
+            levels.push(torch.cat((y - y_after, before_chroma - chroma)), y_after)
 
     def _pair(self, before: Judged, now: Judged) -> None:
         if figures.repeats(before, now):
@@ -218,7 +221,7 @@ class Inspector:
     def _color(self, sound: bool) -> Verdict:
         if not sound:
             return Verdict(GATES["color"], 0.0)
-        amount, plane, level = self._levels.worst()
+        amount, plane, level = max(levels.worst() for levels in self._levels)
         names = ("Y",) if self.fmt.family == "gray" else ("Y", "Cb", "Cr")
         percent = round(100 * (level + 0.5) / Levels.LEVELS)
         return Verdict(

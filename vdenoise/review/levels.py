@@ -18,12 +18,16 @@ class Levels:
     bends the noise of each photosite, which keeps its own middle, and a pixel is a mean of several,
     which lie less askew than each. So a result may lie as far beyond the middle as that tells, and
     as the curve of a screen makes of noise of this strength. A shift of color moves both.
+
+    Args:
+        planes: how many.
+        cell: px, side of the cells that have a level.
+        flat: most change between neighboring cells that are counted; None counts all, as for cells
+            so large that detail, which may be lost, has no mean in them.
+        fewest: cells of a level that say anything.
     """
 
     LEVELS = 16
-    _FLAT = 0.02  # change between neighboring cells that is still flat
-    _CELL = 4
-    _FEWEST = 400  # cells of a level that say anything
     _DARKEST, _BRIGHTEST = 0.06, 0.94  # beyond, clipped noise has a mean of its own
     _OF_PIXEL = 6.0  # photosites whose mean a pixel is: three colors, each between two or more
     _BEND = 0.6  # half of gamma - 1 (2.2): noise of s codes at level y loses _BEND * s^2 / y
@@ -31,7 +35,11 @@ class Levels:
     _OF_COLOR = 0.5  # so far from a bent luma its colors lie, where white balance lifted one
     _FARTHEST, _BINS = 64 * CODE, 1025  # histogram of what was removed, in eighths of a code
 
-    def __init__(self, planes: int) -> None:
+    def __init__(
+        self, planes: int, cell: int = 4, flat: float | None = 0.02, fewest: int = 400
+    ) -> None:
+        self._cell, self._flat, self._fewest = cell, flat, fewest
+        self._frames = 0
         self.total = torch.zeros(planes, self.LEVELS, dtype=torch.float64)
         self.squares = torch.zeros_like(self.total)
         self.count = torch.zeros(self.LEVELS, dtype=torch.float64)
@@ -39,12 +47,17 @@ class Levels:
 
     def push(self, removed: Tensor, luma: Tensor) -> None:
         """Count a frame: what was removed of planes (C, H, W), by the clean luma (1, H, W)."""
-        level = functional.avg_pool2d(luma[None], self._CELL)[0]
-        height, width = (self._CELL * n for n in level.shape[-2:])
-        samples = functional.pixel_unshuffle(removed[:, None, :height, :width], self._CELL)
-        around = functional.pad(level[None], (1, 1, 1, 1), mode="replicate")[0]
-        span = functional.max_pool2d(around, 3, 1) + functional.max_pool2d(-around, 3, 1)
-        inside = (level > self._DARKEST) & (level < self._BRIGHTEST) & (span < self._FLAT)
+        self._frames += 1
+        if min(luma.shape[-2:]) < self._cell:
+            return
+        level = functional.avg_pool2d(luma[None], self._cell)[0]
+        height, width = (self._cell * n for n in level.shape[-2:])
+        samples = functional.pixel_unshuffle(removed[:, None, :height, :width], self._cell)
+        inside = (level > self._DARKEST) & (level < self._BRIGHTEST)
+        if self._flat is not None:
+            around = functional.pad(level[None], (1, 1, 1, 1), mode="replicate")[0]
+            span = functional.max_pool2d(around, 3, 1) + functional.max_pool2d(-around, 3, 1)
+            inside &= span < self._flat
         which = inside.flatten()
         place = (level.flatten()[which] * self.LEVELS).long().clamp(0, self.LEVELS - 1)
         self.count.index_add_(0, place, torch.ones_like(place, dtype=torch.float64))
@@ -60,10 +73,12 @@ class Levels:
 
     def worst(self) -> tuple[float, int, int]:
         """Codes beyond chance, plane and level of the greatest shift."""
-        known = self.count >= self._FEWEST
+        known = self.count >= self._fewest
         count = self.count.clamp(min=1)
         mean = self.total / count
-        error = ((self.squares / count - mean.square()).clamp(min=0) / count).sqrt()
+        # What is lost of detail is lost in every frame: it is counted once
+        apart = count if self._flat is not None else (count / max(self._frames, 1)).clamp(min=1)
+        error = ((self.squares / count - mean.square()).clamp(min=0) / apart).sqrt()
         askew = self._middles() - mean
         most = self._bent()
         bent = (self._OF_PIXEL * askew).clamp(-most, most)

@@ -18,6 +18,8 @@ _ABOUT = 0.5 / 255  # mean error below which nobody can tell two frames of a cli
 _FITS = 0.5  # share of its own frame's error with which another frame fits far better
 _FITS_IN_ALL = 0.8  # ... and of the squares of all frames
 _SURE = 4.0  # standard errors that a difference over the clip must have
+_CONTRAST = 4 / 255  # standard deviation of cells of a picture that can be told from another
+_SAME = 0.3  # least correlation of a picture with its own source
 _FEWEST = 4  # frames that say anything about a clip
 
 
@@ -57,10 +59,12 @@ class TimeShift:
     Only what moves from one frame of the result to another tells times apart, and in a result it is
     told without noise. A frame is wrong where the picture of another time fits far better; a clip,
     where another time fits better in all, though it may be too little to be sure of any one frame.
+    A frame is none of the source's where it is not even like its own one.
     """
 
     def __init__(self) -> None:
         self.wrong: dict[int, str] = {}  # frames that show another time, and which
+        self.strange: dict[int, str] = {}  # frames that show no picture of the source
         self._best: dict[int, float] = {}
         self._tallies: dict[int, _Tally] = {}  # by shift
         self._seen: deque[_Seen] = deque(maxlen=FARTHEST)
@@ -72,6 +76,8 @@ class TimeShift:
         sides = [min(_CELL, n) for n in source.shape[-2:]]
         cells = (functional.avg_pool2d(x[None], sides)[0] for x in (source, result))
         now = _Seen(index, *cells)
+        if not _alike(now.source, now.result):
+            self.strange[index] = "it does not show the source's picture"
         for then in self._seen:
             moves = (now.result - then.result).abs() > _MOVES
             if bool(moves.any()):
@@ -99,6 +105,15 @@ class TimeShift:
         if mean > _ABOUT and error < min(_FITS * mean, self._best.get(shown.index, mean)):
             self._best[shown.index] = error
             self.wrong[shown.index] = _said(shift)
+
+
+def _alike(source: Tensor, result: Tensor) -> bool:
+    """Whether a picture is like its source, brighter, darker or flatter as it may be."""
+    a, b = source - source.mean(), result - result.mean()
+    contrast = float(a.square().mean().sqrt())
+    if contrast < _CONTRAST:
+        return True
+    return float((a * b).mean()) > _SAME * contrast * float(b.square().mean().sqrt())
 
 
 def _said(shift: int) -> str:
