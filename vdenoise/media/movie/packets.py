@@ -91,8 +91,11 @@ class StreamPackets:
 
 def heard(packets: StreamPackets) -> StreamPackets:
     """Sound without the packets at its beginning of which nothing is to be heard."""
-    cut = Fraction(packets.cuts.get(0, (0, 0))[0], packets.rate or 1) + packets.time_base
+    hidden = packets.cuts.get(0, (0, 0))[0]
+    if not hidden:
+        return packets
     base, times = packets.time_base, packets.times
+    cut = Fraction(hidden, packets.rate or 1) + base
     first = 0
     while first + 1 < len(times) and (times[first + 1] - times[0]) * base <= cut:
         first += 1
