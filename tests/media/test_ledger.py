@@ -313,3 +313,51 @@ def test_a_full_range_and_chroma_in_the_middle_are_read_again_or_named(
     assert after.full_range != named
     named = any("chroma location (center)" in note for note in notes)
     assert (after.chroma_location != "center") == named
+
+
+def sei(kind: int, body: bytes) -> bytes:
+    """A message of HEVC, as Annex B has it; ``body`` needs no escapes."""
+    return b"\0\0\0\1\x4e\x01" + bytes((kind, len(body))) + body + b"\x80"
+
+
+def hevc_with(folder: Path, message: bytes) -> Path:
+    """Bare HEVC with a message in front of each frame."""
+    plain = write(
+        Clip("plain.hevc", codec="libx265", frames=3, options={"x265-params": "bframes=0:info=0"}),
+        folder,
+    )
+    parts = plain.read_bytes().replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1")[1:]
+    found = b"".join((message if part[0] >> 1 < 32 else b"") + b"\0\0\0\1" + part for part in parts)
+    path = folder / "in.hevc"
+    path.write_bytes(found)
+    return path
+
+
+ATSC = b"\xb5\x00\x31GA94\x03"
+
+
+@pytest.mark.parametrize(
+    ("message", "item"),
+    [
+        (sei(4, ATSC + b"\x42\xff\xfc\x94\x20\xfc\x94\x20\xff"), "closed captions (CEA-608/708)"),
+        (sei(4, ATSC + b"\x40\xff\xff"), None),  # none in it
+        (sei(4, ATSC + b"\x5f\xff\xfc"), None),  # fewer than it says
+        (sei(4, ATSC), None),
+        (sei(5, bytes(range(16, 32)) + b"words"), "user data of single frames"),
+        (sei(5, bytes(range(16, 32))), None),
+        (sei(5, b"abc"), None),
+    ],
+)
+@pytest.mark.parametrize("codec", ["x264", "x265"])
+def test_messages_that_are_damaged_or_empty_are_none(
+    message: bytes, item: str | None, codec: str, tmp_path: Path
+) -> None:
+    """What is kept is there again; x265 hides user data behind a name of its own."""
+    source = hevc_with(tmp_path, message)
+    info = probe(source)
+    assert list(info.holds) == ([item] if item else [])
+    settings = choose(info, tmp_path / "out.mkv", codec=codec)
+    lost = item is not None and item.startswith("user") and codec == "x265"
+    assert any("user data" in note for note in settings.notes) == lost
+    out = pass_through(source, tmp_path / "out.mkv", codec=codec)
+    assert list(out.holds) == ([item] if item and not lost else [])

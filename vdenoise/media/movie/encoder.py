@@ -218,7 +218,7 @@ def encoder_options(info: ClipInfo, settings: EncodeSettings) -> dict[str, str]:
     options = dict(settings.options)
     if info.chroma_location != "unspecified" and info.format.sub_w:
         options["chroma_sample_location"] = info.chroma_location
-    if settings.encoder in ("libx264", "libx265") and "user data of single frames" in info.holds:
+    if settings.encoder == "libx264" and "user data of single frames" in info.holds:
         options["udu_sei"] = "1"
     if settings.encoder == "libx265" and "closed captions (CEA-608/708)" in info.holds:
         options["a53cc"] = "1"

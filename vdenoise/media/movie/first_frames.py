@@ -17,6 +17,7 @@ from vdenoise.errors import InputError
 from vdenoise.media.h273 import MATRICES, PRIMARIES, TRANSFERS, UNKNOWN
 from vdenoise.media.inputs import display, open_input, prepare_decoder, readable, video_of
 from vdenoise.media.memory import see_memory
+from vdenoise.media.movie.ledger import ENCODERS
 
 _PEEK = 5  # frames looked at for field order
 
@@ -157,7 +158,8 @@ def tags_of(frame: av.VideoFrame, told: tuple[Any, ...]) -> tuple[int, int, int,
 
 
 def side_data_of(frame: av.VideoFrame) -> dict[str, bytes]:
-    """A frame's side data as name -> bytes; Exif as "EXIF" -> nothing.
+    """A frame's side data as name -> bytes; Exif as "EXIF" -> nothing. What an encoder says of
+    itself is left out.
 
     PyAV 18 raises ValueError for all of it where there is a type that it does not know.
     """
@@ -171,7 +173,11 @@ def side_data_of(frame: av.VideoFrame) -> dict[str, bytes]:
             held = without.side_data
         except ValueError:
             return found
-    return found | {data.type.name: bytes(data) for data in held}
+    for data in held:
+        content = bytes(data)
+        if content[:16] not in ENCODERS:  # it may stand before or behind somebody's own
+            found[data.type.name] = content
+    return found
 
 
 _EXIF = 31  # AV_FRAME_DATA_EXIF

@@ -17,6 +17,7 @@ _CAPTION_MARKS = {
     "mpeg2video": (b"\0\0\1\xb2GA94\x03", b"\0\0\1\xb2CC\1\xf8"),
     "mpeg1video": (b"\0\0\1\xb2GA94\x03", b"\0\0\1\xb2CC\1\xf8"),
 }
+_COUNTS, _COUNT = 0x40, 0x1F  # bits: whether the bytes of captions count, and how many threes
 _EXTRACTED = {"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1", "av1"}
 _FRONT = {"prores": slice(8, 26), "vp9": slice(0, 8)}  # of keyframes: size, shape, color
 
@@ -45,7 +46,7 @@ class HeaderWatch:
         """Whether a header begins here that differs from the one before."""
         if self._marks and not self.captions:
             data = bytes(packet)
-            self.captions = any(mark in data for mark in self._marks)
+            self.captions = any(_holds_captions(data, mark) for mark in self._marks)
         header = self._header_of(packet)
         before = self._header
         if header is not None:
@@ -64,3 +65,21 @@ class HeaderWatch:
                 if filtered.has_sidedata("new_extradata"):
                     return bytes(filtered.get_sidedata("new_extradata"))
         return None
+
+
+def _holds_captions(data: bytes, mark: bytes) -> bool:
+    """Whether a message that begins with a mark is there and holds captions.
+
+    Of ATSC's, CTA-708 tells how many of three bytes each follow, and whether they count; where that
+    is none, or more than the message has room for, nobody shows any.
+    """
+    at = data.find(mark)
+    while at >= 0:
+        flags = data[at + len(mark)] if at + len(mark) < len(data) else 0
+        count = flags & _COUNT
+        room = data[at - 1] if at and mark[:1] == b"\xb5" else 0xFF  # bytes of the message
+        sound = flags & _COUNTS and count and room >= len(mark) + 2 + 3 * count
+        if sound or not mark.endswith(b"GA94\x03"):
+            return True
+        at = data.find(mark, at + 1)
+    return False

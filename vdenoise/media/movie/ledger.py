@@ -126,7 +126,12 @@ RULES: dict[str, Rule] = {
         Rule("closed captions (CEA-608/708)", {}, _CAPTIONS, "in the codec's own messages"),
         Rule("active format description (AFD)", {}),
         Rule("timecodes of single frames", {}, how="the clip's own start timecode is kept"),
-        Rule("user data of single frames", {}, _CAPTIONS, "in the codec's own messages"),
+        Rule(
+            "user data of single frames",
+            {},
+            frozenset({"x264"}),
+            "in the codec's own messages; x265 would tell it under a name of its own",
+        ),
         Rule(
             "changes in mid-clip",
             {},
@@ -216,7 +221,7 @@ _STEREO = {
 }  # fmt: skip
 _BOXED_STEREO = {"mono": 0, "top_bottom": 1, "left_right": 2}  # which QuickTime's "st3d" has
 # What encoders say of themselves in user data: no one's to keep.
-_ENCODERS = (
+ENCODERS = (
     bytes.fromhex("dc45e9bde6d948b7962cd820d923eeef"),  # x264
     bytes.fromhex("2ca2de09b51747dbbb55a4fe7fc2fc4e"),  # x265
 )
@@ -230,7 +235,7 @@ def told_by_frames(side_data: Mapping[str, bytes]) -> dict[str, str]:
     if "360-degree projection" in found and not _projection(side_data["SPHERICAL"]):
         found["projection of another kind"] = found.pop("360-degree projection")
     said = side_data.get("SEI_UNREGISTERED", b"")
-    if len(said) > 16 and said[:16] not in _ENCODERS:
+    if len(said) > 16 and said[:16] not in ENCODERS:
         found["user data of single frames"] = ""
     return found
 
