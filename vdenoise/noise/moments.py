@@ -11,6 +11,7 @@ from vdenoise.picture.noise import Knots, factor_at
 
 _UNSTEADY = 2 * math.log(1.25)  # log energy by which moments must differ to be told apart
 _LEAST = 0.85  # of the most, that the least moment's sigma may have to count as the same
+_ROUGHER = 1.15  # times as rough are single frames where noise is that much stronger
 _STILL = 0.03  # change of roughness from frame to frame that is none
 _KNOT = 0.03  # error of a strength that another knot is worth
 
@@ -20,10 +21,17 @@ def strength_over_time(
 ) -> Knots | None:
     """Relative sigma at some frames, from the log energies of pairs; None where it is steady.
 
-    A pair shows the mean energy of its two frames. From frame to frame it stays as it is, the more
+    Stronger noise makes single frames rougher, too; where it does not, motion was not followed. A
+    pair shows the mean energy of its two frames. From frame to frame it stays as it is, the more
     so the less the roughness changes.
     """
     if reading.max() - reading.min() < _UNSTEADY:
+        return None
+    loudest, quietest = (
+        math.hypot(roughness[index - 1], roughness[index])
+        for index in (indices[int(reading.argmax())], indices[int(reading.argmin())])
+    )
+    if loudest < _ROUGHER * quietest:  # motion left more in the differences, not noise
         return None
     first, last = min(roughness), max(roughness)
     count = last - first + 1
