@@ -13,7 +13,7 @@ from benchmarks import families
 from benchmarks.families import Family
 from tests.helpers.clips import Clip, write
 from tests.helpers.copies import copied
-from vdenoise.errors import InputError, OutputError, TryAgain, UsageError
+from vdenoise.errors import InputError, TryAgain, UsageError
 from vdenoise.media.access import writing
 from vdenoise.media.movie.boxes import matroska_crop, quicktime_boxes
 from vdenoise.media.movie.ordering import _held_rate
@@ -92,8 +92,8 @@ def test_a_tag_that_is_damaged_gives_way_to_the_new_one(tmp_path: Path, name: st
     assert there is not None and there.recipe == tag.recipe
 
 
-def test_a_codec_that_wants_more_is_no_folder_that_is_away(tmp_path: Path) -> None:
+def test_a_thread_that_ffmpeg_did_not_get_is_no_folder_that_is_away(tmp_path: Path) -> None:
     with pytest.raises(TryAgain), writing(tmp_path):
         raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
-    with pytest.raises(OutputError), writing(tmp_path):
+    with pytest.raises(MemoryError), writing(tmp_path):
         raise av.error.BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
