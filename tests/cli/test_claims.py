@@ -26,6 +26,7 @@ FAST = ("--speed", "veryfast", "--temporal", "none", "--spatial", "gaussian", "-
 PRECIOUS = b"nobody has another copy of this"
 # Options that name a file among other things, as text: what they come to is claimed with the chain.
 TEXTS = {"--preset", "--model", "--grain", "--mask", "--set", "--against", "--executable", "--map"}
+TEXTS |= {"--hot-map"}  # the chain reads it
 # Arguments of the kind, and files a batch or a training finds by itself and claims in its own way.
 TEXTS |= {"name", "names", "one", "other", "sources", "config", "--config", "--override"}
 
