@@ -32,7 +32,9 @@ def result(text: str) -> None:
     """A result, as it is, on stdout; on a terminal no name commands it."""
     if sys.stdout.isatty():
         text = "\n".join(map(seen, text.split("\n")))
-    sys.stdout.write(text + "\n")
+    # A name that is no text (old archives) is shown with its bytes as escapes.
+    shown = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    sys.stdout.write(shown + "\n")
     sys.stdout.flush()
 
 
