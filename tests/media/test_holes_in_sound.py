@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
 import pytest
 
+from tests.helpers.beside import second_of_picture
 from tests.media.test_roundtrip import pass_through
 from tests.media.test_said_beforehand import sound
 from vdenoise.media.movie.clock import Clock
@@ -25,17 +25,7 @@ def with_a_hole(folder: Path, codec: str, suffix: str = "mkv") -> Path:
     path = folder / f"in.{suffix}"
     rng = np.random.default_rng(3)
     rate = 48000 if codec == "libopus" else RATE
-    with av.open(str(path), "w") as output:
-        video: Any = output.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
-        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
-        audio: Any = output.add_stream(codec, rate=rate, layout="mono")
-        for number in range(25):
-            frame = av.VideoFrame(64, 48, "yuv420p")
-            for plane in frame.planes:
-                plane.update(bytes([number]) * plane.buffer_size)
-            frame.pts = number
-            output.mux(video.encode(frame))
-        output.mux(video.encode(None))
+    with second_of_picture(path, codec, rate, "mono") as (output, audio):
         step = rate // 50
         for start in range(0, rate, step):
             if HOLE[0] <= start / rate < HOLE[1]:
@@ -47,7 +37,6 @@ def with_a_hole(folder: Path, codec: str, suffix: str = "mkv") -> Path:
             for made in av.AudioResampler(wanted, "mono", rate).resample(block):
                 made.pts = start
                 output.mux(audio.encode(made))
-        output.mux(audio.encode(None))
     return path
 
 

@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 
+from tests.helpers.beside import second_of_picture
 from tests.media.test_roundtrip import pass_through
 from tests.media.test_words_and_covers import said
 from vdenoise.media.inputs import open_input
@@ -24,24 +25,13 @@ def tone(folder: Path, codec: str = "aac") -> Path:
     path = folder / "in.mp4"
     time = np.arange(RATE) / RATE
     samples = 0.5 * np.sin(2 * np.pi * 440 * time) + 0.2 * np.sin(2 * np.pi * 3000 * time)
-    with av.open(str(path), "w") as output:
-        video: Any = output.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
-        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
-        audio: Any = output.add_stream(codec, rate=RATE, layout="mono")
-        for number in range(25):
-            frame = av.VideoFrame(64, 48, "yuv420p")
-            for plane in frame.planes:
-                plane.update(bytes([number]) * plane.buffer_size)
-            frame.pts = number
-            output.mux(video.encode(frame))
-        output.mux(video.encode(None))
+    with second_of_picture(path, codec, RATE, "mono") as (output, audio):
         block = av.AudioFrame.from_ndarray(samples[None].astype(np.float32), "flt", "mono")
         block.sample_rate, block.pts, block.time_base = RATE, 0, Fraction(1, RATE)
         for made in av.AudioResampler(audio.codec_context.format.name, "mono", RATE).resample(
             block
         ):
             output.mux(audio.encode(made))
-        output.mux(audio.encode(None))
     return path
 
 

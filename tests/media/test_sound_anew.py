@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.helpers.clips import Clip
+from tests.helpers.beside import second_of_picture
 from tests.media.test_roundtrip import pass_through
 from vdenoise.media.movie.settings import choose
 from vdenoise.media.probe import probe
@@ -22,18 +22,7 @@ def with_sound(
 ) -> Path:
     """A second of picture and of sound: a tone of its own in every channel."""
     path = folder / name
-    clip = Clip(name)
-    with av.open(str(path), "w") as output:
-        video: Any = output.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
-        video.width, video.height, video.pix_fmt = *clip.size, "yuv420p"
-        sound: Any = output.add_stream(codec, rate=rate, layout=layout)
-        for number in range(25 * SECONDS):
-            frame = av.VideoFrame(*clip.size, "yuv420p")
-            for plane in frame.planes:
-                plane.update(bytes([number * 8]) * plane.buffer_size)
-            frame.pts = number
-            output.mux(video.encode(frame))
-        output.mux(video.encode(None))
+    with second_of_picture(path, codec, rate, layout) as (output, sound):
         tones = tone(av.AudioLayout(layout).nb_channels, rate)
         kind = sound.codec_context.format.name
         packed = tones if kind.endswith("p") else tones.T.reshape(1, -1)
@@ -44,7 +33,6 @@ def with_sound(
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(packed), kind, layout)
         frame.sample_rate, frame.pts = rate, 0
         output.mux(sound.encode(frame))
-        output.mux(sound.encode(None))
     return path
 
 

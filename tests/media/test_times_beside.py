@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 
+from tests.helpers.beside import second_of_picture
 from tests.helpers.clips import Clip, write
 from tests.media.test_roundtrip import pass_through
 from vdenoise.media.movie import packets
@@ -37,18 +38,7 @@ def heard(path: Path) -> list[float]:
 def clip_with(codec: str, folder: Path, suffix: str = "avi") -> Path:
     """One second of MJPEG with sound in a codec of its own frame length."""
     path = folder / f"{codec}.{suffix}"
-    clip = Clip("x.avi")
-    with av.open(str(path), "w") as output:
-        video: Any = output.add_stream("mjpeg", rate=25)
-        video.width, video.height, video.pix_fmt = *clip.size, "yuvj420p"
-        audio: Any = output.add_stream(codec, rate=48000, layout="stereo")
-        for number in range(25):
-            frame = av.VideoFrame(*clip.size, "yuvj420p")
-            for plane in frame.planes:
-                plane.update(bytes([number * 8]) * plane.buffer_size)
-            frame.pts = number
-            output.mux(video.encode(frame))
-        output.mux(video.encode(None))
+    with second_of_picture(path, codec, 48000, "stereo", "mjpeg") as (output, audio):
         wanted = audio.codec_context.format.name
         kind = {"f": np.float32, "1": np.int16, "3": np.int32}[wanted.strip("s")[0]]
         for start in range(0, 48000, 1536):
@@ -56,7 +46,6 @@ def clip_with(codec: str, folder: Path, suffix: str = "avi") -> Path:
             frame = av.AudioFrame.from_ndarray(block, format=wanted, layout="stereo")
             frame.sample_rate, frame.pts = 48000, start
             output.mux(audio.encode(frame))
-        output.mux(audio.encode(None))
     return path
 
 

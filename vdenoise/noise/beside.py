@@ -17,6 +17,8 @@ from vdenoise.noise.sampling import sample
 _MOST = 4  # at once: what reads the clip is not much faster
 _PIXELS = 34_000_000  # of frames that are held for it and worked on
 
+Given = tuple[int, Tensor, Tensor | None, Tensor | None, Tensor | None, Bars]  # to `sample`
+
 
 @contextmanager
 def measuring_threads(pixels: int) -> Iterator[Beside]:
@@ -44,17 +46,8 @@ class Beside:
         self._threads, self._count = threads, count
         self._open: set[Future[Sample]] = set()
 
-    def take(
-        self,
-        index: int,
-        luma: Tensor,
-        chroma: Tensor | None,
-        luma_before: Tensor | None,
-        chroma_before: Tensor | None,
-        bars: Bars,
-    ) -> Future[Sample]:
-        """`sample`; waits while as many as there are threads are under way."""
-        given = (index, luma, chroma, luma_before, chroma_before, bars)
+    def take(self, *given: *Given) -> Future[Sample]:
+        """`sample` of these; waits while as many as there are threads are under way."""
         if self._threads is None:
             done: Future[Sample] = Future()
             done.set_result(sample(*given))
@@ -69,9 +62,6 @@ class Beside:
         """Begin none that has not begun."""
         for future in self._open:
             future.cancel()
-
-
-Given = tuple[int, Tensor, Tensor | None, Tensor | None, Tensor | None, Bars]
 
 
 def _alone(given: Given) -> Sample:

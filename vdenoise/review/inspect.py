@@ -88,7 +88,10 @@ class Inspector:
         self.scale = 2 if info.width * info.height > WHOLE_PIXELS else 1
         step, _ = quantisation(fmt, self.full_range, chroma=False)
         self._native = 0.0 if fmt.floating else 255 / step
-        self._levels = (Levels(fmt.color_planes), Levels(fmt.color_planes, 16, None, 40))
+        self._levels = (
+            Levels(fmt.color_planes),
+            Levels(fmt.color_planes, cell=16, flat=None, fewest=40),
+        )
         self._found: dict[GateName, FigureCourse] = {}
         self._bleeding = FigureCourse()  # by the first frame behind the cut there may be
         self._repeated: dict[int, str] = {}  # frames that show the one before again

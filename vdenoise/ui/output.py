@@ -33,8 +33,7 @@ def result(text: str) -> None:
     if sys.stdout.isatty():
         text = "\n".join(map(seen, text.split("\n")))
     # A name that is no text (old archives) is shown with its bytes as escapes.
-    shown = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    sys.stdout.write(shown + "\n")
+    sys.stdout.write(text.encode(errors="backslashreplace").decode() + "\n")
     sys.stdout.flush()
 
 

@@ -24,8 +24,6 @@ _OVERLAPPING = ("aac", "mp3", "ac3", "eac3")
 _ENCODERS = {"aac": "aac", "mp3": "libmp3lame"}  # that tell a CodecDelay of four bytes
 _NEEDED = 2  # packets in front of the first one that is heard
 _DELAY = b"\x56\xaa\x84"  # CodecDelay, of four bytes: nanoseconds
-
-
 _TYPES = {"flt": np.float32, "s16": np.int16, "s32": np.int32}
 
 
@@ -88,9 +86,8 @@ def delayed(stream: Any, seconds: Fraction) -> Any | None:
             coder = sound.codec_context
             coder.open()
             kind, channels = coder.format.name, coder.layout.nb_channels
-            shape = (channels, coder.frame_size) if coder.format.is_planar else (
-                1, channels * coder.frame_size,
-            )  # fmt: skip
+            rows = channels if coder.format.is_planar else 1
+            shape = (rows, channels * coder.frame_size // rows)
             silent = np.zeros(shape, _TYPES[kind.removesuffix("p")])
             frame = av.AudioFrame.from_ndarray(silent, kind, context.layout.name)
             frame.sample_rate, frame.pts = context.sample_rate, 0

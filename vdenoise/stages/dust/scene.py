@@ -20,9 +20,7 @@ _SURE = 0.5  # times as much error where only one neighbor matches: the other ma
 _CROWD = 96  # px: the square, or so many times a spot's own extent, that a crowd is counted in
 _CROWD_EXTENTS = 6.0
 _MIXED = 3  # times as many of one sign as of the other are no dust
-_THIN = (
-    2.0  # times as few in each such square are a crowd if they are all over the picture, and ...
-)
+_THIN = 2.0  # times as few in each such square are a crowd if they are all over, and ...
 _PURE = 5  # ... so many times as many as of the other sign
 _LIKE_SIZES = (0.25, 0.6)  # least ratios of one side and of the other of two views of a thing
 _LIKE_CONTRAST = 0.5  # and of their contrast
@@ -118,11 +116,9 @@ class Scene:
                     if self._sound(k, kind, int(m)):
                         all_over[kind] += 1
                         near[kind] += bool(inside[m])
-        share = float(np.prod(np.minimum(2 * half / size, 1)))
-        thin = all_over[sign] * share * _THIN
-        return (
-            self.crowd <= near[sign] > _MIXED * near[-sign]
-            or self.crowd <= thin > _PURE * all_over[-sign] * share * _THIN
+        in_square = all_over[sign] * float(np.prod(np.minimum(2 * half / size, 1)))
+        return self.crowd <= near[sign] > _MIXED * near[-sign] or (
+            self.crowd <= _THIN * in_square and all_over[sign] > _PURE * all_over[-sign]
         )
 
     def _sound(self, k: int, sign: int, n: int) -> bool:
