@@ -14,6 +14,7 @@ from torch import Tensor
 from vdenoise.engine.run import Progress
 from vdenoise.errors import UsageError
 from vdenoise.machine.files import replacing
+from vdenoise.media.access import check_folder, writing
 from vdenoise.motion.flow import SharedMotion
 from vdenoise.noise.estimate import Analysis
 from vdenoise.picture.block import Block, Signal
@@ -32,7 +33,9 @@ def check_map_name(path: Path, info: ClipInfo) -> None:
 
     Raises:
         UsageError: it is no name of a PNG, or the clip is denoised field by field.
+        OutputError: its folder is missing or not writable.
     """
+    check_folder(path)
     if path.suffix.lower() != ".png":
         raise UsageError(
             f"A map of hot pixels is a PNG, and {path} has another name.",
@@ -77,9 +80,13 @@ def find_hot_pixels(
 
 
 def save_map(found: NDArray[np.bool_], path: Path) -> None:
-    """Write a map as a PNG, whole or not at all."""
+    """Write a map as a PNG, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     _, data = cv2.imencode(".png", found.astype(np.uint8) * 255)
-    with replacing(path) as part:
+    with writing(path), replacing(path) as part:
         part.write_bytes(data.tobytes())
 
 
