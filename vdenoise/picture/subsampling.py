@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import cv2
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vdenoise.compiled import on_processor
 from vdenoise.picture.frame import PixelFormat
 
 
@@ -65,8 +63,7 @@ def _interpolate_rows(plane: Tensor, log2: int, cosited: bool) -> Tensor:
 
 
 def resize_to(luma: Tensor, like: Tensor) -> Tensor:
-    """Average luma (T, 1, H, W), or other planes of its size, down to that of a chroma plane (no-op
-    for 4:4:4).
+    """Average luma (T, 1, H, W) down to the size of a chroma plane (no-op for 4:4:4).
 
     The last row or column of an odd-sized clip is averaged with itself, as chroma was.
     """
@@ -75,20 +72,7 @@ def resize_to(luma: Tensor, like: Tensor) -> Tensor:
     if (fy, fx) == (1, 1):
         return luma
     pad = (0, width * fx - luma.shape[-1], 0, height * fy - luma.shape[-2])
-    if luma.dtype == torch.float32 and on_processor(luma):
-        return _averaged(luma, (height, width), pad)
     return functional.avg_pool2d(functional.pad(luma, pad, mode="replicate"), (fy, fx))
-
-
-def _averaged(luma: Tensor, size: tuple[int, int], pad: tuple[int, int, int, int]) -> Tensor:
-    """`resize_to` on a processor, where pooling by torch takes several times as long."""
-    small = torch.empty(*luma.shape[:2], *size)
-    planes = (x.flatten(0, 1).numpy() for x in (luma, small))
-    for plane, into in zip(*planes, strict=True):
-        if any(pad):
-            plane = cv2.copyMakeBorder(plane, 0, pad[3], 0, pad[1], cv2.BORDER_REPLICATE)
-        cv2.resize(plane, size[::-1], dst=into, interpolation=cv2.INTER_AREA)
-    return small
 
 
 def repeat_to(chroma: Tensor, luma: Tensor) -> Tensor:
