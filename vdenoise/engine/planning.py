@@ -23,8 +23,6 @@ from vdenoise.sampling.samplers import draws
 from vdenoise.settings.choices import Dither, Interlaced, ViewKind
 from vdenoise.stages import DECODER_GRAIN, ONLY_ASKED
 from vdenoise.stages.control.guards import GUARDS
-from vdenoise.stages.hot.fixed import HotPixels
-from vdenoise.stages.hot.known import check_map
 
 
 def plan_denoising(
@@ -146,8 +144,7 @@ def with_chain(plan: Plan, chain: Chain) -> Plan:
     info = plan.info
     files.check(chain.masks, info, chain.output.mask_fit)
     for stage in chain.stages:
-        if isinstance(stage, HotPixels) and stage.map:
-            check_map(stage.map, info.height, info.width, by_field=info.by_field)
+        stage.check(info)
     for view in plan.views:
         _check_view(view.kind, chain)
     stages = stages_of(chain, tuple(view.kind for view in plan.views))

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from vdenoise.picture.block import Accuracy, Block, Signal
+from vdenoise.picture.frame import ClipInfo
 from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.subsampling import resize_to
 
@@ -167,6 +168,14 @@ class Stage(BaseModel):
     def idle(self) -> bool:
         """Whether the parameters switch the stage off."""
         return self.strength == 0
+
+    def check(self, info: ClipInfo) -> None:
+        """See, before the start, that what it is given goes with a clip.
+
+        Raises:
+            UsageError: it does not.
+            InputError: a file of it cannot be read.
+        """
 
     def apply(self, block: Block) -> Block:
         """Compute the core frames of ``block``; the result holds these only.

@@ -15,11 +15,12 @@ from torch.nn import functional
 
 from vdenoise.motion.warp import resize
 from vdenoise.picture.block import Accuracy, Block, Signal, join_signals, window
+from vdenoise.picture.frame import ClipInfo
 from vdenoise.picture.noise_table import NoiseTable
 from vdenoise.picture.subsampling import resize_to, subsampling
 from vdenoise.picture.windows import pad, shift
 from vdenoise.stages.base import Footprint, Need, Role, Stage, StageFile, param
-from vdenoise.stages.hot.known import MapFile, at_density, bad_pixels
+from vdenoise.stages.hot.known import MapFile, at_density, bad_pixels, check_map
 
 _WAYS = ((0, 1), (1, 0), (1, 1), (1, -1))  # there and back: a pixel lies between two of each
 _APART = 2  # px: a demosaiced pixel has made a cross of itself
@@ -76,6 +77,11 @@ class HotPixels(Stage):
     def files(self) -> tuple[StageFile, ...]:
         """The map."""
         return (MapFile(Path(self.map)),) if self.map else ()
+
+    def check(self, info: ClipInfo) -> None:
+        """See that the map is of the clip's size."""
+        if self.map:
+            check_map(self.map, info.height, info.width, by_field=info.by_field)
 
     @property
     def reach(self) -> int:
