@@ -58,12 +58,14 @@ class Command:
         words: its command line, in a folder with ``in.mkv``; outputs are in ``out``.
         again: what its hint says to add after a fault, where files are left.
         ready: what is done before, undisturbed.
+        reads: part of the paths of the clips that it reads.
     """
 
     name: str
     words: tuple[str, ...]
     again: tuple[str, ...] = ("--overwrite",)
     ready: tuple[tuple[str, ...], ...] = ()
+    reads: str = "in.mkv"
 
 
 _RUN = ("run", "in.mkv", *GIVEN, "-o")
@@ -105,6 +107,7 @@ COMMANDS = {
             "restore",
             ("restore", "clean.mkv", "n.mkv", "-o", "out/r.mkv"),
             ready=((*_RUN, "clean.mkv", "--noise-out", "n.mkv"),),
+            reads="clean.mkv",
         ),
         Command("plan", ("plan", "in.mkv", "-o", "out/plan.json", *GIVEN, "--to", "out/o.mkv")),
         Command("segments", _TASK, ("--resume",), ((*_PLAN, "out/o.mkv"),)),
@@ -114,7 +117,7 @@ COMMANDS = {
             ("farm", "assemble", "--plan", "plan.json", "--work", "out/.work"),
             ready=((*_PLAN, "out/o.mkv"), _TASK),
         ),
-        Command("batch", _BATCH, ()),
+        Command("batch", _BATCH, (), reads="clips/"),
         Command("profile", ("profile", "build", "in.mkv", "-o", "out/p.json")),
         Command("replay", ("replay", "done.mkv", "-o", "out/o.mkv"), ready=((*_RUN, "done.mkv"),)),
     )
@@ -195,7 +198,7 @@ class Bench:
         ended = self.do()
         assert ended.status == 0, ended
         self.calm = contents(self.out)
-        self.bytes = sum(p.stat().st_size for p in self.out.rglob("*") if p.is_file())
+        self.pages = _pages(self.out)
 
     def do(self, words: Sequence[str] | None = None, **more: object) -> Ended:
         """Run the command, or another one."""
@@ -233,6 +236,12 @@ class Bench:
             row.left += [f"{name}: {p.name}" for p in hidden]
 
 
+def _pages(folder: Path) -> int:
+    """Pages of memory that a file system needs for what is in a folder."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    return sum(1 + -(-path.stat().st_size // page) for path in folder.rglob("*"))
+
+
 def spread(count: int, wanted: int) -> list[int]:
     """So many of the numbers below a count, from the first to the last."""
     if count <= wanted:
@@ -248,13 +257,17 @@ def counted(bench: Bench, calls: str, place: str) -> int:
         return len(Path(log.name).read_text("utf-8", "replace").splitlines())
 
 
-def failing(calls: str, place: str, code: int, lasting: int = 0) -> Callable[[Bench, Row], None]:
-    """Calls that fail: one after the other, or all from there on."""
+def failing(
+    calls: str, place: str | None, code: int, lasting: int = 0
+) -> Callable[[Bench, Row], None]:
+    """Calls that fail: one after the other, or all from there on. Without a place it is the clip
+    that they fail on."""
 
     def part(bench: Bench, row: Row) -> None:
-        for number in spread(counted(bench, calls, place), CALLS):
+        where = bench.command.reads if place is None else place
+        for number in spread(counted(bench, calls, where), CALLS):
             bench.fresh()
-            fault = Failing(calls, place, code, number, number + lasting)
+            fault = Failing(calls, where, code, number, number + lasting)
             bench.disturbed(row, f"call {number}", bench.do(before=fault.arm))
 
     return part
@@ -278,11 +291,10 @@ def mounted(place: Path, size: int) -> Iterator[None]:
 
 
 def full_disk(bench: Bench, row: Row) -> None:
-    """A disk of so many bytes; for the second try of many."""
-    page = os.sysconf("SC_PAGE_SIZE")
-    files = sum(1 for p in bench.out.rglob("*"))
-    for number in spread(bench.bytes // page + files, SIZES):
-        with mounted(bench.out, (number + 2) * page):
+    """A disk that has room for so much beside what is there; for the second try of many."""
+    there, wanted = _pages(bench.kept), bench.pages
+    for number in spread(wanted - there, SIZES):
+        with mounted(bench.out, (there + number + 2) * os.sysconf("SC_PAGE_SIZE")):
             shutil.copytree(bench.kept, bench.out, dirs_exist_ok=True)
             ended = bench.do()
             subprocess.run(["mount", "-o", "remount,size=64m", bench.out], check=True)
@@ -380,7 +392,7 @@ def power(bench: Bench, row: Row) -> None:
     bench.disturbed(row, "in order", ended)
 
 
-_OUT, _CLIP = "/out/", "in.mkv"
+_OUT, _CLIP = "/out/", None
 FAULTS: dict[str, Callable[[Bench, Row], None]] = {
     "disk full, from a size on": full_disk,
     "disk full, at a write": failing("w", _OUT, errno.ENOSPC, 1 << 40),
@@ -424,6 +436,9 @@ def main() -> None:
                     continue
                 row = Row(fault, name)
                 FAULTS[fault](bench, row)
+                if not row.tried:
+                    print(name, "|", fault, "| it makes no such calls", flush=True)
+                    continue
                 print(name, "|", fault, "|", row.tried, row.statuses, flush=True)
                 for kind in ("half", "unsaid", "differs", "left"):
                     for line in getattr(row, kind):

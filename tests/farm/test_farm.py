@@ -231,7 +231,7 @@ def test_any_partition_in_any_order_makes_the_single_pass(
         assert all(task.result() for task in tasks)
         target = tmp_path / f"{seed}-{case.target}"
         job = replace(job, moved={"clean": target})
-        assemble(job, collect(job), Quiet(), verify=True)
+        assemble(job, collect(job), Quiet(), list, verify=True)
         assert facts(target) == expected
         if job.file.clean.join == "copy":
             assert packets(target) == packets(tmp_path / f"single-{case.target}")
@@ -274,7 +274,7 @@ def test_packets_of_segments_are_those_of_a_single_pass(
     for number in range(3):
         run_segment(job, number, Quiet(), device="cpu")
     joined = tmp_path / f"joined.{target}"
-    assemble(replace(job, moved={"clean": joined}), collect(job), Quiet(), verify=True)
+    assemble(replace(job, moved={"clean": joined}), collect(job), Quiet(), list, verify=True)
     single = single_pass(job, tmp_path / f"single.{target}")
     assert packets(joined) == packets(single)
 

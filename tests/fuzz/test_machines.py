@@ -18,6 +18,7 @@ import pytest
 from benchmarks.fuzz import GIVEN
 from tests.fuzz.situations import call, last
 from vdenoise.batch.jobs import jobs_of
+from vdenoise.cli import system_faults
 from vdenoise.errors import ConflictError, MemoryShort, OutputError, UsageError
 from vdenoise.machine import claims, devices
 from vdenoise.machine.files import partial_path
@@ -27,6 +28,7 @@ from vdenoise.media.access import reading, writing
 from vdenoise.media.images.drawing import save_picture
 from vdenoise.media.inputs import readable
 from vdenoise.media.movie.writer import MovieWriter
+from vdenoise.workflows import denoise_clip as denoising
 
 RUN = ("run", "a.mkv", "-o", "z.mkv", *GIVEN)
 
@@ -85,6 +87,24 @@ def test_no_thread_is_waited_for_that_has_no_memory_to_begin(
     monkeypatch.setattr(devices, "may_take", lambda _: False)
     assert call(*RUN) == 6
     assert "E0603" in last(capsys) and not Path("z.mkv").exists()
+
+
+@pytest.mark.parametrize("lacks", [True, False])
+def test_a_module_that_finds_no_memory_is_no_bug_of_ours(
+    lacks: bool,
+    clip: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Python says then that a text is wrong, or that a name is not there (exit 1)."""
+
+    def fails(*_words: object) -> None:
+        raise SyntaxError("(unicode error) can't load unicodedata module")
+
+    monkeypatch.setattr(system_faults, "may_take", lambda _: not lacks)
+    monkeypatch.setattr(denoising, "denoise_clip", fails)
+    assert call(*RUN) == (6 if lacks else 1)
+    assert ("E0603" if lacks else "E0100") in last(capsys)
 
 
 def test_a_damaged_file_that_asks_for_more_than_there_can_be_is_damaged() -> None:

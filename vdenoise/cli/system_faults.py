@@ -16,6 +16,7 @@ from vdenoise.errors import (
     VdenoiseError,
     handles_short,
 )
+from vdenoise.machine.memory import may_take
 
 _SHOWN_LETTERS = 80  # of a name
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -27,6 +28,9 @@ _NO_MEMORY = (
     *("can't start new thread", "failed to map segment", "Cannot allocate memory"),
     *("bad_alloc", "can't allocate memory", "Insufficient memory"),
 )
+# Where not even that much is to be had, whatever went wrong went wrong for want of it: a module
+# that finds no room while it is loaded fails as a mistake in its text, or as a name that is missing.
+_LITTLE_BYTES = 64 << 20
 _LINKS_IN_A_CIRCLE = "Symlink loop"  # pathlib, before Python 3.13
 _NO_TEMPORARIES = "No usable temporary directory"  # tempfile
 
@@ -36,12 +40,13 @@ def of_system(problem: Exception) -> VdenoiseError | None:
     if isinstance(problem, OSError) and (known := _of_files(problem)) is not None:
         return known
     text = str(problem)
-    if isinstance(problem, MemoryError) or any(word in text for word in _NO_MEMORY):
+    if isinstance(problem, RuntimeError) and text.startswith(_LINKS_IN_A_CIRCLE):
+        return _nameless(f"{text}: links lead in a circle.")
+    said = isinstance(problem, MemoryError) or any(word in text for word in _NO_MEMORY)
+    if said or not may_take(_LITTLE_BYTES):
         return MemoryShort(
             "The memory is full.", "End other programs, or use a faster --speed.", number=3
         )
-    if isinstance(problem, RuntimeError) and text.startswith(_LINKS_IN_A_CIRCLE):
-        return _nameless(f"{text}: links lead in a circle.")
     return None
 
 

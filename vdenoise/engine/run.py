@@ -99,6 +99,7 @@ def run(
     segment: bool = False,
     watch: Watch | None = None,
     tag: RecipeTag | None = None,
+    settled: Callable[[], None] | None = None,
 ) -> Result:
     """Denoise a clip: read, compute, write, check, rename.
 
@@ -116,6 +117,8 @@ def run(
         segment: write a segment: the picture alone, which is checked when segments are joined.
         watch: is shown every frame that is written, before it is.
         tag: of the recipe that the clip is made by, for its container.
+        settled: is called when all is written, before anything is checked and gets its name; what
+            it raises ends the run.
     """
     started = time.perf_counter()
     if not segment:
@@ -161,7 +164,7 @@ def run(
                     sink.put(done)
                     del done
                     progress.advance(_busy(clock))
-    report = outputs.commit(check=not segment)
+    report = outputs.commit(settled, check=not segment)
     return Result(
         frames=len(plan.positions),
         seconds=time.perf_counter() - started,
@@ -249,13 +252,15 @@ class _Outputs:
         for kind, writer in self._views:
             writer.write(source, (_gray_codes(found.picture(kind)),))
 
-    def commit(self, *, check: bool) -> Report:
+    def commit(self, settled: Callable[[], None] | None, *, check: bool) -> Report:
         """Check every file and give it its name, the clip last; after an error none of the rest."""
         beside = [writer for _, writer in self._views]
         if self._removed is not None:
             beside.append(self._removed[0])
         writers = [*beside, self._clean]
         try:
+            if settled is not None:
+                settled()
             report = [writer.commit(check=check) for writer in writers][-1]
         except BaseException:
             for writer in writers:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -83,6 +83,7 @@ def assemble(
     job: Job,
     reports: Sequence[SegmentReport],
     progress: Progress,
+    settled: Callable[[], None],
     *,
     verify: bool = False,
     overwrite: bool = False,
@@ -96,6 +97,8 @@ def assemble(
         job: the job.
         reports: of all segments (`collect`).
         progress: told of every frame.
+        settled: is called when a clip is written, before it is checked and gets its name; what it
+            raises ends the joining.
         verify: decode what is finished and compare every frame with its segment's, too.
         overwrite: replace outputs that exist.
         threads: decoder threads, None for one per core.
@@ -127,7 +130,7 @@ def assemble(
         if part.join != "files":
             own = part == job.file.clean
             made = _joined(
-                job, part, hashes, progress, verify, overwrite, threads,
+                job, part, hashes, progress, settled, verify, overwrite, threads,
                 drawn if own else None, tag if own else None,
             )  # fmt: skip
         else:
@@ -145,6 +148,7 @@ def _joined(
     part: OutputPart,
     hashes: Sequence[str],
     progress: Progress,
+    settled: Callable[[], None],
     verify: bool,
     overwrite: bool,
     threads: int | None,
@@ -181,6 +185,7 @@ def _joined(
             for _ in written:
                 progress.advance({})
         try:
+            settled()
             if verify and copied and writer.temporary is not None:
                 _compare(job, [writer.temporary], hashes, progress, threads)
             return writer.commit()

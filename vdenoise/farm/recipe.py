@@ -10,11 +10,38 @@ from vdenoise.engine.run import Result
 from vdenoise.errors import TryAgain, UsageError
 from vdenoise.farm.assemble import Assembled
 from vdenoise.farm.job import Job, analysis_of, work_id
+from vdenoise.media.images.reader import changed
+from vdenoise.workflows.originals import Originals
 from vdenoise.workflows.recipe import is_intact, load_recipe, make_recipe, save_recipe
 
 
-def save(job: Job, made: Assembled, command: Sequence[str]) -> Path:
+def originals_of(job: Job) -> Originals:
+    """The source as it is before its segments are joined: the one that they were made from.
+
+    Raises:
+        ConflictError: it is another one.
+        InputError: it cannot be read.
+    """
+    found, source, sequence = Originals(job.info), job.file.source, job.info.sequence
+    if sequence is None:
+        clip = found.clip
+        if (clip["bytes"], clip["sha256_samples"]) != (source.bytes, source.sha256_samples):
+            raise changed(str(job.source), "it")
+        return found
+    for position, (now, planned) in enumerate(zip(found.checks, sequence.checks, strict=True)):
+        if now != planned:
+            raise changed(str(job.source), sequence.source(position).name)
+    return found
+
+
+def save(job: Job, made: Assembled, command: Sequence[str], originals: Originals) -> Path:
     """Write the recipe of a joined clip: that of a single pass, and where its segments were made.
+
+    Args:
+        job: the job.
+        made: what was joined.
+        command: as typed.
+        originals: from before the joining.
 
     Raises:
         OutputError: it cannot be written.
@@ -32,7 +59,10 @@ def save(job: Job, made: Assembled, command: Sequence[str]) -> Path:
         bad_frames=(),
         report=made.report,
     )
-    recipe = make_recipe(made.plan, analysis.profile, analysis.cuts, result, command, tag=made.tag)
+    recipe = make_recipe(
+        made.plan, analysis.profile, analysis.cuts, result, command,
+        source=originals.clip, tag=made.tag,
+    )  # fmt: skip
     recipe["farm"] = {
         "plan_id": job.file.plan_id,
         "work_id": work_id(job, analysis),

@@ -22,6 +22,7 @@ from vdenoise.farm.job import ANALYSIS, Job, open_job
 from vdenoise.farm.make_plan import make_plan
 from vdenoise.farm.measure import measure
 from vdenoise.farm.planfile import PlanFile
+from vdenoise.farm.recipe import originals_of
 from vdenoise.farm.record import write_record
 from vdenoise.farm.segments import SEGMENT, run_segment, to_do
 from vdenoise.machine.files import fitting
@@ -90,13 +91,16 @@ def denoise_resumably(
     job = _job(file, plan, listener, request)
     _do_what_is_left(job, listener, device, request.reading.threads)
     overwrite = request.overwrite or joining.was_begun(job)
-    made = joining.assemble(
-        job,
-        collect(job),
-        listener,
-        overwrite=overwrite,
-        threads=request.reading.threads,
-    )
+    originals = originals_of(job)
+    with originals.explaining():
+        made = joining.assemble(
+            job,
+            collect(job),
+            listener,
+            originals.see_unchanged,
+            overwrite=overwrite,
+            threads=request.reading.threads,
+        )
     analysis = job.file.analysis
     assert analysis is not None, "it is in the plan"
     reports = made.reports
@@ -114,6 +118,7 @@ def denoise_resumably(
         result,
         command,
         options=deciding_options(request),
+        source=originals.clip,
         files=files,
         beside=written_beside(request),
         tag=made.tag,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 from pathlib import Path
 
 import torch
 
 from vdenoise.errors import DeviceError, UsageError
+from vdenoise.machine.memory import may_take
 
 
 def find_device(name: str) -> str:
@@ -36,16 +36,6 @@ def find_device(name: str) -> str:
 
 
 _THREAD_BYTES = 16 << 20  # its stack, and some for Python's first steps in it
-
-
-def may_take(count: int) -> bool:
-    """Whether this process is given so many bytes more: a limit of its own (``ulimit -v``) may say
-    no where memory is free. None of them is touched."""
-    try:
-        mmap.mmap(-1, count).close()
-    except OSError:
-        return False
-    return True
 
 
 def see_room_for_threads(count: int) -> None:

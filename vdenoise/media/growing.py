@@ -6,6 +6,7 @@ there without a word.
 
 from __future__ import annotations
 
+from vdenoise.media.images.reader import changed
 from vdenoise.media.images.sequence import find, is_pattern
 from vdenoise.media.inputs import still_written
 from vdenoise.media.movie.index import scan
@@ -17,7 +18,8 @@ def see_settled(info: ClipInfo) -> None:
     read again for it, an unchanged one is not.
 
     Raises:
-        InputError: it has others: it is being written.
+        InputError: it has more: it is being written.
+        ConflictError: it has fewer: it is another one.
     """
     if info.sequence is None:
         count = len(scan(info.path))
@@ -25,5 +27,7 @@ def see_settled(info: ClipInfo) -> None:
         count = len(find(info.path, "hold" if info.sequence.held else "skip").numbers)
     else:
         return
+    if count < (info.frames or 0):
+        raise changed(str(info.path), "the number of its frames")
     if count != info.frames:
         raise still_written(info.path, f"{info.frames} frames have become {count}")

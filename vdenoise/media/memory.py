@@ -6,7 +6,7 @@ import errno
 
 import av
 
-from vdenoise.machine.devices import may_take
+from vdenoise.machine.memory import may_take
 
 _SOME_BYTES = 256 << 20  # what a frame of 8K and its decoder may ask for at once
 

@@ -15,7 +15,7 @@ from av.video.reformatter import VideoReformatter
 
 from vdenoise.errors import InputError, UsageError
 from vdenoise.media.images.files import set_threads
-from vdenoise.media.images.reader import pictures
+from vdenoise.media.images.reader import changed, pictures
 from vdenoise.media.inputs import display, patience
 from vdenoise.media.movie.decoding import Decoding
 from vdenoise.media.movie.deinterlace import deinterlaced
@@ -42,7 +42,8 @@ class Reader:
         UsageError: the clip has no such frames.
         InputError: on entering, if the file was cut short (unless ``repeat``); while iterating,
             at a bad frame (unless ``repeat``) and where frames change their size or format.
-        ConflictError: while iterating, where the file is not the one that was indexed.
+        ConflictError: the file has another number of frames than it had when it was probed; while
+            iterating, it is not the one that was indexed.
     """
 
     def __init__(
@@ -56,6 +57,8 @@ class Reader:
         deinterlace: bool = False,
     ) -> None:
         self.index: FrameIndex = index_of(info)
+        if info.frames is not None and len(self.index) != info.frames:
+            raise changed(display(info.path), "the number of its frames")
         final = len(self.index) - 1
         self.first, self.last = first, final if last is None else last
         if not 0 <= self.first <= self.last <= final:

@@ -63,16 +63,24 @@ def files_of(path: Path, sequence: ImageSequence | None) -> list[Path]:
     return [sequence.source(n) for n in range(len(sequence.numbers))]
 
 
-def content(path: Path, sequence: ImageSequence | None) -> dict[str, Any]:
+def content(
+    path: Path, sequence: ImageSequence | None, digests: Mapping[Path, str] | None = None
+) -> dict[str, Any]:
     """All that is in a clip's file, or in the files of a sequence, for `is_same`: a fingerprint,
     SHA-256 of every byte, and a mark of when the files were last changed.
+
+    Args:
+        path: of the clip.
+        sequence: its files, of a clip of images.
+        digests: `sha256_of` the files, where they were read before.
 
     Raises:
         OSError: one cannot be read.
     """
-    digest = hashlib.sha256()
+    digest, known = hashlib.sha256(), digests or {}
     for file in files_of(path, sequence):
-        digest.update(f"{'' if sequence is None else file.name} {sha256_of(file)}\n".encode())
+        found = known.get(file) or sha256_of(file)
+        digest.update(f"{'' if sequence is None else file.name} {found}\n".encode())
     changed = _changed(path, sequence)
     told = {"sha256": digest.hexdigest(), "changed": changed}
     return {**fingerprint_of(path, sequence), **told}
@@ -103,18 +111,24 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def hashes(files: Mapping[str, Sequence[Path]]) -> dict[str, str]:
+def hashes(
+    files: Mapping[str, Sequence[Path]], digests: Mapping[Path, str] | None = None
+) -> dict[str, str]:
     """SHA-256 of files, by what they are to people; several are hashed together.
+
+    Args:
+        files: them.
+        digests: `sha256_of` those that were read before.
 
     Raises:
         InputError: one cannot be read.
     """
-    found = {}
+    found, known = {}, digests or {}
     for role, paths in files.items():
         digest = hashlib.sha256()
         for path in paths:
             with reading(str(path)):
-                digest.update(f"{sha256_of(path)}\n".encode())
+                digest.update(f"{known.get(path) or sha256_of(path)}\n".encode())
         found[role] = digest.hexdigest()
     return found
 

@@ -14,6 +14,7 @@ OF_READING = ("fps", "on_missing", "on_bad_frame", "interlaced", "encoding")
 OF_KNOWLEDGE = ("sigma", "cuts")
 OF_CLIP = ("frames", "codec", "crf", "bit_depth", "dither", "seed", "matte", "device")
 OPTIONS = (*OF_CLIP, *OF_KNOWLEDGE, *OF_READING)
+LOADED = ("--profile", "--cuts")  # of the files below those that are read whole before the work
 # What is written beside the clip, by its option; "matte_out" is called as what it shows.
 BESIDE = {
     "noise_out": "noise",

@@ -8,8 +8,9 @@ from vdenoise.engine.correction import Done
 from vdenoise.engine.plan import Plan
 from vdenoise.engine.run import Result, Watch, run
 from vdenoise.media.inputs import is_pipe
-from vdenoise.workflows.contents import FrameChecks, hashes
-from vdenoise.workflows.decides import deciding_files, deciding_options, written_beside
+from vdenoise.workflows.contents import FrameChecks
+from vdenoise.workflows.decides import LOADED, deciding_files, deciding_options, written_beside
+from vdenoise.workflows.originals import Originals
 from vdenoise.workflows.prepare import Listener, Prepared, plan_clip, prepare
 from vdenoise.workflows.recipe import make_recipe, save_recipe
 from vdenoise.workflows.request import ClipRequest
@@ -46,8 +47,10 @@ def denoise_clip(
     plan = plan_clip(request) if plan is None else plan
     if (short := check_room(plan)) is not None:
         listener.note(short)
-    files = hashes(deciding_files(request))  # as they are before the work
-    prepared = prepare(request, listener, plan)
+    originals = Originals(plan.info, deciding_files(request), LOADED)
+    with originals.explaining():
+        prepared = prepare(request, listener, plan)
+    originals.see_unchanged()  # before the longer half of the work
     plan = prepared.plan
     listener.note(f"denoise: {plan.chain.text}, {plan.bit_path}, {plan.encode.label}")
     if ready is not None:
@@ -55,22 +58,25 @@ def denoise_clip(
     checks = FrameChecks()
 
     def watched(done: Done) -> None:
+        originals.see_frame(done[0].index)
         checks.watch(done)
         if watch is not None:
             watch(done)
 
-    tag = tag_of(plan, prepared.profile, prepared.cuts, files)
-    result = run(
-        plan,
-        prepared.profile,
-        prepared.cuts,
-        listener,
-        on_bad_frame=request.reading.on_bad_frame,
-        overwrite=request.overwrite,
-        threads=request.reading.threads,
-        watch=watched,
-        tag=None if is_pipe(plan.output) else tag,
-    )
+    tag = tag_of(plan, prepared.profile, prepared.cuts, originals.files)
+    with originals.explaining():
+        result = run(
+            plan,
+            prepared.profile,
+            prepared.cuts,
+            listener,
+            on_bad_frame=request.reading.on_bad_frame,
+            overwrite=request.overwrite,
+            threads=request.reading.threads,
+            watch=watched,
+            tag=None if is_pipe(plan.output) else tag,
+            settled=originals.see_unchanged,
+        )
     if not is_pipe(plan.output):
         made = make_recipe(
             plan,
@@ -80,7 +86,8 @@ def denoise_clip(
             command,
             prepared.asked,
             options=deciding_options(request),
-            files=files,
+            source=originals.clip,
+            files=originals.files,
             beside=written_beside(request),
             frames_crc32=checks.text,
             tag=tag,

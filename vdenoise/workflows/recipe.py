@@ -157,6 +157,7 @@ def make_recipe(
     command: Sequence[str],
     asked: Chain | None = None,
     *,
+    source: Mapping[str, Any],
     tag: RecipeTag,
     options: Mapping[str, Any] | None = None,
     files: Mapping[str, str] | None = None,
@@ -172,15 +173,13 @@ def make_recipe(
         result: what it did.
         command: as typed.
         asked: the chain before the measurement decided anything, where it did.
+        source: `content` of the clip from before the work; empty for a pipe.
         tag: what the clip's container says of this recipe, if it has a place for it.
         options: beside the chain's that decide a result.
         beside: what was written beside the clip, by what it is.
         frames_crc32: `FrameChecks.text` of what was written, for `replay`.
         files: `hashes` of the files that decide a result beside the clip, from before the work.
     """
-    source = {"path": str(plan.info.path)}
-    if not (is_pipe(plan.info.path) or plan.info.path.is_fifo()):
-        source |= content(plan.info.path, plan.info.sequence)
     return {
         "kind": KIND,
         "schema": SCHEMA,
@@ -192,7 +191,7 @@ def make_recipe(
         },
         "plug_ins": packages(plan.chain.stages),
         "command": list(command),
-        "input": source,
+        "input": {"path": str(plan.info.path), **source},
         "output": _output(plan, plan.output),
         "beside": {name: _output(plan, path) for name, path in (beside or {}).items()},
         "options": dict(options or {}),

@@ -22,7 +22,8 @@ from vdenoise.media.movie.encoder import IMAGES
 from vdenoise.media.movie.settings import choose
 from vdenoise.media.writer import check_target, files_written
 from vdenoise.picture.frame import ClipInfo
-from vdenoise.workflows.contents import frame_check, hashes, is_same
+from vdenoise.workflows.contents import frame_check
+from vdenoise.workflows.originals import Originals
 from vdenoise.workflows.prepare import Listener
 from vdenoise.workflows.reading import Reading
 from vdenoise.workflows.recipe import claim_recipe, make_recipe, save_recipe
@@ -70,7 +71,10 @@ def replay(
         )
     info = _source(file, recipe, source)
     chain = recipe.chain()
-    _check_files(recipe, chain)
+    named = {role: paths for role, paths in chain.files.items() if role in recipe.files}
+    originals = Originals(info, named)
+    _check_clip(file, recipe, info, originals)
+    _check_files(recipe, named, originals)
     plan = _plan(recipe, chain, info, output)
     if not recipe.result.frames_crc32:
         raise ConflictError(
@@ -90,20 +94,23 @@ def replay(
         listener.note(f"not as it was: {', '.join(others)}; frames may differ in their last bits")
     tag = tag_of(plan, recipe.profile, recipe.cuts, recipe.files)
     checks = _Compared(recipe.result.frames_crc32, plan, others)
-    result = run(
-        plan,
-        recipe.profile,
-        recipe.cuts,
-        listener,
-        on_bad_frame=recipe.options.on_bad_frame,
-        overwrite=overwrite,
-        threads=threads,
-        watch=checks.watch,
-        tag=None if is_pipe(output) else tag,
-    )
+    with originals.explaining():
+        result = run(
+            plan,
+            recipe.profile,
+            recipe.cuts,
+            listener,
+            on_bad_frame=recipe.options.on_bad_frame,
+            overwrite=overwrite,
+            threads=threads,
+            watch=checks.watch,
+            tag=None if is_pipe(output) else tag,
+            settled=originals.see_unchanged,
+        )
     options = {**recipe.options.model_dump(), **_decided(recipe)}
     made = make_recipe(
-        plan, recipe.profile, recipe.cuts, result, command, options=options, files=recipe.files,
+        plan, recipe.profile, recipe.cuts, result, command,
+        source=originals.clip, options=options, files=recipe.files,
         frames_crc32=recipe.result.frames_crc32, tag=tag,
     )  # fmt: skip
     save_recipe(made, output)
@@ -132,7 +139,7 @@ class _Compared:
 
 
 def _source(file: Path, recipe: RecipeToReplay, source: Path | None) -> ClipInfo:
-    """The clip, which is to be the one that the recipe was made from."""
+    """The clip, where it lies now."""
     told = recipe.input
     path = Path(told["path"]) if source is None else source
     if source is None and not path.is_absolute():
@@ -146,20 +153,26 @@ def _source(file: Path, recipe: RecipeToReplay, source: Path | None) -> ClipInfo
         interlaced=recipe.plan.interlaced,
         encoding=recipe.options.encoding,
     )
-    info = how.probe()
-    if "sha256" in told and not is_same(path, info.sequence, {**told, "changed": None}):
+    return how.probe()
+
+
+def _check_clip(file: Path, recipe: RecipeToReplay, info: ClipInfo, originals: Originals) -> None:
+    """See that the clip is the one that the recipe was made from."""
+    told = recipe.input
+    now = {key: value for key, value in originals.clip.items() if key != "changed"}
+    if "sha256" in told and any(told.get(key) != value for key, value in now.items()):
         raise ConflictError(
-            f"{path} is not the clip that {file} was made from: its content differs.",
+            f"{info.path} is not the clip that {file} was made from: its content differs.",
             "Put that one back, or say where it lies with --input FILE.",
             number=4,
         )
-    return info
 
 
-def _check_files(recipe: RecipeToReplay, chain: Chain) -> None:
+def _check_files(
+    recipe: RecipeToReplay, named: Mapping[str, Sequence[Path]], originals: Originals
+) -> None:
     """See that models and masks are those that were used."""
-    named = {role: paths for role, paths in chain.files.items() if role in recipe.files}
-    for role, found in hashes(named).items():
+    for role, found in originals.files.items():
         if recipe.files[role] != found:
             raise ConflictError(
                 f"{role[0].upper()}{role[1:]} ({named[role][0]}) is not the one that was used.",
