@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 
 import pytest
@@ -59,21 +57,6 @@ def test_a_preset_is_not_its_own_ancestor(own: Path, parent: str) -> None:
     (own / "b.toml").write_text(ABOUT + 'inherit = "x/../a.toml"\n')
     with pytest.raises(UsageError, match="cannot inherit"):
         load(str(own / "a.toml"))
-
-
-def test_the_end_of_a_terminal_stops_a_command_but_under_nohup(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(cli, "_status", lambda _: os.kill(os.getpid(), signal.SIGHUP) or 0)
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        assert cli.status([]) == 0
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
-        assert cli.status([]) == 129
-        assert "[exit 129]" in capsys.readouterr().err
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
-    finally:
-        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_measurement_that_is_late_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -246,6 +246,8 @@ def test_lines_of_the_farms_own(tmp_path: Path) -> None:
     [
         ("exit 75", "RUNNING", "0", True),
         ("kill -TERM $parent; sleep 9", "RUNNING", "", True),
+        ("kill -USR1 $parent; sleep 9", "RUNNING", "", True),  # --farm-option signal=B:USR1@60
+        ("exit 138", "RUNNING", "0", True),
         ("kill -TERM $parent; sleep 9", "COMPLETING", "", False),  # somebody cancelled it
         ("exit 75", "RUNNING", "5", False),
         ("exit 3", "RUNNING", "0", False),
@@ -277,7 +279,7 @@ def test_slurm_queues_again_what_was_stopped(
         check=False,
         timeout=60,
     )
-    wanted = {"exit 75": 75, "exit 3": 3, "exit 0": 0}.get(ends, 143)
+    wanted = {"exit 75": 75, "exit 138": 138, "exit 3": 3, "exit 0": 0}.get(ends, 143)
     assert done.returncode == wanted
     assert (tmp_path / "requeued").exists() == requeued
 

@@ -87,16 +87,22 @@ def test_a_crash_is_said_as_the_farm_wants_it(plan: Path) -> None:
     assert "\nopenjd_fail: E0385 [exit 3]" in "\n" + process.communicate()[1]
 
 
-@pytest.mark.parametrize("to_all", [False, True])
-def test_asking_a_task_to_end_is_one_request(to_all: bool, plan: Path) -> None:
+@pytest.mark.parametrize(
+    ("to_all", "number"),
+    [(False, signal.SIGTERM), (True, signal.SIGTERM), (True, signal.SIGUSR1)],
+)
+def test_asking_a_task_to_end_is_one_request(
+    to_all: bool, number: signal.Signals, plan: Path
+) -> None:
     """The parent hands it on to a child that the scheduler may have asked too."""
     process, child = _begun("run", "--plan", plan)
     status = Path(f"/proc/{child}/status")
-    while not _handled(status.read_text()) & 1 << (signal.SIGTERM - 1):
+    while not _handled(status.read_text()) & 1 << (number - 1):
         time.sleep(0.01)
-    (os.killpg if to_all else os.kill)(process.pid, signal.SIGTERM)
+    (os.killpg if to_all else os.kill)(process.pid, number)
     last = process.communicate()[1].splitlines()[-1]
-    assert process.returncode == 143 and "error E13001 [exit 143]" in last
+    ended = 128 + number
+    assert process.returncode == ended and f"error E13001 [exit {ended}]" in last
     assert not list(plan.parent.rglob("*.partial"))
 
 

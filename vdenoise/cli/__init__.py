@@ -8,14 +8,11 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import signal
 import sys
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from textwrap import shorten
-from types import FrameType
 from typing import NoReturn
 
 import click
@@ -37,6 +34,7 @@ from vdenoise.cli.profile import profile
 from vdenoise.cli.qc import qc
 from vdenoise.cli.replay import replay, restore
 from vdenoise.cli.run import run
+from vdenoise.cli.signals import heard
 from vdenoise.cli.stages import stages
 from vdenoise.cli.switches import with_strengths
 from vdenoise.cli.system_faults import of_system, problem_of_stdout
@@ -52,7 +50,6 @@ from vdenoise.errors import (
     did_you_mean,
 )
 from vdenoise.machine import messages, process
-from vdenoise.machine.guard import HANDED_ON
 
 
 class _Group(click.Group):
@@ -150,38 +147,32 @@ def status(args: Sequence[str]) -> int:
 
 
 def _end(args: Sequence[str], say: Callable[..., None]) -> int:
-    # Under nohup the terminal's end is to be passed over: what is ignored stays so.
-    heard = [n for n in HANDED_ON if signal.getsignal(n) is not signal.SIG_IGN]
-    before = {number: signal.getsignal(number) for number in heard}
-    try:
-        for number in heard:  # in here: one may be on its way
-            signal.signal(number, _interrupt)
-        return _status(args)
-    except BrokenPipeError:
-        # Whoever read our output has gone: nothing more can be said, and none of it is an error.
-        _discard_output()
-        return 0
-    except VdenoiseError as problem:
-        return _told(problem, say)
-    except click.exceptions.NoArgsIsHelpError as problem:
-        click.echo(problem.format_message())
-        return 0
-    except click.ClickException as problem:
-        say(_misused(problem), 2)
-        return 2
-    except Exception as problem:
-        if isinstance(problem.__cause__, Interrupted):  # while a class was made, in Python 3.11
-            return _told(problem.__cause__, say)
-        known = of_system(problem)
-        if known is None:
-            say(problem)
-            return 1
-        if problem_of_stdout(problem):
+    with contextlib.ExitStack() as signals:  # left when all is said
+        try:
+            signals.enter_context(heard())
+            return _status(args)
+        except BrokenPipeError:
+            # Whoever read our output has gone: nothing more can be said, and none is an error.
             _discard_output()
-        return _told(known, say)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+            return 0
+        except VdenoiseError as problem:
+            return _told(problem, say)
+        except click.exceptions.NoArgsIsHelpError as problem:
+            click.echo(problem.format_message())
+            return 0
+        except click.ClickException as problem:
+            say(_misused(problem), 2)
+            return 2
+        except Exception as problem:
+            if isinstance(problem.__cause__, Interrupted):  # while a class was made, in Python 3.11
+                return _told(problem.__cause__, say)
+            known = of_system(problem)
+            if known is None:
+                say(problem)
+                return 1
+            if problem_of_stdout(problem):
+                _discard_output()
+            return _told(known, say)
 
 
 def _told(problem: VdenoiseError, say: Callable[..., None]) -> int:
@@ -233,28 +224,3 @@ _LAST_WORDS = (
 )
 _LAST_EVENT = b'{"v": 1, "event": "error", "code": "E0603", "exit": 6, "what": "", "hint": ""}\n'
 _SIGNALLED = 128  # exit statuses above it are those of signals
-_ONE_REQUEST_SECONDS = 0.5
-
-
-def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
-    """End the command the way an error does: threads join, temporary files go.
-
-    A second signal while that happens ends the program on the spot; but not at once: where a
-    scheduler signals all processes of a task and one of them hands it on, that is one request.
-    """
-    begun = time.monotonic()
-
-    def again(number: int, _frame: FrameType | None) -> None:
-        if time.monotonic() - begun > _ONE_REQUEST_SECONDS:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-
-    for each in HANDED_ON:
-        if signal.getsignal(each) is not signal.SIG_IGN:
-            signal.signal(each, again)
-    word = "Interrupted" if number == signal.SIGINT else "Terminated"
-    raise Interrupted(
-        f"{word}: nothing was written under the final name.",
-        "Run the same command again to start over.",
-        signal_number=number,
-    )

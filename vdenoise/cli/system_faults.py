@@ -29,7 +29,7 @@ _NO_MEMORY = (
     *("bad_alloc", "can't allocate memory", "Insufficient memory"),
 )
 # Where not even that much is to be had, whatever went wrong went wrong for want of it: a module
-# that finds no room while it is loaded fails as a mistake in its text, or as a name that is missing.
+# without room fails as a mistake in its text, or as a name that is not in it.
 _LITTLE_BYTES = 64 << 20
 _LINKS_IN_A_CIRCLE = "Symlink loop"  # pathlib, before Python 3.13
 _NO_TEMPORARIES = "No usable temporary directory"  # tempfile

@@ -13,6 +13,7 @@ import click
 
 from vdenoise.cli.files import FOLDER, READS, WRITES, FileGroup, claims_of
 from vdenoise.cli.options import progress_option
+from vdenoise.machine.guard import HANDED_ON
 from vdenoise.settings.choices import ProgressStyle
 
 if TYPE_CHECKING:
@@ -207,9 +208,10 @@ def _signals() -> Iterator[Sequence[int]]:
     def note(number: int, _frame: Any) -> None:
         caught.append(number)
         for each in before:
-            signal.signal(each, signal.SIG_DFL)
+            if each.name != "SIGXCPU":  # comes again every second
+                signal.signal(each, signal.SIG_DFL)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in HANDED_ON:
         if signal.getsignal(number) is signal.SIG_IGN:  # as under nohup
             continue
         before[number] = signal.signal(number, note)

@@ -14,7 +14,14 @@ from typing import NoReturn
 
 from vdenoise.errors import InputError, MemoryShort, VdenoiseError
 
-HANDED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # what asks a process to end
+# What asks a process to end: people, systems and terminals (2, 15, 1), and farms before they kill:
+# Grid Engine sends USR1 and USR2 (-notify, s_rt), LSF USR2 at its limit of time, Slurm what it was
+# told to; a limit of processor time is XCPU, once a second until the last.
+HANDED_ON = tuple(
+    signal.Signals[name]
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
+    if name in signal.Signals.__members__
+)
 _SET_DEATH_SIGNAL = 1  # Linux, prctl.h
 # What glibc's loader ends a process with where a thread finds no memory for a library's variables:
 # there it cannot fail, and no exception comes of it. No command of ours ends so.

@@ -11,16 +11,16 @@ from vdenoise.farm.export import HERE, Export
 # where a node fails. A job that somebody cancelled is no longer running, and stays cancelled.
 _TASK = """\
 #!/bin/bash
-# Does what it is given; what was stopped (129, 143) or is to be tried again (75) is queued again.
+# Does what it is given; what was stopped or is to be tried again (75) is queued again.
 stopped=''
-trap 'stopped=1; [ -z "$task" ] || kill -TERM "$task" 2>/dev/null' TERM
+trap 'stopped=1; [ -z "$task" ] || kill -TERM "$task" 2>/dev/null' TERM USR1 USR2
 "$@" &
 task=$!
 [ -z "$stopped" ] || kill -TERM "$task"
 wait "$task"; code=$?
 [ -z "$stopped" ] || { wait "$task"; code=$?; }
 case $code in
-75|129|143)
+75|129|138|140|143|152)
     if [ "${SLURM_RESTART_COUNT:-0}" -lt RETRIES ] &&
         [ "$(squeue -h -j "$SLURM_JOB_ID" -o %T)" = RUNNING ]; then
         scontrol requeue "$SLURM_JOB_ID" && sleep 60
