@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from textwrap import shorten
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import click
 
@@ -41,6 +41,7 @@ from vdenoise.cli.system_faults import of_system, problem_of_stdout
 from vdenoise.cli.task import is_task, status_of_task, style_of
 from vdenoise.cli.train import train
 from vdenoise.cli.tune import tune
+from vdenoise.cli.variables import take_strangers
 from vdenoise.cli.verify import verify
 from vdenoise.errors import (
     Interrupted,
@@ -50,6 +51,9 @@ from vdenoise.errors import (
     did_you_mean,
 )
 from vdenoise.machine import messages, process
+
+if TYPE_CHECKING:
+    from vdenoise.settings.choices import ProgressStyle
 
 
 class _Group(click.Group):
@@ -211,7 +215,19 @@ def _misused(problem: click.ClickException) -> UsageError:
     return UsageError(message, f"See: {path} --help {variables}".strip(), number=1)
 
 
+def _tell_of_strangers(args: Sequence[str]) -> None:
+    """Warn of variables that nothing reads. A task of a plan reads none."""
+    if is_task(args) or not (strangers := take_strangers(cli)):
+        return
+    from vdenoise import ui
+
+    reporter = ui.Reporter(cast("ProgressStyle", style_of(args)))
+    for text in strangers:
+        reporter.warn(text)
+
+
 def _status(args: Sequence[str]) -> int:
+    _tell_of_strangers(args)
     # Without standalone mode click returns the code of `ctx.exit()`, such as --help's 0.
     code = cli.main(args=with_strengths(args), prog_name="vdenoise", standalone_mode=False)
     sys.stdout.flush()  # while it can still be said that this fails

@@ -1,0 +1,55 @@
+"""Variables of the environment that look like ours and are not."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator
+
+import click
+
+from vdenoise.cli.options import ENVIRONMENT
+
+# Read elsewhere than by an option.
+_OTHERS = ("PATH_MAP", "EXIT_AS", "PARENT", "PRESETS", "COMPILED", "TORCH_PATHS")
+# What modules of an environment and containers call where a program is, or a service of its name.
+_OF_THE_SITE = (
+    "ROOT",
+    "HOME",
+    "DIR",
+    "PATH",
+    "BASE",
+    "PREFIX",
+    "BIN",
+    "VERSION",
+    "SERVICE",
+    "PORT",
+)
+
+
+def take_strangers(root: click.Group) -> list[str]:
+    """A sentence on each variable that somebody has set for us and nothing reads, most likely
+    because it is mistyped. They are taken out of the environment: what is started from here has
+    no need to say it again.
+
+    Args:
+        root: the group of all commands.
+    """
+    known = {*_OTHERS, *(name.removeprefix(ENVIRONMENT) for name in _read_by(root))}
+    found = []
+    for name in sorted(name for name in os.environ if name.startswith(ENVIRONMENT)):
+        ours = name.removeprefix(ENVIRONMENT)
+        if ours not in known and not ours.startswith(_OF_THE_SITE):
+            del os.environ[name]
+            close = difflib.get_close_matches(ours, known, n=1)
+            guess = f" Did you mean {ENVIRONMENT}{close[0]}?" if close else ""
+            found.append(f"{name} is set in the environment, and nothing reads it.{guess}")
+    return found
+
+
+def _read_by(command: click.Command) -> Iterator[str]:
+    for parameter in command.params:
+        if isinstance(parameter.envvar, str):
+            yield parameter.envvar
+    for each in command.commands.values() if isinstance(command, click.Group) else ():
+        yield from _read_by(each)
