@@ -12,19 +12,9 @@ from vdenoise.cli.options import ENVIRONMENT
 
 # Read elsewhere than by an option.
 _OTHERS = ("PATH_MAP", "EXIT_AS", "PARENT", "PRESETS", "COMPILED", "TORCH_PATHS")
-# What modules of an environment and containers call where a program is, or a service of its name.
-_OF_THE_SITE = (
-    "ROOT",
-    "HOME",
-    "DIR",
-    "PATH",
-    "BASE",
-    "PREFIX",
-    "BIN",
-    "VERSION",
-    "SERVICE",
-    "PORT",
-)
+# What modules of an environment call where a program is, and containers a service of its name.
+_PLACES = ("ROOT", "HOME", "DIR", "PATH", "BASE", "PREFIX", "BIN", "VERSION", "PORT")
+_OF_SERVICES = ("SERVICE_", "PORT_")
 
 
 def take_strangers(root: click.Group) -> list[str]:
@@ -39,7 +29,7 @@ def take_strangers(root: click.Group) -> list[str]:
     found = []
     for name in sorted(name for name in os.environ if name.startswith(ENVIRONMENT)):
         ours = name.removeprefix(ENVIRONMENT)
-        if ours not in known and not ours.startswith(_OF_THE_SITE):
+        if ours not in known and ours not in _PLACES and not ours.startswith(_OF_SERVICES):
             del os.environ[name]
             close = difflib.get_close_matches(ours, known, n=1)
             guess = f" Did you mean {ENVIRONMENT}{close[0]}?" if close else ""
