@@ -230,6 +230,19 @@ def test_a_link_to_a_disk_that_is_not_mounted_stays(
     assert "E0402" in said and "mounted" in said
 
 
+@pytest.mark.parametrize("name", ["z.mkv", "z.0000.png"])
+def test_a_link_is_replaced_and_what_it_leads_to_stays(name: str, clip: Path) -> None:
+    """Nobody has named that file: it may be the version that the link was to be moved on from."""
+    Path("v1").mkdir()
+    Path(there := f"v1/{name}").write_bytes(b"version 1")
+    Path(name).symlink_to(there)
+    target = name.replace("0000", "####")
+    assert call("run", "a.mkv", "-o", target, *GIVEN) == 4 and Path(name).is_symlink()
+    assert call("run", "a.mkv", "-o", target, *GIVEN, "--overwrite") == 0
+    assert not Path(name).is_symlink() and Path(name).stat().st_size > 9
+    assert Path(there).read_bytes() == b"version 1"
+
+
 def test_links_that_lead_in_a_circle_are_said(
     clip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from vdenoise.errors import InputError
+from vdenoise.machine.files import remove_orphans, replacing
 from vdenoise.nets import build
 from vdenoise.nets.base import Network
 from vdenoise.nets.models import channels_last
@@ -54,12 +54,11 @@ def export_weights(run: Path, target: Path, config: str | None = None) -> dict[s
         for net in (exact, rounded)
     )
     use_half = score.psnr - half.psnr <= HALF_LOSS_DB
-    with tempfile.TemporaryDirectory(dir=target.parent) as place:
-        new = Path(place) / target.name
+    remove_orphans(target.parent)
+    with replacing(target) as new:
         save_weights(exact, checked.network, new, torch.float16 if use_half else torch.float32)
         card = make_card(checked, new, state, score, half if use_half else None)
         require_licences(card)
-        new.replace(target)
     save_card(card, target)
     return card
 
