@@ -121,6 +121,31 @@ def test_a_machine_without_a_folder_for_temporary_files_is_told_so(
     assert "E0428" in last(capsys) and not Path("z.mkv").exists()
 
 
+def test_a_file_that_may_not_be_so_large_is_no_full_disk(clip: Path) -> None:
+    """As with ``ulimit -f``, and on disks of FAT32 beyond 4 GB."""
+    begin = f"""
+import os, resource, sys
+from vdenoise import cli
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+os._exit(cli.status({list(RUN)!r}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", begin], cwd=clip.parent, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 4 and "error E0432 [exit 4] z.mkv would be" in done.stderr
+    assert not list(clip.parent.glob("*z.mkv*"))
+
+
+def test_what_lies_beside_clips_is_not_taken_for_a_library(clip: Path, tmp_path: Path) -> None:
+    """The process that starts a batch's jobs ran it, or ended by it."""
+    for name in ("socket", "queue", "torch"):
+        (tmp_path / f"{name}.py").write_text("open('ran', 'w')")
+    words = [sys.executable, "-P", "-m", "vdenoise", "batch", "a.mkv", "-o", "out", *GIVEN]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "ran").exists() and list((tmp_path / "out").glob("*.mkv"))
+
+
 def test_a_full_folder_for_temporary_files_is_not_taken_for_the_outputs(
     clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,7 +19,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Protocol, Self
 
-from vdenoise.machine.process import PARENT_VARIABLE
+from vdenoise.machine.process import PARENT_VARIABLE, python
 
 SERVER = "vdenoise.cli.warm"  # what is started, by name: commands are above us
 MESSAGE_BYTES = 1 << 20
@@ -75,7 +75,7 @@ class Workers:
         """
         if sys.platform != "linux":
             return subprocess.Popen(
-                [sys.executable, "-m", "vdenoise", *arguments],
+                [*python("vdenoise"), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=said,
@@ -96,7 +96,7 @@ class _Server:
         self._lane, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", SERVER, str(theirs.fileno())],
+                [*python(SERVER), str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from vdenoise.errors import BatchError, TryAgain, UsageError
 from vdenoise.farm.job import Job
 from vdenoise.farm.split import as_text
+from vdenoise.machine.process import python
 
 _POLL_SECONDS = 0.2
 _GRACE_SECONDS = 20.0  # between SIGTERM and SIGKILL
@@ -76,7 +77,7 @@ def _command(
     job: Job, share: tuple[int, ...], device: str, flags: Sequence[str], threads: int | None
 ) -> list[str]:
     return [
-        *(sys.executable, "-m", "vdenoise", "run"),
+        *(*python("vdenoise"), "run"),
         *(f"--plan={job.plan_path}", f"--source={job.source}", f"--work={job.work}"),
         *(f"--output={path}" for path in job.moved.values()),
         *(f"--segments={as_text(share)}", f"--device={device}", "--progress=plain"),

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from vdenoise.errors import UsageError
@@ -104,6 +105,18 @@ def end_with_parent() -> None:
     parent = os.environ.pop(PARENT_VARIABLE, "")
     if parent.isdecimal():
         end_with(int(parent), signal.SIGTERM)
+
+
+def python(module: str) -> tuple[str, ...]:
+    """What starts a module in a process of its own. What lies in the current folder is not taken
+    for a library there: clips may lie beside a ``queue.py``, or somebody may have put one there.
+    Only where this program was itself found there it must be looked at.
+    """
+    try:
+        found_here = Path.cwd() == Path(__file__).absolute().parents[2]
+    except FileNotFoundError:
+        found_here = False
+    return (sys.executable, *(() if found_here else ("-P",)), "-m", module)
 
 
 def prepare() -> None:

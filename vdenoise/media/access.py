@@ -147,7 +147,14 @@ def writing(target: Path) -> Iterator[None]:
         code = getattr(error, "errno", None)
         if code in NO_HANDLES:
             raise handles_short() from error
-        if code in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+        if code == errno.EFBIG:
+            raise OutputError(
+                f"{target} would be larger than a file may be there.",
+                "A limit (ulimit -f) or the disk's own (4 GB with FAT32): write elsewhere, or in "
+                "parts with --frames.",
+                number=32,
+            ) from error
+        if code in (errno.ENOSPC, errno.EDQUOT):
             raise OutputError(
                 f"The disk is full: {target} cannot be finished.",
                 f"Free some room in {target.parent} and run the same command again.",

@@ -6,14 +6,13 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from vdenoise.errors import UsageError
-from vdenoise.machine.process import PARENT_VARIABLE
+from vdenoise.machine.process import PARENT_VARIABLE, python
 
 GRACE_SECONDS = 20.0  # for a run to drop its work after a signal
 
@@ -67,7 +66,7 @@ class Rendering:
             self._asked_to_stop = False
             self.progress = RenderState("running", phase="start")
             self._process = subprocess.Popen(
-                [sys.executable, "-m", *words, "--progress", "json"],
+                [*python(words[0]), *words[1:], "--progress", "json"],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
