@@ -112,7 +112,7 @@ def test_a_whole_transport_stream_is_not_said_to_be_cut(
 ) -> None:
     path = tmp_path / "whole.ts"
     path.write_bytes(b"".join(harmless(split(whole))))
-    assert continuity(path, {PICTURE, SOUND}) == continuity(whole, set())
+    assert continuity([path], {PICTURE, SOUND}) == continuity([whole], set())
     assert probe(path).warnings == ()
 
 

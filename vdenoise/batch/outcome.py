@@ -13,6 +13,7 @@ from vdenoise.errors import InputError, UsageError
 from vdenoise.machine.files import write_text
 from vdenoise.media.access import reading, writing
 from vdenoise.media.images.sequence import files_of, find, is_image
+from vdenoise.media.parts import parts_of
 from vdenoise.workflows.contents import is_same
 from vdenoise.workflows.recipe import is_intact, is_whole, load_recipe
 
@@ -106,10 +107,10 @@ def _see(source: Path) -> None:
         InputError: it is not, or is a pipe.
         UsageError: its name is no pattern.
     """
-    files = [source]
-    if is_image(source):
+    files = list(parts_of(source))
+    if is_image(files[-1]):
         found = find(source, "skip")
-        files = [found.path(number) for number in found.numbers]
+        files = [found.source(place) for place in range(len(found.numbers))]
     for file in files:
         if file.is_fifo():  # it would be waited for, and can be read once
             raise InputError(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import get_args
 
@@ -23,10 +25,12 @@ from vdenoise.machine.path_map import UNMAPPED, PathMap
 from vdenoise.media.images.sequence import KINDS
 from vdenoise.media.movie.codecs import CONTAINERS
 from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
+from vdenoise.media.parts import SEAM, parts_of
 from vdenoise.media.side_outputs import gray
 from vdenoise.picture.frame import ClipInfo
 from vdenoise.settings.choices import ViewKind
 
+_PARTS = re.compile(r"\+(?=/|\\|[A-Za-z]:)")  # between whole paths
 ANALYSIS = "analysis.json"  # in the work folder, where the plan holds none
 
 
@@ -130,7 +134,7 @@ def open_job(
         )
     if output is not None:
         _check_moved(file.clean, output)
-    planned = Path(path_map(file.source.path))
+    planned = Path(SEAM.join(map(path_map, _PARTS.split(file.source.path))))
     info = open_source(file.source, source or planned)
     if info.frames is not None and file.frames[1] >= info.frames:
         raise ConflictError(
@@ -152,11 +156,12 @@ def default_work(plan: Path) -> Path:
 
 def _same_place(clip: Path, planned: Path) -> bool:
     """Whether two names, of files or of patterns, are of the same clip in the same folder."""
+    pairs = list(zip_longest(parts_of(clip), parts_of(planned), fillvalue=Path()))
     try:
-        same = clip.absolute().parent.samefile(planned.parent)
+        same = all(a.absolute().parent.samefile(b.parent) for a, b in pairs)
     except OSError:
         return False
-    return same and clip.name == planned.name
+    return same and all(a.name == b.name for a, b in pairs)
 
 
 def _check_moved(part: OutputPart, output: Path) -> None:

@@ -22,11 +22,12 @@ from vdenoise.engine.run import Progress
 from vdenoise.errors import ConflictError, UsageError
 from vdenoise.farm.record import Record
 from vdenoise.machine.files import frozen
-from vdenoise.media.images.reader import describe, with_checks
-from vdenoise.media.images.sequence import is_image, split
+from vdenoise.media.images.reader import changed, describe, with_checks
+from vdenoise.media.images.sequence import find, is_image, split
 from vdenoise.media.inputs import open_input
 from vdenoise.media.movie.index import adopt, scan
 from vdenoise.media.movie.ordering import FrameIndex
+from vdenoise.media.parts import SEAM, parts_of
 from vdenoise.media.probe import probe
 from vdenoise.picture.frame import ClipInfo, Curve, ImageSequence
 from vdenoise.workflows.contents import fingerprint
@@ -109,11 +110,18 @@ class ImagesRecord(Record):
         Raises:
             InputError: that cannot be read.
             UsageError: ``clip`` is no such pattern.
+            ConflictError: of several reels there are other images.
         """
         if not is_image(clip):
             raise UsageError(
                 f"{clip} names no images.", "Name them as a pattern: shot.####.exr.", number=79
             )
+        if len(parts_of(clip)) > 1:
+            reels = find(clip, "hold" if self.held else "skip")
+            if len(reels.numbers) != sum(times for _, times in self.steps) + 1:
+                raise changed(str(clip), "how many images there are")
+            reels = replace(reels, checks=_unpacked(self.checks))
+            return describe(clip, reels, rate=Fraction(self.rate))
         before, digits, after = clip.name, None, ""
         if self.padding is not None:
             before, digits, after = split(clip)
@@ -160,7 +168,7 @@ def record(info: ClipInfo, progress: Progress) -> SourceRecord:
     Raises:
         InputError: an image cannot be read.
     """
-    path = str(frozen(info.path))
+    path = SEAM.join(str(frozen(part)) for part in parts_of(info.path))
     curve = None if info.curve is None else CurveRecord(**asdict(info.curve))
     if info.sequence is None:
         return SourceRecord(

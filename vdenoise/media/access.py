@@ -21,6 +21,7 @@ from vdenoise.errors import (
     handles_short,
 )
 from vdenoise.media.memory import see_memory
+from vdenoise.media.parts import missing_part
 
 _ANYBODY_WRITES = 0o222
 DISK_FULL = 5  # number of an OutputError
@@ -107,12 +108,11 @@ def check_free(target: Path, source: Path | None, *, overwrite: bool) -> None:
 
 def absent(name: str) -> InputError:
     """What to raise where a file or folder is not there."""
-    parts = name.split("+")
-    if len(parts) > 1 and all(part and Path(part).is_file() for part in parts):
-        hint = "A clip is one file: join its parts first, as docs/long.md shows."
-    else:
-        hint = "Check the path."
-    return InputError(f"{name} does not exist.", hint, number=1)
+    if part := missing_part(name):
+        return InputError(
+            f"{part} does not exist, of the parts {name}.", "Check the path.", number=1
+        )
+    return InputError(f"{name} does not exist.", "Check the path.", number=1)
 
 
 @contextlib.contextmanager

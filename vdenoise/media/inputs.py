@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,10 +23,12 @@ from av.video.stream import VideoStream
 from vdenoise.errors import InputError
 from vdenoise.machine.owner import temporary_prefix
 from vdenoise.media.access import reading
-from vdenoise.media.images.sequence import HOLE, OTHER_IMAGES, in_folder
+from vdenoise.media.images.sequence import OTHER_IMAGES, in_folder
 from vdenoise.media.images.supported import unsupported
 from vdenoise.media.memory import see_memory
 from vdenoise.media.movie.demuxers import open_demuxer, text_kind
+from vdenoise.media.movie.joined import Part, join, part_of
+from vdenoise.media.parts import HOLE, parts_of
 
 Packet = TypeVar("Packet")
 
@@ -65,10 +67,15 @@ def _spooled(path: Path) -> Path:
     return target
 
 
-def local(path: Path) -> Path:
-    """The file that holds ``path``: itself, or a temporary copy of a pipe, such as standard input
-    or what a shell makes of ``<(command)``."""
-    return _spooled(path) if is_pipe(path) or path.is_fifo() else path
+def passes(path: Path) -> bool:
+    """Whether a clip can be read but once: standard input, or what a shell makes of
+    ``<(command)``."""
+    return is_pipe(path) or (len(parts_of(path)) == 1 and path.is_fifo())
+
+
+def local(path: Path) -> tuple[Path, ...]:
+    """The files that hold ``path``: itself, its parts, or a temporary copy of a pipe."""
+    return (_spooled(path),) if passes(path) else parts_of(path)
 
 
 def display(path: Path) -> str:
@@ -80,10 +87,13 @@ def open_input(path: Path) -> InputContainer:
     """Open a clip for reading.
 
     Raises:
-        InputError: it is missing, empty, a folder, unreadable or not a media file.
+        InputError: it is missing, empty, a folder, unreadable or not a media file, or its parts do
+            not go together.
     """
     name = display(path)
-    file = local(path)
+    file, *others = local(path)
+    if others:
+        return open_demuxer(_address(tuple(map(_state, (file, *others)))))
     kind = file.suffix.lower()
     if kind in OTHER_IMAGES and HOLE.search(file.name) and not file.exists():
         raise unsupported(path, f"is of the kind {kind}, which is not read")
@@ -118,6 +128,23 @@ def open_input(path: Path) -> InputContainer:
     return container
 
 
+def _state(file: Path) -> tuple[Path, int, int]:
+    """A part as it is now."""
+    with reading(str(file)):
+        found = file.stat()
+    return file, found.st_size, found.st_mtime_ns
+
+
+@lru_cache(maxsize=16)
+def _address(states: tuple[tuple[Path, int, int], ...]) -> str:
+    """Where what is joined of these files is opened."""
+    parts: list[Part] = []
+    for file, _, _ in states:
+        with open_input(file) as container:
+            parts.append(part_of(file, container, video_of(container, file)))
+    return join(parts).address
+
+
 def _text(name: str, kind: str) -> InputError | None:
     """The error for a text file; None for what is no text."""
     if kind in ("", "text"):
@@ -126,7 +153,7 @@ def _text(name: str, kind: str) -> InputError | None:
         return what if kind else None
     return InputError(
         f"{name} is {kind}, not a clip: it names other files, which are not opened.",
-        "Name the files themselves, or join them first, as docs/long.md shows.",
+        "Name the files themselves, with + between them, as docs/long.md shows.",
         number=18,
     )
 
@@ -157,7 +184,8 @@ def still_written(path: Path, how: str) -> InputError:
 
 def patience(path: Path) -> str:
     """Advice to wait, where a clip that lacks something was changed a moment ago; else none."""
-    fresh = abs(time.time() - local(path).stat().st_mtime) < FRESH_SECONDS
+    changed = max(file.stat().st_mtime for file in local(path))
+    fresh = abs(time.time() - changed) < FRESH_SECONDS
     return "If it is still being written, wait until it is complete. " if fresh else ""
 
 

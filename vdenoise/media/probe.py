@@ -18,14 +18,17 @@ from vdenoise.media.images.sequence import is_image
 from vdenoise.media.inputs import display, local, open_input, video_of
 from vdenoise.media.movie import hdr
 from vdenoise.media.movie.covers import is_cover
+from vdenoise.media.movie.demuxers import joined_in, kinds_of
 from vdenoise.media.movie.encrypted import is_encrypted
 from vdenoise.media.movie.first_frames import Peek, no_frames, peek_at
 from vdenoise.media.movie.holdings import held
 from vdenoise.media.movie.index import scan, scanned
+from vdenoise.media.movie.joined import timecode_of
 from vdenoise.media.movie.matrix import degrees, matrix_in
 from vdenoise.media.movie.ordering import FrameIndex
 from vdenoise.media.movie.packets import Heard
 from vdenoise.media.movie.pixels import planar_format
+from vdenoise.media.parts import parts_of
 from vdenoise.picture.frame import ClipInfo, PixelFormat
 from vdenoise.settings.choices import OnMissing
 from vdenoise.settings.text import counted
@@ -43,7 +46,8 @@ def probe(
     """Read what there is to know of a clip, or of standard input for ``-``.
 
     Args:
-        path: a movie, an image, or a pattern of images (``plate.####.exr``).
+        path: a movie, an image, or a pattern of images (``plate.####.exr``); or several of them,
+            with ``+`` between them, that are one clip.
         on_missing: what to do about gaps in a sequence of images.
         rate: frames per second of a sequence of images; None takes what they say, else 24.
         heard: is told how much of a movie has been read.
@@ -53,7 +57,8 @@ def probe(
         UsageError: a rate was given for a movie, or a pattern cannot be understood.
     """
     path = Path(path)
-    if is_image(path) and not path.is_dir() and not is_animated_png(path):
+    parts = parts_of(path)
+    if all(is_image(part) and not part.is_dir() and not is_animated_png(part) for part in parts):
         return probe_images(path, on_missing=on_missing, rate=rate)
     if rate is not None:
         raise UsageError(
@@ -72,7 +77,7 @@ def probe(
         index = scan(path, heard)
         if not index.pts:
             raise no_frames(path)
-        _check_whole(path, container.format.name, len(index))
+        _check_whole(path, kinds_of(container)[0], len(index))
         peek = peek_at(path)
         fmt = planar_format(peek.source_format)
         if fmt is None:
@@ -93,7 +98,7 @@ def _check_whole(path: Path, container: str, frames: int) -> None:
     Raises:
         InputError: it does not.
     """
-    file = local(path)
+    file = local(path)[0]  # pictures are never joined
     if container == "webp_pipe" and is_animated_webp(file):
         raise InputError(
             f"{display(path)} is an animated WebP, which this FFmpeg cannot decode.",
@@ -122,7 +127,7 @@ def _info(
     span = index.end - index.pts[0]
     return ClipInfo(
         path=path,
-        container=container.format.name,
+        container=",".join(kinds_of(container)),
         codec=stream.codec_context.codec.canonical_name,
         width=peek.width,
         height=peek.height,
@@ -183,16 +188,6 @@ def _field_order(stream: VideoStream, peek: Peek) -> str:
     return coded or peek.field_order
 
 
-def timecode_of(container: InputContainer, stream: VideoStream) -> str | None:
-    """The start timecode, wherever the container keeps it."""
-    others: list[Any] = [stream, container, *(s for s in container.streams if s.type == "data")]
-    for place in others:
-        for key, value in place.metadata.items():
-            if key.lower() == "timecode":
-                return str(value)
-    return None
-
-
 def _line(stream: Any) -> str:
     """A stream in one line, for people."""
     name = stream.codec_context.name if stream.codec_context is not None else "unknown codec"
@@ -216,9 +211,17 @@ def _warnings(
             f"its packets do not follow each other at {counted(packets.jumps, 'place')}: it was "
             "joined there, or some are missing"
         )
+    if packets is not None and joined_in(container) is not None:
+        moved = [(o.onward.moved * o.time_base, o) for o in packets.others.values()]
+        late, sound = max(moved, key=lambda found: found[0], default=(Fraction(0), None))
+        if sound is not None and late > Fraction(sound.durations[0]) * sound.time_base:
+            warnings.append(
+                f"the sound of its parts is longer than their picture: it comes up to "
+                f"{float(late) * 1000:.0f} ms late"
+            )
     if index.truncated:
         warnings.append(f"the file was cut short: {index.truncated}")
-    if index.counted and container.format.name != "avi":  # an AVI has no times but its rate
+    if index.counted and "avi" not in kinds_of(container):  # an AVI has no times but its rate
         warnings.append(
             f"timestamps are missing or out of order; frames are shown at {float(index.rate):g} fps"
         )

@@ -61,6 +61,7 @@ class ImageSequence:
     numbers: tuple[int, ...]  # of the frames, ascending
     held: tuple[int, ...] = ()  # numbers without a file: the one before is shown again
     checks: tuple[int, ...] = ()  # CRC-32 of each frame's file; empty where they are not known
+    files: tuple[Path, ...] = ()  # of the frames, where they lie in reels; else as they are called
 
     @property
     def pattern(self) -> Path:
@@ -74,6 +75,8 @@ class ImageSequence:
 
     def source(self, position: int) -> Path:
         """The file that is read for the frame at ``position``, counted from 0."""
+        if self.files:
+            return self.files[position]
         while self.numbers[position] in self.held:
             position -= 1
         return self.path(self.numbers[position])

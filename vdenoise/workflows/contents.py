@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vdenoise.engine.correction import Done
 from vdenoise.media.access import reading
+from vdenoise.media.parts import parts_of
 from vdenoise.picture.frame import ImageSequence
 
 EDGE_BYTES = 1 << 20  # hashed at each end of a file, and as much in between
@@ -20,17 +21,20 @@ BETWEEN = 32  # places between the ends that are hashed
 
 
 def fingerprint(path: Path, edge: int = EDGE_BYTES) -> dict[str, Any]:
-    """Size, and SHA-256 of the first and last MiB and of one MiB in places between them.
+    """Size, and SHA-256 of the first and last MiB and of one MiB in places between them; of a clip
+    in parts those of each.
 
     All of a file of 3 MiB; beyond that quick on any size, and any re-encode shows.
     """
-    size = path.stat().st_size
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for start, length in _sampled(size, edge):
-            file.seek(start)
-            digest.update(file.read(length))
-    return {"bytes": size, "sha256_samples": digest.hexdigest()}
+    whole, digest = 0, hashlib.sha256()
+    for part in parts_of(path):
+        size = part.stat().st_size
+        with part.open("rb") as file:
+            for start, length in _sampled(size, edge):
+                file.seek(start)
+                digest.update(file.read(length))
+        whole += size
+    return {"bytes": whole, "sha256_samples": digest.hexdigest()}
 
 
 def _sampled(size: int, edge: int) -> list[tuple[int, int]]:
@@ -57,9 +61,9 @@ def fingerprint_of(path: Path, sequence: ImageSequence | None) -> dict[str, Any]
 
 
 def files_of(path: Path, sequence: ImageSequence | None) -> list[Path]:
-    """The file of a clip, or those of a sequence, one for each frame."""
+    """The file of a clip, its parts, or the files of a sequence, one for each frame."""
     if sequence is None:
-        return [path]
+        return list(parts_of(path))
     return [sequence.source(n) for n in range(len(sequence.numbers))]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from vdenoise.errors import ConflictError, InputError, VerifyError
 from vdenoise.media.access import reading
 from vdenoise.media.images.reader import changed
-from vdenoise.media.inputs import display, is_pipe, still_written
+from vdenoise.media.inputs import display, passes, still_written
 from vdenoise.picture.frame import ClipInfo
 from vdenoise.workflows.contents import content, files_of, hashes
 
@@ -63,7 +63,7 @@ class Originals:
         loaded: Collection[str] = (),
     ) -> None:
         self._info, self._loaded = info, frozenset(loaded)
-        piped = is_pipe(info.path) or info.path.is_fifo()
+        piped = passes(info.path)
         clip = [] if piped else files_of(info.path, info.sequence)
         beside = {} if beside is None else beside
         self._known: dict[Path, _Known] = {}
@@ -79,7 +79,8 @@ class Originals:
 
     @property
     def checks(self) -> tuple[int, ...]:
-        """CRC-32 of the file of each frame of a sequence, of a movie of its one file."""
+        """CRC-32 of the file of each frame of a sequence, of a movie of its file or
+        parts."""
         files = files_of(self._info.path, self._info.sequence)
         return tuple(self._known[path].crc32 for path in files)
 

@@ -14,7 +14,7 @@ from vdenoise.engine.plan import Plan
 from vdenoise.errors import ConflictError, InputError, VdenoiseError
 from vdenoise.media.access import reading
 from vdenoise.media.images.sequence import is_image
-from vdenoise.media.inputs import is_pipe
+from vdenoise.media.inputs import passes
 from vdenoise.media.movie.tag import RecipeTag, tag_in
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.workflows.contents import fingerprint_of
@@ -40,16 +40,15 @@ def tag_of(
         InputError: the clip cannot be read.
     """
     info = plan.info
-    piped = is_pipe(info.path) or info.path.is_fifo()
     try:
-        clip = None if piped else fingerprint_of(info.path, info.sequence)["sha256_samples"]
+        found = {} if passes(info.path) else fingerprint_of(info.path, info.sequence)
     except OSError as error:
         with reading(str(error.filename or info.path)):  # of a sequence the very image
             raise
     told = plan.to_json()
     decided = {
         "vdenoise": __version__,
-        "clip": clip,
+        "clip": found.get("sha256_samples"),
         "plan": [told[key] for key in ("frames", "chosen", "encode", "interlaced", "seed")],
         "dither": plan.dither,
         "parameters": plan.chain.parameters(),

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from vdenoise.errors import InputError, UsageError
 from vdenoise.media.access import reading
+from vdenoise.media.images.reels import in_a_row
+from vdenoise.media.parts import HOLE, parts_of
 from vdenoise.picture.frame import ClipInfo, ImageSequence
 from vdenoise.settings.choices import OnMissing
 
@@ -35,7 +37,6 @@ OTHER_IMAGES = frozenset({
     ".orf", ".rw2", ".cin", ".pcx", ".svg", ".ari",
 })  # fmt: skip
 WRITTEN = ("exr", "dpx", "tiff", "png")
-HOLE = re.compile(r"#+|@+|%0?(?P<c>\d*)d|\$F(?P<f>\d*)")
 _MOST = 10_000_000  # frames from the first to the last, where every one of them counts: five days
 _SHOWN = 5  # missing frames named in a message
 
@@ -83,6 +84,9 @@ def find(path: Path, on_missing: OnMissing = "refuse") -> ImageSequence:
         InputError: there are no such files, numbers are missing, or two paddings are mixed.
         UsageError: the pattern has two places for a number.
     """
+    parts = parts_of(path)
+    if len(parts) > 1:
+        return in_a_row([find(part, on_missing) for part in parts])
     if not is_pattern(path):
         return ImageSequence(path.parent, path.name, "", None, (0,))
     before, digits, after = split(path)
@@ -119,12 +123,15 @@ def find(path: Path, on_missing: OnMissing = "refuse") -> ImageSequence:
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
-    """The files that a path names: all that fit a pattern of images, whatever their padding, else
-    the path itself, whether it is there or not.
+    """The files that a path names: its parts, all that fit a pattern of images, whatever their
+    padding, else the path itself, whether it is there or not.
 
     Raises:
         InputError: the folder cannot be read.
     """
+    parts = parts_of(path)
+    if len(parts) > 1:
+        return tuple(chain.from_iterable(map(files_of, parts)))
     if not is_pattern(path) or not path.parent.is_dir() or len(HOLE.findall(path.name)) != 1:
         return (path,)
     before, _, after = split(path)

@@ -7,6 +7,9 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from fractions import Fraction
 
+from av.container import InputContainer
+
+from vdenoise.media.movie.demuxers import joined_in
 from vdenoise.media.movie.ordering import FrameIndex
 
 _MILLISECOND_CONTAINERS = ("matroska", "webm")
@@ -37,6 +40,23 @@ class Clock:
     def number(self, pts: int) -> int:
         """Absolute number of the frame that is shown at this time."""
         return self.first + bisect_left(self.pts, pts)
+
+
+def starts_anew(container: InputContainer, rate: Fraction) -> bool:
+    """Whether the timecode of a later part is not that of the first one, counted on.
+
+    Args:
+        container: an open movie.
+        rate: frames per second.
+    """
+    told = joined_in(container)
+    if told is None or not told.timecodes or told.timecodes[0] is None:
+        return False
+    return any(
+        timecode is not None
+        and timecode != advanced_timecode(told.timecodes[0], round(begin * rate), rate)
+        for timecode, begin in zip(told.timecodes, told.begins, strict=True)
+    )
 
 
 class SampleClock:

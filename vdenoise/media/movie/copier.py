@@ -11,6 +11,7 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Disposition
 
 from vdenoise.media.movie.clock import CONSTANT_RATE_CONTAINERS, Clock
+from vdenoise.media.movie.demuxers import joined_in
 from vdenoise.media.movie.filling import Filler, filled_kind, filler
 from vdenoise.media.movie.packets import Onward
 from vdenoise.media.movie.sound import SoundCoder
@@ -87,16 +88,21 @@ class StreamCopier:
         if self._container in CONSTANT_RATE_CONTAINERS:
             shift += self._clock.begin
         onward = {s.index: Onward() for s in wanted if s.type == "audio"}
+        joined, begun = joined_in(source) is not None, set[int]()
         for packet in source.demux(wanted):
             # What is decoded anew needs what is hidden, to get going.
             anew = packet.stream_index in self._rewritten and packet.stream.type == "audio"
             if not packet.size:
                 continue
+            if packet.is_discard and packet.stream_index in begun:
+                continue  # a later part's: the one before it gets it going
             if packet.is_discard:
                 if self._container not in HIDES and not anew and not self._primes(packet):
                     continue
             else:
                 self._begins.pop(packet.stream_index, None)
+                if joined:
+                    begun.add(packet.stream_index)
             ticks = packet.dts if packet.dts is not None else packet.pts
             base = packet.time_base
             if ticks is None or packet.stream.disposition & Disposition.attached_pic:

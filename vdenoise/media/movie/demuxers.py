@@ -10,7 +10,11 @@ read anything, and so is every protocol but plain files.
 from __future__ import annotations
 
 import codecs
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -59,15 +63,71 @@ _PLAYLISTS = {
 _HEAD_BYTES = 4096
 
 
+@dataclass(frozen=True)
+class Joined:
+    """Files that are one movie: see `vdenoise.media.movie.joined`."""
+
+    address: str  # what FFmpeg opens
+    files: tuple[Path, ...]
+    kinds: tuple[str, ...]  # FFmpeg's names of their container
+    begins: tuple[Fraction, ...]  # seconds to each part's first frame; empty where nobody knows
+    timecodes: tuple[str | None, ...]  # of each part; empty where one stream holds them all
+    timecode_tracks: frozenset[int]  # numbers of streams
+    metadata: dict[str, str]
+    chapters: Sequence[dict[str, Any]]
+
+
+_joined: dict[str, Joined] = {}
+
+
+def known_as_joined(told: Joined) -> Joined:
+    """Let `open_demuxer` open what was joined here: no list that came from elsewhere is read."""
+    return _joined.setdefault(told.address, told)
+
+
+def joined_in(container: InputContainer) -> Joined | None:
+    """What an open movie was joined of; None of one file."""
+    return _joined.get(container.name)
+
+
+def kinds_of(container: InputContainer) -> tuple[str, ...]:
+    """FFmpeg's names of what an open movie is kept in; of parts, what they are."""
+    told = joined_in(container)
+    return tuple(container.format.name.split(",")) if told is None else told.kinds
+
+
+def first_file(container: InputContainer) -> Path:
+    """The file of an open movie that its header is in."""
+    told = joined_in(container)
+    return Path(container.name) if told is None else told.files[0]
+
+
 def open_demuxer(file: Path | str) -> InputContainer:
-    """Open a file with what may read it, and nothing else.
+    """Open a file, or what was joined, with what may read it, and nothing else.
 
     Raises:
         FFmpegError: it is none of these, or damaged.
     """
+    told = _joined.get(str(file))
+    if told is not None:
+        return _open_joined(told)
     # An absolute path is never taken for an address, whatever its name is.
     path = str(Path(file).absolute())
     return av.open(path, metadata_errors="surrogateescape", options=dict(_OPTIONS))
+
+
+def _open_joined(told: Joined) -> InputContainer:
+    """Open parts: each was opened by itself before, with what may read it."""
+    address, protocols = told.address, ",".join((*PROTOCOLS, "concatf"))
+    kind = None if address.startswith("concatf:") else "concat"
+    options = {**_OPTIONS, "protocol_whitelist": protocols}
+    if kind is not None:
+        options |= {"safe": "0", "format_whitelist": f"concat,{_OPTIONS['format_whitelist']}"}
+    container = av.open(address, format=kind, metadata_errors="surrogateescape", options=options)
+    container.metadata.update(told.metadata)
+    if told.chapters:
+        container.set_chapters(told.chapters)  # type: ignore[arg-type]
+    return container
 
 
 def text_kind(file: Path) -> str:

@@ -6,12 +6,11 @@ FFmpeg reads both, and gives what nobody can decode.
 from __future__ import annotations
 
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vdenoise.media.movie.demuxers import open_demuxer
+from vdenoise.media.movie.demuxers import first_file, kinds_of, open_demuxer
 from vdenoise.media.movie.transport import blocks
 
 _TRIED = 4  # packets
@@ -27,9 +26,9 @@ def is_encrypted(stream: Any) -> bool:
     Raises:
         OSError, av.FFmpegError: it cannot be read again.
     """
-    name, kinds = stream.container.name, stream.container.format.name.split(",")
+    name, kinds = stream.container.name, kinds_of(stream.container)
     if "mpegts" in kinds:
-        for _, packets, _ in blocks(Path(name)):
+        for _, packets, _ in blocks(first_file(stream.container)):
             pids = (packets[:, 1].astype(np.int32) & 0x1F) << 8 | packets[:, 2]
             return bool((packets[pids == stream.id][:, 3] & _SCRAMBLED).any())
     if "mov" not in kinds or stream.type == "attachment":

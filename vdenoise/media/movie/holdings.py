@@ -11,8 +11,10 @@ from pathlib import Path
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from vdenoise.media.inputs import local
+from vdenoise.media.inputs import video_of
 from vdenoise.media.movie.boxes import clean_aperture, gamma, matroska_crop, quicktime_boxes
+from vdenoise.media.movie.clock import starts_anew
+from vdenoise.media.movie.demuxers import first_file, joined_in, kinds_of, open_demuxer
 from vdenoise.media.movie.first_frames import Peek, look_at
 from vdenoise.media.movie.index import Turn, scanned
 from vdenoise.media.movie.ledger import ANAGLYPH, side_boxes, told_by_frames
@@ -31,9 +33,9 @@ def held(
     aspect = Fraction(stream.sample_aspect_ratio or peek.aspect or 1)
     found = told_by_frames(peek.side_data) | items(matrix_in(peek.side_data), aspect)
     boxes = side_boxes(peek.side_data)
-    kinds = container.format.name.split(",")
+    kinds, file = kinds_of(container), first_file(container)
     if "mov" in kinds:
-        told = quicktime_boxes(local(path), stream.id)
+        told = quicktime_boxes(file, _number(container, stream))
         found |= {
             item: words
             for item, words in (
@@ -46,7 +48,7 @@ def held(
             head = struct.pack(">I4s", 8 + len(told[b"clap"]), b"clap")
             boxes["clean aperture"] = head + told[b"clap"]
     elif "matroska" in kinds:
-        cut = matroska_crop(local(path), stream.id)
+        cut = matroska_crop(file, _number(container, stream))
         found |= {"cropping of Matroska": cut} if cut else {}
         views = stream.metadata.get("stereo_mode", "")
         found |= {ANAGLYPH: views} if views.startswith("anaglyph") else {}
@@ -60,7 +62,18 @@ def held(
             found["changes in mid-clip"] = change
     if container.chapters():
         found["chapters"] = ""
+    if starts_anew(container, index.rate):
+        found["timecode that starts anew"] = ""
     return found | _timecodes(container, {} if packets is None else packets.others), boxes, alike
+
+
+def _number(container: InputContainer, stream: VideoStream) -> int:
+    """The number of the picture's stream that its file gives it."""
+    if joined_in(container) is None:
+        return stream.id
+    file = first_file(container)
+    with open_demuxer(file) as first:
+        return video_of(first, file).id
 
 
 def _timecodes(container: InputContainer, beside: Mapping[int, StreamPackets]) -> dict[str, str]:

@@ -81,7 +81,7 @@ def adopt(path: Path, index: FrameIndex) -> None:
 
 @dataclass(frozen=True)
 class _File:
-    """A file as it is now."""
+    """A file, or its parts together, as it is now."""
 
     path: Path
     mtime_ns: int
@@ -90,8 +90,9 @@ class _File:
 
 
 def _file(path: Path, heard: Heard | None = None) -> _File:
-    state = local(path).stat()
-    return _File(path, state.st_mtime_ns, state.st_size, heard)
+    states = [file.stat() for file in local(path)]
+    changed = max(state.st_mtime_ns for state in states)
+    return _File(path, changed, sum(state.st_size for state in states), heard)
 
 
 _adopted: dict[_File, FrameIndex] = {}

@@ -14,7 +14,8 @@ from av.video.stream import VideoStream
 
 from vdenoise.media.inputs import local
 from vdenoise.media.movie.boxes import element
-from vdenoise.media.movie.packets import PicturePackets
+from vdenoise.media.movie.demuxers import joined_in, kinds_of, open_demuxer
+from vdenoise.media.movie.packets import PicturePackets, read_packets
 
 _SEGMENT, _CLUSTER = 0x18538067, 0x1F43B675
 _TOP = {
@@ -91,8 +92,14 @@ def lacks(
     size: int,
 ) -> str:
     """What a file that was cut short lacks; the demuxers themselves say nothing."""
-    frames, file = len(found.pts), local(path)
-    kinds = container.format.name.split(",")
+    files = local(path)
+    if len(files) > 1:
+        kept = joined_in(container)
+        bytewise = kept is None or not kept.begins
+        lacking = ((part, "" if bytewise else _part_lacks(part)) for part in files)
+        return next((f"of {part}, {words}" for part, words in lacking if words), "")
+    frames, file = len(found.pts), files[0]
+    kinds = kinds_of(container)
     # The demuxer's index, not the header's count: frames that an edit list leaves out are in none.
     listed = len(stream.index_entries)
     if listed > frames + found.hidden and "mov" in kinds:
@@ -110,6 +117,20 @@ def lacks(
         return f"{found.end:.2f} of its {told:.2f} s are there"
     short = _ENDS[kinds[0]](file, found, size) if kinds[0] in _ENDS else False
     return "its end is missing" if short or (found.cut and kinds[0] != "mpegts") else ""
+
+
+def _part_lacks(path: Path) -> str:
+    """The same for one part: by its structure, and where that does not tell by its packets."""
+    with open_demuxer(path) as container:
+        kinds, picture = kinds_of(container), container.streams.video[0]
+        if "matroska" in kinds:
+            return matroska_lacks(path)
+        if "mov" in kinds:
+            return quicktime_lacks(path)
+        size = path.stat().st_size
+        return lacks(
+            path, container, picture, read_packets(container, picture, size, None)[0], size
+        )
 
 
 # Seconds that a container's own length may be off by.

@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from vdenoise.errors import InputError
 from vdenoise.media.inputs import display, open_input, prepare_decoder, video_of
 from vdenoise.media.memory import see_memory
+from vdenoise.media.movie.demuxers import kinds_of
 from vdenoise.media.movie.packets import PicturePackets
 
 COMMON_RATES = tuple(
@@ -114,7 +115,7 @@ def ordered(
         rates = _rates_of_one(found.durations[0] * base, rates)
     # An AVI tells no times. Where frames depend on later ones, FFmpeg gives each the time of
     # its packet and some delay: in another order than they are shown.
-    guessed = container.format.name == "avi" and found.delayed
+    guessed = "avi" in kinds_of(container) and found.delayed
     known = [pts for pts in found.pts if pts is not None]
     counted = len(known) < len(found.pts) or len(set(known)) < len(known) or not known
     # Where the times jump back, as in joined files, their order is not that of the frames.
@@ -209,7 +210,7 @@ def _held_rate(rate: Fraction, name: str) -> Fraction:
 
 def _told_end(container: av.container.InputContainer, stream: VideoStream) -> int | None:
     """Where QuickTime files say that the picture ends, in ticks."""
-    if "mov" not in container.format.name.split(",") or not stream.duration:
+    if "mov" not in kinds_of(container) or not stream.duration:
         return None
     return (stream.start_time or 0) + stream.duration
 

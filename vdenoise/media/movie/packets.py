@@ -16,6 +16,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from vdenoise.media.memory import see_memory
+from vdenoise.media.movie.demuxers import joined_in
 from vdenoise.media.movie.headers import HeaderWatch
 
 Heard = Callable[[int, int], None]  # is told how many bytes of how many have been read
@@ -23,7 +24,7 @@ Heard = Callable[[int, int], None]  # is told how many bytes of how many have be
 
 class Onward:
     """The times of a stream whose packets jump back, as where files were joined: there it goes on
-    where the packet before ended."""
+    where the packet before ended. What that moved it by is taken back where it pauses later."""
 
     def __init__(self) -> None:
         self._last: int | None = None  # decoding time of the packet before, as it was told
@@ -37,6 +38,8 @@ class Onward:
             return self.moved
         if self._last is not None and ticks < self._last:
             self.moved += self._end - ticks
+        elif self._last is not None and self.moved and ticks > self._end:
+            self.moved = max(self.moved - (ticks - self._end), 0)
         self._last, self._end = ticks, ticks + (duration or 0)
         return self.moved
 
@@ -148,6 +151,7 @@ def read_packets(
         and not stream.disposition & Disposition.attached_pic
     }
     watch = HeaderWatch(picture)
+    read, joined = 0, joined_in(container) is not None
     packets = container.demux()
     while True:
         try:
@@ -160,8 +164,9 @@ def read_packets(
             return found, others
         if not packet.size:
             continue
+        read += packet.size
         if heard is not None and packet.pos is not None:
-            heard(packet.pos, size)
+            heard(min(read, size) if joined else packet.pos, size)  # places are those in each part
         found.cut = packet.is_corrupt
         if packet.pos is not None:
             found.until = max(found.until, packet.pos + packet.size)

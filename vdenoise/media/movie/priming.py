@@ -16,7 +16,7 @@ from typing import Any
 import av
 import numpy as np
 
-from vdenoise.media.movie.demuxers import open_demuxer
+from vdenoise.media.movie.demuxers import kinds_of, open_demuxer
 from vdenoise.media.movie.memory_files import MemoryFile
 from vdenoise.media.movie.packets import codec_of
 
@@ -48,7 +48,7 @@ def priming(stream: Any) -> Priming | None:
         av.FFmpegError: the movie cannot be read again.
     """
     context = stream.codec_context
-    kinds = stream.container.format.name.split(",")
+    kinds = kinds_of(stream.container)
     if "mov" not in kinds or context is None or codec_of(stream) not in _OVERLAPPING:
         return None
     hidden: list[int] = []

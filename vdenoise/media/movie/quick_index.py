@@ -20,6 +20,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from vdenoise.media.inputs import open_input, prepare_decoder, release, video_of
+from vdenoise.media.movie.demuxers import kinds_of
 from vdenoise.media.movie.index import adopt
 from vdenoise.media.movie.ordering import FrameIndex, ordered
 from vdenoise.media.movie.packets import read_times
@@ -50,7 +51,7 @@ def adopt_quick_index(path: Path, *, long: int = LONG) -> bool:
         stream = video_of(container, path)
         if _frames(container, stream) < long:
             return False
-        tabled = "mov" in container.format.name.split(",")
+        tabled = container.format.name != "concat" and "mov" in kinds_of(container)
         index = _from_table(stream) if tabled else None
         if index is not None and not _holds(container, stream, index):
             index = None

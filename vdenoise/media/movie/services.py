@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from av.container import Container, InputContainer
 
+from vdenoise.media.movie.demuxers import first_file
 from vdenoise.media.movie.transport import Bytes, blocks
 
 _PROGRAMS, _DESCRIPTIONS = 0, 0x11  # PIDs of the tables
@@ -73,7 +74,7 @@ def service_of(source: InputContainer) -> Service | None:
     """The program that the picture of an open transport stream belongs to; None of others."""
     if source.format.name != "mpegts" or not source.streams.video:
         return None
-    found = services_in(Path(source.name))
+    found = services_in(first_file(source))
     picture = source.streams.video[0].id
     return next((s for s in found if picture in s.streams), found[0] if found else None)
 
@@ -82,7 +83,7 @@ def other_names(source: InputContainer) -> Iterator[str]:
     """The names of further programs: what is written has one."""
     own = service_of(source)
     if own is not None:
-        for service in services_in(Path(source.name)):
+        for service in services_in(first_file(source)):
             if service.number != own.number and service.words:
                 yield service.name or service.provider
 

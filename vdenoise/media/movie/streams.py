@@ -19,7 +19,7 @@ from av.container import InputContainer, OutputContainer
 from av.video.stream import VideoStream
 
 from vdenoise.media.movie.covers import COVERS, attached, is_cover
-from vdenoise.media.movie.demuxers import open_demuxer
+from vdenoise.media.movie.demuxers import joined_in, kinds_of, open_demuxer
 from vdenoise.media.movie.encrypted import is_encrypted
 from vdenoise.media.movie.memory_files import MemoryFile
 from vdenoise.media.movie.metadata import stream_metadata
@@ -78,6 +78,9 @@ def stream_name(stream: Any) -> str:
 
 def made_by_muxers(stream: Any, source: InputContainer) -> bool:
     """Whether this is a track that a muxer makes anew from what else it is told."""
+    told = joined_in(source)
+    if told is not None and stream.index in told.timecode_tracks:
+        return True
     return _is_timecode(stream) or _is_chapter_text(stream, source)
 
 
@@ -90,7 +93,7 @@ def _is_chapter_text(stream: Any, source: InputContainer) -> bool:
     """The text track of QuickTime chapters: written anew with the chapters."""
     return (
         stream.type == "data"
-        and "mov" in source.format.name.split(",")
+        and "mov" in kinds_of(source)
         and stream.name in (None, "bin_data")
         and bool(source.chapters())
     )
@@ -182,7 +185,7 @@ def _times(packets: Iterable[Any]) -> list[Fraction]:
 def _miscounts(stream: Any, copy: Any, packets: list[Any]) -> bool:
     """Whether AVI's muxer would count the packets of a sound stream in a wrong unit: in another
     than an AVI had, or one that is longer than a packet lasts (roundings aside)."""
-    if stream.container.format.name == "avi":
+    if "avi" in kinds_of(stream.container):
         return bool(copy.time_base != stream.time_base)
     rounding = min(stream.time_base / 2, Fraction(1, 2000))
     lasting = [p.duration * p.time_base for p in packets if p.duration]
@@ -208,7 +211,7 @@ def _template(output: OutputContainer, stream: Any) -> Any:
     packets as if they were all as long as that; Matroska takes such sound without one.
     """
     source = stream.container
-    if output.format.name != "avi" or source.format.name != "avi" or stream.type != "audio":
+    if output.format.name != "avi" or "avi" not in kinds_of(source) or stream.type != "audio":
         return stream
     memory = MemoryFile()
     with contextlib.suppress(av.FFmpegError, ValueError), open_demuxer(source.name) as again:

@@ -5,8 +5,9 @@ FFmpeg passes over missing packets, and marks the frames of some of them alone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +41,17 @@ class _Stream:
     there: int = 0
 
 
-def continuity(path: Path, streams: Collection[int]) -> Continuity:
+def continuity(files: Sequence[Path], streams: Collection[int]) -> Continuity:
     """Read all packets of a transport stream.
 
     Args:
-        path: the file.
+        files: the stream, in one file or in parts that were cut anywhere.
         streams: PIDs of the streams; tables and padding do not count.
     """
     found = Continuity()
     states = {pid: _Stream() for pid in streams}
     at = 0
-    for at, packets, whole in blocks(path):
+    for at, packets, whole in chain.from_iterable(map(blocks, files)):
         wrong = np.flatnonzero(packets[:, 0] != _SYNC)
         sound = packets[: wrong[0]] if wrong.size else packets
         pids = (sound[:, 1].astype(np.int32) & 0x1F) << 8 | sound[:, 2]

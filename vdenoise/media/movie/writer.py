@@ -30,6 +30,7 @@ from vdenoise.media.movie.output import Output
 from vdenoise.media.movie.pixels import FrameCopier, FrameMaker
 from vdenoise.media.movie.segment_packets import packets
 from vdenoise.media.movie.tag import RecipeTag
+from vdenoise.media.parts import parts_of
 from vdenoise.media.verify import Report, verify
 from vdenoise.picture.frame import ClipInfo, SourceFrame
 from vdenoise.picture.samples import yuv_samples
@@ -47,8 +48,9 @@ def check_movie(
     check_folder(target, made_later=folder_later)
     if target.is_dir():
         raise OutputError(f"{target} is a folder.", "Name a file in it.", number=3)
-    own = info.path if info.sequence is None else info.sequence.source(0)
-    check_free(target, None if is_pipe(own) else own, overwrite=overwrite)
+    own = parts_of(info.path) if info.sequence is None else (info.sequence.source(0),)
+    for file in own:
+        check_free(target, None if is_pipe(file) else file, overwrite=overwrite)
 
 
 class MovieWriter:
