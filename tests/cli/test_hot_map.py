@@ -94,6 +94,7 @@ def test_what_is_no_map_of_it_is_said_before_the_start(
         ("map.tif", (), "E02226"),
         ("map.png", ("--interlaced", "fields"), "E02227"),
         ("away/map.png", (), "E0402"),
+        ("map.png", (), "E02228"),
     ],
 )
 def test_what_cannot_become_a_map_is_said_first(

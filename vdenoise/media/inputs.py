@@ -27,7 +27,7 @@ from vdenoise.media.images.sequence import OTHER_IMAGES, in_folder
 from vdenoise.media.images.supported import unsupported
 from vdenoise.media.memory import see_memory
 from vdenoise.media.movie.demuxers import open_demuxer, text_kind
-from vdenoise.media.movie.joined import Part, join, part_of
+from vdenoise.media.movie.joined import RecordingPart, join, part_of
 from vdenoise.media.parts import HOLE, parts_of
 
 Packet = TypeVar("Packet")
@@ -138,7 +138,7 @@ def _state(file: Path) -> tuple[Path, int, int]:
 @lru_cache(maxsize=16)
 def _address(states: tuple[tuple[Path, int, int], ...]) -> str:
     """Where what is joined of these files is opened."""
-    parts: list[Part] = []
+    parts: list[RecordingPart] = []
     for file, _, _ in states:
         with open_input(file) as container:
             parts.append(part_of(file, container, video_of(container, file)))

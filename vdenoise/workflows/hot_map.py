@@ -15,6 +15,7 @@ from vdenoise.engine.run import Progress
 from vdenoise.errors import UsageError
 from vdenoise.machine.files import replacing
 from vdenoise.media.access import check_folder, writing
+from vdenoise.media.inputs import display
 from vdenoise.motion.flow import SharedMotion
 from vdenoise.noise.estimate import Analysis
 from vdenoise.picture.block import Block, Signal
@@ -32,7 +33,7 @@ def check_map_name(path: Path, info: ClipInfo) -> None:
     """See, before a clip is measured, that a map of it can be written.
 
     Raises:
-        UsageError: it is no name of a PNG, or the clip is denoised field by field.
+        UsageError: it is no name of a PNG, or the clip is denoised field by field, or too short.
         OutputError: its folder is missing or not writable.
     """
     check_folder(path)
@@ -48,6 +49,7 @@ def check_map_name(path: Path, info: ClipInfo) -> None:
             "Take a progressive clip of the camera; or --interlaced deinterlace.",
             number=227,
         )
+    _enough(info, ())
 
 
 def find_hot_pixels(
@@ -63,11 +65,12 @@ def find_hot_pixels(
 
     Raises:
         InputError: it cannot be read.
+        UsageError: its shots are too short to tell.
     """
     stage = HotPixels()
     size = (info.height, info.width)
     seen, told = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
-    stretches = list(_stretches(info, analysis.cuts, 2 * stage.radius + 1))
+    stretches = _enough(info, analysis.cuts)
     progress.start("hot pixels", len(stretches), unit="stretches/s")
     with torch.inference_mode():
         for first, last in stretches:
@@ -88,6 +91,24 @@ def save_map(found: NDArray[np.bool_], path: Path) -> None:
     _, data = cv2.imencode(".png", found.astype(np.uint8) * 255)
     with writing(path), replacing(path) as part:
         part.write_bytes(data.tobytes())
+
+
+def _enough(info: ClipInfo, cuts: tuple[int, ...]) -> list[tuple[int, int]]:
+    """The stretches that are looked at. One tells nothing: in a picture that is held for some
+    frames its own points stand out all along, too.
+
+    Raises:
+        UsageError: there are fewer than two.
+    """
+    length = 2 * HotPixels().radius + 1
+    found = list(_stretches(info, cuts, length))
+    if len(found) < 2:
+        raise UsageError(
+            f"{display(info.path)} is too short to tell hot pixels from points of its picture.",
+            f"Take a clip of the camera with a shot of more than {length} frames that moves.",
+            number=228,
+        )
+    return found
 
 
 def _stretches(info: ClipInfo, cuts: tuple[int, ...], length: int) -> Iterator[tuple[int, int]]:

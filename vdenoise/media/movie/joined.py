@@ -35,7 +35,7 @@ _OWN_HEADERS = "h264"  # FFmpeg puts a part's own headers before its packets
 
 
 @dataclass(frozen=True)
-class Part:
+class RecordingPart:
     """What is known of one part."""
 
     path: Path
@@ -56,7 +56,7 @@ class Part:
         return self.kinds[0] in _STREAMS
 
 
-def part_of(path: Path, container: InputContainer, picture: VideoStream) -> Part:
+def part_of(path: Path, container: InputContainer, picture: VideoStream) -> RecordingPart:
     """Look at one part.
 
     Args:
@@ -95,13 +95,13 @@ def part_of(path: Path, container: InputContainer, picture: VideoStream) -> Part
     lasting = Fraction(0)
     if kinds[0] not in _STREAMS:
         lasting = _lasting(container, picture, kinds, rate)
-    return Part(
+    return RecordingPart(
         path, kinds, facts, headers, rate, start - first, lasting, timecode, tracks, metadata,
         chapters,
     )  # fmt: skip
 
 
-def join(parts: Sequence[Part]) -> Joined:
+def join(parts: Sequence[RecordingPart]) -> Joined:
     """Make a movie of parts; it is there until the program ends.
 
     Raises:
@@ -179,7 +179,7 @@ def _lasting(
     return counted if abs(counted - lasting) <= 1 / rate else lasting
 
 
-def _see_alike(first: Part, part: Part) -> None:
+def _see_alike(first: RecordingPart, part: RecordingPart) -> None:
     """See that a part goes on where others ended.
 
     Raises:
@@ -200,7 +200,9 @@ def _see_alike(first: Part, part: Part) -> None:
             )
 
 
-def _chapters(parts: Sequence[Part], begins: Sequence[Fraction]) -> tuple[dict[str, Any], ...]:
+def _chapters(
+    parts: Sequence[RecordingPart], begins: Sequence[Fraction]
+) -> tuple[dict[str, Any], ...]:
     found: list[dict[str, Any]] = []
     for part, begin in zip(parts, begins, strict=True):
         for told in part.chapters:
