@@ -15,6 +15,7 @@ enum { PACK, CONVOLUTION, DOWN, UP };
 enum { CELL = 4, SEEN = 6, POINTS = SEEN * SEEN };
 enum { BEFORE = 4, BEHIND = 16 };     /* pixels of zeros in a row: all that is read around it */
 enum { PIXELS = 6, OUTPUTS = 16 };    /* of a product that is kept in registers */
+enum { LINE = 16 };                   /* of a processor's cache */
 enum { CHUNK = 24, MOST_LAYERS = 64 }; /* cells worked on at once; a multiple of CELLS */
 #ifdef AVX512
 enum { CELLS = 12 }; /* of a product at a point: there are 32 registers, twice as long */
@@ -117,6 +118,22 @@ INLINE v16 fused_outputs(float value, v16 weights, v16 total) {
 }
 
 INLINE v16 sum_of_outputs(v16 a, v16 b) { return a + b; }
+
+/* As many channels as a register holds: to Winograd's points and back each is for itself. */
+enum { WIDE = 16 };
+typedef v16 wide;
+
+INLINE wide wide_load(const float *from) { return load_outputs(from); }
+
+INLINE void wide_store(float *to, wide x) { store_outputs(to, x); }
+
+INLINE wide wide_all(float value) { return (wide)_mm512_set1_ps(value); }
+
+INLINE wide wide_fused(wide a, wide b, wide c) {
+    return (wide)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
+
+INLINE wide wide_leaked(wide x, wide slope) { return (wide)_mm512_max_ps((__m512)x, (__m512)(x * slope)); }
 #else
 typedef struct {
     v8 low, high;
@@ -134,6 +151,19 @@ INLINE v16 fused_outputs(float value, v16 weights, v16 total) {
 }
 
 INLINE v16 sum_of_outputs(v16 a, v16 b) { return (v16){a.low + b.low, a.high + b.high}; }
+
+enum { WIDE = 8 };
+typedef v8 wide;
+
+INLINE wide wide_load(const float *from) { return load(from); }
+
+INLINE void wide_store(float *to, wide x) { store(to, x); }
+
+INLINE wide wide_all(float value) { return all(value); }
+
+INLINE wide wide_fused(wide a, wide b, wide c) { return fused(a, b, c); }
+
+INLINE wide wide_leaked(wide x, wide slope) { return (wide)_mm256_max_ps((__m256)x, (__m256)(x * slope)); }
 #endif
 
 /* total += the product of `pixels` rows of `from` (each `step` after the other) and `weights` (length,
@@ -154,47 +184,85 @@ INLINE void started(v16 *total, int pixels, const float *at) {
         total[n] = load_outputs(at);
 }
 
+/* Begins to bring numbers nearer while others are worked on. */
+INLINE void fetched(const float *from, long count) {
+    for (long n = 0; n < count; n += LINE)
+        __builtin_prefetch(from + n, 0, 2);
+}
+
 /* Six numbers of a line of a cell to the six points of Winograd's products. */
-INLINE void to_points(const v8 *x, long step, v8 *to) {
-    v8 d0 = x[0], d1 = x[step], d2 = x[2 * step], d3 = x[3 * step], d4 = x[4 * step];
-    v8 d5 = x[5 * step], four = all(4), five = all(5);
-    v8 even = fused(-four, d2, d4), odd = fused(-four, d1, d3), c = d4 - d2, e = d3 - d1;
+INLINE void to_points(const wide *x, long step, wide *to) {
+    wide d0 = x[0], d1 = x[step], d2 = x[2 * step], d3 = x[3 * step], d4 = x[4 * step];
+    wide d5 = x[5 * step], four = wide_all(4), five = wide_all(5);
+    wide even = wide_fused(-four, d2, d4), odd = wide_fused(-four, d1, d3), c = d4 - d2, e = d3 - d1;
     e += e;
-    to[0] = fused(four, d0, fused(-five, d2, d4));
+    to[0] = wide_fused(four, d0, wide_fused(-five, d2, d4));
     to[1] = even + odd;
     to[2] = even - odd;
     to[3] = c + e;
     to[4] = c - e;
-    to[5] = fused(four, d1, fused(-five, d3, d5));
+    to[5] = wide_fused(four, d1, wide_fused(-five, d3, d5));
 }
 
 /* Six points to the four numbers of a line. */
-INLINE void from_points(const v8 *x, long step, v8 *to) {
-    v8 m0 = x[0], m1 = x[step], m2 = x[2 * step], m3 = x[3 * step], m4 = x[4 * step];
-    v8 p = m1 + m2, q = m1 - m2, r = m3 + m4, s = m3 - m4;
+INLINE void from_points(const wide *x, long step, wide *to) {
+    wide m0 = x[0], m1 = x[step], m2 = x[2 * step], m3 = x[3 * step], m4 = x[4 * step];
+    wide p = m1 + m2, q = m1 - m2, r = m3 + m4, s = m3 - m4;
     to[0] = m0 + p + r;
-    to[1] = fused(all(2), s, q);
-    to[2] = fused(all(4), r, p);
-    to[3] = fused(all(8), s, q) + x[5 * step];
+    to[1] = wide_fused(wide_all(2), s, q);
+    to[2] = wide_fused(wide_all(4), r, p);
+    to[3] = wide_fused(wide_all(8), s, q) + x[5 * step];
 }
 
 INLINE void cell_seen(float *const rows[SEEN], long at, long channels, float *to, long apart) {
-    v8 across[POINTS], column[SEEN];
+    wide across[POINTS], column[SEEN];
     for (int y = 0; y < SEEN; y++) {
-        v8 line[SEEN];
+        wide line[SEEN];
         for (int x = 0; x < SEEN; x++)
-            line[x] = load(rows[y] + at + x * channels);
+            line[x] = wide_load(rows[y] + at + x * channels);
         to_points(line, 1, across + y * SEEN);
     }
     for (int x = 0; x < SEEN; x++) {
         to_points(across + x, SEEN, column);
         for (int y = 0; y < SEEN; y++)
-            store(to + (y * SEEN + x) * apart, column[y]);
+            wide_store(to + (y * SEEN + x) * apart, column[y]);
     }
 }
 
-INLINE v8 leaked(v8 x, v8 slope) {
-    return (v8)_mm256_max_ps((__m256)x, (__m256)(x * slope));
+/* A cell's pixels from its products: those from column `begin` on, before `end`, in rows that are
+ * made. left: of the cell's first pixel, in a row. */
+INLINE void cell_answered(const Network *net, const Layer *layer, const float *answer, long apart, long c,
+                          float *const made[CELL], float *const added[CELL], long left, long begin,
+                          long end) {
+    long out = layer->channels;
+    wide down[CELL * SEEN], line[CELL], bias = wide_load(layer->bias + c);
+    for (int x = 0; x < SEEN; x++) {
+        wide points[SEEN], column[CELL];
+        for (int y = 0; y < SEEN; y++)
+            points[y] = wide_load(answer + (y * SEEN + x) * apart);
+        from_points(points, 1, column);
+        for (int y = 0; y < CELL; y++)
+            down[y * SEEN + x] = column[y];
+    }
+    for (int y = 0; y < CELL; y++) {
+        if (!made[y])
+            continue;
+        from_points(down + y * SEEN, 1, line);
+        for (int x = 0; x < CELL; x++)
+            line[x] += bias;
+        if (layer->leaky)
+            for (int x = 0; x < CELL; x++)
+                line[x] = wide_leaked(line[x], wide_all(net->slope));
+        if (added[y])
+            for (int x = 0; x < CELL; x++) /* before and behind the picture there are zeros */
+                line[x] += wide_load(added[y] + (left + x) * out + c);
+        if (end - begin == CELL)
+            for (int x = 0; x < CELL; x++)
+                wide_store(made[y] + (left + x) * out + c, line[x]);
+        else
+            for (long x = begin; x < end; x++)
+                wide_store(made[y] + (left + x) * out + c, line[x]);
+    }
 }
 
 static void convolved(Network *net, Layer *layer) {
@@ -214,51 +282,34 @@ static void convolved(Network *net, Layer *layer) {
         long count = cells - start < CHUNK ? cells - start : CHUNK;
         for (long n = 0; n < count; n++) {
             long x = layer->first_column + (start + n) * CELL - 1;
-            for (long c = 0; c < in; c += 8)
-                cell_seen(given, x * in + c, in, net->seen + n * in + c, seen_apart);
+            for (long c = 0; c < in; c += WIDE) {
+                long from_c = c + WIDE <= in ? c : in - WIDE; /* some of the last are done twice */
+                cell_seen(given, x * in + from_c, in, net->seen + n * in + from_c, seen_apart);
+            }
         }
-        for (int point = 0; point < POINTS; point++)
+        for (int point = 0; point < POINTS; point++) {
+            long piece = CHUNK * CELL * in / SEEN; /* of a row that the next chunk reads */
+            long next = (layer->first_column + (start + CHUNK) * CELL) * in + point % SEEN * piece;
+            if (start + CHUNK < cells)
+                fetched(given[point / SEEN] + next, piece);
             for (long c = 0; c < out; c += OUTPUTS)
                 for (long n = 0; n < count; n += CELLS) {
                     v16 total[CELLS];
+                    float *to = net->answered + point * answered_apart + n * out + c;
                     started(total, CELLS, net->zeros);
                     product(total, CELLS, net->seen + point * seen_apart + n * in, in,
                             layer->weights + (point * out + c) * in, in);
-                    float *to = net->answered + point * answered_apart + n * out + c;
 #pragma GCC unroll 12
                     for (int k = 0; k < CELLS; k++)
                         store_outputs(to + k * out, total[k]);
                 }
+        }
         for (long n = 0; n < count; n++) {
-            long left = layer->first_column + (start + n) * CELL;
-            for (long c = 0; c < out; c += 8) {
-                v8 down[CELL * SEEN], line[CELL], bias = load(layer->bias + c);
-                const float *answer = net->answered + n * out + c;
-                for (int x = 0; x < SEEN; x++) {
-                    v8 points[SEEN], column[CELL];
-                    for (int y = 0; y < SEEN; y++)
-                        points[y] = load(answer + (y * SEEN + x) * answered_apart);
-                    from_points(points, 1, column);
-                    for (int y = 0; y < CELL; y++)
-                        down[y * SEEN + x] = column[y];
-                }
-                for (int y = 0; y < CELL; y++) {
-                    if (!made[y])
-                        continue;
-                    from_points(down + y * SEEN, 1, line);
-                    for (int x = 0; x < CELL; x++) {
-                        long at = left + x;
-                        if (at < 0 || at >= layer->width)
-                            continue;
-                        v8 value = line[x] + bias;
-                        if (layer->leaky)
-                            value = leaked(value, all(net->slope));
-                        if (added[y])
-                            value += load(added[y] + at * out + c);
-                        store(made[y] + at * out + c, value);
-                    }
-                }
-            }
+            long left = layer->first_column + (start + n) * CELL, right = layer->width - left;
+            long begin = left < 0 ? -left : 0, end = right < CELL ? right : CELL;
+            for (long c = 0; c < out; c += WIDE)
+                cell_answered(net, layer, net->answered + n * out + c, answered_apart, c, made, added,
+                              left, begin, end);
         }
     }
 }
