@@ -181,10 +181,17 @@ def _matrix(peek: Peek, fmt: PixelFormat) -> tuple[str, bool]:
 
 
 def _field_order(stream: VideoStream, peek: Peek) -> str:
-    """What the frames say; the stream only tells which field is shown first of the coded ones."""
+    """What the frames say; the stream only tells which field is shown first of the coded ones.
+
+    Of QuickTime's codes for fields that are stored line by line, 9 and 14, it is written both that
+    the second letter of ``tb`` is shown first (FFmpeg) and that the first line is (Apple's TN2162,
+    and what FFmpeg and cameras write): where the frames say otherwise, they count.
+    """
     if peek.field_order == "progressive":
         return "progressive"
     coded = {2: "tt", 3: "bb", 4: "tb", 5: "bt"}.get(int(stream.codec_context.field_order))
+    if coded in ("tb", "bt") and coded[-1] != peek.field_order[0]:
+        return peek.field_order
     return coded or peek.field_order
 
 
