@@ -58,10 +58,11 @@ def problem_of_stdout(problem: Exception) -> bool:
 def _of_files(problem: OSError) -> VdenoiseError | None:
     name = _shown(str(problem.filename))
     if problem.errno in _FULL:
+        full = "it would be too large" if problem.errno == errno.EFBIG else "the disk is full"
         return OutputError(
             f"{'Standard output' if problem_of_stdout(problem) else name} cannot be written: "
-            "the disk is full.",
-            "Free some room where it goes to, and run the same command again.",
+            f"{full}.",
+            "Free some room where it goes to (or see ulimit -f), and run the same command again.",
             number=5,
         )
     if problem.errno in _NO_NAME:

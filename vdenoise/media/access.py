@@ -25,6 +25,7 @@ from vdenoise.media.parts import missing_part
 
 _ANYBODY_WRITES = 0o222
 DISK_FULL = 5  # number of an OutputError
+TOO_LARGE = 32  # the same
 
 
 def check_folder(target: Path, *, made_later: bool = False) -> None:
@@ -152,7 +153,7 @@ def writing(target: Path) -> Iterator[None]:
                 f"{target} would be larger than a file may be there.",
                 "A limit (ulimit -f) or the disk's own (4 GB with FAT32): write elsewhere, or in "
                 "parts with --frames.",
-                number=32,
+                number=TOO_LARGE,
             ) from error
         if code in (errno.ENOSPC, errno.EDQUOT):
             raise OutputError(

@@ -17,7 +17,7 @@ import torch
 
 from vdenoise.errors import InputError, OutputError, UsageError
 from vdenoise.machine.owner import temporary_prefix
-from vdenoise.media.access import DISK_FULL
+from vdenoise.media.access import DISK_FULL, TOO_LARGE
 from vdenoise.media.inputs import display, open_input, video_of
 from vdenoise.media.movie.codecs import CONTAINERS
 from vdenoise.media.movie.compare_streams import lost_cut
@@ -142,7 +142,7 @@ def _try_frames(info: ClipInfo, settings: EncodeSettings, first: int, last: int)
                 return _Tried(report.findings[0])
             return _Tried(words=() if beside is None else _lost(info, writer))
         except (OutputError, InputError) as error:
-            if isinstance(error, OutputError) and error.number == DISK_FULL:
+            if isinstance(error, OutputError) and error.number in (DISK_FULL, TOO_LARGE):
                 raise OutputError(
                     f"{tempfile.gettempdir()} has no room for temporary files.",
                     "Free some, or point TMPDIR to a folder with more room.",
