@@ -31,7 +31,7 @@ from vdenoise.picture.frame import ClipInfo
 from vdenoise.picture.samples import apply_correction
 
 # Nothing is measured and nothing removed: what a run does to frames is no matter here.
-_ZERO = shlex.split(
+UNCHANGED = shlex.split(
     "--speed veryfast --temporal-radius 0 --spatial gaussian --sigma 5 --cuts off --luma 0 "
     "--chroma 0 --overwrite --progress json"
 )
@@ -67,9 +67,9 @@ class Cell:
 def try_cell(source: Path, target: Path) -> dict[str, Any]:
     """Ask what is said before the start, write, and look at what was written; see `Cell`."""
     before = view(source)
-    line = ["run", str(source), "-o", str(target), *_ZERO]
-    said, notes = _verdict([*line, "--dry-run"])
-    came, _ = _verdict(line)
+    line = ["run", str(source), "-o", str(target), *UNCHANGED]
+    said, notes = verdict([*line, "--dry-run"])
+    came, _ = verdict(line)
     copied = _copied(source, target.with_stem("copy"), before)
     made = Cell(said, came, notes, copy=copied)
     if said != came:
@@ -88,7 +88,7 @@ def try_cell(source: Path, target: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _verdict(line: list[str]) -> tuple[str, list[str]]:
+def verdict(line: list[str]) -> tuple[str, list[str]]:
     """How a command line ends, and what it warns of."""
     heard = io.StringIO()
     with contextlib.redirect_stderr(heard), contextlib.redirect_stdout(io.StringIO()):

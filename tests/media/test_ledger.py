@@ -13,7 +13,8 @@ import torch
 
 from tests.helpers.clips import Clip, frame_of, write
 from tests.media.test_roundtrip import pass_through, planes
-from vdenoise.media.movie.ledger import RULES, WRITTEN, contents, keeps, lost, told_by_frames
+from vdenoise.media.movie.frame_data import told_by_frames
+from vdenoise.media.movie.ledger import RULES, WRITTEN, contents, keeps, lost
 from vdenoise.media.movie.settings import choose
 from vdenoise.media.probe import probe
 

@@ -156,6 +156,7 @@ class SourceRecord(Record):
     images: ImagesRecord | None  # of a sequence
     encoding: str | None = None  # as it was named
     curve: CurveRecord | None = None  # that samples are denoised behind
+    holds: dict[str, str] | None = None  # as in `ClipInfo`: single packets tell of some
 
 
 def record(info: ClipInfo, progress: Progress) -> SourceRecord:
@@ -177,6 +178,7 @@ def record(info: ClipInfo, progress: Progress) -> SourceRecord:
             images=None,
             encoding=info.encoding,
             curve=curve,
+            holds=dict(info.holds),
             **fingerprint(info.path),
         )
     files = {info.sequence.source(n) for n in range(len(info.sequence.numbers))}
@@ -216,7 +218,8 @@ def _described(source: SourceRecord, clip: Path) -> ClipInfo:
             number=4,
         )
     adopt(clip, source.index.index())
-    return probe(clip)
+    info = probe(clip)
+    return info if source.holds is None else replace(info, holds=source.holds)
 
 
 def _runs(values: Sequence[int]) -> Runs:

@@ -240,7 +240,7 @@ def prepare_decoder(stream: VideoStream, threads: int | None = None) -> VideoCod
     context.thread_type = ThreadType.AUTO
     if threads is not None:
         context.thread_count = threads
-    if context.name in ("av1", "libdav1d"):
+    if context.name in ("av1", "libdav1d", "h264", "hevc"):
         # The decoder would add synthetic grain to the picture, and we would measure it as noise.
         context.options = {"export_side_data": "film_grain"}
     return context

@@ -88,8 +88,14 @@ def probe(
                 number=6,
             )
         info = _info(path, container, stream, index, peek, fmt)
-        holds, boxes, alike = held(container, stream, path, index, peek)
-        return replace(info, holds=holds, boxes=boxes, alike=alike)
+        found = held(container, stream, path, index, peek)
+        return replace(
+            info,
+            holds=found.holds,
+            boxes=found.boxes,
+            alike=found.alike,
+            changes_at=found.changes_at,
+        )
 
 
 def _check_whole(path: Path, container: str, frames: int) -> None:

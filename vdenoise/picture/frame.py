@@ -136,6 +136,7 @@ class ClipInfo:
     holds: Mapping[str, str] = field(default_factory=dict)  # items of the ledger: what they are
     boxes: Mapping[str, bytes] = field(default_factory=dict)  # QuickTime's, that tell such items
     alike: int | None = None  # frames before the first of another size or format; None: all
+    changes_at: int | None = None  # first frame with another look than the first one; None: none
     streams: tuple[str, ...] = ()  # one line for each stream, for people
     metadata: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()

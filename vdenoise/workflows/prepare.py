@@ -20,6 +20,7 @@ from vdenoise.machine.claims import Claims
 from vdenoise.media.growing import see_settled
 from vdenoise.media.images.sequence import selected
 from vdenoise.media.movie.encoder import IMAGES
+from vdenoise.media.movie.holdings import within
 from vdenoise.media.movie.rehearsal import rehearse
 from vdenoise.media.movie.settings import choose
 from vdenoise.media.reader import refuse_cut_short
@@ -89,6 +90,8 @@ def plan_clip(
     info = request.reading.probe(heard)
     refuse_cut_short(info, request.reading.on_bad_frame)
     chosen = None if request.frames is None else selected(info, request.frames)
+    if chosen is not None:
+        info = within(info, chosen[0], chosen[-1])
     request.known.check(info)
     source = progressive(info) if request.reading.deinterlace else info
     views = request.views

@@ -144,6 +144,7 @@ CONTAINERS: dict[str, str] = {
     ".nut": "nut",
     ".y4m": "yuv4mpegpipe",
 }
+M2TS = (".m2ts", ".mts")  # MPEG-TS as Blu-ray and AVCHD have it: with a time before each packet
 
 
 _PRORES_PROFILES = {

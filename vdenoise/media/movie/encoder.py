@@ -40,6 +40,7 @@ class EncodeSettings(BaseModel):
     crf: int | None = None
     lossless: bool = False
     options: dict[str, str] = {}
+    m2ts: bool = False  # MPEG-TS with a time of 4 bytes before each packet
     notes: tuple[str, ...] = ()  # what the user must know before the start
 
     def dithers(self, info: ClipInfo) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -17,9 +18,18 @@ from vdenoise.errors import InputError
 from vdenoise.media.h273 import MATRICES, PRIMARIES, TRANSFERS, UNKNOWN
 from vdenoise.media.inputs import display, open_input, prepare_decoder, readable, video_of
 from vdenoise.media.memory import see_memory
-from vdenoise.media.movie.ledger import ENCODERS
+from vdenoise.media.movie.frame_data import ENCODERS, told_by_frames
 
 _PEEK = 5  # frames looked at for field order
+# Side data that hold for all of a clip, or it changes.
+_LASTING = {
+    "MASTERING_DISPLAY_METADATA": "other HDR10 metadata",
+    "CONTENT_LIGHT_LEVEL": "other HDR10 metadata",
+    "DISPLAYMATRIX": "another display matrix",
+    "STEREO3D": "another stereo 3D layout",
+    "SPHERICAL": "another projection",
+    "AMBIENT_VIEWING_ENVIRONMENT": "another ambient viewing environment",
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,12 @@ class Look:
     layout: str  # FFmpeg pixel format
     aspect: Fraction  # 0: not told
     tags: tuple[int, int, int, int]
+    side_data: Mapping[str, bytes]
+
+    @property
+    def told(self) -> dict[str, str]:
+        """Items of the ledger that the frame holds."""
+        return told_by_frames(self.side_data)
 
     def layout_differs(self, first: Look) -> bool:
         """Whether size or pixel format are others."""
@@ -49,7 +65,17 @@ class Look:
         for what, known, now, before in names:
             if now != before:
                 return f"the {what} {known.get(now, UNKNOWN)}"
-        return "another range" if self.tags[3] != first.tags[3] else ""
+        if self.tags[3] != first.tags[3]:
+            return "another range"
+        return next(
+            (
+                what
+                for name, what in _LASTING.items()
+                # What is not there may hold from before: decoding began in mid-clip.
+                if name in self.side_data and self.side_data[name] != first.side_data.get(name)
+            ),
+            "",
+        )
 
 
 def look_at(path: Path, pts: int | None, packet: int = 0) -> Look | None:
@@ -74,7 +100,8 @@ def look_at(path: Path, pts: int | None, packet: int = 0) -> Look | None:
                     if pts is None or (frame.pts is not None and frame.pts >= pts):
                         layout = frame.format.name
                         tags, aspect = tags_of(frame, told), _shown(frame)[2]
-                        return Look(frame.width, frame.height, layout, aspect, tags)
+                        held = side_data_of(frame)
+                        return Look(frame.width, frame.height, layout, aspect, tags, held)
     return None
 
 

@@ -1,57 +1,73 @@
-"""Noticing, without decoding, what single packets of a picture hold: captions, and new headers."""
+"""Noticing, without decoding, what single packets of a picture tell, and where headers are new."""
 
 from __future__ import annotations
 
 import contextlib
+from array import array
 from typing import Any
 
 import av
 from av.bitstream import BitStreamFilterContext
 from av.video.stream import VideoStream
 
-# ATSC A/53 captions: in a user data message (ITU-T T.35), or in MPEG-2's user data.
-_CAPTION_MARKS = {
-    "h264": (b"\xb5\x00\x31GA94\x03",),
-    "hevc": (b"\xb5\x00\x31GA94\x03",),
-    "av1": (b"\xb5\x00\x31GA94\x03",),
-    "mpeg2video": (b"\0\0\1\xb2GA94\x03", b"\0\0\1\xb2CC\1\xf8"),
-    "mpeg1video": (b"\0\0\1\xb2GA94\x03", b"\0\0\1\xb2CC\1\xf8"),
-}
-_COUNTS, _COUNT = 0x40, 0x1F  # bits: whether the bytes of captions count, and how many threes
+from vdenoise.media.movie.messages import CAPTIONS, LAYERS, length_bytes, told_by
+
 _EXTRACTED = {"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1", "av1"}
 _FRONT = {"prores": slice(8, 26), "vp9": slice(0, 8)}  # of keyframes: size, shape, color
+# What containers put beside packets, by FFmpeg's name.
+_BESIDE = {
+    "a53_cc": CAPTIONS,
+    "afd": "active format description (AFD)",
+    "dynamic_hdr10_plus": "HDR10+ metadata",
+    "lcevc": LAYERS,
+    "s12m_timecode": "timecodes of single frames",
+}
+_ADDITION = "matroska_block_additional"
 
 
-class HeaderWatch:
+class PacketWatch:
     """Sees each packet of a picture once, in the order of the file; it may empty the packet.
 
     Attributes:
-        captions: whether closed captions were met.
+        told: the packets that told of each item of the ledger, by their number.
     """
 
     def __init__(self, stream: VideoStream) -> None:
-        self.captions = False
+        self.told: dict[str, array[int]] = {}
         self._codec = str(stream.codec_context.codec.canonical_name)
-        self._marks = _CAPTION_MARKS.get(self._codec, ())
         self._front = _FRONT.get(self._codec)
-        self._header: bytes | None = None
+        self._headers: set[object] = set()
+        self._lasting: dict[int, bytes] = {}
         self._filter: BitStreamFilterContext | None = None
-        extradata = stream.codec_context.extradata or b""
+        extradata = bytes(stream.codec_context.extradata or b"")
+        self._lengths = length_bytes(self._codec, extradata)
+        self._header: bytes | None = None
+        self._beside = dict(_BESIDE)
+        told = {key.lower(): value for key, value in stream.metadata.items()}
+        if told.get("alpha_mode") != "1":
+            self._beside[_ADDITION] = "data beside frames (BlockAdditions)"
         apart = extradata[:1] == b"\1" and self._codec in ("h264", "hevc")  # headers are elsewhere
         if self._codec in _EXTRACTED and not apart:
             with contextlib.suppress(av.FFmpegError, ValueError):
                 self._filter = BitStreamFilterContext("extract_extradata", stream)
 
-    def new_header(self, packet: Any) -> bool:
-        """Whether a header begins here that differs from the one before."""
-        if self._marks and not self.captions:
-            data = bytes(packet)
-            self.captions = any(_holds_captions(data, mark) for mark in self._marks)
-        header = self._header_of(packet)
-        before = self._header
-        if header is not None:
-            self._header = header
-        return None not in (before, header) and header != before
+    def see(self, packet: Any, number: int) -> bool:
+        """Whether frames may look otherwise from this packet on than any before: by a header, or by
+        a message on how they are shown."""
+        items = {self._beside.get(data.data_type, "") for data in packet.iter_sidedata()}
+        for told in told_by(self._codec, bytes(packet), self._lengths):
+            items.add(told.item)
+            if told.lasting is not None:
+                kind, body = told.lasting
+                self._lasting[kind] = body
+        for item in items - {""}:
+            self.told.setdefault(item, array("q")).append(number)
+        self._header = self._header_of(packet) or self._header
+        now = self._header, tuple(sorted(self._lasting.items()))
+        new = now not in self._headers
+        first = not self._headers
+        self._headers.add(now)
+        return new and not first
 
     def _header_of(self, packet: Any) -> bytes | None:
         if packet.has_sidedata("new_extradata"):
@@ -65,21 +81,3 @@ class HeaderWatch:
                 if filtered.has_sidedata("new_extradata"):
                     return bytes(filtered.get_sidedata("new_extradata"))
         return None
-
-
-def _holds_captions(data: bytes, mark: bytes) -> bool:
-    """Whether a message that begins with a mark is there and holds captions.
-
-    Of ATSC's, CTA-708 tells how many of three bytes each follow, and whether they count; where that
-    is none, or more than the message has room for, nobody shows any.
-    """
-    at = data.find(mark)
-    while at >= 0:
-        flags = data[at + len(mark)] if at + len(mark) < len(data) else 0
-        count = flags & _COUNT
-        room = data[at - 1] if at and mark[:1] == b"\xb5" else 0xFF  # bytes of the message
-        sound = flags & _COUNTS and count and room >= len(mark) + 2 + 3 * count
-        if sound or not mark.endswith(b"GA94\x03"):
-            return True
-        at = data.find(mark, at + 1)
-    return False

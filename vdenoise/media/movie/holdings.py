@@ -4,7 +4,9 @@ container, and from one pass over its packets."""
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,20 +18,34 @@ from vdenoise.media.movie.boxes import clean_aperture, gamma, matroska_crop, qui
 from vdenoise.media.movie.clock import starts_anew
 from vdenoise.media.movie.demuxers import first_file, joined_in, kinds_of, open_demuxer
 from vdenoise.media.movie.first_frames import Peek, look_at
+from vdenoise.media.movie.frame_data import side_boxes, told_by_frames
 from vdenoise.media.movie.index import Turn, scanned
-from vdenoise.media.movie.ledger import ANAGLYPH, side_boxes, told_by_frames
+from vdenoise.media.movie.ledger import ANAGLYPH
+from vdenoise.media.movie.joined import timecode_of
 from vdenoise.media.movie.matrix import items, matrix_in
 from vdenoise.media.movie.ordering import FrameIndex
 from vdenoise.media.movie.packets import StreamPackets
+from vdenoise.picture.frame import ClipInfo
 
 _MOST_TURNS = 16  # headers that are looked at; a clip with more changes than that is known by then
+_CHANGES = "changes in mid-clip"
+_GROUPS = "timecodes of groups of frames"
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What a clip holds beside its samples and streams; fields as in `ClipInfo`."""
+
+    holds: dict[str, str]
+    boxes: dict[str, bytes]
+    alike: int | None
+    changes_at: int | None
 
 
 def held(
     container: InputContainer, stream: VideoStream, path: Path, index: FrameIndex, peek: Peek
-) -> tuple[dict[str, str], dict[str, bytes], int | None]:
-    """The items, each with a few words on it; QuickTime boxes for what holds for all frames; and
-    how many frames have the first one's size and format, None for all."""
+) -> Holdings:
+    """All that can be known of it without decoding the clip."""
     aspect = Fraction(stream.sample_aspect_ratio or peek.aspect or 1)
     found = told_by_frames(peek.side_data) | items(matrix_in(peek.side_data), aspect)
     boxes = side_boxes(peek.side_data)
@@ -52,19 +68,38 @@ def held(
         found |= {"cropping of Matroska": cut} if cut else {}
         views = stream.metadata.get("stereo_mode", "")
         found |= {ANAGLYPH: views} if views.startswith("anaglyph") else {}
-    alike = None
+    found_later = _Changes()
     packets = scanned(path)
     if packets is not None:
-        if packets.captions:
-            found["closed captions (CEA-608/708)"] = ""
-        change, alike = _change(path, index, packets.turns[:_MOST_TURNS])
-        if change:
-            found["changes in mid-clip"] = change
+        found |= {item: found.get(item, "") for item in packets.told}
+        found_later = _changes(path, index, packets.turns[:_MOST_TURNS])
+        found = {**found_later.told, **found}
+        if found_later.words:
+            found[_CHANGES] = found_later.words
     if container.chapters():
         found["chapters"] = ""
     if starts_anew(container, index.rate):
         found["timecode that starts anew"] = ""
-    return found | _timecodes(container, {} if packets is None else packets.others), boxes, alike
+    found |= _timecodes(container, {} if packets is None else packets.others)
+    if timecode_of(container, stream) is not None:
+        found.pop(_GROUPS, None)
+    return Holdings(found, boxes, found_later.alike, found_later.at)
+
+
+def within(info: ClipInfo, first: int, last: int) -> ClipInfo:
+    """A clip of which only the frames ``first`` to ``last`` are wanted: without what others hold,
+    as far as single packets tell it."""
+    packets = scanned(info.path) if info.sequence is None else None
+    if packets is None:
+        return info
+    gone = {
+        item
+        for item, frames in packets.told.items()
+        if bisect_left(frames, first) == bisect_right(frames, last)
+    }
+    if info.changes_at is not None and info.changes_at > last:
+        gone.add(_CHANGES)
+    return replace(info, holds={k: v for k, v in info.holds.items() if k not in gone})
 
 
 def _number(container: InputContainer, stream: VideoStream) -> int:
@@ -86,22 +121,32 @@ def _timecodes(container: InputContainer, beside: Mapping[int, StreamPackets]) -
     return found
 
 
-def _change(path: Path, index: FrameIndex, turns: tuple[Turn, ...]) -> tuple[str, int | None]:
-    """What changes first, and where: ``frame 25 has the sample aspect ratio 4/3``; and the first
-    frame of another size or format."""
+@dataclass(frozen=True)
+class _Changes:
+    """What later frames hold that the first one does not."""
+
+    words: str = ""  # the first change: "frame 25 has the sample aspect ratio 4/3"
+    at: int | None = None  # its frame
+    alike: int | None = None  # frames before the first of another size or format
+    told: Mapping[str, str] = field(default_factory=dict)  # items of the ledger
+
+
+def _changes(path: Path, index: FrameIndex, turns: tuple[Turn, ...]) -> _Changes:
     if not turns:
-        return "", None
+        return _Changes()
     first = look_at(path, None if index.counted else index.pts[0])
     numbers = index.numbers
     places = {turn: turn.packet if index.counted else numbers.get(turn.pts, -1) for turn in turns}
-    words = ""
+    words, at = "", None
+    told: dict[str, str] = {}
     for turn, number in sorted(places.items(), key=lambda item: item[1]):
         now = look_at(path, turn.pts, turn.packet)
         if first is None or now is None or number < 0:
             continue
+        told = now.told | told
         change = now.differs(first)
-        if change:
-            words = words or f"frame {number} has {change}"
+        if change and at is None:
+            words, at = f"frame {number} has {change}", number
         if now.layout_differs(first):
-            return words, number
-    return words, None
+            return _Changes(words, at, number, told)
+    return _Changes(words, at, None, told)

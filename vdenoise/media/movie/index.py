@@ -8,6 +8,9 @@ checksum of each packet a reader notices a file that is no longer the one that w
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -111,7 +114,7 @@ class Scan:
 
     index: FrameIndex
     others: dict[int, StreamPackets]  # streams beside the picture, by their number in the file
-    captions: bool  # the picture's packets hold closed captions
+    told: Mapping[str, array[int]]  # items of the ledger: the frames whose packets told of them
     turns: tuple[Turn, ...]  # where a header changed
     jumps: int = 0  # of an MPEG-TS: see `Continuity`
 
@@ -128,11 +131,21 @@ def _scan(file: _File) -> Scan:
         if container.format.name == "mpegts" and not truncated:
             told_by = continuity(local(path), {other.id for other in container.streams})
             truncated, jumps = told_by.damage, told_by.jumps
+        shown = tuple(found.pts)
         index = ordered(path, container, stream, found, truncated)
     if (now := _file(path)) != file:
         grown = (
             f"{file.size} bytes have become {now.size}" if now.size != file.size else "it changed"
         )
         raise still_written(path, f"{grown} while it was read")
-    turns = tuple(Turn(n, None if index.counted else found.pts[n]) for n in found.turns)
-    return Scan(index, others, found.captions, turns, jumps)
+    turns = tuple(Turn(n, None if index.counted else shown[n]) for n in found.turns)
+    told = {item: _frames(index, shown, packets) for item, packets in found.told.items()}
+    return Scan(index, others, told, turns, jumps)
+
+
+def _frames(index: FrameIndex, shown: Sequence[int | None], packets: array[int]) -> array[int]:
+    """The frames of some packets; of a frame in two packets each may be the one."""
+    if index.counted:
+        return packets
+    times = (shown[n] for n in packets)
+    return array("q", sorted({bisect_right(index.pts, t) - 1 for t in times if t is not None}))

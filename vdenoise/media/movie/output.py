@@ -193,8 +193,11 @@ class Output:
     def _muxer_options(self, metadata: bool) -> dict[str, str]:
         # Segments: no random identifiers, so that one done twice has the same bytes.
         plain = {} if metadata else {"fflags": "+bitexact"}
-        if self._settings.container == "mpegts" and metadata and self._source is not None:
-            return muxer_options(self._source)
+        if self._settings.container == "mpegts":
+            kind = {"mpegts_m2ts_mode": str(int(self._settings.m2ts))}
+            if metadata and self._source is not None:
+                return muxer_options(self._source) | kind
+            return plain | kind
         if self._settings.container not in ("mov", "mp4"):
             return plain
         held = self._info.holds

@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 
 from vdenoise.media.memory import see_memory
 from vdenoise.media.movie.demuxers import joined_in
-from vdenoise.media.movie.headers import HeaderWatch
+from vdenoise.media.movie.headers import PacketWatch
 
 Heard = Callable[[int, int], None]  # is told how many bytes of how many have been read
 
@@ -59,7 +59,8 @@ class PicturePackets:
     length: int = 0  # bytes of the first packet
     cut: bool = False  # the last packet of any stream is shorter than the file says
     delayed: bool = False  # packets are decoded at another time than they are shown
-    captions: bool = False  # CEA-608/708 in its own messages
+    # The packets that told of each item of the ledger, by their number.
+    told: dict[str, array[int]] = field(default_factory=dict)
     turns: list[int] = field(default_factory=list)  # packets with another header than before
     onward: Onward = field(default_factory=Onward)
 
@@ -150,8 +151,9 @@ def read_packets(
         and stream.type != "attachment"
         and not stream.disposition & Disposition.attached_pic
     }
-    watch = HeaderWatch(picture)
     read, joined = 0, joined_in(container) is not None
+    watch = PacketWatch(picture)
+    found.told = watch.told
     packets = container.demux()
     while True:
         try:
@@ -206,7 +208,7 @@ def read_times(container: InputContainer, picture: VideoStream) -> PicturePacket
     return found
 
 
-def _note_picture(found: PicturePackets, packet: Any, watch: HeaderWatch) -> None:
+def _note_picture(found: PicturePackets, packet: Any, watch: PacketWatch) -> None:
     if packet.is_discard:
         found.hidden += 1
         return
@@ -219,9 +221,8 @@ def _note_picture(found: PicturePackets, packet: Any, watch: HeaderWatch) -> Non
     pts = packet.pts
     found.onward.move(packet.dts, packet.duration)
     found.delayed |= None not in (pts, packet.dts) and pts != packet.dts
-    if watch.new_header(packet):
+    if watch.see(packet, len(found.pts) - 1):
         found.turns.append(len(found.pts) - 1)
-    found.captions = watch.captions
 
 
 def _note_other(found: StreamPackets, packet: Any) -> None:

@@ -23,6 +23,7 @@ from vdenoise.media.movie.codecs import (
     CODECS,
     CONTAINERS,
     FALLBACK,
+    M2TS,
     NAMED,
     Codec,
     profile_options,
@@ -135,7 +136,8 @@ def choose(
             )
         if codec is None and name != own and not is_pipe(target):
             notes.append(f"{info.codec} is written as {settings.label}")
-        return settings.model_copy(update={"notes": (*settings.notes, *notes)})
+        m2ts = kind == "mpegts" and target.suffix.lower() in M2TS
+        return settings.model_copy(update={"notes": (*settings.notes, *notes), "m2ts": m2ts})
     asked = f"{kind} with {codec}" if codec else kind
     raise UsageError(
         f"{info.format.label} video cannot be written as {asked}: {'; '.join(reasons)}.",

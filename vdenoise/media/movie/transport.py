@@ -74,12 +74,18 @@ def continuity(files: Sequence[Path], streams: Collection[int]) -> Continuity:
 
 
 def fill_up(path: Path) -> None:
-    """Bring a finished transport stream of 188-byte packets to the length from which on FFmpeg
-    reads any: a black frame or two are shorter. What is added says that it is nothing."""
-    lacks = _READ - path.stat().st_size // _PACKET
+    """Bring a finished transport stream to the length from which on FFmpeg reads any: a black frame
+    or two are shorter. What is added says that it is nothing."""
+    found = next(blocks(path), None)
+    if found is None:
+        return
+    at, packets, _ = found
+    lacks = _READ - len(packets)
     if lacks > 0:
-        with path.open("ab") as file:
-            file.write((b"\x47\x1f\xff\x10" + b"\xff" * (_PACKET - 4)) * lacks)
+        with path.open("r+b") as file:
+            before = file.read(at)  # the time of the first packet, of M2TS
+            file.seek(0, 2)
+            file.write((before + b"\x47\x1f\xff\x10" + b"\xff" * (_PACKET - 4)) * lacks)
 
 
 def _place(at: int, row: int, whole: int) -> str:
