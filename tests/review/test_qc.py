@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from vdenoise.picture.frame import ClipInfo, PixelFormat, SourceFrame
 from vdenoise.review import figures, qc
 from vdenoise.review.gates import GATES, GateName, gates_table
 from vdenoise.review.inspect import Inspection, Inspector
-from vdenoise.review.judged import Judged
+from vdenoise.review.judged import Figure, Judged, Pair, blocks, worse
+from vdenoise.review.levels import ChromaSwap
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "review.md"
 HEIGHT, WIDTH, FRAMES, CUT = 160, 224, 12, 8
@@ -225,6 +227,47 @@ def test_strong_noise_passes_for_no_ghost() -> None:
         v for v in inspected(clean, frames=5, loud=5.0).verdicts if v.gate.name == "ghosting"
     )
     assert verdict.amount < 10
+
+
+@pytest.mark.parametrize("size", [(144, 192), (104, 72), (40, 304)])
+def test_areas_reach_the_edges_of_the_picture(size: tuple[int, int]) -> None:
+    height, width = size
+    x = torch.zeros(1, height, width)
+    x[:, -8:, -8:] = 1
+    nothing = torch.zeros(1, height, width)
+    found = worse(Figure(0.0), blocks(x), Judged(0, nothing, nothing))
+    assert found.area is not None and found.amount > 0
+    assert (found.area.bottom, found.area.right) == size
+
+
+def test_swapped_colors_are_told_where_a_level_holds_all_of_them() -> None:
+    """Their means at a level are the same then, as they are in the picture of a crowd."""
+    rng = np.random.default_rng(4)
+    true = torch.from_numpy(cv2.GaussianBlur(rng.normal(0, 1, (96, 96, 2)), (0, 0), 9)).float()
+    true = 0.1 * true.permute(2, 0, 1) / true.std()
+    noisy = true + torch.from_numpy(rng.normal(0, 8 / 255, true.shape)).float()
+    right, swapped = ChromaSwap(), ChromaSwap()
+    right.push(noisy, true)
+    swapped.push(noisy, true.flip(0))
+    assert right.shift() is None
+    off = swapped.shift()
+    assert off is not None and off > 5
+
+
+@pytest.mark.parametrize(("pulse", "fires"), [(0.0, False), (1.5, True)])
+def test_light_that_pulses_is_seen_where_everything_moves(pulse: float, fires: bool) -> None:
+    rng = np.random.default_rng(9)
+
+    def frame(n: int) -> Judged:
+        """Another texture each time: nothing of it can be followed, or is calm."""
+        drawn = cv2.GaussianBlur(rng.normal(0, 1, (128, 128)), (0, 0), 6)
+        clean = 0.5 + 0.15 * torch.from_numpy(drawn / drawn.std())[None].float()
+        source = clean + torch.from_numpy(rng.normal(0, 8 / 255, (1, 128, 128))).float()
+        return Judged(n, source, clean + pulse / 255 * (-1) ** n)
+
+    frames = [frame(n) for n in range(6)]
+    most = max(figures.flicker(Pair(a, b)).amount for a, b in pairwise(frames))
+    assert (most > GATES["flicker"].limit) == fires
 
 
 def test_the_source_itself_passes() -> None:

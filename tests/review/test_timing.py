@@ -56,3 +56,14 @@ def test_a_picture_that_stands_still_has_no_time() -> None:
         noise = (0.3 if n == 8 else 0.01) * torch.randn(1, SIZE, SIZE, generator=generator)
         found.push(n, picture(0) + noise, picture(0))
     assert found.wrong == {} and found.of_clip() is None
+
+
+@pytest.mark.parametrize("group", [4, 7, 12])
+def test_a_group_of_frames_that_comes_again_is_told(group: int) -> None:
+    """Its pictures are the same ones, so that nothing moves between them in the result."""
+    found, generator = TimeShift(), torch.Generator().manual_seed(7)
+    for n in range(FRAMES):
+        noise = 0.02 * torch.randn(1, SIZE, SIZE, generator=generator)
+        found.push(n, picture(n) + noise, picture(n % group))
+    assert {n for n in range(group, FRAMES) if n % 32 != n % group} <= set(found.wrong)
+    assert not set(found.wrong) & set(range(group))

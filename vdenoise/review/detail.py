@@ -6,11 +6,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vdenoise.review.judged import BLOCK, CODE, TINY, Figure, Pair, blocks, box, worse
+from vdenoise.review.judged import (
+    BLOCK,
+    CELL,
+    CODE,
+    TINY,
+    Figure,
+    Pair,
+    area_means,
+    blocks,
+    box,
+    worse,
+)
 
 _BANDS = ((1, 3), (3, 9))  # px: detail between two box means; coarser is level, not detail
-_CELL = 8  # px: side of the cells that errors are told from
-_CELLS = BLOCK // _CELL  # along an area's side
+_CELLS = BLOCK // CELL  # along an area's side
 _KEPT_CODES = 1.5  # least detail of a result that a share can be missing from
 _DETAIL_CODES = 2.5  # least detail that can be lost
 _OVER_NOISE = 0.8  # ... and against what noise was removed
@@ -75,14 +85,13 @@ def _share_of_source(pair: Pair, band: tuple[int, int]) -> Tensor:
 
 def _cells(x: Tensor) -> Tensor:
     """(1, H, W) to sums of small cells, which noise fills one by one."""
-    side = [min(_CELL, n) for n in x.shape[-2:]]
+    side = [min(CELL, n) for n in x.shape[-2:]]
     return functional.avg_pool2d(x[None], side)[0]
 
 
 def _of_cells(x: Tensor) -> Tensor:
     """Cells to means of the areas of `blocks`."""
-    side = [min(_CELLS, n) for n in x.shape[-2:]]
-    return functional.avg_pool2d(x[None], side, _CELLS // 2)[0]
+    return area_means(x, _CELLS, 1)
 
 
 def _band(x: Tensor, fine: int, coarse: int) -> Tensor:

@@ -6,11 +6,14 @@ where a plane is named; codes are 8-bit codes.
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
+from vdenoise.engine.tiles import Area
 from vdenoise.evaluation.unreferenced import band_edges
 from vdenoise.review.judged import (
     BLOCK,
@@ -27,6 +30,7 @@ from vdenoise.review.judged import (
 )
 
 _MOVES = 12 * CODE  # least change of a smoothed pixel where something moves
+_TRAILS = 8 * CODE  # ... and least trail of it that a ghost can be a share of
 _NEAR = 17  # px: so near to what moves an area is not calm
 _MOVING = 0.04  # share of an area's pixels that move
 _AT_END = 2.0  # codes: so near to an end of the range a source is at it
@@ -35,6 +39,7 @@ _CRUSHED = 0.15  # share of the pixels around at the end of the range, from whic
 _INDEPENDENT = 64.3  # px of a smoothed picture that tell as much as one: (441 / 55) ** 2
 _ALIKE = 0.05  # share of a trail that must be unlike a blur to tell them apart
 _FOLLOWED = 0.5  # share of an area whose motion could be followed
+_BY_CHANCE = 4.0  # standard errors of the mean of a picture's areas
 
 
 def ghosting(before: Judged, now: Judged) -> Figure:
@@ -49,7 +54,7 @@ def ghosting(before: Judged, now: Judged) -> Figure:
     old, new = before.smooth_result, now.smooth_result
     trail, change = old - new, -now.smooth_removed
     detail = new - smoothed(new)
-    moves = (trail.abs() > _MOVES).float()
+    moves = (trail.abs() > _TRAILS).float()
     x, d, y = trail * moves, detail * moves, change * moves
     products = ((x, x), (d, d), (x, d), (x, y), (d, y), (y, y))
     xx, dd, xd, xy, dy, yy = (blocks(a * b) for a, b in products)
@@ -83,11 +88,31 @@ def flicker(pair: Pair) -> Figure:
     own, there = (now.result - pair.result) * steady, (now.source - pair.source) * steady
     share = blocks(steady)
     level, allowed = (blocks(step) / share.clamp(min=TINY) for step in (own, there))
-    beyond = level - allowed.clamp(level.clamp(max=0), level.clamp(min=0))
+    beyond = _beyond(level, allowed)
     noise = (blocks((own - there).square()) / share.clamp(min=TINY)).sqrt()
     chance = 4 * noise / (BLOCK * 0.7)
     found = (beyond.abs() - chance).clamp(min=0) * (share > _FOLLOWED)
-    return worse(Figure(0.0), found / CODE, now)
+    return worse(_pulse(pair), found / CODE, now)
+
+
+def _pulse(pair: Pair) -> Figure:
+    """Codes by which the whole picture's level changes and the source's does not: light that is
+    added to everything is seen though all of it moves."""
+    before, now = pair.before, pair.now
+    own, there = (
+        (a - b).mean() for a, b in ((now.result, before.result), (now.source, before.source))
+    )
+    # A ghost or lost detail changes areas by turns up and down, and hardly their middle one
+    gone = blocks(now.removed - before.removed).flatten()
+    chance = _BY_CHANCE * float(gone.std(correction=0)) / math.sqrt(gone.numel())
+    found = min(abs(float(_beyond(own, there))), abs(float(gone.median())) - chance)
+    height, width = now.source.shape[-2:]
+    return Figure(max(found, 0.0) / CODE, Area(0, height, 0, width))
+
+
+def _beyond(level: Tensor, allowed: Tensor) -> Tensor:
+    """How far a change of a result's level goes beyond the source's, or the other way."""
+    return level - allowed.clamp(level.clamp(max=0), level.clamp(min=0))
 
 
 def banding(now: Judged, native_step: float) -> Figure:

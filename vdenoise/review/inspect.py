@@ -21,7 +21,7 @@ from vdenoise.review.course import FigureCourse
 from vdenoise.review.detail import structure
 from vdenoise.review.gates import GATES, Gate, GateName
 from vdenoise.review.judged import Figure, Judged, Pair
-from vdenoise.review.levels import Levels
+from vdenoise.review.levels import ChromaSwap, Levels
 from vdenoise.review.timing import TimeShift
 
 WHOLE_PIXELS = 1_200_000  # larger pictures are judged at half their size, but for bands and ends
@@ -92,6 +92,7 @@ class Inspector:
             Levels(fmt.color_planes),
             Levels(fmt.color_planes, cell=16, flat=None, fewest=40),
         )
+        self._swap = ChromaSwap()
         self._found: dict[GateName, FigureCourse] = {}
         self._bleeding = FigureCourse()  # by the first frame behind the cut there may be
         self._repeated: dict[int, str] = {}  # frames that show the one before again
@@ -159,9 +160,17 @@ class Inspector:
         def told_of_pair(n: int) -> bool:
             return told(n) and n not in firsts
 
+        ghosts = {
+            n for n, f in self._found.get("ghosting", ()) if f.amount > GATES["ghosting"].limit
+        }
+
+        def told_beside_ghosts(n: int) -> bool:  # which blur a picture, and change its levels
+            return told_of_pair(n) and n not in ghosts
+
         for name in (*_OF_PAIRS, "banding", "clipping"):
             course = self._found.get(name, FigureCourse())
             which = told_of_pair if name in _OF_PAIRS else told
+            which = told_beside_ghosts if name in ("structure", "flicker") else which
             series[name] = course.amounts(which)
             verdicts.append(_verdict(name, course.worst(which)))
         most = max(bleeding.items(), key=lambda one: one[1].amount, default=None)
@@ -183,6 +192,7 @@ class Inspector:
             chroma = torch.nn.functional.interpolate(
                 chroma[None], before_chroma.shape[-2:], mode="area"
             )[0]
+        self._swap.push(before_chroma, chroma)
         y, y_after = (resize_to(x[None], chroma[None])[0] for x in (before, after))
         for levels in self._levels:
             levels.push(torch.cat((y - y_after, before_chroma - chroma)), y_after)
@@ -224,6 +234,9 @@ class Inspector:
     def _color(self, sound: bool) -> Verdict:
         if not sound:
             return Verdict(GATES["color"], 0.0)
+        if (off := self._swap.shift()) is not None:
+            said = "Cb and Cr stand in each other's place"
+            return Verdict(GATES["color"], off, None, None, said)
         amount, plane, level = max(levels.worst() for levels in self._levels)
         names = ("Y",) if self.fmt.family == "gray" else ("Y", "Cb", "Cr")
         percent = round(100 * (level + 0.5) / Levels.LEVELS)

@@ -19,6 +19,7 @@ from vdenoise.motion.warp import box_mean
 
 CODE = 1 / 255
 BLOCK = 64  # px: side of the areas that are judged; neighbors overlap by half
+CELL = 8  # px: side of the cells that chance is told from
 SMOOTH = 7  # px: noise is down to a seventh after it
 TINY = 1e-12
 
@@ -88,14 +89,35 @@ def worse(found: Figure, amounts: Tensor, now: Judged) -> Figure:
         return found
     row, column = divmod(place, amounts.shape[-1])
     height, width = now.source.shape[-2:]
-    top, left = row * BLOCK // 2, column * BLOCK // 2
+    top, left = (
+        max(min(n * BLOCK // 2, size - BLOCK), 0) for n, size in ((row, height), (column, width))
+    )
     return Figure(amount, Area(top, min(top + BLOCK, height), left, min(left + BLOCK, width)))
 
 
 def blocks(x: Tensor) -> Tensor:
-    """(1, H, W) to means of overlapping areas; a smaller picture is one."""
-    side = [min(BLOCK, n) for n in x.shape[-2:]]
-    return functional.avg_pool2d(x[None], side, BLOCK // 2)[0]
+    """(1, H, W) to means of overlapping areas, up to the edges; a smaller picture is one."""
+    return area_means(x, BLOCK, CELL)
+
+
+def area_means(x: Tensor, side: int, least: int) -> Tensor:
+    """(1, H, W) to means of squares that overlap by half; the last ones lie at the picture's end.
+
+    Args:
+        x: pixels, or cells of them.
+        side: of a square.
+        least: what may be left over at the end.
+    """
+    return _row_means(_row_means(x, side, least).mT, side, least).mT
+
+
+def _row_means(x: Tensor, side: int, least: int) -> Tensor:
+    rows = x.shape[-2]
+    side, step = min(side, rows), side // 2
+    means = functional.avg_pool2d(x[None], (side, 1), (step, 1))[0]
+    if (rows - side) % step >= least:
+        means = torch.cat((means, x[..., rows - side :, :].mean(dim=-2, keepdim=True)), dim=-2)
+    return means
 
 
 def smoothed(x: Tensor) -> Tensor:

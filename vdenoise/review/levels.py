@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from vdenoise.review.judged import CODE
+
+
+class ChromaSwap:
+    """Whether a clip's Cb and Cr stand in each other's place: by the means of cells, in which there
+    is little noise, so that it is seen where a level holds all kinds of colors."""
+
+    _CELL = 8  # chroma samples
+    _FITS = 0.5  # share of the squared error with which the swapped planes fit far better
+    _LEAST = 1.0  # codes between planes that can be told apart
+
+    def __init__(self) -> None:
+        self._own = self._swapped = 0.0
+        self._frames = 0
+
+    def push(self, source: Tensor, result: Tensor) -> None:
+        """Count a frame: Cb and Cr (2, h, w) of source and result."""
+        side = [min(self._CELL, n) for n in source.shape[-2:]]
+        before, after = (functional.avg_pool2d(x[None], side)[0] for x in (source, result))
+        self._own += float((after - before).square().mean())
+        self._swapped += float((after - before.flip(0)).square().mean())
+        self._frames += 1
+
+    def shift(self) -> float | None:
+        """Codes by which colors are off, where the planes are swapped; else None."""
+        off = math.sqrt(self._own / max(self._frames, 1)) / CODE
+        return off if off > self._LEAST and self._swapped < self._FITS * self._own else None
 
 
 class Levels:
@@ -50,7 +78,8 @@ class Levels:
         self._frames += 1
         if min(luma.shape[-2:]) < self._cell:
             return
-        level = functional.avg_pool2d(luma[None], self._cell)[0]
+        # By the level that the source has: light that pulses would move cells from one to another
+        level = functional.avg_pool2d((luma + removed[:1].mean())[None], self._cell)[0]
         height, width = (self._cell * n for n in level.shape[-2:])
         samples = functional.pixel_unshuffle(removed[:, None, :height, :width], self._cell)
         inside = (level > self._DARKEST) & (level < self._BRIGHTEST)

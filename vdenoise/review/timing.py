@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from vdenoise.settings.text import counted
 
-FARTHEST = 4  # frames before and behind that a picture is looked for in
+FARTHEST = 12  # frames before and behind that a picture is looked for in
 _CELL = 8  # px: noise is down to an eighth in their means
 _MOVES = 4 / 255  # least change of a cell that shows that something moves
 _ABOUT = 0.5 / 255  # mean error below which nobody can tell two frames of a clip apart
@@ -20,6 +20,7 @@ _FITS_IN_ALL = 0.8  # ... and of the squares of all frames
 _SURE = 4.0  # standard errors that a difference over the clip must have
 _CONTRAST = 4 / 255  # standard deviation of cells of a picture that can be told from another
 _SAME = 0.3  # least correlation of a picture with its own source
+_SHARED = 0.25  # correlation of neighboring cells of picture; of noise there is none
 _FEWEST = 4  # frames that say anything about a clip
 
 
@@ -56,10 +57,11 @@ class _Tally:
 class TimeShift:
     """Compares each frame of a result with the source's frames around it.
 
-    Only what moves from one frame of the result to another tells times apart, and in a result it is
-    told without noise. A frame is wrong where the picture of another time fits far better; a clip,
-    where another time fits better in all, though it may be too little to be sure of any one frame.
-    A frame is none of the source's where it is not even like its own one.
+    Only what moves from one frame to another tells times apart. In the result it is told without
+    noise; in the source also where the result shows one picture twice. A frame is wrong where the
+    picture of another time fits far better; a clip, where another time fits better in all, though
+    it may be too little to be sure of any one frame. A frame is none of the source's where it is
+    not even like its own one.
     """
 
     def __init__(self) -> None:
@@ -79,10 +81,14 @@ class TimeShift:
         if not _alike(now.source, now.result):
             self.strange[index] = "it does not show the source's picture"
         for then in self._seen:
-            moves = (now.result - then.result).abs() > _MOVES
-            if bool(moves.any()):
-                self._compare(now, then, moves)
-                self._compare(then, now, moves)
+            in_result, in_source = (
+                (x - y).abs() > _MOVES
+                for x, y in ((now.result, then.result), (now.source, then.source))
+            )
+            for shown, other in ((now, then), (then, now)):
+                self._compare(shown, other, in_result, tallied=True)
+                if _is_picture(shown.source - shown.result):
+                    self._compare(shown, other, in_source)
         self._seen.append(now)
 
     def of_clip(self) -> str | None:
@@ -94,17 +100,30 @@ class TimeShift:
                 found.append((share, shift))
         return _said(min(found)[1]) if found else None
 
-    def _compare(self, shown: _Seen, other: _Seen, moves: Tensor) -> None:
+    def _compare(self, shown: _Seen, other: _Seen, moves: Tensor, *, tallied: bool = False) -> None:
         """Whether a frame of the result shows another frame's picture rather than its own."""
+        if not bool(moves.any()):
+            return
         own, there = ((shown.result - x)[moves] for x in (shown.source, other.source))
         shift = other.index - shown.index
         squares = float(own.square().mean()), float(there.square().mean())
-        self._tallies.setdefault(shift, _Tally()).add(*squares)
+        if tallied:
+            self._tallies.setdefault(shift, _Tally()).add(*squares)
         error = float(there.abs().mean())
         mean = float(own.abs().mean())
         if mean > _ABOUT and error < min(_FITS * mean, self._best.get(shown.index, mean)):
             self._best[shown.index] = error
             self.wrong[shown.index] = _said(shift)
+
+
+def _is_picture(error: Tensor) -> bool:
+    """Whether what a result lacks is picture, and not noise, which neighboring cells do not
+    share."""
+    beside = (
+        float((error[..., 1:] * error[..., :-1]).mean()),
+        float((error[..., 1:, :] * error[..., :-1, :]).mean()),
+    )
+    return max(beside) > _SHARED * float(error.square().mean())
 
 
 def _alike(source: Tensor, result: Tensor) -> bool:
