@@ -20,8 +20,8 @@ from vdenoise.media.movie.demuxers import first_file, joined_in, kinds_of, open_
 from vdenoise.media.movie.first_frames import Peek, look_at
 from vdenoise.media.movie.frame_data import side_boxes, told_by_frames
 from vdenoise.media.movie.index import Turn, scanned
-from vdenoise.media.movie.ledger import ANAGLYPH
 from vdenoise.media.movie.joined import timecode_of
+from vdenoise.media.movie.ledger import ANAGLYPH
 from vdenoise.media.movie.matrix import items, matrix_in
 from vdenoise.media.movie.ordering import FrameIndex
 from vdenoise.media.movie.packets import StreamPackets
