@@ -75,3 +75,12 @@ def test_everything_that_is_read_is_known(monkeypatch: Patch) -> None:
     for path in source.rglob("*.py"):
         for name in re.findall(r'"(VDENOISE_[A-Z_]+)"', path.read_text(encoding="utf-8")):
             assert name in others, path
+
+
+def test_variables_of_tests_are_left_to_them(monkeypatch: Patch, capsys: Capture) -> None:
+    """They were said, and taken away from the tests that came later."""
+    for name in ("VDENOISE_SLURM", "VDENOISE_REQUIRE_CUDA", "VDENOISE_BENCH_VAPOURSYNTH"):
+        monkeypatch.setenv(name, "1")
+    assert call("presets") == 0
+    assert "nothing reads it" not in capsys.readouterr().err
+    assert os.environ["VDENOISE_REQUIRE_CUDA"] == "1"

@@ -12,6 +12,7 @@ from vdenoise.cli.options import ENVIRONMENT
 
 # Read elsewhere than by an option.
 _OTHERS = ("PATH_MAP", "EXIT_AS", "PARENT", "PRESETS", "COMPILED", "TORCH_PATHS")
+_OF_TESTS = ("REQUIRE_CUDA", "SLURM", "BENCH_VAPOURSYNTH")  # and of benchmarks
 # What modules of an environment call where a program is, and containers a service of its name.
 _PLACES = ("ROOT", "HOME", "DIR", "PATH", "BASE", "PREFIX", "BIN", "VERSION", "PORT")
 _OF_SERVICES = ("SERVICE_", "PORT_")
@@ -25,7 +26,7 @@ def take_strangers(root: click.Group) -> list[str]:
     Args:
         root: the group of all commands.
     """
-    known = {*_OTHERS, *(name.removeprefix(ENVIRONMENT) for name in _read_by(root))}
+    known = {*_OTHERS, *_OF_TESTS, *(name.removeprefix(ENVIRONMENT) for name in _read_by(root))}
     found = []
     for name in sorted(name for name in os.environ if name.startswith(ENVIRONMENT)):
         ours = name.removeprefix(ENVIRONMENT)
