@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from vdenoise.errors import Interrupted
-from vdenoise.machine.guard import HANDED_ON
+from vdenoise.machine.guard import HANDED_ON, REPEATED
 
 _ENDED_BY = {
     "SIGINT": "Interrupted",
@@ -51,9 +51,7 @@ def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
     begun = time.monotonic()
 
     def again(number: int, _frame: FrameType | None) -> None:
-        if signal.Signals(number).name == "SIGXCPU":  # comes every second, and the last one kills
-            return
-        if time.monotonic() - begun > _ONE_REQUEST_SECONDS:
+        if number not in REPEATED and time.monotonic() - begun > _ONE_REQUEST_SECONDS:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
 

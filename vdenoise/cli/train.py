@@ -13,7 +13,7 @@ import click
 
 from vdenoise.cli.files import FOLDER, READS, WRITES, FileGroup, claims_of
 from vdenoise.cli.options import progress_option
-from vdenoise.machine.guard import HANDED_ON
+from vdenoise.machine.guard import HANDED_ON, REPEATED
 from vdenoise.settings.choices import ProgressStyle
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ def _signals() -> Iterator[Sequence[int]]:
     def note(number: int, _frame: Any) -> None:
         caught.append(number)
         for each in before:
-            if each.name != "SIGXCPU":  # comes again every second
+            if each not in REPEATED:
                 signal.signal(each, signal.SIG_DFL)
 
     for number in HANDED_ON:

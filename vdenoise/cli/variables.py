@@ -26,9 +26,12 @@ def take_strangers(root: click.Group) -> list[str]:
     Args:
         root: the group of all commands.
     """
+    names = sorted(name for name in os.environ if name.startswith(ENVIRONMENT))
+    if not names:  # as most starts are: options need not be gone through
+        return []
     known = {*_OTHERS, *_OF_TESTS, *(name.removeprefix(ENVIRONMENT) for name in _read_by(root))}
     found = []
-    for name in sorted(name for name in os.environ if name.startswith(ENVIRONMENT)):
+    for name in names:
         ours = name.removeprefix(ENVIRONMENT)
         if ours not in known and ours not in _PLACES and not ours.startswith(_OF_SERVICES):
             del os.environ[name]

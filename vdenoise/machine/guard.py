@@ -22,6 +22,8 @@ HANDED_ON = tuple(
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
     if name in signal.Signals.__members__
 )
+# What comes again and again, though nobody asks a second time.
+REPEATED = tuple(number for number in HANDED_ON if number.name == "SIGXCPU")
 _SET_DEATH_SIGNAL = 1  # Linux, prctl.h
 # What glibc's loader ends a process with where a thread finds no memory for a library's variables:
 # there it cannot fail, and no exception comes of it. No command of ours ends so.

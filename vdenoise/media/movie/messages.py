@@ -32,6 +32,7 @@ _ATSC = b"\xb5\x00\x31GA94\x03"
 _START = b"\0\0\1"
 _USER_DATA = {"mpeg1video": 0xB2, "mpeg2video": 0xB2, "vc1": 0x1D}
 _DVD, _SCTE20 = b"CC\1\xf8", b"\x03\x81"
+_MOST = 1 << 16  # bytes: no message is longer
 
 
 class Statement(NamedTuple):
@@ -72,9 +73,8 @@ def _by_messages(hevc: bool, data: bytes, lengths: int) -> Iterator[Statement]:
         if (hevc and len(unit) > 1 and (unit[0] & 1 or unit[1] >> 3)) or (
             not hevc and kind in (15, 20)
         ):
-            yield Statement(
-                LAYERS
-            )  # of MV-HEVC, SHVC, MVC or SVC; nothing else in it is the picture's
+            # Of MV-HEVC, SHVC, MVC or SVC: nothing else in it is the picture's
+            yield Statement(LAYERS)
         elif hevc and kind in (62, 63):
             yield Statement("Dolby Vision metadata" if kind == 62 else LAYERS)
         elif kind in ((39, 40) if hevc else (6,)):
@@ -98,9 +98,6 @@ def _units(data: bytes, lengths: int) -> Iterator[bytes]:
         end = data.find(_START, at + 3)
         yield data[at + 3 : min(end if end >= 0 else len(data), at + 3 + _MOST)] or b"\0"
         at = end
-
-
-_MOST = 1 << 16  # bytes: no message is longer
 
 
 def _messages(body: bytes) -> Iterator[tuple[int, bytes]]:
