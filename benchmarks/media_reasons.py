@@ -278,6 +278,10 @@ def _in_frames(found: Difference, _before: View, _target: str, _notes: list[str]
 
 def _field_order(found: Difference, before: View, target: str, notes: list[str]) -> str:
     one, other = found.before or "", found.after or ""
+    if "shown first" in before and other in ("tt", "bb"):
+        # QuickTime's codes 9 and 14: FFmpeg's words for them and Apple's say the opposite
+        said = "of two readings of the source's code, that of its frames"
+        return said if other[0] == before["shown first"] else ""
     if len(one) == len(other) == 2 and one[1] == other[1]:
         return "how fields are coded; they are shown in the same order"
     if any("holds whole frames; its frames say fields" in note for note in notes):

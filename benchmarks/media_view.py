@@ -87,7 +87,7 @@ def view(path: Path) -> View:
         "words": _words(told["format"]),
         "container": told["format"]["format_name"].partition(",")[0],
         "coarse": all(_whole_ms(p) for p in told.get("packets", [])),
-    }
+    } | _shown_first(path, pictures)
 
 
 def differences(before: View, after: View, pairs: list[tuple[int, int]]) -> Iterator[Difference]:
@@ -174,6 +174,18 @@ def _titles_of_tracks(path: Path) -> dict[int, dict[str, str]]:
     with av.open(str(path)) as container:
         told = {stream.index: stream.metadata.get("name") for stream in container.streams}
     return {index: {"title": title} for index, title in told.items() if title}
+
+
+def _shown_first(path: Path, pictures: list[dict[str, Any]]) -> dict[str, str]:
+    """The field, ``t`` or ``b``, that the first frame says is shown first; only where the code of
+    the stream has two readings."""
+    if not pictures or pictures[0].get("field_order") not in ("tb", "bt"):
+        return {}
+    line = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-read_intervals", "%+#1"]
+    line += ["-show_entries", "frame=top_field_first", "-of", "json", str(path)]
+    done = subprocess.run(line, capture_output=True, stdin=subprocess.DEVNULL)
+    frames = json.loads(done.stdout or b"{}").get("frames", [])
+    return {"shown first": "t" if frames[0]["top_field_first"] else "b"} if frames else {}
 
 
 def _is_cover(stream: dict[str, Any]) -> bool:
