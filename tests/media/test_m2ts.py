@@ -18,7 +18,7 @@ def test_packets_are_as_the_name_says(
     clip = Clip(
         "in.mp4",
         options={"preset": "ultrafast"},
-        audio=("eng",) if frames > 1 else (),
+        audio=("eng",) if frames > 1 or distance == 188 else (),  # M2TS has no code for AAC
         frames=frames,
     )
     source = write(clip, tmp_path)

@@ -26,6 +26,7 @@ from vdenoise.media.movie.metadata import stream_metadata
 from vdenoise.media.movie.packets import codec_of, same_codec
 from vdenoise.media.movie.services import keeps_pids
 from vdenoise.media.movie.sound import sound_for, told_anew
+from vdenoise.media.movie.transport import FILLING
 
 _TEXT_SUBTITLES = {"mov": "mov_text", "mp4": "mov_text", "matroska": "srt", "webm": "webvtt"}
 _TEXT_CODECS = {"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"}
@@ -126,6 +127,9 @@ def _takes(container: str, stream: Any) -> bool:
                 packet.stream = copy
                 output.mux(packet)
             output.close()  # MP4 writes its header here, and may refuse it
+        if container == "mpegts":
+            memory.seek(0, 2)
+            memory.write(FILLING)  # as a file of few packets gets it, to be read
     except (av.FFmpegError, ValueError):
         return False
     if container == "mxf":

@@ -18,6 +18,8 @@ _SYNC, _PACKET = 0x47, 188
 _SIZES = (188, 192, 204)  # alone; behind a time of 4 bytes (M2TS); before a checksum of 16
 _TOGETHER = 1 << 16  # packets that are looked at together
 _READ = 64  # packets that a file has at least to be read
+_NOTHING = b"\x47\x1f\xff\x10" + b"\xff" * (_PACKET - 4)  # a packet that says that it is none
+FILLING = _NOTHING * _READ
 _ALIGNED = 8  # packets that show where all begin
 
 Bytes = NDArray[np.uint8]
@@ -85,7 +87,7 @@ def fill_up(path: Path) -> None:
         with path.open("r+b") as file:
             before = file.read(at)  # the time of the first packet, of M2TS
             file.seek(0, 2)
-            file.write((before + b"\x47\x1f\xff\x10" + b"\xff" * (_PACKET - 4)) * lacks)
+            file.write((before + _NOTHING) * lacks)
 
 
 def _place(at: int, row: int, whole: int) -> str:
