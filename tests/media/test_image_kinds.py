@@ -128,6 +128,8 @@ def test_an_animated_webp_is_refused_by_name(
         (9, 3, "uint8", "PhotometricInterpretation=9"),
         (32803, 1, "uint16", "raw"),
         (34892, 3, "uint16", "raw"),
+        (51177, 1, "uint8", "not known (51177)"),
+        (6, 3, "uint16", "YCbCr samples of more than 8 bits"),
     ],
 )
 @pytest.mark.parametrize("target", ["b.tif", "b.png"])
@@ -145,6 +147,45 @@ def test_other_color_models_are_refused_by_name(
     last = capsys.readouterr().err.splitlines()[-1]
     assert "error E0306 [exit 3]" in last and words in last
     assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
+
+
+def ycbcr_tiff(path: Path, orientation: int) -> Path:
+    """A TIFF of full-range BT.601, as `codes` gives it in RGB."""
+    rgb = files.codes().astype(np.float64)
+    luma = rgb @ [0.299, 0.587, 0.114]
+    cb, cr = (rgb[..., 2] - luma) / 1.772 + 128, (rgb[..., 0] - luma) / 1.402 + 128
+    pixels = np.stack([luma, cb, cr], -1).round().clip(0, 255).astype(np.uint8)
+    return files.tiff(path, pixels, 6, tags={530: (3, (1, 1)), 274: (3, (orientation,))})
+
+
+def test_ycbcr_in_a_tiff_becomes_rgb_and_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = ycbcr_tiff(tmp_path / "a.tif", 1)
+    assert call("run", source, "-o", tmp_path / "b.tif", *ZERO, "--strict") == 4
+    assert "YCbCr is written as 8-bit RGB" in capsys.readouterr().err
+    assert call("run", source, "-o", tmp_path / "b.tif", *ZERO) == 0
+    found = images.read(tmp_path / "b.tif")[1].astype(int)
+    assert np.abs(found - files.codes()).max() <= 2  # two roundings to 8 bits
+    assert files.tiff_tags(tmp_path / "b.tif").get(530) is None
+    turned = ycbcr_tiff(tmp_path / "c.tif", 3)  # OpenImageIO would turn it, and leave the tag
+    assert call("run", turned, "-o", tmp_path / "d.tif", *ZERO) == 3
+    assert "YCbCr samples of a turned picture" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("extra", "same", "other"), [(1, "exr", "png"), (2, "png", "exr")])
+def test_colors_that_are_multiplied_by_alpha_or_not_are_said_to_be(
+    extra: int, same: str, other: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels = files.codes("uint16", 4)
+    source = files.tiff(tmp_path / "a.tif", pixels, tags={338: (3, (extra,))})
+    assert call("run", source, "-o", tmp_path / f"b.{same}", *ZERO, "--strict") == 0
+    assert call("run", source, "-o", tmp_path / f"b.{other}", *ZERO, "--strict") == 4
+    assert "multiplied by alpha" in capsys.readouterr().err
+    for again in (tmp_path / f"b.{same}", source):  # of another kind, and of another depth
+        target = tmp_path / f"from{again.suffix}.tif"
+        assert call("run", again, "-o", target, "--bit-depth", "32", *ZERO) == 0
+        assert files.tiff_tags(target)[338] == (3, struct.pack("<H", extra))
 
 
 def test_inks_in_a_jpeg_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -269,6 +310,11 @@ TAGS: files.Tags = {
         ("float16", 3, 2, {}),
         ("float32", 3, 2, {}),
         ("uint8", 4, 2, {338: (3, (2,))}),
+        ("uint8", 4, 2, {}),
+        ("uint8", 3, 1, {338: (3, (0, 0))}),
+        ("uint8", 2, 0, {338: (3, (0,))}),
+        ("uint16", 2, 0, {338: (3, (2,))}),
+        ("uint16", 3, 2, {532: (5, (4096, 1, 60160, 1) * 3)}),
         ("uint16", 4, 2, {338: (3, (1,))}),
         ("uint16", 5, 2, {338: (3, (0, 0))}),
         ("uint8", 1, 1, {}),

@@ -68,10 +68,16 @@ def carry(target: Path, source: Path, kind: str, *, copied: bool = True) -> None
     elif kind == "png":
         png.set_chunks(target, *png.kept_chunks(source, target))
     elif kind == "tiff":
-        inverted = {tiff.PHOTOMETRIC: 0} if copied and stored_inverted(source, kind) else {}
-        order = tiff.byte_order(source) if copied else "little"
-        tags = tiff.kept_tags(_tags(source), _tags(target))
-        tiff.set_tags(target, tags, order=order, storage=inverted)
+        own = _tags(source)
+        tags = tiff.kept_tags(own, _tags(target))
+        if not copied:
+            tiff.set_tags(target, tags)
+            return
+        # OpenImageIO goes by the number of samples: further ones become colors, or alpha.
+        storage = {tiff.EXTRA_SAMPLES: own.tags.get(tiff.EXTRA_SAMPLES)}
+        if own.number(tiff.PHOTOMETRIC) in tiff.GRAYS:
+            storage[tiff.PHOTOMETRIC] = own.tags[tiff.PHOTOMETRIC]
+        tiff.set_tags(target, tags, order=tiff.byte_order(source), storage=storage)
 
 
 def kept(source: Path, target: Path, kind: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 from vdenoise.errors import InputError
 from vdenoise.media.images.dpx import has_television_header
 from vdenoise.media.images.inputs import LARGEST, damaged, opened, specs_of, too_large
-from vdenoise.media.images.supported import check_supported, unsupported, white_is_zero
+from vdenoise.media.images.supported import check_supported, is_gray, unsupported, white_is_zero
 from vdenoise.media.movie.clock import timecode_of
 from vdenoise.media.movie.pixels import planar_format
 from vdenoise.picture.frame import PixelFormat
@@ -117,7 +117,7 @@ def layout_of(path: Path, reader: str, specs: Sequence[Any]) -> Layout:
         if max(spec.width, spec.height) > LARGEST:
             raise too_large(path, f"{spec.width}x{spec.height}")
     check_supported(path, kind, specs)
-    part, channels = _colors(path, specs)
+    part, channels = (0, (0,)) if is_gray(specs[0], kind) else _colors(path, specs)
     spec = specs[part]
     formats = spec.channelformats or (spec.format,) * spec.nchannels
     kinds = {str(formats[c]) for c in channels}

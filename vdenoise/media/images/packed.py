@@ -1,6 +1,6 @@
-"""Samples that an image stores in fewer bits than any that is written: palettes, and 1 to 4 bits.
+"""Samples that an image stores in a way that is not written: palettes, 1 to 4 bits, YCbCr in TIFF.
 
-Their colors are read exactly; what is denoised has more of them than a palette could hold.
+What is denoised has more colors than a palette could hold.
 """
 
 from __future__ import annotations
@@ -8,16 +8,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from vdenoise.media.access import reading
+from vdenoise.media.images import tiff
 from vdenoise.media.images.inputs import opened
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GRAY, _RGB, _PALETTE = 0, 2, 3  # color types of PNG
-_TIFF_PALETTE = 3  # photometric interpretation
+_SHORT_FLOAT = 24  # bits
 
 
 def packed(path: Path, kind: str) -> str:
-    """How a file stores its samples: ``a palette``, ``1-bit gray``, ``a transparent color``; empty
-    where it stores each sample of each pixel in 8 bits or more.
+    """How a file stores its samples: ``a palette``, ``1-bit gray``, ``a transparent color``,
+    ``YCbCr``; empty where they are stored as they are written.
 
     Args:
         path: the image.
@@ -34,9 +35,12 @@ def packed(path: Path, kind: str) -> str:
     file = opened(path)
     try:
         spec = file.spec()
-        if spec.getattribute("tiff:PhotometricInterpretation") == _TIFF_PALETTE:
-            return "a palette"
+        told = spec.getattribute("tiff:PhotometricInterpretation")
+        if told in (tiff.PALETTE, tiff.YCBCR):
+            return "a palette" if told == tiff.PALETTE else "YCbCr"
         bits = int(spec.getattribute("oiio:BitsPerSample") or 8)
+        if bits == _SHORT_FLOAT:
+            return "24-bit float"
         return f"{bits}-bit {'gray' if spec.nchannels == 1 else 'color'}" if bits < 8 else ""
     finally:
         file.close()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vdenoise.errors import UsageError
 from vdenoise.media.access import reading
-from vdenoise.media.images import carry, files, sequence, turn
+from vdenoise.media.images import alpha, carry, files, sequence, turn
 from vdenoise.media.images.belongings import belongings, lost
 from vdenoise.media.images.layout import read_header
 from vdenoise.media.images.packed import packed
@@ -121,7 +121,8 @@ def named_losses(info: ClipInfo, kind: str) -> tuple[str, ...]:
     first = info.sequence.source(0)
     with reading(str(first)):
         left = (*lost(belongings(first, info.codec), kind), *lost_words(first, kind))
-    return tuple(f"{what} cannot be kept in {kind}" for what in left)
+        said = alpha.misread(first, info.codec, kind) if info.format.alpha else ()
+    return (*(f"{what} cannot be kept in {kind}" for what in left), *said)
 
 
 def _losses_of_movie(info: ClipInfo, kind: str) -> tuple[str, ...]:

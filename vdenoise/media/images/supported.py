@@ -8,6 +8,7 @@ from typing import Any
 
 from vdenoise.errors import InputError
 from vdenoise.media.access import reading
+from vdenoise.media.images import tiff
 from vdenoise.media.images.pictures import jpeg_pictures, png_frames
 
 # Photometric interpretations of TIFF that are no RGB and no gray; as RGB they would be converted
@@ -59,9 +60,28 @@ def unsupported(path: Path, why: str) -> InputError:
     )
 
 
+def _ycbcr_not_read(spec: Any) -> str | None:
+    """Kinds of YCbCr that OpenImageIO turns into RGB wrongly or not at all, in words."""
+    if int(spec.getattribute("Orientation") or 1) != 1:
+        return "YCbCr samples of a turned picture"
+    more = int(spec.getattribute("oiio:BitsPerSample") or 8) > 8
+    return "YCbCr samples of more than 8 bits" if more else None
+
+
+def is_gray(spec: Any, kind: str) -> bool:
+    """Whether the first sample of a TIFF is gray, and further ones are not color."""
+    return kind == "tiff" and _photometric(spec) in tiff.GRAYS
+
+
 def white_is_zero(spec: Any, kind: str) -> bool:
     """Whether the samples of a gray TIFF say how dark it is."""
-    return kind == "tiff" and spec.getattribute("tiff:PhotometricInterpretation") == 0
+    return kind == "tiff" and _photometric(spec) == 0
+
+
+def _photometric(spec: Any) -> int | None:
+    """What the samples of a TIFF stand for; None where OpenImageIO does not say it."""
+    told = spec.getattribute("tiff:PhotometricInterpretation")
+    return None if told is None else int(told)
 
 
 def _check_one_picture(path: Path, kind: str, specs: Sequence[Any]) -> None:
@@ -86,14 +106,19 @@ def _check_one_picture(path: Path, kind: str, specs: Sequence[Any]) -> None:
 
 
 def _check_color_model(path: Path, kind: str, spec: Any) -> None:
-    """See that the samples are RGB or gray: OpenImageIO turns others into RGB by itself.
+    """See that the samples are RGB or gray, or YCbCr that is turned into RGB rightly: OpenImageIO
+    turns all into RGB by itself, and YCbCr it turns about as well.
 
     Raises:
         InputError: they are not.
     """
     other = None
     if kind == "tiff":
-        other = _OTHER_COLOR.get(int(spec.getattribute("tiff:PhotometricInterpretation") or 0))
+        told = _photometric(spec)
+        if told == tiff.YCBCR:
+            other = _ycbcr_not_read(spec)
+        elif told not in (None, *tiff.GRAYS, tiff.RGB, tiff.PALETTE, tiff.YCBCR):
+            other = _OTHER_COLOR.get(told, f"samples of a meaning that is not known ({told})")
     elif kind == "jpeg" and str(spec.getattribute("jpeg:ColorSpace") or "") in ("CMYK", "YCCK"):
         other = "CMYK or other inks"
     if other is not None:

@@ -21,16 +21,19 @@ _HALVES = (5, 10)  # rationals: two numbers of four bytes
 EXIF, GPS, INTEROPERABILITY = 34665, 34853, 40965
 _DIRECTORIES = (EXIF, GPS, INTEROPERABILITY)
 ORIENTATION, ICC_PROFILE, XMP, PHOTOMETRIC, BITS, PREDICTOR = 274, 34675, 700, 262, 258, 317
+EXTRA_SAMPLES = 338  # of each sample behind the colors: 0 unspecified, 1 and 2 alpha
+GRAYS, RGB, PALETTE, YCBCR = (0, 1), 2, 3, 6  # photometric interpretations; of 0, 0 is white
 # How pixels are stored: each file has its own.
 _STORAGE = frozenset(
     (256, 257, BITS, 259, PHOTOMETRIC, 273, 277, 278, 279, 284, PREDICTOR, 322, 323)
 )
-_STORAGE |= frozenset((324, 325, 338, 339))
+_STORAGE |= frozenset((324, 325, EXTRA_SAMPLES, 339))
 # Further ways of storing pixels, which the file that is written does not use: order of bits, free
 # places, settings of fax and JPEG compression, palette, and YCbCr.
 _OTHER_STORAGE = frozenset((266, 288, 289, 292, 293, 320, 326, 327, 328, 347, *range(512, 522)))
-_OTHER_STORAGE |= frozenset((529, 530, 531, 532, 34688))
+_OTHER_STORAGE |= frozenset((529, 530, 531, 34688))
 _OF_DEPTH = frozenset((280, 281, 290, 291, 301, 340, 341))  # in codes of the source
+_BLACK_AND_WHITE = 532  # the same, and of Y, Cb and Cr where these are what is stored
 _LOST = {330: "the smaller or further pictures inside", 37724: "Photoshop's layers"}
 _LARGEST = 1 << 28  # bytes of a value; more is taken for damage
 
@@ -109,6 +112,8 @@ def kept_tags(source: Directory, target: Directory) -> Directory:
     left = _STORAGE | _OTHER_STORAGE | frozenset(_LOST)
     if not same_depth:
         left |= _OF_DEPTH
+    if not same_depth or source.number(PHOTOMETRIC) != RGB:
+        left |= {_BLACK_AND_WHITE}
     tags = {tag: value for tag, value in source.tags.items() if tag not in left}
     return Directory(tags, source.inner)
 
@@ -119,7 +124,11 @@ def lost_tags(source: Directory) -> tuple[str, ...]:
 
 
 def set_tags(
-    target: Path, kept: Directory, *, order: ByteOrder = "little", storage: Mapping[int, int] = {}
+    target: Path,
+    kept: Directory,
+    *,
+    order: ByteOrder = "little",
+    storage: Mapping[int, tuple[int, bytes] | None] = {},
 ) -> None:
     """Give a TIFF file tags in the place of those that it has, but for how pixels are stored.
 
@@ -127,7 +136,7 @@ def set_tags(
         target: as OpenImageIO wrote it, in little-endian order.
         kept: the tags, with those inside.
         order: of the numbers in the whole file; those of the pixels are in it already.
-        storage: values to put into tags of one number that say how pixels are stored.
+        storage: what is to stand in tags that say how pixels are stored; None for no such tag.
 
     Raises:
         OSError: it cannot be read or written.
@@ -136,10 +145,9 @@ def set_tags(
         form, at = _form_of(file)
         own = _directory(file, form, at, depth=0)
         tags = {tag: value for tag, value in own.tags.items() if tag in _STORAGE}
-        for tag, number in storage.items():
-            kind, data = tags[tag]
-            count = len(data) // _SIZES[kind]
-            tags[tag] = (kind, number.to_bytes(_SIZES[kind], "little") * count)
+        for tag, value in storage.items():
+            tags.pop(tag, None)
+            tags |= {} if value is None else {tag: value}
         form = _Form("<" if order == "little" else ">", form.big)
         at = (file.seek(0, 2) + 7) // 8 * 8
         file.seek(at)

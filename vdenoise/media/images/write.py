@@ -19,7 +19,7 @@ import OpenImageIO as oiio  # noqa: N813 (its own documentation calls it so)
 import torch
 from torch import Tensor
 
-from vdenoise.media.images import carry, dpx, exr, png
+from vdenoise.media.images import alpha, carry, dpx, exr, png
 from vdenoise.media.images.belongings import COLOR_SPACES, NOTHING, Belongings, put
 from vdenoise.media.images.inputs import damaged, opened, reason_of, specs_of
 from vdenoise.media.images.layout import NATIVE, Layout, kind_of, stored_type
@@ -71,7 +71,7 @@ def write_copy(
     finally:
         file.close()
     kind = layout.kind
-    parts[layout.part] = _as_stored(parts[layout.part], source, kind)
+    parts[layout.part] = _as_stored(parts[layout.part], source, layout)
     carry.prepare(specs[layout.part], source, kind)
     if compression:
         specs[layout.part].attribute("compression", compression)
@@ -143,6 +143,8 @@ def write_new(
         first, dated = file.spec(), bool(file.spec().getattribute("DateTime"))
         if dated:
             spec.attribute("DateTime", first.getattribute("DateTime"))
+        if kind == "tiff" and alpha.is_multiplied(like, of_kind):
+            spec.attribute("oiio:UnassociatedAlpha", 0)
         if of_kind == kind == "exr" and (first.width, first.height) == (width, height):
             spec.x, spec.y, spec.full_x, spec.full_y = first.x, first.y, first.full_x, first.full_y
             spec.full_width, spec.full_height = first.full_width, first.full_height
@@ -224,11 +226,13 @@ def read_from_pixels(path: Path, kind: str) -> re.Pattern[str]:
     return re.compile("smpte:" if short else "(?!)")
 
 
-def _as_stored(pixels: np.ndarray, source: Path, kind: str) -> np.ndarray:
+def _as_stored(pixels: np.ndarray, source: Path, layout: Layout) -> np.ndarray:
     """Samples for a copy of a file that stores them in another way than OpenImageIO writes."""
-    if pixels.dtype.kind == "u" and carry.stored_inverted(source, kind):
-        pixels = np.iinfo(pixels.dtype).max - pixels
-    return pixels.byteswap() if carry.stored_swapped(source, kind) else pixels
+    if pixels.dtype.kind == "u" and carry.stored_inverted(source, layout.kind):
+        # Alpha beside them was read inverted as well, or it was not.
+        which = list(layout.channels) if layout.inverted else slice(None)
+        pixels[..., which] = np.iinfo(pixels.dtype).max - pixels[..., which]
+    return pixels.byteswap() if carry.stored_swapped(source, layout.kind) else pixels
 
 
 def _write(target: Path, kind: str, specs: Sequence[Any], parts: Sequence[np.ndarray]) -> None:
