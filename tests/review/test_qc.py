@@ -20,7 +20,7 @@ from vdenoise import cli
 from vdenoise.chain.preset_files import shipped
 from vdenoise.engine.tiles import Area
 from vdenoise.picture.frame import ClipInfo, PixelFormat, SourceFrame
-from vdenoise.review import figures, qc
+from vdenoise.review import figures
 from vdenoise.review.gates import GATES, GateName, gates_table
 from vdenoise.review.inspect import Inspection, Inspector
 from vdenoise.review.judged import Figure, Judged, Pair, blocks, worse
@@ -333,25 +333,35 @@ def test_a_part_is_judged_against_the_frames_that_it_holds(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """As its recipe says, or as typed: a part's own times begin at 0 again."""
-    seen: list[list[tuple[int, ...]]] = []
-    in_step = qc.in_step
-    monkeypatch.setattr(qc, "in_step", lambda r, i, n: [seen.append(list(n)), in_step(r, i, n)][1])
+    judged: list[int] = []
+    push = Inspector.push
+
+    def counted(self: Inspector, source: SourceFrame, *rest: Any) -> None:
+        judged.append(source.index)
+        push(self, source, *rest)
+
+    def seen() -> list[int]:
+        found = list(judged)
+        judged.clear()
+        return found
+
+    monkeypatch.setattr(Inspector, "push", counted)
     part = movie(tmp_path / "part.mkv", lambda n: good(n + 2, []), range(3))
     args = ["qc", str(source), str(part), "--json", "--progress", "none"]
     assert cli.status([*args, "--frames", "7-9"]) == 2
     assert cli.status([*args, "--frames", "2-4"]) == 0
-    assert seen.pop() == [(2, 0), (3, 1), (4, 2)]
+    assert seen() == [2, 3, 4]
     made = tmp_path / "made.mkv"
     words = ["--sigma", "2", "--speed", "veryfast", "--cuts", "off", "--progress", "none"]
     assert cli.status(["run", str(source), "-o", str(made), "--frames", "1-4", *words]) == 0
     cli.status(["qc", str(source), str(made), "--json", "--progress", "none"])
-    assert seen.pop() == [(1, 0), (2, 1), (3, 2), (4, 3)]
+    assert seen() == [1, 2, 3, 4]
     renamed = made.rename(tmp_path / "renamed.mkv")  # its tag names the recipe
     cli.status(["qc", str(source), str(renamed), "--json", "--progress", "none"])
-    assert seen.pop() == [(1, 0), (2, 1), (3, 2), (4, 3)]
+    assert seen() == [1, 2, 3, 4]
     whole = movie(tmp_path / "whole.mkv", lambda n: good(n, []), range(6))
     cli.status(["qc", str(source), str(whole), "--json", "--progress", "none"])
-    assert seen.pop() == [(n, n) for n in range(6)]
+    assert seen() == list(range(6))
     assert '"frames"' in capsys.readouterr().out
 
 

@@ -46,6 +46,7 @@ def qc(ctx: click.Context, /, **options: Any) -> None:
     from vdenoise import ui
     from vdenoise.media.images.sequence import is_image
     from vdenoise.review import qc as review
+    from vdenoise.review.repaired import Repairs
     from vdenoise.workflows.reading import Reading
     from vdenoise.workflows.request import Knowledge
     from vdenoise.workflows.tag import invented_in
@@ -60,18 +61,24 @@ def qc(ctx: click.Context, /, **options: Any) -> None:
     with ui.Reporter(options["progress"]) as reporter:
         info = source.probe()
         cuts = Knowledge(cuts=options["cuts"]).first_frames(info)
-        found = review.qc_files(source, result, reporter, cuts=cuts, frames=options["frames"])
+        repairs = Repairs.of(result)
+        found = review.qc_files(
+            source, result, reporter, cuts=cuts, frames=options["frames"], repairs=repairs
+        )
         invented = invented_in(options["result"])
         if invented is not None:
             reporter.warn(f"{options['result']} holds {invented}: it is likely, it is not known.")
     if options["as_json"]:
         ui.result_json(
             review.as_json(found, str(options["source"]), str(options["result"]))
-            | {"invented": invented}
+            | {"invented": invented, "repairs": list(repairs.names)}
         )
     else:
         head = ("gate", "worst", "limit", "", "where")
-        ui.table(f"{found.frames} frames", head, review.lines_of(found, info))
+        title = f"{found.frames} frames"
+        if repairs.names:
+            title += f", judged against the source as {', '.join(repairs.names)} repaired it"
+        ui.table(title, head, review.lines_of(found, info))
     if found.failed:
         raise review.gate_error(found, info, str(options["result"]))
 

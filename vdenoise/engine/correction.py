@@ -7,6 +7,7 @@ to the decoded samples and rounded once.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -44,8 +45,21 @@ class Frame:
         return self.source.index
 
 
-# A frame, its new samples in the output's pixel format, and what stages found in it
-Done = tuple[SourceFrame, tuple[Tensor, ...], StageFindings]
+class Done(NamedTuple):
+    """A finished frame.
+
+    Attributes:
+        source: as decoded.
+        planes: its new samples, in the output's pixel format.
+        findings: what stages found in it.
+        repaired: (1, H, W) and (2, h, w): the source as its repairs left it, which is what a result
+            is to be judged against; None where nothing is repaired.
+    """
+
+    source: SourceFrame
+    planes: tuple[Tensor, ...]
+    findings: StageFindings
+    repaired: Picture[Tensor] | None = None
 
 
 def lift_frame(source: SourceFrame, plan: Plan, profile: NoiseProfile, mattes: Mattes) -> Frame:
@@ -116,13 +130,30 @@ def finish_frame(frame: Frame, plan: Plan, profile: NoiseProfile) -> Done:
             kept = found.amount * found.shares.get("regrow", 1.0)
             found = replace(found, invented=found.invented * kept)
         bars = Bars(*profile.at(frame.index).bars)
-        return frame.source, _corrected(frame, plan, bars), found
+        repaired = _repaired(frame, plan, bars) if plan.repairs else None
+        return Done(frame.source, _corrected(frame, plan, bars), found, repaired)
+
+
+def _repaired(frame: Frame, plan: Plan, bars: Bars) -> Picture[Tensor]:
+    """The source and what its repairs changed: nothing in bars, nor where masks protect."""
+    luma, pure = frame.original.luma, _pure(plan)
+
+    def mended(before: Tensor, after: Tensor) -> Tensor:
+        kept = _protected(_noisy(after, None), before, after, frame).pixels
+        change = _correction(kept, before, luma, bars, pure)
+        return before[0] if change is None else before[0] + change
+
+    return frame.original.pair(frame.repaired, mended)
+
+
+def _pure(plan: Plan) -> float:
+    return PURE if plan.info.curve is None else BENT_PURE
 
 
 def _corrected(frame: Frame, plan: Plan, bars: Bars) -> tuple[Tensor, ...]:
     info = plan.info
     luma = frame.original.luma
-    pure = PURE if info.curve is None else BENT_PURE
+    pure = _pure(plan)
     changes = _masked(frame).pair(
         frame.original, lambda now, before: _correction(now, before, luma, bars, pure)
     )

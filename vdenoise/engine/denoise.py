@@ -56,8 +56,8 @@ def denoise(
         Each frame wanted, in order, with its new samples in the output's pixel format.
     """
     with contextlib.closing(denoise_and_tell(sources, plan, profile, shots)) as done:
-        for source, planes, _ in done:
-            yield source, planes
+        for each in done:
+            yield each.source, each.planes
 
 
 def denoise_and_tell(
@@ -83,7 +83,7 @@ def denoise_and_tell(
         check: is called before each piece of work, from any thread; what it raises ends all.
 
     Yields:
-        Frame, new samples and what was found; ``confidence`` is always there.
+        Each frame wanted; of its findings ``confidence`` is always there.
     """
     with _workers(plan, only) as threads:
         if not plan.info.by_field:
@@ -107,9 +107,8 @@ def _frames(
     """`denoise_and_tell` of whole pictures, be they frames or fields of one parity."""
     wanted = ranges(plan.steps, shots, plan.first, plan.last)
     chain = plan.chain
-    repairs = any(step.stage.slot in REPAIRING for step in plan.steps)
     known = known or Remembered()
-    motions: Motions = {} if repairs else known.motions
+    motions: Motions = {} if plan.repairs else known.motions
     damaged: Motions = {}  # motion seen before anything is repaired
     areas = _areas(plan, only)
     remembers = only is not None and heard is None and plan.frames == 1

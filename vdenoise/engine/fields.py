@@ -20,6 +20,7 @@ from vdenoise.engine.plan import Plan
 from vdenoise.engine.tiles import Area
 from vdenoise.picture.fields import PARITIES, field_clip, field_of, plane_lines, weave
 from vdenoise.picture.frame import ClipInfo, SourceFrame
+from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.noise import NoiseProfile
 
 Heard = Callable[[str, Done], None]  # is told what a stage made of a frame, as if it were the last
@@ -114,7 +115,14 @@ class _Weaver:
         fmt, height = self._plan.encode.pixel_format, self._plan.info.height
         planes = weave(top[1], bottom[1], plane_lines(fmt, len(top[1]), height))
         found = top[2].pair(bottom[2], lambda a, b: _both(a, b, height))
-        return self._frames[top[0].index], tuple(planes), found
+        return Done(self._frames[top[0].index], tuple(planes), found, self._repaired(top, bottom))
+
+    def _repaired(self, top: Done, bottom: Done) -> Picture[Tensor] | None:
+        if top.repaired is None or bottom.repaired is None:
+            return None
+        info, fields = self._plan.info, (top.repaired.planes, bottom.repaired.planes)
+        lines = plane_lines(info.format, len(fields[0]), info.height)
+        return Picture.of(weave(*fields, lines))
 
     def hearing(self, parity: int) -> Heard:
         """What a parity's stages tell: handed on, woven, once both have told it."""

@@ -13,7 +13,7 @@ from vdenoise.engine.streams import Shots
 from vdenoise.media.movie.encoder import EncodeSettings
 from vdenoise.picture.frame import ClipInfo
 from vdenoise.settings.choices import Dither, Interlaced, ViewKind
-from vdenoise.stages import DECODER_GRAIN, ONLY_ASKED
+from vdenoise.stages import DECODER_GRAIN, ONLY_ASKED, REPAIRING
 
 MIB = 1 << 20
 SUBCODE_BITS = 10  # depths up to this show bands where a slope was made smooth
@@ -95,6 +95,11 @@ class Plan:
             chain.output.luma > 0 or any(mask.strengths.get("luma") for mask in chain.masks),
             chain.output.chroma > 0 or any(mask.strengths.get("chroma") for mask in chain.masks),
         )
+
+    @property
+    def repairs(self) -> bool:
+        """Whether damage is taken out before noise is."""
+        return any(step.stage.slot in REPAIRING for step in self.steps)
 
     @property
     def frames(self) -> int:

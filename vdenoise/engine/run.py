@@ -161,7 +161,7 @@ def run(
                     if watch is not None:
                         with clock.busy("watch"):
                             watch(done)
-                    sink.put(done)
+                    sink.put(done._replace(repaired=None))  # nothing waits for it
                     del done
                     progress.advance(_busy(clock))
     report = outputs.commit(settled, check=not segment)
@@ -242,7 +242,7 @@ class _Outputs:
 
     def write(self, done: Done, shots: Shots) -> None:
         """Write what there is of a frame."""
-        source, planes, found = done
+        source, planes, found, _ = done
         if self._table is not None:
             self._table.push(source, planes, shots.of(source.index))
         self._clean.write(source, planes)

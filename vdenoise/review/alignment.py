@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from fractions import Fraction
 
 from vdenoise.errors import UsageError
@@ -60,7 +60,7 @@ def aligned(infos: Sequence[ClipInfo]) -> list[tuple[int, ...]]:
 
 def in_step(
     readings: Sequence[Reading], infos: Sequence[ClipInfo], numbers: Sequence[tuple[int, ...]]
-) -> Iterator[tuple[SourceFrame, ...]]:
+) -> Generator[tuple[SourceFrame, ...], None, None]:
     """The frames of several clips, together.
 
     Args:

@@ -155,7 +155,7 @@ class Excerpts:
                 check=check,
             )
         ) as results:
-            for source, planes, found in results:
+            for source, planes, found, _ in results:
                 yield Excerpt(source, planes, found, tuple(left.pop(source.index, ())))
 
     def _known_about(self, plan: Plan, shots: Shots) -> Remembered:

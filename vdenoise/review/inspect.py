@@ -15,6 +15,7 @@ from vdenoise.motion.cuts import CutFinder
 from vdenoise.motion.warp import reduce
 from vdenoise.picture.color import lift, lift_planes, quantisation
 from vdenoise.picture.frame import ClipInfo, PixelFormat, SourceFrame
+from vdenoise.picture.luma_chroma import Picture
 from vdenoise.picture.subsampling import resize_to
 from vdenoise.review import figures
 from vdenoise.review.course import FigureCourse
@@ -102,10 +103,22 @@ class Inspector:
         self._last: int | None = None
         self.frames = 0
 
-    def push(self, source: SourceFrame, planes: Sequence[Tensor]) -> None:
-        """Look at the next frame: as decoded, and its new samples in the result's format."""
+    def push(
+        self,
+        source: SourceFrame,
+        planes: Sequence[Tensor],
+        repaired: Picture[Tensor] | None = None,
+    ) -> None:
+        """Look at the next frame.
+
+        Args:
+            source: as decoded.
+            planes: its new samples, in the result's format.
+            repaired: `vdenoise.engine.correction.Done.repaired`, where its damage was taken out:
+                what the result is judged against instead.
+        """
         with torch.inference_mode():
-            before, before_chroma = lift(source, self.info)
+            before, before_chroma = _on_processor(repaired) or lift(source, self.info)
             after, after_chroma = lift_planes(planes, self.fmt, self.full_range, self.info.curve)
             self.frames += 1
             if self._last is None or source.index == self._last + 1:
@@ -128,7 +141,7 @@ class Inspector:
 
     def watch(self, done: Done) -> None:
         """`push` for what a run has done (`vdenoise.engine.run.Watch`)."""
-        self.push(done[0], done[1])
+        self.push(done.source, done.planes, done.repaired)
 
     def finish(
         self, cuts: Sequence[int] | None = None, *, missing: Sequence[int] = ()
@@ -243,6 +256,10 @@ class Inspector:
         return Verdict(
             GATES["color"], amount, None, None, f"{names[plane]} where luma is near {percent} %"
         )
+
+
+def _on_processor(picture: Picture[Tensor] | None) -> Picture[Tensor] | None:
+    return None if picture is None else picture.map(Tensor.cpu)
 
 
 def _verdict(name: GateName, worst: tuple[int, Figure] | None) -> Verdict:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from vdenoise.engine.run import Progress
@@ -14,6 +16,7 @@ from vdenoise.review.alignment import aligned, check_sizes, in_step
 from vdenoise.review.contract import positions_held
 from vdenoise.review.inspect import Inspection, Inspector
 from vdenoise.review.positions import place_text
+from vdenoise.review.repaired import Repairs
 from vdenoise.settings.text import counted
 from vdenoise.workflows.reading import Reading
 from vdenoise.workflows.request import FrameRanges
@@ -27,6 +30,7 @@ def qc_files(
     *,
     cuts: Sequence[int] | None = None,
     frames: FrameRanges | None = None,
+    repairs: Repairs | None = None,
 ) -> Inspection:
     """Judge a result.
 
@@ -36,21 +40,30 @@ def qc_files(
         cuts: first frames of new shots; None finds them.
         frames: those of the source that the result holds; None is what its recipe says, else those
             that are shown at the same times.
+        repairs: that were made of the source's damage, which are made again to judge against.
 
     Raises:
         InputError: one cannot be read.
         UsageError: the source has no such frames, or the clips differ in size or in times.
     """
+    told = told_plan(result.path)
+    source = replace(source, interlaced=told.get("interlaced", source.interlaced))
     infos = [source.probe(), result.probe()]
     check_sizes(infos)
-    held = positions_held(infos[0], told_plan(result.path), frames)
+    held = positions_held(infos[0], told, frames)
     part = held != tuple(range(infos[0].readable)) and len(held) == infos[1].readable
     numbers = list(zip(held, range(len(held)), strict=True)) if part else aligned(infos)
     inspector = Inspector(infos[0], infos[1].format, infos[1].full_range)
     progress.start("judge", len(numbers))
-    for a, b in in_step((source, result), infos, numbers):
-        inspector.push(a, b.planes)
-        progress.advance({})
+    repairs = repairs or Repairs()
+    wanted = {number for number, _ in numbers}
+    befores = repairs.frames(source, infos[0], min(wanted), max(wanted))
+    afters = in_step((result,), infos[1:], [(number,) for _, number in numbers])
+    with contextlib.closing(befores), contextlib.closing(afters):
+        these = (before for before in befores if before.source.index in wanted)
+        for before, (after,) in zip(these, afters, strict=True):
+            inspector.push(before.source, after.planes, before.repaired)
+            progress.advance({})
     missing = _missing(infos, numbers)
     return inspector.finish(cuts, missing=[k for k in missing if k in held] if part else missing)
 

@@ -93,7 +93,7 @@ class Witness:
         assert self._prepared is not None, "a run is prepared before its first frame"
         self.inspector.watch(done)
         plan = self._prepared.plan
-        source, planes, found = done
+        source, planes, found, _ = done
         assert found.confidence is not None, "a finished frame says how sure it is"
         index = source.index
         with torch.inference_mode():
