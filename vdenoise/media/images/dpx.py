@@ -10,13 +10,17 @@ import struct
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 ByteOrder = Literal["little", "big"]
 
 _FILE_SIZE, _NAME, _ELEMENTS, _ELEMENT = 16, slice(36, 136), 780, 72
 # Of an image element, how its pixels are stored: order of channels; packing and run lengths; where;
 # padding.
 _STORED = ((20, 1), (24, 4), (28, 4), (32, 8))
-_PLACE, _DEPTH = 28, 23
+_PLACE, _DEPTH, _PACKING = 28, 23, slice(_ELEMENTS + 24, _ELEMENTS + 26)
+_SHIFTS = {1: 4, 2: 0}  # packings that give 12 bits a word of 16: filled below, or above
+_SAMPLES = {6: 1, 50: 3, 51: 4, 52: 4}  # of a pixel, by the element's descriptor
 _OF_DEPTH = ((4, 16), (_DEPTH, 1))  # the ends of the codes, and the bits of a sample
 _FILM, _TELEVISION = 1664, 1920  # where these headers begin
 _UNDEFINED = 0xFFFFFFFF
@@ -60,6 +64,10 @@ def carry_header(target: Path, source: Path) -> None:
     for at, size in _STORED if header[depth] == made[depth] else (*_STORED, *_OF_DEPTH):
         place = slice(_ELEMENTS + at, _ELEMENTS + at + size)
         new[place] = made[place]
+    packing = struct.unpack(f"{order}H", header[_PACKING])[0]
+    if header[depth] == made[depth] == 12 and packing in _SHIFTS:
+        pixels = _filled(pixels, made, order, _SHIFTS[packing])
+        new[_PACKING] = header[_PACKING]
     struct.pack_into(f"{order}I", new, _ELEMENTS + _PLACE, len(header))
     if struct.unpack_from(f"{order}I", new, _FILE_SIZE)[0] != _UNDEFINED:
         struct.pack_into(f"{order}I", new, _FILE_SIZE, len(new) + len(pixels))
@@ -73,10 +81,12 @@ def kept_header(path: Path) -> dict[str, bytes]:
         OSError: the file cannot be read.
     """
     header = bytearray(_header(path)[0])
+    packing = header[_PACKING] if header[_ELEMENTS + _DEPTH] == 12 else bytes(2)
     header[_FILE_SIZE : _FILE_SIZE + 4] = bytes(4)
     header[_NAME] = bytes(100)
     for at, size in _STORED:
         header[_ELEMENTS + at : _ELEMENTS + at + size] = bytes(size)
+    header[_PACKING] = packing
     parts = {
         "file header": (0, 768),
         "image header": (768, _FILM),
@@ -85,6 +95,27 @@ def kept_header(path: Path) -> dict[str, bytes]:
         "user data": (2048, len(header)),
     }
     return {name: bytes(header[first:last]) for name, (first, last) in parts.items()}
+
+
+def _filled(packed: bytes, header: bytes, order: str, shift: int) -> bytes:
+    """Samples of 12 bits in words of 16, in the place of those that follow each other without a
+    gap, which is all that OpenImageIO writes.
+
+    Args:
+        packed: rows of words of 32 bits, each filled from its lowest bit on.
+        header: of the file that they are from.
+        order: of the bytes in a word, as `struct` writes it.
+        shift: places of the sample in its word.
+    """
+    width, height = struct.unpack_from(f"{order}2I", header, 772)
+    count = width * _SAMPLES[header[_ELEMENTS + 20]]
+    words = np.frombuffer(packed, f"{order}u4").astype("<u4").reshape(height, -1)
+    octets = words.view(np.uint8)[:, : (3 * count + 1) // 2].astype(np.uint16)
+    threes = np.pad(octets, ((0, 0), (0, -octets.shape[1] % 3))).reshape(height, -1, 3)
+    first, second, third = threes[..., 0], threes[..., 1], threes[..., 2]
+    pairs = np.stack([first | (second & 15) << 8, second >> 4 | third << 4], -1)
+    samples = pairs.reshape(height, -1)[:, :count] << shift
+    return samples.astype(f"{order}u2").tobytes()
 
 
 def set_name(path: Path, name: str) -> None:

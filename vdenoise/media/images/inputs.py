@@ -63,6 +63,13 @@ def specs_of(file: Any) -> list[Any]:
     return specs
 
 
+def has_level(file: Any, part: int, level: int) -> bool:
+    """Whether a part has a mipmap level; 0 is the picture itself."""
+    found = bool(file.seek_subimage(part, level))
+    reason_of(file)  # that there is none
+    return found
+
+
 def reason_of(source: Any) -> str:
     """What OpenImageIO, or one of its files, has to say of an error."""
     try:

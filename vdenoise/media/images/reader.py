@@ -104,7 +104,7 @@ def describe(path: Path, found: ImageSequence, *, rate: Fraction | None = None) 
         timecode=header.timecode,
         streams=(_streams(layout),),
         metadata=_told(header, own),
-        warnings=(*sequence.notes(found), *_left_as_they_are(layout)),
+        warnings=(*sequence.notes(found), *_left_as_they_are(layout), *_left_out(header)),
         sequence=found,
     )
 
@@ -114,6 +114,11 @@ def _left_as_they_are(layout: Layout) -> tuple[str, ...]:
     others = other_pictures(layout)
     shown = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
     return (f"other pictures in the file keep their noise: {shown}",) if others else ()
+
+
+def _left_out(header: ImageHeader) -> tuple[str, ...]:
+    """A warning about smaller copies of the picture, which would show its noise."""
+    return ("smaller copies of the picture in the file are left out",) if header.has_copies else ()
 
 
 def _is_linear(info: ClipInfo) -> bool:

@@ -46,6 +46,8 @@ def check_supported(path: Path, kind: str, specs: Sequence[Any]) -> None:
             raise unsupported(path, "holds deep samples")
         if spec.depth > 1:
             raise unsupported(path, "is a volume")
+        if kind == "exr" and {"RY", "BY"} & {n.rpartition(".")[2] for n in spec.channelnames}:
+            raise unsupported(path, "holds luminance and chroma (Y, RY, BY)")
         if kind == "exr" and any(str(f) == "uint" for f in spec.channelformats or (spec.format,)):
             raise unsupported(path, "holds integer channels, which cannot be copied exactly yet")
         descriptor = str(spec.getattribute("dpx:ImageDescriptor") or "RGB")

@@ -45,13 +45,23 @@ def lost_words(path: Path, kind: str) -> tuple[str, ...]:
     try:
         own = kind_of(file.format_name())
         pixels = read_from_pixels(path, own)
-        told = [a for a in file.spec().extra_attribs if not pixels.match(a.name)]
+        spec = file.spec()
+        told = [a for a in spec.extra_attribs if not pixels.match(a.name)]
     finally:
         file.close()
     words = sorted(a.name for a in told if _is_word(a, own))
     gone = [name for name in words if not _holds(kind, name, own)]
     more = [f"{len(gone) - _NAMED} more"] if len(gone) > _NAMED else []
-    return (f"the attributes {', '.join([*gone[:_NAMED], *more])}",) if gone else ()
+    said = (f"the attributes {', '.join([*gone[:_NAMED], *more])}",) if gone else ()
+    return (*said, *_window(spec))
+
+
+def _window(spec: Any) -> tuple[str, ...]:
+    """Where pixels lie beyond or inside what is to be seen (overscan), which only EXR can tell."""
+    seen = (spec.full_x, spec.full_y, spec.full_width, spec.full_height)
+    if seen == (spec.x, spec.y, spec.width, spec.height):
+        return ()
+    return (f"the display window ({spec.full_width}x{spec.full_height}) around its pixels",)
 
 
 def _is_word(attribute: Any, own: str) -> bool:
