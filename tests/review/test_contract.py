@@ -112,6 +112,7 @@ def test_images_keep_their_numbers_and_what_their_files_say(
         for number in numbers:
             spec = oiio.ImageSpec(16, 12, 3, oiio.UINT16)
             spec.attribute("Copyright", owner)
+            spec.attribute("DateTime", "2020:01:02 03:04:05")  # else that of each second
             output = oiio.ImageOutput.create("a.tif")
             output.open(str(folder / f"p.{number:04d}.tif"), spec)
             output.write_image(np.zeros((12, 16, 3), np.uint16))
