@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from vdenoise.errors import InputError
+from vdenoise.media.images import inputs
 from vdenoise.media.images.dpx import has_television_header
-from vdenoise.media.images.inputs import (
-    LARGEST, damaged, has_level, opened, specs_of, too_large
-)  # fmt: skip
+from vdenoise.media.images.inputs import LARGEST, damaged, opened, specs_of, too_large
 from vdenoise.media.images.supported import check_supported, is_gray, unsupported, white_is_zero
 from vdenoise.media.movie.clock import timecode_of
 from vdenoise.media.movie.pixels import planar_format
@@ -77,7 +76,7 @@ def read_header(path: Path) -> ImageHeader:
             aspect=_aspect(spec),
             orientation=_orientation(spec, layout.kind),
             color_space=str(spec.getattribute("oiio:ColorSpace") or ""),
-            has_copies=has_level(file, layout.part, 1),
+            has_copies=inputs.has_level(file, layout.part, 1),
         )
     finally:
         file.close()
