@@ -197,15 +197,22 @@ def readable(packets: Iterable[Packet]) -> Iterator[Packet]:
         see_memory(error)
 
 
+# Brands of HEIF's stills (ISO/IEC 23008-12, 10), by how they are coded or whatever that is.
+_STILLS = ("heic", "heix", "heim", "heis", "avif", "mif1", "mif2")
+
+
 def video_of(container: InputContainer, path: Path) -> VideoStream:
-    """The first video stream that is no cover art.
+    """The first video stream that is no cover art; of a still, the one that its file is about.
 
     Raises:
-        InputError: there is none, or no decoder for it.
+        InputError: there is none, or no decoder for it, or it is one of the tiles of a still.
     """
-    for stream in container.streams.video:
-        if stream.disposition & Disposition.attached_pic:
-            continue
+    found = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if any(stream.disposition & Disposition.dependent for stream in found):
+        raise unsupported(path, "is a picture in tiles (a HEIF grid)")
+    if container.metadata.get("major_brand") in _STILLS:  # smaller copies may stand before it
+        found.sort(key=lambda stream: not stream.disposition & Disposition.default)
+    for stream in found[:1]:
         if stream.codec_context is None:
             raise InputError(
                 f"{display(path)} holds video that this FFmpeg cannot decode.",

@@ -1,0 +1,37 @@
+"""Stills of phones and cameras: one picture is read, and no tile is taken for the whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.helpers import image_files as files
+from tests.helpers import images
+from tests.helpers.heif import SIZE, still
+from vdenoise import cli
+
+ZERO = ("--sigma", "5", "--cuts", "off", "--spatial", "gaussian", "--luma", "0", "--chroma", "0")
+
+
+@pytest.mark.parametrize("name", ["a.heic", "a.hif", "a.mp4"])
+def test_a_picture_in_tiles_is_refused(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = still(tmp_path / name, (0, 1), grid=True)
+    assert cli.status(["run", str(source), "-o", str(tmp_path / "b.png"), *ZERO]) == 3
+    assert "is a picture in tiles (a HEIF grid)" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("primary", [1, 2])
+def test_the_picture_of_a_still_is_the_one_it_is_about(primary: int, tmp_path: Path) -> None:
+    source = still(tmp_path / "a.heic", (3, 7), primary=primary)
+    assert cli.status(["run", str(source), "-o", str(tmp_path / "b.png"), *ZERO]) == 0
+    found = images.read(tmp_path / "b.png")[1] / 257
+    assert found.shape == (SIZE[1], SIZE[0], 3)
+    wrong, right = (
+        np.abs(found - files.codes(number=n)).mean() for n in ((7, 3), (3, 7))[primary - 1]
+    )
+    assert right < wrong / 2
