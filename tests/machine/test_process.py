@@ -5,7 +5,8 @@ import gc
 import os
 import subprocess
 import sys
-from types import SimpleNamespace
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -35,17 +36,44 @@ def test_threads_sleep_while_they_wait_and_freed_memory_is_kept(calls: Calls) ->
     assert 1920 * 1080 * 4 < dict(calls)[-3] <= 32 << 20  # M_MMAP_THRESHOLD: glibc's most
 
 
-@pytest.mark.parametrize("loaded", [True, False], ids=["again", "anew"])
+@pytest.mark.parametrize("found", [True, False], ids=["anew", "again"])
 def test_no_garbage_is_looked_for_in_what_is_imported(
-    loaded: bool, monkeypatch: pytest.MonkeyPatch
+    found: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frozen: list[bool] = []
     monkeypatch.setattr(gc, "freeze", lambda: frozen.append(True))
-    monkeypatch.setattr("sys.modules", {"torch": None} if loaded else {})
+    monkeypatch.setattr("sys.modules", dict(sys.modules))
     with pytest.raises(ImportError), importing():
         assert not gc.isenabled()
+        if found:
+            sys.modules["found"] = ModuleType("found")
         raise ImportError
-    assert gc.isenabled() and frozen == ([] if loaded else [True])
+    assert gc.isenabled() and frozen == ([True] if found else [])
+
+
+WATCHED = """
+import gc, sys
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("torch", "av", "cv2", "pydantic"):
+            print(name, gc.isenabled())
+
+sys.meta_path.insert(0, Watch())
+from vdenoise.cli import status
+print(status(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("command", ["run", "analyze"])
+def test_what_takes_long_to_import_is_imported_that_way(command: str, tmp_path: Path) -> None:
+    words = [command, str(tmp_path / "missing.mkv")]
+    words += ["-o", str(tmp_path / "out.mkv")] if command == "run" else []
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, *words], capture_output=True, text=True, check=True
+    )
+    said = dict(line.split() for line in done.stdout.splitlines()[:-1])
+    assert said["torch"] == said["av"] == "False", done.stdout
 
 
 def test_memory_may_be_the_same_every_time(calls: Calls) -> None:

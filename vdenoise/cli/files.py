@@ -15,6 +15,7 @@ from click.shell_completion import CompletionItem
 from vdenoise.cli.help import HelpfulCommand
 from vdenoise.cli.options import from_variables
 from vdenoise.errors import DeviceError, InputError, OutputError, UsageError
+from vdenoise.machine import process
 from vdenoise.machine.claims import Claims
 
 _CLAIMS = "vdenoise.claims"
@@ -126,7 +127,8 @@ def claim_clip(claims: Claims, path: Path, role: str) -> None:
     Raises:
         UsageError: one of them is written.
     """
-    from vdenoise.media.images.sequence import files_of
+    with process.importing():  # this is where torch comes in
+        from vdenoise.media.images.sequence import files_of
 
     for file in files_of(path):
         claims.read(file, role)

@@ -149,12 +149,12 @@ def importing() -> Iterator[None]:
 
     All of that stays to the end, and looking through it again and again took a tenth of a start.
     """
-    looked, anew = gc.isenabled(), "torch" not in sys.modules
+    looked, known = gc.isenabled(), len(sys.modules)
     gc.disable()
     try:
         yield
     finally:
-        if anew:  # else what is there may be anybody's
+        if len(sys.modules) > known:  # else what is there may be anybody's
             gc.freeze()
         if looked:
             gc.enable()
