@@ -12,9 +12,14 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
+from typing import Any, Self
 
+import av
+import numpy as np
+import OpenImageIO as oiio  # noqa: N813
 import pytest
 import torch
 
@@ -23,7 +28,12 @@ from benchmarks.forked import preloaded
 from vdenoise import cli
 from vdenoise.errors import ConflictError, DeviceError, UsageError, VdenoiseError
 from vdenoise.farm.planfile import PlanFile
+from vdenoise.farm.record import digest
+from vdenoise.media.inputs import open_input
+from vdenoise.media.movie import decoding, first_frames
+from vdenoise.media.movie.index import scan
 from vdenoise.media.movie.writer import MovieWriter
+from vdenoise.media.probe import probe
 from vdenoise.nets.ffdnet import FfdNet
 from vdenoise.nets.models import load
 
@@ -149,6 +159,8 @@ def test_rows_count_by_kind_and_status() -> None:
         (("run", "n" * 300, "-o", "x.mov"), 2),
         (("run", "GOOD", "-o", "x.mkv", "--cuts", "LONG"), 2),
         (("batch", "NAMELESS", "-o", "x"), 2),
+        (("batch", "HEX", "-o", "x"), 2),
+        (("run", "GOOD", "-o", "x.mkv", "--preset", "HEX"), 2),
     ],
 )
 def test_what_was_found(
@@ -158,12 +170,90 @@ def test_what_was_found(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    files = {"LONG": "9" * 5000, "NAMELESS": f'[[job]]\ninput = "{made.clip}"\noutput = "."\n'}
+    files = {
+        "HEX": f"luma = 0x{'f' * 5000}",
+        "LONG": "9" * 5000,
+        "NAMELESS": f'[[job]]\ninput = "{made.clip}"\noutput = "."\n',
+    }
     for name, text in files.items():
         (tmp_path / f"{name}.toml").write_text(text)
     places = {name: str(tmp_path / f"{name}.toml") for name in files} | {"GOOD": str(made.clip)}
     assert fuzz.call(*(places.get(word, word) for word in words)) == status
     assert capsys.readouterr().err.splitlines()[-1].startswith("vdenoise: error E")
+
+
+@pytest.mark.parametrize(
+    ("key", "runs"),
+    [
+        ("durations", []),
+        ("durations", [[40, 5]]),
+        ("durations", [[40, 10**12]]),
+        ("pts_steps", [[40, 10**12]]),
+        ("pts_steps", [[40, 5], [40, -2]]),
+        ("key_steps", [[0, 10**12]]),
+    ],
+)
+def test_a_plan_of_frames_that_its_clip_cannot_have_is_none(
+    key: str,
+    runs: list[list[int]],
+    made: fuzz.Fuzz,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    plan = json.loads(made.good["plan"][0].read_text())
+    plan["source"]["index"][key] = runs
+    plan["plan_id"] = digest({k: v for k, v in plan.items() if k != "plan_id"})
+    (file := tmp_path / "plan.json").write_text(json.dumps(plan))
+    assert fuzz.call("farm", "status", "--plan", file) == 2
+    assert "E0294" in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "name", ["DateTime", "oiio:BitsPerSample", "Orientation", "compression", "oiio:ColorSpace"]
+)
+def test_an_image_may_say_anything_under_any_name(name: str, tmp_path: Path) -> None:
+    for kind, value in (("float[8]", (1.0,) * 8), ("string", "x"), ("int", -(2**31))):
+        spec = oiio.ImageSpec(48, 32, 3, "half")
+        spec.attribute(name, kind, value)
+        out = oiio.ImageOutput.create(str(tmp_path / "a.exr"))
+        assert out.open(str(tmp_path / "a.exr"), spec)
+        out.write_image(np.full((32, 48, 3), 0.25, np.float32))
+        out.close()
+        for target in ("o.exr", "o.dpx"):
+            words = ("run", tmp_path / "a.exr", "-o", tmp_path / target, *fuzz.GIVEN)
+            assert fuzz.call(*words, "--overwrite") in (0, 2, 3), (kind, target)
+
+
+class _NoSeek:
+    """A container that cannot go to a time, as where the index in its file is damaged."""
+
+    def __init__(self, container: Any) -> None:
+        self._container = container
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._container, name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._container.close()
+
+    def seek(self, *_: object, **__: object) -> None:
+        raise av.PermissionError(1, "Operation not permitted")
+
+
+def test_a_clip_that_has_no_way_to_a_time_is_read_from_its_beginning(
+    made: fuzz.Fuzz, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = probe(made.clip)
+    index = replace(scan(made.clip), keys=tuple(range(4)))
+    wanted = dict(decoding.Decoding(info, index, None).frames(3))
+    for module in (first_frames, decoding):
+        monkeypatch.setattr(module, "open_input", lambda path: _NoSeek(open_input(path)))
+    assert first_frames.look_at(made.clip, index.pts[2]) is not None
+    found = dict(decoding.Decoding(info, index, None).frames(3))
+    assert (found[3].to_ndarray() == wanted[3].to_ndarray()).all()
 
 
 def test_weights_that_are_no_numbers_are_not_computed_with(tmp_path: Path) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from vdenoise.errors import UsageError
-from vdenoise.machine.files import read_text
+from vdenoise.machine.files import load_toml
 
 # Options of ``run`` that make no clip of the input, or that the batch itself decides.
 _OF_ONE_RUN = ("dry-run", "plan", "segments", "help", "help-all")
@@ -33,8 +32,8 @@ def tables(
         UsageError: it is no such list.
     """
     try:
-        data = tomllib.loads(read_text(file))
-    except (OSError, ValueError, RecursionError) as error:
+        data = load_toml(file)
+    except (OSError, ValueError) as error:
         raise UsageError(f"{file} cannot be read: {error}.", "Correct it.", number=91) from error
     listed, defaults = data.pop("job", []), data.pop("defaults", {})
     sound = isinstance(listed, list) and all(isinstance(t, dict) for t in listed)

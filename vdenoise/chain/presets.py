@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 from vdenoise.chain import preset_files
 from vdenoise.chain.parameters import in_slot
 from vdenoise.errors import UsageError, did_you_mean
-from vdenoise.machine.files import read_text
+from vdenoise.machine.files import load_toml
 from vdenoise.masks.parse import anchor_file, is_mask_name
 from vdenoise.masks.spec import REMOVED
 from vdenoise.settings.groups import MASK, SETTINGS
@@ -93,14 +92,14 @@ def _read(name: str, children: tuple[str, ...]) -> Preset:
             number=10,
         )
     try:
-        data = tomllib.loads(read_text(path))
+        data = load_toml(path)
     except OSError as error:
         raise UsageError(
             f"Cannot read the preset {path}: {error.strerror}.",
             "List presets with: vdenoise presets",
             number=11,
         ) from error
-    except (ValueError, RecursionError) as error:  # TOML and UTF-8 errors
+    except ValueError as error:
         raise _malformed(path, f"it is not TOML: {error}") from error
     parent = data.pop("inherit", None)
     if parent is None:

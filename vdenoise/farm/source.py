@@ -18,6 +18,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
+from pydantic import model_validator
+
 from vdenoise.engine.run import Progress
 from vdenoise.errors import ConflictError, UsageError
 from vdenoise.farm.record import Record
@@ -33,6 +35,7 @@ from vdenoise.picture.frame import ClipInfo, Curve, ImageSequence
 from vdenoise.workflows.contents import fingerprint
 
 Runs = tuple[tuple[int, int], ...]  # (value, how often in a row)
+_MOST_FRAMES = 1 << 26  # of a clip: more than a week at 100 frames a second
 
 
 class IndexRecord(Record):
@@ -64,6 +67,14 @@ class IndexRecord(Record):
             truncated=index.truncated,
             checks=_packed(index.checks),
         )
+
+    @model_validator(mode="after")
+    def _tells_of_each_frame(self) -> Self:
+        frames = 1 + _counted(self.pts_steps)
+        if _counted(self.durations) != frames or _counted(self.key_steps) > frames:
+            raise ValueError("index: its times, durations and keyframes are of other frames")
+        _check_checks(self.checks, frames)
+        return self
 
     def index(self) -> FrameIndex:
         """The index again."""
@@ -103,6 +114,11 @@ class ImagesRecord(Record):
             checks=_packed(found.checks),
             rate=str(info.rate),
         )
+
+    @model_validator(mode="after")
+    def _tells_of_each_image(self) -> Self:
+        _check_checks(self.checks, 1 + _counted(self.steps))
+        return self
 
     def info(self, clip: Path) -> ClipInfo:
         """The clip, of files that are called as ``clip`` says; only the first is looked at.
@@ -234,6 +250,24 @@ def _runs(values: Sequence[int]) -> Runs:
 
 def _values(runs: Runs) -> tuple[int, ...]:
     return tuple(value for value, times in runs for _ in range(times))
+
+
+def _counted(runs: Runs) -> int:
+    """How many values there are, before room is taken for them.
+
+    Raises:
+        ValueError: more than any clip has, or less than none.
+    """
+    count = sum(times for _, times in runs)
+    if count > _MOST_FRAMES or any(times < 1 for _, times in runs):
+        raise ValueError("index: no clip has so many frames in a row")
+    return count
+
+
+def _check_checks(text: str, frames: int) -> None:
+    """See that there is a checksum for each frame, or none at all."""
+    if len(_unpacked(text)) not in (0, frames):
+        raise ValueError("index: its checksums are of other frames")
 
 
 def _sums(start: int, steps: Sequence[int]) -> tuple[int, ...]:

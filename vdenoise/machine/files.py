@@ -99,6 +99,23 @@ def read_json(path: Path) -> Any:
         raise ValueError("it is nested too deeply") from error
 
 
+def load_toml(path: Path) -> dict[str, Any]:
+    """What a TOML file holds.
+
+    Raises:
+        ValueError: it is no TOML, is nested beyond all reason, or has a number with more digits
+            than Python writes: of those in base 16, 8 or 2 it reads any.
+    """
+    import tomllib  # not at the top: --help is to answer at once
+
+    try:
+        found = tomllib.loads(read_text(path))
+        repr(found)  # fails for such numbers here, where that is expected
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    return found
+
+
 def write_text(target: Path, text: str) -> None:
     """Write a text file in UTF-8.
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vdenoise.errors import UsageError, fault_of
-from vdenoise.machine.files import read_json, read_text
+from vdenoise.machine.files import load_toml, read_json
 from vdenoise.training.adversary import Adversarial
 from vdenoise.training.material.examples import Recipe
 from vdenoise.training.material.fresh import Fresh
@@ -186,7 +186,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     try:
         found: dict[str, Any]
-        found = read_json(path) if path.suffix == ".json" else tomllib.loads(read_text(path))
+        found = read_json(path) if path.suffix == ".json" else load_toml(path)
         return found
     except OSError as error:
         raise UsageError(

@@ -29,7 +29,7 @@ def prepare(spec: Any, source: Path, kind: str) -> None:
         spec.erase_attribute("dpx:EndOfImagePadding")
     elif kind == "tiff":
         spec.attribute("tiff:half", 1)
-        if int(spec.getattribute("oiio:BitsPerSample") or 8) < 8:
+        if spec.get_int_attribute("oiio:BitsPerSample", 8) < 8:
             spec.attribute("oiio:BitsPerSample", 8)  # the samples are no longer black or white
         spec.attribute("tiff:bigtiff", int(tiff.is_bigtiff(source)))
         spec.attribute("tiff:write_exif", 0)

@@ -194,7 +194,7 @@ def _format(native: str, spec: Any, channels: tuple[int, ...]) -> PixelFormat | 
     if native in ("half", "float"):
         return planar_format(f"{planar}f{16 if native == 'half' else 32}le")
     bits = 8 if native == "uint8" else 16
-    told = int(spec.getattribute("oiio:BitsPerSample") or bits)
+    told = spec.get_int_attribute("oiio:BitsPerSample", bits)
     if 8 < told < bits:
         bits = told
     return planar_format(planar if bits == 8 else f"{planar}{bits}le")
@@ -209,12 +209,12 @@ def stored_type(fmt: PixelFormat) -> str:
 
 def _aspect(spec: Any) -> float:
     """Width of a pixel by its height; 1 where the file says what cannot be."""
-    told = float(spec.getattribute("PixelAspectRatio") or 1.0)
+    told = float(spec.get_float_attribute("PixelAspectRatio", 1.0))
     return told if 0.01 <= told <= 100 else 1.0
 
 
 def _orientation(spec: Any, kind: str) -> int:
-    told = int(spec.getattribute("Orientation") or 1) if kind != "exr" else 1
+    told = spec.get_int_attribute("Orientation", 1) if kind != "exr" else 1
     return told if 1 <= told <= 8 else 1
 
 

@@ -38,7 +38,7 @@ def packed(path: Path, kind: str) -> str:
         told = spec.getattribute("tiff:PhotometricInterpretation")
         if told in (tiff.PALETTE, tiff.YCBCR):
             return "a palette" if told == tiff.PALETTE else "YCbCr"
-        bits = int(spec.getattribute("oiio:BitsPerSample") or 8)
+        bits = spec.get_int_attribute("oiio:BitsPerSample", 8)
         if bits == _SHORT_FLOAT:
             return "24-bit float"
         return f"{bits}-bit {'gray' if spec.nchannels == 1 else 'color'}" if bits < 8 else ""

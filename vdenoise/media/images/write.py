@@ -76,7 +76,7 @@ def write_copy(
     if compression:
         specs[layout.part].attribute("compression", compression)
     for spec in specs:
-        if not spec.getattribute("DateTime"):  # or the time of writing: no two files alike
+        if not spec.get_string_attribute("DateTime"):  # or the time of writing: no two files alike
             changed = datetime.fromtimestamp(source.stat().st_mtime, UTC)
             spec.attribute("DateTime", changed.strftime("%Y:%m:%d %H:%M:%S"))
     _write(target, kind, specs, parts)
@@ -140,9 +140,9 @@ def write_new(
         file = opened(like)
         of_kind = kind_of(file.format_name())
         pixels = read_from_pixels(like, of_kind)
-        first, dated = file.spec(), bool(file.spec().getattribute("DateTime"))
-        if dated:
-            spec.attribute("DateTime", first.getattribute("DateTime"))
+        first = file.spec()
+        if dated := bool(date := first.get_string_attribute("DateTime")):
+            spec.attribute("DateTime", date)
         if kind == "tiff" and alpha.is_multiplied(like, of_kind):
             spec.attribute("oiio:UnassociatedAlpha", 0)
         if of_kind == kind == "exr" and (first.width, first.height) == (width, height):

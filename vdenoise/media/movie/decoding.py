@@ -67,7 +67,10 @@ class Decoding:
             decoder = prepare_decoder(stream, self._threads)
             self._opened = (container, decoder)
             if start is not None:
-                container.seek(self.index.pts[start], stream=stream, backward=True)
+                try:
+                    container.seek(self.index.pts[start], stream=stream, backward=True)
+                except av.FFmpegError:
+                    continue  # the file's own index is damaged: the beginning needs none
             frames = self._numbered(container, stream, decoder, sought=start is not None)
             head = next(frames, None)
             if start is not None and (head is None or head[0] > start):

@@ -92,7 +92,8 @@ def look_at(path: Path, pts: int | None, packet: int = 0) -> Look | None:
         told = (context.color_primaries, context.color_trc, context.colorspace, context.color_range)
         decoder = prepare_decoder(stream, threads=1)  # as in peek_at
         if pts is not None:
-            container.seek(pts, stream=stream, backward=True)
+            with contextlib.suppress(av.FFmpegError):  # a damaged index: from the beginning then
+                container.seek(pts, stream=stream, backward=True)
         shown = (p for p in readable(container.demux(stream)) if not p.is_discard)
         for coded in shown if pts is not None else islice(shown, packet, None):
             with contextlib.suppress(av.FFmpegError):
