@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import shutil
@@ -815,3 +817,86 @@ def test_a_reference_that_changes_while_a_batch_watches_is_measured_anew(tmp_pat
         write(Clip("like.mkv", codec="ffv1", frames=2, size=(48, 48)), tmp_path)
         after = references.profile(like)
     assert after.source_sha256 == references.content(like) != before.source_sha256
+
+
+@pytest.fixture
+def clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three clips of a frame in ``in``, the current folder's."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    data = write(Clip("a.mkv", "ffv1", frames=1), tmp_path).read_bytes()
+    for name in "abc":
+        (tmp_path / "in" / f"{name}.mkv").write_bytes(data)
+    return tmp_path / "in"
+
+
+def _begun(folder: Path) -> list[str]:
+    lines = map(json.loads, (folder / "vdenoise-batch.jsonl").read_text().splitlines())
+    return sorted(Path(line["output"]).name for line in lines if line["event"] == "start")
+
+
+def _batch(*more: str) -> subprocess.Popen[str]:
+    words = ("batch", "in", "-o", "out", "--template", "{stem}.mkv", *GIVEN, *more)
+    return subprocess.Popen(
+        [sys.executable, "-m", "vdenoise", *words], stderr=subprocess.PIPE, text=True
+    )
+
+
+def _said(process: subprocess.Popen[str], words: str) -> str:
+    """What a process has said, as soon as it has said these words, or all where it says others."""
+    assert process.stderr is not None
+    text = ""
+    while words not in text and (line := process.stderr.readline()):
+        text += line
+    return text
+
+
+def test_two_batches_share_a_folder(clips: Path) -> None:
+    both = [_batch(), _batch()]
+    said = [process.communicate(timeout=120)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert _begun(Path("out")) == ["a.mkv", "b.mkv", "c.mkv"]
+    assert all("3 clips done" in text for text in said)
+
+
+@pytest.mark.parametrize("way", ["made", "made otherwise", "killed"])
+def test_a_clip_that_another_batch_is_making_is_left_to_it(way: str, clips: Path) -> None:
+    (out := Path("out")).mkdir()
+    holding = """
+import time
+from pathlib import Path
+from vdenoise.batch.turns import Turns
+turns = Turns(Path("out/vdenoise-batch.jsonl"))
+print(turns.take(Path("out/a.mkv")), flush=True)
+time.sleep(600)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", holding], stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None and other.stdout.readline() == "True\n"
+        batch = _batch()
+        said = _said(batch, "1 clip left, which another batch is making: waiting for it")
+        assert "waiting" in said and _begun(out) == ["b.mkv", "c.mkv"]
+        if way != "killed":
+            strength = () if way == "made" else ("--luma", "50")
+            assert call("run", "in/a.mkv", "-o", "out/a.mkv", *GIVEN, *strength) == 0
+            made = (out / "a.mkv").read_bytes()
+        other.kill()
+    said += batch.communicate(timeout=120)[1]
+    if way == "killed":
+        assert batch.returncode == 0 and _begun(out) == ["a.mkv", "b.mkv", "c.mkv"], said
+        return
+    assert batch.returncode == (0 if way == "made" else 8), said
+    assert ("made by another batch" if way == "made" else "left alone") in said
+    assert (out / "a.mkv").read_bytes() == made and _begun(out) == ["b.mkv", "c.mkv"]
+
+
+def test_where_a_disk_knows_no_locks_that_is_said(
+    clips: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "fcntl", refuse)
+    assert call("batch", "in/a.mkv", "-o", "out", *GIVEN) == 0
+    assert "batches do not see each other in out: run one at a time" in capsys.readouterr().err

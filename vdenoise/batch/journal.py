@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vdenoise.batch.jobs import ClipJob
-from vdenoise.errors import OutputError
+from vdenoise.batch.turns import unwritable
 from vdenoise.machine.files import remove_orphans
 
 JOURNAL = "vdenoise-batch.jsonl"
@@ -24,23 +24,35 @@ class Journal:
     begun: dict[str, int] = field(default_factory=dict)  # output: process that may have left parts
     unfinished: set[str] = field(default_factory=set)  # outputs whose job was begun and not done
 
+    _read: int = 0  # bytes
+
     @classmethod
     def open(cls, folder: Path) -> Journal:
-        """Read what earlier batches wrote; a last line that was cut short is passed over."""
+        """Read what earlier batches wrote."""
         found = cls(folder / JOURNAL)
-        if found.path.is_file():
-            for line in found.path.read_text(encoding="utf-8", errors="replace").splitlines():
-                try:
-                    entry = json.loads(line)
-                    event, output = entry["event"], str(entry["output"])
-                    if event == "start":
-                        found.begun[output] = int(entry["pid"])
-                        found.unfinished.add(output)
-                    elif event == "done":
-                        found.unfinished.discard(output)
-                except (ValueError, KeyError, TypeError, RecursionError):
-                    continue
+        found.read_on()
         return found
+
+    def read_on(self) -> None:
+        """Read what was written since, by this or another batch; a line that was cut short is
+        passed over."""
+        if not self.path.is_file():
+            return
+        with self.path.open("rb") as file:
+            file.seek(self._read)
+            data = file.read()
+        self._read += len(data)
+        for line in data.decode("utf-8", "replace").splitlines():
+            try:
+                entry = json.loads(line)
+                event, output = entry["event"], str(entry["output"])
+                if event == "start":
+                    self.begun[output] = int(entry["pid"])
+                    self.unfinished.add(output)
+                elif event == "done":
+                    self.unfinished.discard(output)
+            except (ValueError, KeyError, TypeError, RecursionError):
+                continue
 
     def write(self, event: str, job: ClipJob, **values: Any) -> None:
         """Append a line.
@@ -54,11 +66,7 @@ class Journal:
             with self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
         except OSError as error:
-            raise OutputError(
-                f"The journal {self.path} cannot be written: {error.strerror}.",
-                "Free some room, or choose another folder.",
-                number=11,
-            ) from error
+            raise unwritable(self.path, error) from error
 
 
 def tidy(job: ClipJob, pid: int) -> None:

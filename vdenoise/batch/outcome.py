@@ -34,6 +34,8 @@ class Outcome:
     seconds: float = 0.0
     frames: int = 0
     hint: str = ""
+    wanted: Wanted | None = None  # of one that is to do: what to make,
+    overwrite: bool = False  # and whether what is there may be replaced
 
     def to_json(self) -> dict[str, Any]:
         """Make plain values of it, for the report."""
@@ -74,6 +76,7 @@ def state_of(job: ClipJob, wanted: Wanted, *, ours: bool, overwrite: bool) -> Ou
         overwrite: whether anything may be replaced.
     """
     recipe = load_recipe(job.output)
+    to_do = Outcome(job, "to do", wanted=wanted, overwrite=overwrite)
     try:
         _see(job.source)
         why = "" if recipe is None else _differs(recipe, job, wanted)
@@ -84,7 +87,7 @@ def state_of(job: ClipJob, wanted: Wanted, *, ours: bool, overwrite: bool) -> Ou
         there = [file for path in outputs.values() for file in files_of(path) if file.exists()]
         if there and not ours and not overwrite:
             return Outcome(job, "conflict", f"{there[0]} exists, and nothing tells what it is")
-        return Outcome(job, "to do")
+        return to_do
     if why:
         why = f"{job.output} was made {why}"
     else:
@@ -95,9 +98,9 @@ def state_of(job: ClipJob, wanted: Wanted, *, ours: bool, overwrite: bool) -> Ou
             return Outcome(job, "done", frames=int(recipe["result"]["frames"]))
         edited = [name for name in changed if name not in lost]
         if not edited or ours:
-            return Outcome(job, "to do")
+            return to_do
         why = f"{outputs[edited[0]]} was changed after it was made"
-    return Outcome(job, "to do" if overwrite else "conflict", "" if overwrite else why)
+    return to_do if overwrite else Outcome(job, "conflict", why)
 
 
 def _see(source: Path) -> None:

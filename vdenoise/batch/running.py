@@ -14,14 +14,17 @@ from typing import Any, BinaryIO
 
 from vdenoise.batch.jobs import ClipJob
 from vdenoise.batch.journal import Journal, tidy
-from vdenoise.batch.outcome import Outcome
+from vdenoise.batch.outcome import Outcome, state_of
+from vdenoise.batch.turns import Turns
 from vdenoise.batch.workers import Worker, Workers
 from vdenoise.machine.files import write_text
 from vdenoise.machine.guard import fault_of
 from vdenoise.media.access import make_folder, writing
+from vdenoise.settings.text import counted
 
 GRACE_SECONDS = 20.0  # for jobs to drop their work after a signal
 POLL_SECONDS = 0.2
+WAIT_SECONDS = 2.0  # until it is seen again what another batch has done
 
 
 @dataclass
@@ -43,11 +46,15 @@ def carry_out(
     tell: Tell,
     finished: Callable[[Outcome], None],
     *,
+    note: Callable[[str], None],
     at_once: int,
     threads: int,
     keep_going: bool,
 ) -> None:
     """Run every job that is to do, some at once; outcomes are changed in place.
+
+    A clip that another batch is making is left to it: others are done meanwhile. In the end it is
+    waited for, and done where the other batch has ended without it.
 
     Without ``keep_going`` the first failure lets the jobs under way end and starts no other.
     Whatever stops this early - a signal, an error - stops the jobs: they drop their work.
@@ -57,6 +64,7 @@ def carry_out(
         journal: told of every start and end.
         tell: called with every event a job reports.
         finished: called when a job has ended.
+        note: told what people should know.
         at_once: jobs at the same time.
         threads: of each job.
         keep_going: go on after a failure.
@@ -64,25 +72,71 @@ def carry_out(
     waiting = [outcome for outcome in outcomes if outcome.state == "to do"]
     for outcome in waiting:
         outcome.state = "waiting"
+    if not waiting:
+        return
     running: list[_Running] = []
     selector = selectors.DefaultSelector()
     stop = False
-    with Workers() as workers, contextlib.ExitStack() as ending:
+    with contextlib.ExitStack() as ending:
+        turns = _Taking(ending.enter_context(Turns(journal.path)), journal, note)
+        workers = ending.enter_context(Workers())
         ending.callback(selector.close)
         ending.callback(_stop, running)
         while running or (waiting and not stop):
-            while waiting and len(running) < at_once and not stop:
-                begun = _start(waiting.pop(0), journal, threads, workers)
-                running.append(begun)
-                selector.register(begun.said, selectors.EVENT_READ, begun)
-            for key, _ in selector.select(POLL_SECONDS):
+            while len(running) < at_once and not stop and (mine := turns.next_of(waiting)):
+                if mine.state == "waiting":
+                    begun = _start(mine, journal, threads, workers)
+                    running.append(begun)
+                    selector.register(begun.said, selectors.EVENT_READ, begun)
+                    continue
+                turns.give(mine)
+                finished(mine)
+                stop = mine.state != "done" and not keep_going
+            for key, _ in selector.select(POLL_SECONDS if running else WAIT_SECONDS):
                 one: _Running = key.data
                 if not _read(one, tell):
                     selector.unregister(key.fileobj)
                     running.remove(one)
                     _end(one, journal)
+                    turns.give(one.outcome)
                     finished(one.outcome)
                     stop = stop or (one.outcome.state == "failed" and not keep_going)
+
+
+class _Taking:
+    """Takes jobs that no other batch is at, as they stand then."""
+
+    def __init__(self, turns: Turns, journal: Journal, note: Callable[[str], None]) -> None:
+        self._turns, self._journal, self._note = turns, journal, note
+        self._told = False
+        if not turns.seen:
+            note(f"batches do not see each other in {journal.path.parent}: run one at a time")
+
+    def next_of(self, waiting: list[Outcome]) -> Outcome | None:
+        """The next job that can be taken, out of the list; None where there is none for now.
+
+        It may have been done meanwhile, or no longer be possible: then its state says so.
+        """
+        mine = next((o for o in waiting if self._turns.take(o.job.output)), None)
+        if mine is None:
+            if waiting and not self._told:
+                clips = counted(len(waiting), "clip")
+                self._note(f"{clips} left, which another batch is making: waiting for it")
+            self._told = bool(waiting)
+            return None
+        waiting.remove(mine)
+        self._journal.read_on()
+        assert mine.wanted is not None, "it was to do"
+        ours = str(mine.job.output) in self._journal.unfinished
+        now = state_of(mine.job, mine.wanted, ours=ours, overwrite=mine.overwrite)
+        if now.state != "to do":
+            mine.state, mine.why, mine.code, mine.hint = now.state, now.why, now.code, now.hint
+            mine.frames = now.frames
+        return mine
+
+    def give(self, outcome: Outcome) -> None:
+        """Give the output of a job back."""
+        self._turns.give(outcome.job.output)
 
 
 def _start(outcome: Outcome, journal: Journal, threads: int, workers: Workers) -> _Running:

@@ -137,6 +137,7 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
                     journal,
                     lambda job, event: tell(job, event, reporter),
                     lambda outcome: ended(outcome, reporter),
+                    note=reporter.note,
                     at_once=options["jobs"],
                     threads=_threads(options["threads"], options["jobs"]),
                     keep_going=keep_going,

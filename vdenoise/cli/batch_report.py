@@ -64,9 +64,7 @@ def note(outcomes: Sequence[Outcome], reporter: Reporter) -> None:
         text += f", {conflicts} left alone"
     reporter.note(text)
     for outcome in outcomes:
-        if outcome.state == "conflict":
-            reporter.warn(f"{outcome.why}; left alone")
-        elif outcome.state == "failed":
+        if outcome.state in ("conflict", "failed"):
             ended(outcome, reporter)
 
 
@@ -93,12 +91,13 @@ def ended(outcome: Outcome, reporter: Reporter) -> None:
         if reporter.style != "json":
             reporter.warn(f"{job.name}: {outcome.code} {outcome.why}")
         return
+    if outcome.state == "conflict":
+        reporter.warn(f"{outcome.why}; left alone")
+        return
     reporter.event("finished", job=job.name, output=str(job.output), frames=outcome.frames)
     if reporter.style != "json":
-        reporter.note(
-            f"{job.name} > {job.output}: {counted(outcome.frames, 'frame')}, "
-            f"{outcome.seconds:.1f} s"
-        )
+        how = f"{outcome.seconds:.1f} s" if outcome.seconds else "made by another batch"
+        reporter.note(f"{job.name} > {job.output}: {counted(outcome.frames, 'frame')}, {how}")
 
 
 def end(outcomes: Sequence[Outcome], folder: Path, reporter: Reporter, seconds: float) -> None:
