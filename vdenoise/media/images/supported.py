@@ -64,9 +64,9 @@ def unsupported(path: Path, why: str) -> InputError:
 
 def _ycbcr_not_read(spec: Any) -> str | None:
     """Kinds of YCbCr that OpenImageIO turns into RGB wrongly or not at all, in words."""
-    if int(spec.getattribute("Orientation") or 1) != 1:
+    if spec.get_int_attribute("Orientation", 1) != 1:
         return "YCbCr samples of a turned picture"
-    more = int(spec.getattribute("oiio:BitsPerSample") or 8) > 8
+    more = spec.get_int_attribute("oiio:BitsPerSample", 8) > 8
     return "YCbCr samples of more than 8 bits" if more else None
 
 
