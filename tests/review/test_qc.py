@@ -112,6 +112,7 @@ FAULTS: dict[str, tuple[GateName, Fault]] = {
     "two frames late": ("frames", lambda n, p: good(max(n - 2, 0), p)),
     "a cut that bleeds": ("cuts", luma_of(bleeding)),
     "clipped values": ("clipping", luma_of(clipped)),
+    "moved by a pixel": ("shift", lambda n, p: [np.roll(plane, 1, axis=1) for plane in p]),
 }
 PLACES: dict[str, Area] = {  # what the region must share with where the fault is
     "blurred texture": Area(64, HEIGHT, 0, 96),

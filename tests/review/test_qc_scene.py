@@ -104,6 +104,14 @@ FAULTS: dict[str, tuple[GateName | None, Fault]] = {
         "color",
         lambda n, clip: (clip[n][0], clip[n][2], clip[n][1]),
     ),
+    "moved by a pixel to the right": (
+        "shift",
+        lambda n, clip: (torch.roll(clip[n][0], 1, -1), *clip[n][1:]),
+    ),
+    "chroma moved up by one of its samples": (
+        "shift",
+        lambda n, clip: (clip[n][0], *(torch.roll(plane, -1, -2) for plane in clip[n][1:])),
+    ),
     "2 % brighter": ("color", lambda n, clip: (rounded(clip[n][0].float() * 1.02), *clip[n][1:])),
 }
 

@@ -18,6 +18,7 @@ from vdenoise.evaluation.unreferenced import band_edges
 from vdenoise.review.judged import (
     BLOCK,
     CODE,
+    INDEPENDENT,
     SMOOTH,
     TINY,
     Figure,
@@ -36,7 +37,6 @@ _MOVING = 0.04  # share of an area's pixels that move
 _AT_END = 2.0  # codes: so near to an end of the range a source is at it
 _OFF_END = 2.0  # ... and so many times the noise, on average
 _CRUSHED = 0.15  # share of the pixels around at the end of the range, from which on all are
-_INDEPENDENT = 64.3  # px of a smoothed picture that tell as much as one: (441 / 55) ** 2
 _ALIKE = 0.05  # share of a trail that must be unlike a blur to tell them apart
 _FOLLOWED = 0.5  # share of an area whose motion could be followed
 _BY_CHANCE = 4.0  # standard errors of the mean of a picture's areas
@@ -66,7 +66,7 @@ def ghosting(before: Judged, now: Judged) -> Figure:
     share = (fit / alone.clamp(min=TINY)).clamp(min=0)
     blur = torch.where(two, (dy - share * xd) / dd.clamp(min=TINY), torch.zeros_like(dy))
     left = (yy - share * xy - blur * dy).clamp(min=0)
-    samples = moving * BLOCK**2 / _INDEPENDENT
+    samples = moving * BLOCK**2 / INDEPENDENT
     error = (left / alone.clamp(min=TINY) / (samples - 2).clamp(min=TINY)).sqrt()
     share = (share - 3 * error).clamp(min=0)
     share = share / (1 + share)  # a ghost takes from the change that it is a share of

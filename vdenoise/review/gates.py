@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 GateName = Literal[
-    "structure", "ghosting", "flicker", "banding", "color", "clipping", "frames", "cuts"
+    "structure", "ghosting", "flicker", "banding", "color", "clipping", "shift", "frames", "cuts"
 ]
 
 
@@ -67,6 +67,13 @@ GATES: dict[GateName, Gate] = {
             "per mille",
             2.0,
             "sharpen less (--sharpen 0), or let no sample move far: --limit 10",
+        ),
+        Gate(
+            "shift",
+            "how far the picture, or its chroma, is moved as a whole against the source",
+            "px",
+            0.25,
+            "see what moved it behind the run: a scaler, a crop, an editor; a run moves nothing",
         ),
         Gate(
             "frames",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from vdenoise.review.detail import structure
 from vdenoise.review.gates import GATES, Gate, GateName
 from vdenoise.review.judged import Figure, Judged, Pair
 from vdenoise.review.levels import ChromaSwap, Levels
+from vdenoise.review.shift import PictureShift, said_of
 from vdenoise.review.timing import TimeShift
 
 WHOLE_PIXELS = 1_200_000  # larger pictures are judged at half their size, but for bands and ends
@@ -94,6 +96,7 @@ class Inspector:
             Levels(fmt.color_planes, cell=16, flat=None, fewest=40),
         )
         self._swap = ChromaSwap()
+        self._shifts = {"the picture": PictureShift(), "chroma": PictureShift()}
         self._found: dict[GateName, FigureCourse] = {}
         self._bleeding = FigureCourse()  # by the first frame behind the cut there may be
         self._repeated: dict[int, str] = {}  # frames that show the one before again
@@ -134,6 +137,7 @@ class Inspector:
                 return
             factors = (self.scale, self.scale)
             now = Judged(source.index, reduce(before, factors), reduce(after, factors))
+            self._shifts["the picture"].push(now.source, now.result)
             self._timing.push(now.index, now.source, now.result)
             if self._before is not None:
                 self._pair(self._before, now)
@@ -163,7 +167,11 @@ class Inspector:
             displaced = min(wrong)
         bleeding = {n: f for n, f in self._bleeding if n in firsts and n not in wrong}
         bled = {n for n, f in bleeding.items() if f.amount > GATES["cuts"].limit}
-        verdicts = [self._frames(wrong)]
+        moved = self._shift(wrong)
+        if not moved.ok:  # it makes every figure wrong, and hides what else there is
+            self._found, bleeding = {}, {}
+        sound = displaced is None and not wrong and moved.ok
+        verdicts = [self._frames(wrong), moved]
         series: dict[GateName, dict[int, float]] = {}
 
         def told(n: int) -> bool:
@@ -188,7 +196,7 @@ class Inspector:
             verdicts.append(_verdict(name, course.worst(which)))
         most = max(bleeding.items(), key=lambda one: one[1].amount, default=None)
         verdicts.append(_verdict("cuts", most))
-        verdicts.append(self._color(displaced is None and not wrong))
+        verdicts.append(self._color(sound))
         order = list(GATES)
         verdicts.sort(key=lambda verdict: order.index(verdict.gate.name))
         return Inspection(self.frames, tuple(verdicts), series)
@@ -206,6 +214,7 @@ class Inspector:
                 chroma[None], before_chroma.shape[-2:], mode="area"
             )[0]
         self._swap.push(before_chroma, chroma)
+        self._shifts["chroma"].push(before_chroma, chroma)
         y, y_after = (resize_to(x[None], chroma[None])[0] for x in (before, after))
         for levels in self._levels:
             levels.push(torch.cat((y - y_after, before_chroma - chroma)), y_after)
@@ -243,6 +252,20 @@ class Inspector:
         why, _ = Counter(wrong[n] for n in sorted(wrong)).most_common(1)[0]
         first = min(n for n in wrong if wrong[n] == why)
         return Verdict(GATES["frames"], float(len(wrong)), first, None, why)
+
+    def _shift(self, wrong: Mapping[int, str]) -> Verdict:
+        """How far the picture is moved, or its chroma alone; of frames of another time nothing."""
+        grids = {"the picture": (self.scale, self.scale), "chroma": self.info.format.subsampling}
+        moved: dict[str, tuple[float, float]] = {}
+        for what, shift in self._shifts.items():
+            if not wrong and (found := shift.shift()) is not None:
+                moved[what] = found[0] * grids[what][0], found[1] * grids[what][1]
+        far = {what: math.hypot(*by) for what, by in moved.items()}
+        if not far:
+            return Verdict(GATES["shift"], 0.0)
+        whole = far.get("the picture", 0.0) > GATES["shift"].limit  # chroma goes with it
+        what = "the picture" if whole else max(far, key=lambda name: far[name])
+        return Verdict(GATES["shift"], far[what], None, None, said_of(what, *moved[what]))
 
     def _color(self, sound: bool) -> Verdict:
         if not sound:

@@ -21,6 +21,7 @@ CODE = 1 / 255
 BLOCK = 64  # px: side of the areas that are judged; neighbors overlap by half
 CELL = 8  # px: side of the cells that chance is told from
 SMOOTH = 7  # px: noise is down to a seventh after it
+INDEPENDENT = 64.3  # px of a smoothed picture that tell as much as one: (441 / 55) ** 2
 TINY = 1e-12
 
 
