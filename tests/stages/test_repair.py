@@ -189,6 +189,27 @@ def test_hot_pixels_on_texture_keep_what_is_beside_them() -> None:
     assert float(left.square().mean().sqrt()) < 0.2 * 0.2
 
 
+def test_color_tells_of_a_hot_pixel_that_fine_detail_hides() -> None:
+    """It lies within what moves past it in many a frame, but its color stays at its place."""
+    clean = panned(10)
+    fine = np.random.default_rng(2).normal(0, 0.1, (HEIGHT, WIDTH + 2 * len(clean)))
+    clean += np.stack([fine[:, 2 * t :][:, :WIDTH] for t in range(len(clean))])[..., None]
+    bad = clean.copy()
+    bad[:, 20:100:20, 20:140:20] += 0.15
+    colored = block_of(bad)
+    chroma = colored.picture.planes[1].pixels.clone()
+    chroma[:, 0, 10:50:10, 10:70:10] += 0.1
+    colored = replace(colored, chroma=Signal(chroma, torch.ones_like(chroma[:, :1])))
+    truth = block_of(clean).luma.pixels
+    gray, told = (
+        (HotPixels().apply(block).luma.pixels - truth)[:, 0, 20:100:20, 20:140:20].mean(0) > 0.12
+        for block in (block_of(bad), colored)
+    )
+    assert told.sum() < gray.sum() / 2
+    kept = HotPixels().apply(replace(colored, luma=block_of(clean).luma)).luma.pixels - truth
+    assert (kept.abs() > 0.03).float().mean() < 1e-3, "color alone says nothing of brightness"
+
+
 def test_a_star_in_a_still_picture_is_left_unless_asked() -> None:
     still = np.repeat(panned(1), 9, axis=0)
     still[:, 60, 80] = 1.0
