@@ -78,10 +78,11 @@ def _coded(number: int) -> tuple[bytes, bytes]:
     out = av.open(memory, "w", format="mp4")
     stream = out.add_stream("libx265", rate=25)
     (stream.width, stream.height), stream.pix_fmt = SIZE, "yuv420p"
-    stream.options = {"x265-params": "log-level=none"}
-    frame = av.VideoFrame.from_ndarray(files.codes(number=number), format="rgb24")
-    packets = [*stream.encode(frame.reformat(format="yuv420p")), *stream.encode(None)]
-    out.mux(packets)
+    stream.options = {"x265-params": "log-level=none:keyint=1"}
+    for _ in range(8):  # of one or two x265 fails at random
+        frame = av.VideoFrame.from_ndarray(files.codes(number=number), format="rgb24")
+        out.mux(stream.encode(frame.reformat(format="yuv420p")))
+    out.mux(stream.encode(None))
     out.close()
     data = memory.getvalue()
     with av.open(io.BytesIO(data)) as again:

@@ -4,10 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import pytest
 
 from tests.helpers.clips import Clip, write
 from tests.media.test_roundtrip import packets, pass_through
+
+
+@pytest.mark.parametrize("between", ["b.ts", "b.m2ts"])
+def test_a_transport_stream_becomes_m2ts(between: str, tmp_path: Path) -> None:
+    """Which has its tables where the other one may have its streams (PID 0x100)."""
+    source = tmp_path / between
+    pass_through(write(Clip("a.mkv", audio=("eng",), frames=24), tmp_path), source)
+    target = tmp_path / "c.m2ts"
+    assert pass_through(source, target).frames == 24
+    with av.open(str(target)) as found:
+        assert [stream.id for stream in found.streams] == [0x1011, 0x1100]
+    assert [size for _, size in packets(target, "audio")] == [
+        size for _, size in packets(source, "audio")
+    ]
 
 
 @pytest.mark.parametrize("frames", [1, 12])

@@ -47,8 +47,9 @@ one frame, so that it is left out by name. Words (titles, comments, a camera's t
 (forced, commentary, for the hearing impaired) are looked for in that small copy: those that an
 output has no place for are named.
 
-A transport stream's program keeps its names, numbers and PIDs in another one; its title, where a
-clip has one, is the program's name there. Further programs go into the same one, and are named.
+A transport stream's program keeps its names, numbers and PIDs in another one (M2TS has PIDs of its
+own); its title, where a clip has one, is the program's name there. Further programs go into the same
+one, and are named.
 
 What each container makes of each kind of sound, text and data is in
 [media_matrix.md](media_matrix.md), made from clips that were written and read again.

@@ -196,7 +196,7 @@ class Output:
         if self._settings.container == "mpegts":
             kind = {"mpegts_m2ts_mode": str(int(self._settings.m2ts))}
             if metadata and self._source is not None:
-                return muxer_options(self._source) | kind
+                return muxer_options(self._source, m2ts=self._settings.m2ts) | kind
             return plain | kind
         if self._settings.container not in ("mov", "mp4"):
             return plain
@@ -248,7 +248,7 @@ class Output:
         if video is not None:
             stream.metadata.update(stream_metadata(video, settings.container))
             stream.disposition = video.disposition
-            if settings.container == "mpegts" and keeps_pids(video.container):
+            if settings.container == "mpegts" and keeps_pids(video.container, m2ts=settings.m2ts):
                 stream.id = video.id
         if settings.codec == "vp9" and settings.written.alpha:
             stream.metadata["alpha_mode"] = "1"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from av.container import Container, InputContainer
+from av.container import Container, InputContainer, OutputContainer
 
 from vdenoise.media.movie.demuxers import first_file
 from vdenoise.media.movie.transport import Bytes, blocks
@@ -21,6 +21,7 @@ _PROGRAMS, _DESCRIPTIONS = 0, 0x11  # PIDs of the tables
 _PAT, _PMT, _SDT = 0x00, 0x02, 0x42  # their own numbers
 _SERVICE = 0x48  # descriptor
 _FREE_PID = 0x20  # below are those of tables
+_FREE_IN_M2TS = 0x1011  # below are those of tables there, at places that are fixed
 # What FFmpeg's muxer says where it is told nothing.
 _NOBODYS = re.compile(r"Service\d+|FFmpeg")
 
@@ -88,8 +89,13 @@ def other_names(source: InputContainer) -> Iterator[str]:
                 yield service.name or service.provider
 
 
-def muxer_options(source: InputContainer) -> dict[str, str]:
-    """Options for FFmpeg's muxer that keep a program's numbers; none of another kind of source."""
+def muxer_options(source: InputContainer, *, m2ts: bool) -> dict[str, str]:
+    """Options for FFmpeg's muxer that keep a program's numbers; none of another kind of source.
+
+    Args:
+        source: the clip.
+        m2ts: whether M2TS is written.
+    """
     service = service_of(source)
     if service is None:
         return {}
@@ -98,14 +104,24 @@ def muxer_options(source: InputContainer) -> dict[str, str]:
         "mpegts_service_id": str(service.number),
         "mpegts_transport_stream_id": str(service.transport),
         "mpegts_original_network_id": str(network),
-        **({"mpegts_pmt_start_pid": str(service.table)} if keeps_pids(source) else {}),
+        **({"mpegts_pmt_start_pid": str(service.table)} if keeps_pids(source, m2ts=m2ts) else {}),
     }
 
 
-def keeps_pids(source: Container) -> bool:
-    """Whether all PIDs of a transport stream can be those of another one."""
+def keeps_pids(source: Container, *, m2ts: bool) -> bool:
+    """Whether all PIDs of a transport stream can be those of another one, or of M2TS."""
     service = service_of(source) if isinstance(source, InputContainer) else None
-    return service is not None and min(service.table, *(s.id for s in source.streams)) >= _FREE_PID
+    if service is None:
+        return False
+    streams = [stream.id for stream in source.streams]
+    if m2ts:
+        return min(streams) >= _FREE_IN_M2TS
+    return min(service.table, *streams) >= _FREE_PID
+
+
+def is_m2ts(output: OutputContainer) -> bool:
+    """Whether a transport stream is written as M2TS."""
+    return output.container_options.get("mpegts_m2ts_mode") == "1"
 
 
 def _tables(packets: Bytes, kind: int) -> Iterator[bytes]:

@@ -24,7 +24,7 @@ from vdenoise.media.movie.encrypted import is_encrypted
 from vdenoise.media.movie.memory_files import MemoryFile
 from vdenoise.media.movie.metadata import stream_metadata
 from vdenoise.media.movie.packets import codec_of, same_codec
-from vdenoise.media.movie.services import keeps_pids
+from vdenoise.media.movie.services import is_m2ts, keeps_pids
 from vdenoise.media.movie.sound import sound_for, told_anew
 from vdenoise.media.movie.transport import FILLING
 
@@ -246,7 +246,7 @@ def add_copy(output: OutputContainer, stream: Any, delayed: Any | None = None) -
         copy = output.add_stream_from_template(_template(output, stream), opaque=True)
     copy.metadata.update(stream_metadata(stream, output.format.name))
     copy.disposition = stream.disposition
-    if output.format.name == "mpegts" and keeps_pids(stream.container):
+    if output.format.name == "mpegts" and keeps_pids(stream.container, m2ts=is_m2ts(output)):
         copy.id = stream.id
     return copy
 
