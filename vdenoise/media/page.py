@@ -48,8 +48,8 @@ one frame, so that it is left out by name. Words (titles, comments, a camera's t
 output has no place for are named.
 
 A transport stream's program keeps its names, numbers and PIDs in another one (M2TS has PIDs of its
-own); its title, where a clip has one, is the program's name there. Further programs go into the same
-one, and are named.
+own); its title, where a clip has one, is the program's name there. Further programs go into the
+same one, and are named.
 
 What each container makes of each kind of sound, text and data is in
 [media_matrix.md](media_matrix.md), made from clips that were written and read again.
