@@ -13,6 +13,7 @@ from vdenoise.noise.bands import BANDS, band_members, band_sizes
 from vdenoise.noise.bars import Bars
 from vdenoise.noise.cells import beside
 from vdenoise.noise.evidence import LeftOut, evidence
+from vdenoise.noise.followed import LOST, dependence
 from vdenoise.noise.levels import look_up, variance_by_level
 from vdenoise.noise.pairs import PlaneBlocks
 from vdenoise.noise.places import Seen, Strength, strength
@@ -31,6 +32,7 @@ _MANY = 300  # blocks that it takes to tell standing noise from texture
 _STANDING = 1.3  # sum / difference in flat blocks above which noise may stand still
 _FLATTEST = (0.05, 0.25)  # quantiles of the sums' energies ...
 _ALIKE = 1.6  # ... and the largest ratio of the two for noise: texture differs more
+_FAR_MORE = 2.0  # times what single frames can hold: where motion was lost, that is texture
 _QUIET = 2.0  # times the noise's energy: below it a block's band tells the noise's spectrum
 
 
@@ -64,7 +66,8 @@ def fit_shot(
     bars: Bars,
     roughness: Mapping[int, float],
 ) -> ShotNoise | None:
-    """Noise of a shot from its pairs of frames, or from single frames where it has no pairs.
+    """Noise of a shot from its pairs of frames; from single frames where it has none, or where the
+    motion between them was lost and single frames hold far less.
 
     Args:
         first, last: its frames.
@@ -78,31 +81,52 @@ def fit_shot(
         None where nothing could be measured.
     """
     pairs = [s for s in pairs if s.planes[0] is not None]
-    samples = pairs or stills
+    if not pairs:
+        why = "no two different frames to compare: read from flat areas of single frames"
+        return _put_together(first, last, stills, repeats, bars, Strength(None, None), why)
+    here = _strength(pairs, roughness)
+    found = _put_together(first, last, pairs, repeats, bars, here, None)
+    if found is None or dependence([b for s in pairs if (b := s.planes[0])], pairs[0].size) < LOST:
+        return found
+    why = "motion that nothing could follow: read from flat areas of single frames"
+    alone = _put_together(first, last, stills, repeats, bars, Strength(None, None), why)
+    return alone if alone and found.y.codes > _FAR_MORE * alone.y.codes else found
+
+
+def _put_together(
+    first: int,
+    last: int,
+    samples: Sequence[Sample],
+    repeats: int,
+    bars: Bars,
+    here: Strength,
+    alone: str | None,
+) -> ShotNoise | None:
+    """`fit_shot`, from pairs whose noise is as strong as ``here`` says; from single frames where
+    ``alone`` says why."""
     if not samples:
         return None
-    here = _strength(pairs, roughness) if pairs else Strength(None, None)
     fits = []
     for plane in range(len(samples[0].planes)):
         seen = [(b, s) for s in samples if (b := s.planes[plane]) is not None]
         relative = [here.at(b.place, s.size, s.index) for b, s in seen]
         telling = [here.tells(b.place, s.size) for b, s in seen]
         blocks = [b for b, _ in seen]
-        fits.append(_fit(blocks, relative, telling, single=not pairs) if seen else None)
+        fits.append(_fit(blocks, relative, telling, single=alone is not None) if seen else None)
     luma = fits[0]
     if luma is None:
         return None
     # A chroma plane smaller than a block: nothing is known of it, nothing is taken away.
     zero = PlaneNoise.white(0.0)
     planes = [zero if f is None else f.noise for f in fits]
-    changes = [s.change for s in pairs if s.change is not None]
+    changes = [s.change for s in samples if s.change is not None]
     still = still_areas(changes, torch.tensor(luma.noise.sigma).square(), bars)
     cells = here.cells if still is None else beside(here.cells, still)
     told = evidence([s.left_out for s in samples])
     impulses = torch.cat([b.impulses[b.chosen] for s in samples if (b := s.planes[0]) is not None])
     reasons = list(luma.reasons)
-    if not pairs:
-        reasons.append("no two different frames to compare: read from flat areas of single frames")
+    if alone is not None:
+        reasons.append(alone)
     if luma.blocks < _FEW:
         reasons.append(f"only {luma.blocks:.0f} blocks could be used")
     confidence = min(1.0, luma.blocks / _FEW) * 0.7 ** len(reasons)
@@ -112,7 +136,7 @@ def fit_shot(
         y=planes[0],
         cb=planes[1] if len(planes) == 3 else None,
         cr=planes[2] if len(planes) == 3 else None,
-        temporal_correlation=luma.correlation if pairs else 0.0,
+        temporal_correlation=luma.correlation,
         impulse_rate=impulses.mean().item(),
         repeat_share=repeats / max(last - first, 1),
         confidence=round(confidence, 3),

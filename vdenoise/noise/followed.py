@@ -1,0 +1,58 @@
+"""Whether the motion between frames was followed at all.
+
+Of noise, the sum and the difference of two frames are independent, so from block to block their
+energies vary each for itself. Of a picture whose motion was lost both are the same texture, and
+rise and fall together: foliage before a fast camera, then, reads as so much noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vdenoise.noise.cells import cells_at
+from vdenoise.noise.pairs import PlaneBlocks
+
+LOST = 0.57  # dependence above which a shot's differences say little of its noise
+_FINE = slice(3, 6)  # bands in which noise outlasts texture, if in any
+_FEWEST = 12  # blocks of a place that tell
+_TINY = 1e-9
+
+
+def dependence(pairs: Sequence[PlaneBlocks], size: tuple[int, int]) -> float:
+    """How far sums and differences rise and fall together, place by place.
+
+    Args:
+        pairs: luma of a shot's pairs of frames, with differences.
+        size: height and width of the picture.
+
+    Returns:
+        The median, over the cells of `grid_of`, of the correlation of the two log energies in the
+        band where it is least: about 0 of noise, 1 of texture; 0 where there is too little to tell.
+    """
+    sums, differences, cells = [], [], []
+    for pair in pairs:
+        if pair.odd is not None:
+            sums.append(_around_mean(pair.even))
+            differences.append(_around_mean(pair.odd))
+            cells.append(cells_at(pair.place, size))
+    if not cells:
+        return 0.0
+    member = functional.one_hot(torch.cat(cells)).double()  # (n, cells)
+    count = member.sum(0).clamp(min=1)[:, None]
+    even, odd = (
+        v - member @ (member.T @ v / count) for v in (torch.cat(sums), torch.cat(differences))
+    )
+    both, own, other = (member.T @ v for v in (even * odd, even.square(), odd.square()))
+    correlation = both / (own * other).sqrt().clamp(min=_TINY)
+    telling = member.sum(0) >= _FEWEST
+    return float(correlation[telling].amin(1).median()) if telling.any() else 0.0
+
+
+def _around_mean(energy: Tensor) -> Tensor:
+    """(n, bands) log energies of one pair of frames against their mean: light may change."""
+    log = energy[:, _FINE].double().clamp(min=_TINY).log()
+    return log - log.mean(0)
