@@ -266,6 +266,11 @@ def test_an_index_is_sorted_by_its_heads(page: Page, folder: Path, tmp_path: Pat
         assert page.js(names) == order
     assert page.js("document.querySelectorAll('[aria-sort]').length") == 1
     assert page.errors == []
+    cells = "[...document.querySelectorAll('#clips td, #clips th')]"
+    right = f"{cells}.map(cell => cell.getBoundingClientRect().right)"
+    page.window(390, 844)
+    assert max(page.js(right)) <= 390  # nothing lies beyond the edge of a phone
+    page.window(1440, 900)
     page.open(before)
 
 

@@ -150,6 +150,8 @@ def test_what_is_found_is_saved(
 def test_it_fits_a_phone(page: Page) -> None:
     page.window(390, 844, dark=True)
     assert page.js("document.documentElement.scrollWidth") == 390
+    heights = "[...document.querySelectorAll('.pair label')].map(l => l.offsetHeight)"
+    assert max(page.js(heights)) < 30  # a line each
     page.js("document.getElementById('command').scrollIntoView()")
     top = "document.getElementById('stage').getBoundingClientRect().top"
     assert 0 <= page.js(top) < 60  # the picture stays in sight
