@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -9,6 +11,7 @@ from vdenoise.review.judged import BLOCK, CODE, INDEPENDENT, TINY, blocks, smoot
 
 _STEEPEST = 0.7 * CODE  # least mean slope of an area, in its flattest direction
 _SURE = 0.2  # px: largest standard error of an area's shift
+_BY_CHANCE = 4.0  # standard errors
 _AROUND, _SHARE = 0.3, 0.3  # px and share of the shift within which areas must agree
 _AGREE = 0.85  # share of the areas that must
 _SAID = 0.05  # px: less is not said
@@ -52,7 +55,7 @@ class PictureShift:
 
     def shift(self) -> tuple[float, float] | None:
         """Say by how many samples the picture is moved, down and right; None where areas tell
-        nothing, or do not agree."""
+        nothing, or do not agree, or chance may have done it."""
         areas = sum(count for _, _, count in self._frames)
         if areas < _FEWEST:
             return None
@@ -63,7 +66,8 @@ class PictureShift:
             for near, (_, count, _) in zip(_near(middles, middle), self._frames, strict=True)
             if near
         )
-        return (float(middle[0]), float(middle[1])) if agree > _AGREE * areas else None
+        certain = float(middle.norm()) > _BY_CHANCE * _SURE / math.sqrt(areas)
+        return (float(middle[0]), float(middle[1])) if certain and agree > _AGREE * areas else None
 
 
 def _near(shifts: Tensor, middle: Tensor) -> Tensor:
