@@ -202,7 +202,13 @@ class Run:
     """The chain of a preset over a clip in memory."""
 
     def __init__(
-        self, name: str, speed: str, values: dict[str, str], size: tuple[int, int], frames: int
+        self,
+        name: str,
+        speed: str,
+        values: dict[str, str],
+        size: tuple[int, int],
+        frames: int,
+        device: str = "cpu",
     ) -> None:
         chain = resolve(preset(name), [Layer("--set", values)], speed=speed)
         reach = sum(stage.reach for stage in chain.stages)
@@ -216,7 +222,7 @@ class Run:
         encode = EncodeSettings(
             container="", codec="", encoder="", pixel_format=given.format, coded_format=""
         )
-        self.plan = plan_denoising(self.info, chain, Path(), encode, device="cpu")
+        self.plan = plan_denoising(self.info, chain, Path(), encode, device=device)
 
     def counted(self) -> Iterator[Callable[[], Any]]:
         """Calls that make one frame each, after those that fill the windows were made."""

@@ -40,11 +40,11 @@ NEEDED = ("av", "cv2", "kornia", "pydantic", "safetensors", "click", "rich")
 PACKAGES = {"cv2": "opencv-python-headless"}
 
 
-def install(wheels: Path | None, scratch: Path) -> None:
-    """Install what this Python lacks."""
+def install(wheels: Path | None, scratch: Path, more: Sequence[str] = ()) -> None:
+    """Install what this Python lacks of what training needs, and of ``more``."""
     missing = [
         PACKAGES.get(name, name)
-        for name in NEEDED
+        for name in (*NEEDED, *more)
         if subprocess.run([sys.executable, "-c", f"import {name}"], capture_output=True).returncode
     ]
     if not missing:

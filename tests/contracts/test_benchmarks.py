@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks import clips, combination, networks, presets, profile, results
+from benchmarks import clips, combination, networks, on_gpu, presets, profile, results, scaling
 from benchmarks.peers import PEERS, Peer, best_setting
 from vdenoise.chain import preset_files
 
@@ -264,3 +264,22 @@ def test_the_profile_counts_what_a_part_calls_for_the_callee():
 def test_every_part_that_the_profile_counts_is_there():
     with profile.clocked(profile.Clock()):
         pass
+
+
+def test_what_a_card_is_asked_is_answered_by_a_processor_too():
+    card = on_gpu.Card("cpu")
+    row = on_gpu.accuracy(card, "fast", on_gpu.TINY)
+    assert row["most_codes"] == 0 and row["same_share"] == 1
+    row = on_gpu.stages(card, "fast", on_gpu.TINY)
+    assert {"temporal.mean", "spatial.wiener"} <= set(row["ms"]) and row["device_memory_gb"] is None
+    parts = [part for part, _ in on_gpu.jobs(card, dry=False, seconds=540)]
+    assert set(parts) == {"tests", "accuracy", "network", "stages", "end to end"}
+
+
+def test_a_line_through_points_says_how_far_they_lie_from_it():
+    assert scaling.line_through([(0, 1), (1, 3), (2, 5)]) == {
+        "slope": 2,
+        "start": pytest.approx(1),
+        "largest_residual_share": 0,
+    }
+    assert scaling.line_through([(0, 1), (1, 4), (2, 1)])["largest_residual_share"] == 1
