@@ -425,3 +425,13 @@ def test_standard_input_to_standard_output(tmp_path: Path) -> None:
     assert process.returncode == 0, said.decode()
     assert out.startswith(b"YUV4MPEG2") and out.count(b"FRAME") == 5
     assert leftovers(tmp_path) == {"in.y4m"}
+
+
+def test_nothing_is_said_behind_the_last_line_of_a_failure(tmp_path: Path) -> None:
+    """OpenImageIO told of leaks where modules were kept from being looked through for garbage."""
+    write(Clip("a.mkv", "ffv1", frames=1), tmp_path)
+    for words, code in ((("--luma", "abc"), "E0217"), (("--frames", f"0-{'9' * 5000}"), "E0201")):
+        command = [sys.executable, "-m", "vdenoise", "run", "a.mkv", "-o", "o.mkv", *words]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert done.stderr.splitlines()[-1].startswith(f"vdenoise: error {code}")

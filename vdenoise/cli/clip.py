@@ -179,6 +179,11 @@ def beside_options(command: Command, *, path: Writes = WRITES) -> Command:
     return command
 
 
+# Numbers of no more digits than anything is counted with.
+_RANGE = r"\s*(\d{1,18})\s*(?:-\s*(\d{1,18})\s*(?:[x:]\s*([1-9]\d{,17})\s*)?)?"
+_CROP = r"\s*(\d{1,18}),(\d{1,18}),([1-9]\d{,17}),([1-9]\d{,17})\s*"
+
+
 class FrameRange(click.ParamType[tuple[tuple[int, int, int], ...]]):
     """``A-B``, ``A-BxS`` or ``A-B:S`` (every S-th frame), ``A``; several with commas."""
 
@@ -192,7 +197,7 @@ class FrameRange(click.ParamType[tuple[tuple[int, int, int], ...]]):
             return value
         parts = []
         for text in value.split(","):
-            found = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*(?:[x:]\s*([1-9]\d*)\s*)?)?", text)
+            found = re.fullmatch(_RANGE, text)
             if found is None or int(found[2] or found[1]) < int(found[1]):
                 self.fail(
                     f"{value!r} is not a range of frames such as 100-250 or 1001-1100x2.",
@@ -236,7 +241,7 @@ class Box(click.ParamType[tuple[int, int, int, int]]):
         """Read the numbers, of which width and height are above 0."""
         if isinstance(value, tuple):
             return value
-        found = re.fullmatch(r"\s*(\d+),(\d+),([1-9]\d*),([1-9]\d*)\s*", value)
+        found = re.fullmatch(_CROP, value)
         if found is None:
             self.fail(f"{value!r} is not of the form {self.name}.", param, ctx)
         x, y, width, height = (int(number) for number in found.groups())

@@ -32,7 +32,9 @@ class _Region(click.ParamType["Region"]):
     ) -> Region:
         from vdenoise.workflows.measure import Region
 
-        found = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)@(\d+)", str(value).replace(" ", ""))
+        found = re.fullmatch(
+            ",".join([r"(\d{1,18})"] * 4) + r"@(\d{1,18})", str(value).replace(" ", "")
+        )
         if found is None:
             self.fail(f"{value!r} is not of the form {self.name}.", param, ctx)
         return Region(*(int(number) for number in found.groups()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import gc
 import os
@@ -156,6 +157,7 @@ def importing() -> Iterator[None]:
     finally:
         if len(sys.modules) > known:  # else what is there may be anybody's
             gc.freeze()
+            atexit.register(gc.unfreeze)  # else OpenImageIO says line by line that it leaks
         if looked:
             gc.enable()
 

@@ -10,8 +10,8 @@ from vdenoise.media.inputs import display
 from vdenoise.media.movie.index import index_of
 from vdenoise.picture.frame import ClipInfo
 
-_FRAME = re.compile(r"(\d+)f")
-_TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?)")
+_FRAME = re.compile(r"(\d{1,18})f")
+_TIME = re.compile(r"(?:(?:(\d{1,9}):)?(\d{1,9}):)?(\d{1,18}(?:\.\d{,18})?)")
 
 
 def frame_at(info: ClipInfo, text: str) -> int:
