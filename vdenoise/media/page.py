@@ -65,8 +65,8 @@ themselves. Where the codec's own color tags say nothing, those of the container
 
 Images keep their own header, byte order, packing, compression and further channels in their own
 kind. What is read in another way than it is stored (palettes, 1 to 4 bits, YCbCr in a TIFF) is
-named, and so are colors that are multiplied by alpha where the other kind takes them for others, smaller
-copies of the picture, and a display window that only EXR tells. Inks, L*a*b*, raw samples, deep
+named, and so are colors that are multiplied by alpha where the other kind takes them for others,
+smaller copies of the picture, and a display window that only EXR tells. Inks, L*a*b*, raw and deep
 samples, luminance with chroma in EXR, several pictures and stills in tiles (HEIC) are refused.
 
 Half and float images are scene-linear, and their values have no end: as they are they go into a
