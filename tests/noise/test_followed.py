@@ -89,14 +89,31 @@ def blocks(even: Tensor, odd: Tensor) -> PlaneBlocks:
     )
 
 
+def depend(pairs: list[PlaneBlocks], noisy: Tensor | None = None) -> float:
+    everywhere = torch.ones(len(positions(*SIZE)[0]), dtype=torch.bool)
+    return dependence(pairs, [everywhere if noisy is None else noisy] * len(pairs), SIZE)
+
+
 def test_dependence_is_none_of_independent_energies_and_whole_of_equal_ones():
     rng = torch.Generator().manual_seed(9)
     count = len(positions(*SIZE)[0])
     some, others = (torch.randn(8, count, BANDS, generator=rng).exp() for _ in range(2))
     independent = [blocks(a, b) for a, b in zip(some, others, strict=True)]
-    assert abs(dependence(independent, SIZE)) < 0.3 < LOST
-    assert dependence([blocks(a, a) for a in some], SIZE) == pytest.approx(1)
+    assert abs(depend(independent)) < 0.3 < LOST
+    assert depend([blocks(a, a) for a in some]) == pytest.approx(1)
     # Light that changes raises both, and is no texture
     brighter = [blocks(a * k, b * k) for k, (a, b) in enumerate(zip(some, others, strict=True), 1)]
-    assert dependence(brighter, SIZE) == pytest.approx(dependence(independent, SIZE), abs=1e-6)
-    assert dependence([], SIZE) == 0
+    assert depend(brighter) == pytest.approx(depend(independent), abs=1e-6)
+    assert depend([]) == 0
+
+
+def test_what_is_clean_does_not_say_that_motion_was_lost():
+    rng = torch.Generator().manual_seed(10)
+    y, x = positions(*SIZE)
+    noisy = x < SIZE[1] // 3
+    even, odd = (torch.randn(8, len(y), BANDS, generator=rng).exp() for _ in range(2))
+    odd = torch.where(noisy[:, None], odd, even)
+    pairs = [blocks(a, b) for a, b in zip(even, odd, strict=True)]
+    assert depend(pairs) > LOST
+    assert abs(depend(pairs, noisy)) < 0.3
+    assert depend(pairs, torch.zeros_like(noisy)) == 0

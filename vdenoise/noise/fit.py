@@ -86,7 +86,9 @@ def fit_shot(
         return _put_together(first, last, stills, repeats, bars, Strength(None, None), why)
     here = _strength(pairs, roughness)
     found = _put_together(first, last, pairs, repeats, bars, here, None)
-    if found is None or dependence([b for s in pairs if (b := s.planes[0])], pairs[0].size) < LOST:
+    luma = [b for s in pairs if (b := s.planes[0])]
+    noisy = [here.tells(b.place, pairs[0].size) for b in luma]
+    if found is None or dependence(luma, noisy, pairs[0].size) < LOST:
         return found
     why = "motion that nothing could follow: read from flat areas of single frames"
     alone = _put_together(first, last, stills, repeats, bars, Strength(None, None), why)

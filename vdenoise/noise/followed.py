@@ -22,11 +22,14 @@ _FEWEST = 12  # blocks of a place that tell
 _TINY = 1e-9
 
 
-def dependence(pairs: Sequence[PlaneBlocks], size: tuple[int, int]) -> float:
+def dependence(
+    pairs: Sequence[PlaneBlocks], noisy: Sequence[Tensor], size: tuple[int, int]
+) -> float:
     """How far sums and differences rise and fall together, place by place.
 
     Args:
         pairs: luma of a shot's pairs of frames, with differences.
+        noisy: (n,) bool of each pair: blocks where there is noise. What is clean tells of nothing.
         size: height and width of the picture.
 
     Returns:
@@ -34,11 +37,11 @@ def dependence(pairs: Sequence[PlaneBlocks], size: tuple[int, int]) -> float:
         band where it is least: about 0 of noise, 1 of texture; 0 where there is too little to tell.
     """
     sums, differences, cells = [], [], []
-    for pair in pairs:
-        if pair.odd is not None:
-            sums.append(_around_mean(pair.even))
-            differences.append(_around_mean(pair.odd))
-            cells.append(cells_at(pair.place, size))
+    for pair, where in zip(pairs, noisy, strict=True):
+        if pair.odd is not None and where.any():
+            sums.append(_around_mean(pair.even[where]))
+            differences.append(_around_mean(pair.odd[where]))
+            cells.append(cells_at(pair.place[where], size))
     if not cells:
         return 0.0
     member = functional.one_hot(torch.cat(cells)).double()  # (n, cells)
