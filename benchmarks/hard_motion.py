@@ -4,7 +4,7 @@
 
 White noise of known strength in float, as the literature measures it, told to everyone. Single
 frames: each network without and behind the spatial filter. Clips: the chain with S at ``base`` and
-with M at ``slow``, and the yardstick, which is weights published by others, frame for frame and
+with M and with L at ``slow``, and the yardstick, which is weights published by others, frame for frame and
 behind our temporal stage. Writes ``results/hard_motion.json``; rows of an earlier run are replaced.
 
 The clips are those of ``benchmarks/clips.py``, its fast ones, and our own sample; ``--also`` names
@@ -43,7 +43,7 @@ Case = tuple[str, str, dict[str, str], bool]  # competitor, speed, values, first
 def cases(yardstick: Path | None, unfiltered: list[Path]) -> list[Case]:
     """Everything that is compared; ``unfiltered``: weights of ours that want no other help."""
     found: list[Case] = []
-    for model in ("S", "M"):
+    for model in ("S", "M", "L"):
         net = {"net.model": model, "net.ensemble": "1"} | ALONE
         found += [
             (f"{model}, one frame alone", "base", net | UNFILTERED, True),
@@ -52,7 +52,8 @@ def cases(yardstick: Path | None, unfiltered: list[Path]) -> list[Case]:
     found += [
         ("chain with S at base", "base", {}, False),
         ("chain with S at base, tolerant", "base", TOLERANT, False),
-        ("chain with M at slow", "slow", {}, False),
+        ("chain with M at slow", "slow", {"net.model": "M"}, False),
+        ("chain with L at slow", "slow", {}, False),
     ]
     for weights in unfiltered:
         net = {"net.model": str(weights), "net.ensemble": "1"} | UNFILTERED | UNGUARDED

@@ -66,7 +66,7 @@ DOES = {
     "deband.strength": "Make slopes of bands",
     "sharpen.strength": "Sharpen what is not noise",
 }
-OWN_NETWORKS = ("S", "M")  # that come with vdenoise
+OWN_NETWORKS = ("S", "M", "L")  # that come with vdenoise
 TYPED = "command line"
 STAGES_FILE = Path(__file__).with_name("stages.json")
 

@@ -260,10 +260,10 @@ def medium() -> Guided:
 
 
 def large() -> Guided:
-    """L: for the best picture."""
+    """Larger than any that is shipped."""
     return Guided((64, 112, 192), (3, 4, 5))
 
 
 def alone() -> Guided:
-    """B: to denoise a frame or an average by itself, without a spatial filter before it."""
+    """L: for the best picture. Begun to denoise a frame by itself."""
     return Guided((64, 96, 128), (2, 2, 2), _ALONE_BOUND)

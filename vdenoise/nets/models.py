@@ -24,7 +24,7 @@ from vdenoise.nets.by_rows import Rows
 
 FOLDER = Path(__file__).parent / "weights"
 # Names people type, and the files shipped under them (weights and card).
-SHIPPED = {"S": "guided-s", "M": "guided-m", "L": "guided-l"}
+SHIPPED = {"S": "guided-s", "M": "guided-m", "L": "guided-b"}
 SUFFIXES = (".safetensors", ".pth")
 _WRAPPERS = ("params_ema", "params", "state_dict", "model")
 

@@ -36,7 +36,7 @@ _BY_ROWS = 10.0
 
 
 class Cnn(Stage):
-    """Runs a network on each frame: S is fast, M cleaner, or a file of your own training.
+    """Runs a network on each frame: S is fast, M cleaner, L cleanest, or your own by file.
 
     It sees what the stages before made of the frame, the flow-aligned average, the noisy frame, and
     for every pixel how strong the noise was and how much of it the average left; strength, masks
@@ -52,11 +52,11 @@ class Cnn(Stage):
         "veryfast": {"model": "none"},
         "fast": {"model": "none"},
         "base": {"model": "S"},
-        "slow": {"model": "M", "ensemble": 2},
-        "veryslow": {"model": "M", "ensemble": 4},
+        "slow": {"model": "L", "ensemble": 2},
+        "veryslow": {"model": "L", "ensemble": 4},
     }
 
-    model: str = param("S", "Network to run: S, M, a .safetensors or .pth file, or none.")
+    model: str = param("S", "Network to run: S, M, L, a .safetensors or .pth file, or none.")
 
     weight: float = param(
         1.0,

@@ -82,7 +82,7 @@ class Posterior(Stage):
         low=1,
         high=16,
     )
-    model: str = param("S", "Network that knows what is possible: S, M, or a file.")
+    model: str = param("S", "Network that knows what is possible: S, M, L, or a file.")
 
     @property
     def reach(self) -> int:
