@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from vdenoise.engine import run
-from vdenoise.errors import ConflictError, OutputError, UsageError, VerifyError
+from vdenoise.errors import ConflictError, InputError, OutputError, UsageError, VerifyError
 from vdenoise.farm.job import Job, analysis_of, run_plan, work_id
 from vdenoise.farm.planfile import AnalysisRecord, OutputPart
 from vdenoise.farm.record import Record, read_record, write_record
@@ -284,7 +284,10 @@ def run_segment(
 
 def _part_report(job: Job, number: int, part: OutputPart, threads: int | None) -> PartReport:
     files = files_of(job, number, part)
-    hashes = tuple(frame_hashes(files, threads))
+    try:
+        hashes = tuple(frame_hashes(files, threads))
+    except InputError:  # another task on this segment may have put its own in their place just now
+        hashes = tuple(frame_hashes(files, threads))
     wanted = len(job.file.wanted(number))
     if len(hashes) != wanted:
         raise VerifyError(

@@ -38,6 +38,7 @@ class PictureShift:
         for before, after in zip(source, result, strict=True):
             smooth = smoothed(after[None])
             gone = smoothed(before[None]) - smooth
+            gone = gone - gone.mean()  # a color that was changed as a whole is no shift
             down, right = torch.gradient(smooth, dim=(-2, -1))
             by_slope = (down * down, right * right, down * right)
             products = (*by_slope, down * gone, right * gone, gone * gone)
