@@ -3,9 +3,10 @@
 ``python -m benchmarks.hard_motion --data FOLDER [--also FOLDER] [--yardstick WEIGHTS]``
 
 White noise of known strength in float, as the literature measures it, told to everyone. Single
-frames: each network without and behind the spatial filter. Clips: the chain with S at ``base`` and
-with M and with L at ``slow``, and the yardstick, which is weights published by others, frame for frame and
-behind our temporal stage. Writes ``results/hard_motion.json``; rows of an earlier run are replaced.
+frames: each network without and behind the spatial filter. Clips: the chain with S at ``base``,
+with M and with L at ``slow``, and the yardstick, which is weights published by others, frame for
+frame and behind our temporal stage. Writes ``results/hard_motion.json``; rows of an earlier run are
+replaced.
 
 The clips are those of ``benchmarks/clips.py``, its fast ones, and our own sample; ``--also`` names
 further folders of clean frames, such as a fast clip that no training has seen.
