@@ -33,6 +33,8 @@ CB_VARIANCE = (KR**2 + KG**2 + (1 - KB) ** 2) / CB_SCALE**2
 CR_VARIANCE = ((1 - KR) ** 2 + KG**2 + KB**2) / CR_SCALE**2
 
 _MEAN_LIGHT = 15  # side of the window in which the mean light is kept
+_PEDESTAL = 4.0  # sigmas of noise that black lies above 0 behind a curve: networks learned from
+# samples that end at 0 that noise next to it is too bright, and here it is not
 _FILL = 7  # side of the neighborhood that stands in for a sample that is no finite number
 
 
@@ -65,18 +67,19 @@ def quantisation(fmt: PixelFormat, full_range: bool, *, chroma: bool) -> tuple[f
 
 def apply_curve(x: Tensor, curve: Curve) -> Tensor:
     """Samples behind the curve: of their light x, 2 (sqrt(gain x + read^2) - read) / gain above
-    zero, the straight line of the same slope below, over the value of ``curve.white``.
+    zero, the straight line of the same slope below, and a pedestal, over that of ``curve.white``.
 
     Raises no error for any finite input; written so that a gain of 0 gives that line throughout.
     """
     x = ENCODINGS[curve.encoding].light(x)
     above = x.clamp(min=0)
     rise = (above * curve.gain + curve.read**2).sqrt_().add_(curve.read)
-    return (2 * above / rise + (x - above) / curve.read).mul_(1 / _height(curve))
+    return (2 * above / rise + (x - above) / curve.read).add_(_PEDESTAL).mul_(1 / _height(curve))
 
 
 def undo_curve(v: Tensor, curve: Curve) -> Tensor:
-    """The inverse of :func:`apply_curve`: light is read v + gain v^2 / 4 above zero."""
+    """The inverse of :func:`apply_curve`: light is read u + gain u^2 / 4 above zero, of sigmas u
+    above the pedestal."""
     return ENCODINGS[curve.encoding].samples(_light(v, curve))
 
 
@@ -92,9 +95,10 @@ def straight_correction(v: Tensor, correction: Tensor, curve: Curve) -> Tensor:
         correction: of them; samples of which it is 0 stay as they are.
         curve: the curve.
     """
-    after, height = v + correction, _height(curve)
+    after = v + correction
     before_light, after_light = _light(v, curve), _light(after, curve)
-    slope = after.mul(height).clamp_(min=0).mul_(curve.gain / 2).add_(curve.read).mul_(height)
+    slope = _sigmas(after, curve).clamp_(min=0).mul_(curve.gain / 2).add_(curve.read)
+    slope.mul_(_height(curve))
     lost = before_light - after_light + slope.mul_(correction)
     mean = functional.avg_pool2d(
         lost[None], _MEAN_LIGHT, 1, _MEAN_LIGHT // 2, count_include_pad=False
@@ -105,13 +109,19 @@ def straight_correction(v: Tensor, correction: Tensor, curve: Curve) -> Tensor:
 
 
 def _light(v: Tensor, curve: Curve) -> Tensor:
-    v = v * _height(curve)
-    return v * curve.read + v.clamp(min=0).square_().mul_(curve.gain / 4)
+    above = _sigmas(v, curve)
+    return above * curve.read + above.clamp(min=0).square_().mul_(curve.gain / 4)
+
+
+def _sigmas(v: Tensor, curve: Curve) -> Tensor:
+    """Samples behind the curve in sigmas of their noise, from black."""
+    return v.mul(_height(curve)).sub_(_PEDESTAL)
 
 
 def _height(curve: Curve) -> float:
+    """Sigmas from 0 to 1 behind the curve."""
     rise = math.sqrt(curve.gain * curve.white + curve.read**2) + curve.read
-    return 2 * curve.white / rise
+    return 2 * curve.white / rise + _PEDESTAL
 
 
 def lift(frame: SourceFrame, info: ClipInfo, device: torch.device | str = "cpu") -> Picture[Tensor]:

@@ -140,7 +140,8 @@ ENCODINGS: dict[str, Encoding] = {
         cut=(2 ** (6 - 14 * _LOGC4_C / _LOGC4_B) - 64) / _LOGC4_A,
     ),
     "clog": _log("C-Log", 10.1596 / 0.9, 1, 0.529136, 0.0730597),
-    "cineon": _log("Cineon", 1 - 0.0108, 0.0108, 300 / 1023, 685 / 1023),
+    # Noise around black goes on along Cineon's curve; it ends at the light -0.0109
+    "cineon": _log("Cineon", 1 - 0.0108, 0.0108, 300 / 1023, 685 / 1023, cut=-0.008),
     "acescct": _log(
         "ACEScct", 1, 0, 1 / 17.52 / _LOG2, 9.72 / 17.52, cut=0.0078125, slope=10.5402377416545
     ),
