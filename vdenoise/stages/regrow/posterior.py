@@ -23,6 +23,9 @@ from vdenoise.stages.regrow.consistency import consistent
 from vdenoise.stages.regrow.prior import Prior
 
 _SHOWN = 8 / 255  # RMS of what was invented, or of the spread, that its matte shows as white
+# A flow comes to the nearest picture with the energy of clean ones, as far as the network knows it.
+# Exaggerated so much, 60 % of what it invents is what it came to, and its bands have that energy.
+_FLOW_GAIN = 5 / 3
 _MOST_DRAWS = 1000  # of a picture: 50 steps of the sampler that draws twice in each take a tenth
 _AROUND = 9  # px: side of the window of that RMS
 
@@ -150,8 +153,9 @@ class Posterior(Stage):
         spread = None
         if self.samples > 1:
             spread = _shown(prior.planes(found.std(0))[0] * (prior.present[0] > 0))
+        gain = 1.0 if draws(self.sampler, self.eta) else _FLOW_GAIN
         planes = []
-        for n, invented in enumerate(prior.planes(drawn - single)):
+        for n, invented in enumerate(prior.planes((drawn - single) * gain)):
             plain = block.signals[n].pixels[block.core]
             if self.consistency > 0:
                 held = self._held(invented, prior, n, plain)
