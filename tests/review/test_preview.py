@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,6 +16,9 @@ from tests.helpers.clips import Clip, write
 from vdenoise import cli
 from vdenoise.media.probe import probe
 from vdenoise.review.display import rgb_float, shown
+from vdenoise.review.sheet import Row, lines_of_cells, sheet, strip
+from vdenoise.review.turning import upright
+from vdenoise.review.views import Cell
 from vdenoise.settings.choices import PreviewView
 
 FAST = ("--speed", "veryfast", "--device", "cpu", "--progress", "none", "--sigma", "9")
@@ -57,6 +61,67 @@ def test_the_sheet_holds_what_a_run_writes(source: Path, tmp_path: Path) -> None
     assert not holds(sheet, shown(rgb_float(planes(clean)[4], info.format, info)))
 
 
+ODD: dict[str, Clip] = {
+    "one frame": Clip("one.mkv", codec="ffv1", frames=1),
+    "two frames of two pixels": Clip("dots.mkv", codec="ffv1", size=(2, 2), frames=2),
+    "odd sizes": Clip("odd.mkv", codec="ffv1", size=(61, 47), frames=3),
+    "wide": Clip("wide.mkv", codec="ffv1", size=(300, 10), frames=2),
+    "tall": Clip("tall.mkv", codec="ffv1", size=(16, 300), frames=2),
+    "turned and anamorphic": Clip("turned.mov", rotation=90, aspect=Fraction(64, 45), frames=3),
+    "no constant rate": Clip(
+        "vfr.mkv", codec="ffv1", pts=lambda n: 512 * n + 99 * (n % 2), frames=4
+    ),
+    "HDR in 10 bits": Clip(
+        "hdr.mkv", codec="ffv1", format="yuv420p10le", tags=(9, 16, 9, 1), frames=3
+    ),
+    "fields": Clip("fields.mkv", codec="ffv1", format="yuv422p", field_order="tff", frames=3),
+    "alpha": Clip("alpha.mkv", codec="ffv1", format="yuva444p10le", frames=3),
+    "gray": Clip("gray.mkv", codec="ffv1", format="gray10le", frames=3),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_of_every_kind_of_clip_the_sheet_holds_what_a_run_writes(name: str, tmp_path: Path) -> None:
+    clip = ODD[name]
+    source, look = write(clip, tmp_path), tmp_path / "look.png"
+    clean = tmp_path / f"clean{source.suffix}"
+    same = ("--codec", "rawvideo" if source.suffix == ".mov" else "ffv1", *FAST)
+    assert cli.status(["run", str(source), "-o", str(clean), *same]) == 0
+    frame, (width, height) = clip.frames - 1, clip.size
+    asked = ("--at", f"{frame}f", "--region", f"0,0,{width},{height}", "--zoom", "1")
+    assert cli.status(["preview", str(source), "-o", str(look), *same, *asked]) == 0
+    for path in (source, clean):
+        info = probe(path)
+        whole = upright(shown(rgb_float(planes(path)[frame], info.format, info)), info)
+        assert holds(picture(look), whole)
+
+
+def test_hard_spots_of_the_smallest_clips_are_found(tmp_path: Path) -> None:
+    """And of those that are far higher than wide more than a strip is shown."""
+    shapes = {}
+    for name in ("two frames of two pixels", "tall", "one frame"):
+        source, look = write(ODD[name], tmp_path), tmp_path / f"{name}.png"
+        args = ["preview", str(source), "-o", str(look), *FAST[:-2], "--zoom", "1"]
+        assert cli.status(args) == 0
+        shapes[name] = picture(look).shape
+    assert shapes["tall"][0] > 300
+
+
+def test_pictures_that_do_not_fit_beside_each_other_go_on_below() -> None:
+    wide = [Cell(np.full((9, 700, 3), (n, 255, 0), np.uint8), "a caption") for n in range(7)]
+    assert [len(line) for line in lines_of_cells(wide)] == [3, 3, 1]
+    found = sheet("title", ["line"], [Row("here", "", np.zeros((10, 10, 3), np.uint8), wide)])
+    assert found.shape[1] <= 2800
+    assert all((found == cell.picture[0, 0]).all(-1).sum() == 9 * 700 for cell in wide)
+
+
+def test_captions_of_small_pictures_are_whole() -> None:
+    small = Cell(np.zeros((8, 8, 3), np.uint8), "source")
+    larger = Cell(np.zeros((8, 200, 3), np.uint8), "source")
+    letters = [np.argwhere((strip([cell])[8:] > 60).any(0).any(-1)) for cell in (small, larger)]
+    assert np.array_equal(*letters)
+
+
 @pytest.mark.parametrize("view", get_args(PreviewView))
 def test_every_view_shows_something_of_its_own(source: Path, tmp_path: Path, view: str) -> None:
     look = tmp_path / f"{view}.webp"
@@ -88,7 +153,9 @@ def test_a_movie_has_the_length_that_was_asked_for(source: Path, tmp_path: Path,
     assert cli.status([*args, "--view", view, "--temporal", "none"]) == 0
     with av.open(str(look)) as movie:
         frames = [frame.width for frame in movie.decode(video=0)]
-    assert len(frames) == 3 and frames[0] == (SIZE[0] if view == "wipe" else 2 * SIZE[0] + 14)
+    side_by_side = 2 * SIZE[0] + 14
+    assert len(frames) == 3 and (frames[0] == side_by_side) == (view == "side")
+    assert SIZE[0] <= frames[0] <= side_by_side
 
 
 MISUSED = {

@@ -16,7 +16,7 @@ from vdenoise.review.decoded import Decoded
 from vdenoise.review.display import Picture, around, noise_gain, rgb_float, shown
 from vdenoise.review.excerpts import Excerpt, Excerpts, excerpt_plan
 from vdenoise.review.positions import place_text
-from vdenoise.review.sheet import Row, enlarged, overview_of, sheet, strip
+from vdenoise.review.sheet import SHEET_WIDTH, Row, enlarged, overview_of, sheet, strip
 from vdenoise.review.spots import Spot
 from vdenoise.review.survey import Survey, survey
 from vdenoise.review.turning import upright
@@ -27,7 +27,6 @@ from vdenoise.workflows.propose import overall
 from vdenoise.workflows.request import ClipRequest
 
 MOST_VARIANTS = 8
-_SHEET_WIDTH = 2400  # pixels of the pictures of a row, together
 _CELL = (240, 640)  # least and most pixels across of a picture
 _SHAPE = 3 / 4  # height of a picture on a sheet, against its width
 _MOVIE_WIDTH = 4096  # pixels, the most that players of H.264 are sure to show
@@ -104,9 +103,8 @@ def _window(request: PreviewRequest, info: ClipInfo) -> tuple[int, int]:
     if request.view == "stages":
         count = 6
     least, most = _CELL
-    wide = max(least, min(most, _SHEET_WIDTH // count)) // request.zoom
-    wide = min(wide, info.width)
-    return min(round(wide * _SHAPE), info.height), wide
+    wide = max(least, min(most, SHEET_WIDTH // count)) // request.zoom
+    return min(round(wide * _SHAPE), info.height), min(wide, info.width)
 
 
 def _variant(
@@ -171,8 +169,10 @@ def _lines(
     if info.format.color_planes == 3:
         level += f", {noise.chroma_codes:.1f} in chroma (sigma, 8-bit codes)"
     where = "" if found.whole else ", from a few stretches of the clip"
+    aspect = info.sample_aspect_ratio
+    square = f", shown square (they are {aspect.numerator}:{aspect.denominator})" if aspect not in (0, 1) else ""
     chains = [f"{v.name}: {v.plan.chain.text}" for v in variants]
-    return [f"{clip}; {level}{where}; pixels at {100 * request.zoom} %", *chains]
+    return [f"{clip}; {level}{where}; pixels at {100 * request.zoom} %{square}", *chains]
 
 
 def _movie(

@@ -19,7 +19,9 @@ FAINT: Color = (160, 160, 170)
 ACCENT: Color = (255, 179, 64)
 
 MARGIN, GAP, CAPTION = 32, 14, 32  # pixels
+SHEET_WIDTH = 2400  # pixels of the pictures of a line, together
 OVERVIEW = 288  # pixels across
+_WORDS = 240  # pixels, as wide as a caption may be below a smaller picture
 _TITLE, _TEXT, _SMALL = 32, 22, 18  # pixels, heights of letters
 
 
@@ -58,12 +60,13 @@ def sheet(title: str, lines: Sequence[str], rows: Sequence[Row]) -> Canvas:
         lines: what is said below it.
         rows: from top to bottom; the cells of all have one size.
     """
-    widest = max(sum(c.picture.shape[1] + GAP for c in row.cells) for row in rows)
+    lined = [lines_of_cells(row.cells) for row in rows]
+    widest = max(_line_size(line)[1] for of_row in lined for line in of_row)
     width = 2 * MARGIN + OVERVIEW + GAP + widest
     texts = [(title, _TITLE, True), *((line, _TEXT, False) for line in lines)]
     width = max(width, 2 * MARGIN + max(text_width(t, s, bold=b) for t, s, b in texts))
     head = MARGIN + _TITLE + 10 + (_TEXT + 8) * len(lines) + 14
-    heights = [_height(row) for row in rows]
+    heights = [_height(row, of_row) for row, of_row in zip(rows, lined, strict=True)]
     canvas = np.empty((head + sum(heights) + MARGIN, width, 3), np.uint8)
     canvas[:] = PAPER
     y = MARGIN + _TITLE - 4
@@ -72,26 +75,46 @@ def sheet(title: str, lines: Sequence[str], rows: Sequence[Row]) -> Canvas:
         y += _TEXT + 8
         _line(canvas, (MARGIN, y), line, _TEXT, FAINT)
     y = head
-    for row, height in zip(rows, heights, strict=True):
-        _draw_row(canvas[y : y + height], row)
+    for row, of_row, height in zip(rows, lined, heights, strict=True):
+        _draw_row(canvas[y : y + height], row, of_row)
         y += height
     return canvas
 
 
+def lines_of_cells(cells_: Sequence[Cell]) -> list[list[Cell]]:
+    """Pictures in lines that are not wider than a sheet, one at least in each."""
+    lines: list[list[Cell]] = []
+    for cell in cells_:
+        if not lines or _line_size([*lines[-1], cell])[1] > SHEET_WIDTH:
+            lines.append([])
+        lines[-1].append(cell)
+    return lines
+
+
 def strip(cells_: Sequence[Cell]) -> Canvas:
     """Pictures side by side with their captions, for a frame of a movie."""
-    height = max(c.picture.shape[0] for c in cells_) + CAPTION
-    width = sum(c.picture.shape[1] for c in cells_) + GAP * (len(cells_) - 1)
+    height, width = _line_size(cells_)
     canvas = np.empty((height + height % 2, width + width % 2, 3), np.uint8)
     canvas[:] = PAPER
     _draw_cells(canvas, 0, 0, cells_)
     return canvas
 
 
-def _height(row: Row) -> int:
-    label = len(_label(row)) * (_SMALL + 6) + row.overview.shape[0] + 2 * GAP + 12
-    pictures = max(int(c.picture.shape[0]) for c in row.cells)
-    return int(max(label, pictures + CAPTION)) + 2 * GAP + 6
+def _line_size(cells_: Sequence[Cell]) -> tuple[int, int]:
+    """Height and width of pictures side by side with their captions."""
+    height = max(int(c.picture.shape[0]) for c in cells_) + CAPTION
+    return height, sum(map(_width, cells_)) + GAP * (len(cells_) - 1)
+
+
+def _width(cell: Cell) -> int:
+    """Of a picture, or of its caption where that is wider, as far as it may be."""
+    return max(int(cell.picture.shape[1]), min(text_width(cell.caption, _SMALL), _WORDS))
+
+
+def _height(row: Row, lines: Sequence[Sequence[Cell]]) -> int:
+    label = sum((_TEXT if bold else _SMALL) + 6 for _, bold in _label(row))
+    label += GAP + row.overview.shape[0]
+    return int(max(label, sum(_line_size(line)[0] for line in lines))) + 3 * GAP
 
 
 def _label(row: Row) -> list[tuple[str, bool]]:
@@ -111,7 +134,7 @@ def _wrapped(text: str, width: int, size: int, *, bold: bool) -> list[str]:
     return lines
 
 
-def _draw_row(canvas: Canvas, row: Row) -> None:
+def _draw_row(canvas: Canvas, row: Row, lines: Sequence[Sequence[Cell]]) -> None:
     canvas[0, MARGIN:-MARGIN] = (52, 52, 58)
     y = GAP + _TEXT
     for text, bold in _label(row):
@@ -121,7 +144,10 @@ def _draw_row(canvas: Canvas, row: Row) -> None:
     y += 2
     high, wide = row.overview.shape[:2]
     canvas[y : y + high, MARGIN : MARGIN + wide] = row.overview
-    _draw_cells(canvas, MARGIN + OVERVIEW + GAP, 2 * GAP, row.cells)
+    y = 2 * GAP
+    for line in lines:
+        _draw_cells(canvas, MARGIN + OVERVIEW + GAP, y, line)
+        y += _line_size(line)[0]
 
 
 def _draw_cells(canvas: Canvas, x: int, y: int, cells_: Sequence[Cell]) -> None:
@@ -129,10 +155,11 @@ def _draw_cells(canvas: Canvas, x: int, y: int, cells_: Sequence[Cell]) -> None:
         height, width = cell.picture.shape[:2]
         canvas[y : y + height, x : x + width] = cell.picture
         text = cell.caption
-        while text_width(text, _SMALL) > width and len(text) > 4:
+        room = _width(cell)
+        while text_width(text, _SMALL) > room and len(text) > 4:
             text = text[:-2].rstrip(".") + "."
         _line(canvas, (x, y + height + CAPTION - 8), text, _SMALL, FAINT)
-        x += width + GAP
+        x += room + GAP
 
 
 def _line(

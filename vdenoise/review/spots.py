@@ -163,10 +163,12 @@ class Scout:
         (height, width), (h, w) = self.size, self.window
         return self._area((height - h) // 2, (width - w) // 2)
 
-    def _texture(self, luma: Tensor) -> Tensor:
+    def _texture(self, luma: Tensor) -> Tensor | None:
         """Detail at half size beyond what the calmest cells hold, which is noise; by its root, so
         that a few strong edges are no texture."""
         half = reduce(luma, (2, 2))
+        if min(half.shape[-2:]) < 3:
+            return None
         detail = half[:, 1:-1, 1:-1] * 4 - half[:, :-2, 1:-1] - half[:, 2:, 1:-1]
         detail = detail - half[:, 1:-1, :-2] - half[:, 1:-1, 2:]
         cells = _pooled(detail.square(), self.cell // 2)

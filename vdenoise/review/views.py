@@ -69,7 +69,7 @@ def cells(
         elif view == "wipe":
             found.append(Cell(shown(_wiped(source, result, wiped)), f"source / {variant.name}"))
         elif view == "noise":
-            said = f"{variant.name}: removed, {gain:g} times"
+            said = f"{variant.name}: removed, x{gain:g}"
             found.append(Cell(removed(source, result, gain), said))
         elif view == "stages":
             name = f"{variant.name}: " if len(variants) > 1 else ""
@@ -121,7 +121,7 @@ def _stages(
         now = _part(planes, fmt, info, area)
         found.append(Cell(shown(now), f"{prefix}after {name}"))
         changed = removed(before, now, gain)
-        found.append(Cell(changed, f"{prefix}changed by {name}, {gain:g} times"))
+        found.append(Cell(changed, f"{prefix}changed by {name}, x{gain:g}"))
         before = now
     return found
 
