@@ -170,7 +170,11 @@ def _lines(
         level += f", {noise.chroma_codes:.1f} in chroma (sigma, 8-bit codes)"
     where = "" if found.whole else ", from a few stretches of the clip"
     aspect = info.sample_aspect_ratio
-    square = f", shown square (they are {aspect.numerator}:{aspect.denominator})" if aspect not in (0, 1) else ""
+    square = (
+        f", shown square (they are {aspect.numerator}:{aspect.denominator})"
+        if aspect not in (0, 1)
+        else ""
+    )
     chains = [f"{v.name}: {v.plan.chain.text}" for v in variants]
     return [f"{clip}; {level}{where}; pixels at {100 * request.zoom} %{square}", *chains]
 
