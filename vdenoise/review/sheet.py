@@ -82,7 +82,7 @@ def sheet(title: str, lines: Sequence[str], rows: Sequence[Row]) -> Canvas:
 
 
 def lines_of_cells(cells_: Sequence[Cell]) -> list[list[Cell]]:
-    """Pictures in lines that are not wider than a sheet, one at least in each."""
+    """Put pictures in lines that are not wider than a sheet, one at least in each."""
     lines: list[list[Cell]] = []
     for cell in cells_:
         if not lines or _line_size([*lines[-1], cell])[1] > SHEET_WIDTH:
@@ -107,7 +107,7 @@ def _line_size(cells_: Sequence[Cell]) -> tuple[int, int]:
 
 
 def _width(cell: Cell) -> int:
-    """Of a picture, or of its caption where that is wider, as far as it may be."""
+    """Width of a picture, or of its caption where that is wider, as far as it may be."""
     return max(int(cell.picture.shape[1]), min(text_width(cell.caption, _SMALL), _WORDS))
 
 
