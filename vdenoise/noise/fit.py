@@ -32,7 +32,8 @@ _MANY = 300  # blocks that it takes to tell standing noise from texture
 _STANDING = 1.3  # sum / difference in flat blocks above which noise may stand still
 _FLATTEST = (0.05, 0.25)  # quantiles of the sums' energies ...
 _ALIKE = 1.6  # ... and the largest ratio of the two for noise: texture differs more
-_FAR_MORE = 2.0  # times what single frames can hold: where motion was lost, that is texture
+_FAR_MORE = 2.0  # times what single frames can hold: where motion was lost, that is texture ...
+_MORE = 1.4  # ... and where white noise hides that in the finest bands, which both read alike
 _QUIET = 2.0  # times the noise's energy: below it a block's band tells the noise's spectrum
 
 
@@ -88,11 +89,13 @@ def fit_shot(
     found = _put_together(first, last, pairs, repeats, bars, here, None)
     luma = [b for s in pairs if (b := s.planes[0])]
     noisy = [here.tells(b.place, pairs[0].size) for b in luma]
-    if found is None or dependence(luma, noisy, pairs[0].size) < LOST:
+    together = dependence(luma, noisy, pairs[0].size)
+    if found is None or max(together) < LOST:
         return found
     why = "motion that nothing could follow: read from flat areas of single frames"
     alone = _put_together(first, last, stills, repeats, bars, Strength(None, None), why)
-    return alone if alone and found.y.codes > _FAR_MORE * alone.y.codes else found
+    far = _FAR_MORE if together.fine >= LOST else _MORE
+    return alone if alone and found.y.codes > far * alone.y.codes else found
 
 
 def _put_together(

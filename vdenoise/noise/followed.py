@@ -8,6 +8,7 @@ rise and fall together: foliage before a fast camera, then, reads as so much noi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,13 +19,26 @@ from vdenoise.noise.pairs import PlaneBlocks
 
 LOST = 0.57  # dependence above which a shot's differences say little of its noise
 _FINE = slice(3, 6)  # bands in which noise outlasts texture, if in any
+_MIDDLE = 2  # the coarsest that has coefficients enough to tell
 _FEWEST = 12  # blocks of a place that tell
 _TINY = 1e-9
 
 
+class Dependence(NamedTuple):
+    """How far sums and differences rise and fall together: about 0 of noise, 1 of texture.
+
+    Each is the median over the cells of `grid_of` of the correlation of the two log energies.
+    """
+
+    fine: (
+        float  # in the band of the three finest where it is least: noise may outlast texture there
+    )
+    middle: float  # where white noise does not, if it does in the finest
+
+
 def dependence(
     pairs: Sequence[PlaneBlocks], noisy: Sequence[Tensor], size: tuple[int, int]
-) -> float:
+) -> Dependence:
     """How far sums and differences rise and fall together, place by place.
 
     Args:
@@ -33,8 +47,7 @@ def dependence(
         size: height and width of the picture.
 
     Returns:
-        The median, over the cells of `grid_of`, of the correlation of the two log energies in the
-        band where it is least: about 0 of noise, 1 of texture; 0 where there is too little to tell.
+        0 where there is too little to tell.
     """
     sums, differences, cells = [], [], []
     for pair, where in zip(pairs, noisy, strict=True):
@@ -43,7 +56,7 @@ def dependence(
             differences.append(_around_mean(pair.odd[where]))
             cells.append(cells_at(pair.place[where], size))
     if not cells:
-        return 0.0
+        return Dependence(0.0, 0.0)
     member = functional.one_hot(torch.cat(cells)).double()  # (n, cells)
     count = member.sum(0).clamp(min=1)[:, None]
     even, odd = (
@@ -52,10 +65,13 @@ def dependence(
     both, own, other = (member.T @ v for v in (even * odd, even.square(), odd.square()))
     correlation = both / (own * other).sqrt().clamp(min=_TINY)
     telling = member.sum(0) >= _FEWEST
-    return float(correlation[telling].amin(1).median()) if telling.any() else 0.0
+    if not telling.any():
+        return Dependence(0.0, 0.0)
+    there = correlation[telling]
+    return Dependence(float(there[:, _FINE].amin(1).median()), float(there[:, _MIDDLE].median()))
 
 
 def _around_mean(energy: Tensor) -> Tensor:
     """(n, bands) log energies of one pair of frames against their mean: light may change."""
-    log = energy[:, _FINE].double().clamp(min=_TINY).log()
+    log = energy.double().clamp(min=_TINY).log()
     return log - log.mean(0)
