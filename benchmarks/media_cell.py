@@ -19,7 +19,7 @@ from benchmarks.media_reasons import reason
 from benchmarks.media_view import View, differences, view
 from vdenoise import cli
 from vdenoise.media.inputs import open_input, video_of
-from vdenoise.media.movie.codecs import CONTAINERS
+from vdenoise.media.movie.codecs import CONTAINERS, M2TS
 from vdenoise.media.movie.encoder import EncodeSettings
 from vdenoise.media.movie.packets import codec_of
 from vdenoise.media.movie.streams import plan_copies
@@ -142,7 +142,8 @@ def _matched(
     """What became of each stream, which streams belong together, and what is lost."""
     with open_input(source) as opened:
         video = video_of(opened, source)
-        plan = plan_copies(opened, video, CONTAINERS[target.suffix])
+        m2ts = target.suffix in M2TS
+        plan = plan_copies(opened, video, CONTAINERS[target.suffix], m2ts=m2ts)
         picture = video.index
     places = {s["index"]: n for n, s in enumerate(before["streams"])}
     kept = [places[n] for n in (picture, *plan.copied) if n in places]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
 from tests.helpers.clips import Clip, frame_of, write
@@ -185,3 +186,25 @@ def test_a_dry_run_says_of_a_clip_that_was_cut_short_what_a_run_does(
     assert not (tmp_path / "out.mkv").exists()
     command = (*command, "--on-bad-frame", "repeat", "--dry-run")
     assert cli.status(command) == 0
+
+
+def test_a_last_packet_that_only_tells_of_sound_cuts_nothing_short(tmp_path: Path) -> None:
+    """FLAC's encoder tells the sum of all samples at its end, in a packet without any."""
+    path = tmp_path / "in.nut"
+    with av.open(str(path), "w") as output:
+        video: Any = output.add_stream("ffv1", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        sound: Any = output.add_stream("flac", rate=48000)
+        sound.codec_context.layout, sound.codec_context.format = "mono", "s16"
+        for number in range(5):
+            frame = frame_of(Clip("x"), number)
+            frame.pts = number
+            output.mux(video.encode(frame))
+        output.mux(video.encode(None))
+        silence = np.zeros((1, 9600), np.int16)
+        heard = av.AudioFrame.from_ndarray(silence, format="s16", layout="mono")
+        heard.sample_rate, heard.pts = 48000, 0
+        packets = [*sound.encode(heard), *sound.encode(None)]
+        assert not packets[-1].size
+        output.mux(packets)
+    assert probe(path).warnings == ()

@@ -37,7 +37,9 @@ silence fills what lacks, and what goes beyond is named; other sound than PCM of
 48 kHz is written as that. WebM holds up to eight channels as Opus. A hole in sound stays one; where
 PCM is only counted, as in MOV, MP4 and AVI, silence fills it. Packets that an edit list hides, and
 that the first one heard is decoded with, go into Matroska as its CodecDelay; where they have no
-place, sound fades in, by name. Streams that are encrypted are left out by name, and a picture that
+place, sound fades in, by name. Parts that an edit list plays one after the other are one clip;
+where it pauses in mid-clip or plays a part slower or faster the clip is refused, for FFmpeg plays
+all of it. Streams that are encrypted are left out by name, and a picture that
 is encrypted is refused. Where times jump back, as in joined transport streams, frames are shown at
 the clip's rate and sound goes on where it ended. A stream of bare HEVC says nothing of its end, so
 that a last frame that is cut there cannot be told.

@@ -19,6 +19,7 @@ from vdenoise.media.inputs import display, local, open_input, video_of
 from vdenoise.media.movie import hdr
 from vdenoise.media.movie.covers import is_cover
 from vdenoise.media.movie.demuxers import joined_in, kinds_of
+from vdenoise.media.movie.edit_lists import check_edits
 from vdenoise.media.movie.encrypted import is_encrypted
 from vdenoise.media.movie.first_frames import Peek, no_frames, peek_at
 from vdenoise.media.movie.holdings import held
@@ -74,6 +75,7 @@ def probe(
                 "Decrypt it first, with a program that has its keys.",
                 number=44,
             )
+        check_edits(path, container)
         index = scan(path, heard)
         if not index.pts:
             raise no_frames(path)

@@ -17,7 +17,7 @@ from vdenoise.media.movie.clock import (
     advanced_timecode,
     output_clock,
 )
-from vdenoise.media.movie.codecs import CODECS, CONTAINERS
+from vdenoise.media.movie.codecs import CODECS, CONTAINERS, M2TS
 from vdenoise.media.movie.compare_streams import Begin, decoder_lag, differences
 from vdenoise.media.movie.covers import file_in, is_cover
 from vdenoise.media.movie.encoder import EncodeSettings
@@ -103,7 +103,8 @@ def verify(
         there = tag_in(output)
         found.same("recipe tag", tag.recipe, "nothing" if there is None else there.recipe)
     if copied:
-        _compare_streams(found, info, output, container, clock)
+        m2ts = output.suffix.lower() in M2TS if settings is None else settings.m2ts
+        _compare_streams(found, info, output, container, clock, m2ts=m2ts)
     return Report(
         tuple(found.checked), tuple(found.findings), compared=_compared(found, len(clock.pts))
     )
@@ -225,13 +226,13 @@ def _matrix(name: str) -> str:
 
 
 def _compare_streams(
-    found: _Comparison, info: ClipInfo, output: Path, container: str, clock: Clock
+    found: _Comparison, info: ClipInfo, output: Path, container: str, clock: Clock, *, m2ts: bool
 ) -> None:
     index = scan(output)
     whole = len(clock.pts) == info.frames
     with open_input(info.path) as source, open_input(output) as result:
         video = video_of(source, info.path)
-        plan = plan_copies(source, video, container)
+        plan = plan_copies(source, video, container, m2ts=m2ts)
         kept = [s for s in source.streams if s.index in (*plan.copied, *plan.rewritten)]
         mine = video_of(result, output)
         others = [
@@ -240,7 +241,7 @@ def _compare_streams(
         found.same("streams", [s.type for s in kept], [s.type for s in others])
         if len(kept) == len(others) and keeps(container, None, "languages"):
             for a, b in zip(kept, others, strict=True):
-                if a.metadata.get("language"):
+                if a.metadata.get("language") and not (m2ts and a.type == "subtitle"):
                     found.same(
                         f"language of {stream_name(a)}",
                         language_in(a.metadata["language"], "mov"),

@@ -27,21 +27,29 @@ def quicktime_boxes(path: Path, track: int) -> dict[bytes, bytes]:
         path: a QuickTime or MP4 file.
         track: the track's ID.
     """
+    inside = tracks_of(header_of(path)).get(track, {})
+    for name in (b"mdia", b"minf", b"stbl"):
+        inside = dict(boxes_in(inside.get(name, b"")))
+    entries = inside.get(b"stsd", b"")[8:]
+    return dict(boxes_in(entries[ENTRY : int.from_bytes(entries[:4], "big")]))
+
+
+def header_of(path: Path) -> bytes:
+    """The contents of the "moov" box of a QuickTime or MP4 file; empty where it has none."""
     with path.open("rb") as file:
-        header = _moov(file)
-    for kind, body in _boxes(header):
-        if kind != b"trak":
-            continue
-        inside = dict(_boxes(body))
+        return _moov(file)
+
+
+def tracks_of(header: bytes) -> dict[int, dict[bytes, bytes]]:
+    """The boxes of each track of a "moov", by the track's ID."""
+    found: dict[int, dict[bytes, bytes]] = {}
+    for kind, body in boxes_in(header):
+        inside = dict(boxes_in(body)) if kind == b"trak" else {}
         head = inside.get(b"tkhd", b"")
         place = 20 if head[:1] == b"\1" else 12
-        if len(head) < place + 4 or int.from_bytes(head[place : place + 4], "big") != track:
-            continue
-        for name in (b"mdia", b"minf", b"stbl"):
-            inside = dict(_boxes(inside.get(name, b"")))
-        entries = inside.get(b"stsd", b"")[8:]
-        return dict(_boxes(entries[ENTRY : int.from_bytes(entries[:4], "big")]))
-    return {}
+        if len(head) >= place + 4:
+            found.setdefault(int.from_bytes(head[place : place + 4], "big"), inside)
+    return found
 
 
 def _moov(file: BinaryIO) -> bytes:
@@ -64,7 +72,7 @@ def _rest(file: BinaryIO) -> int:
     return os.fstat(file.fileno()).st_size - file.tell()
 
 
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def boxes_in(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """(kind, contents) of the boxes that stand one after the other."""
     at = 0
     while at + 8 <= len(data):

@@ -94,15 +94,14 @@ class StreamCopier:
             anew = packet.stream_index in self._rewritten and packet.stream.type == "audio"
             if not packet.size:
                 continue
-            if packet.is_discard and packet.stream_index in begun:
+            if packet.is_discard and packet.stream_index in begun and (joined or not anew):
                 continue  # a later part's: the one before it gets it going
             if packet.is_discard:
                 if self._container not in HIDES and not anew and not self._primes(packet):
                     continue
             else:
                 self._begins.pop(packet.stream_index, None)
-                if joined:
-                    begun.add(packet.stream_index)
+                begun.add(packet.stream_index)
             ticks = packet.dts if packet.dts is not None else packet.pts
             base = packet.time_base
             if ticks is None or packet.stream.disposition & Disposition.attached_pic:

@@ -167,7 +167,9 @@ def _ogg_is_short(path: Path, _found: PicturePackets, size: int) -> bool:
 def _nut_is_short(path: Path, found: PicturePackets, size: int) -> bool:
     """See that behind the last packet there is nothing, or headers and an index; "NK" begins what
     is before a frame."""
-    return found.until < size and _part(path, found.until, 2) not in (b"NM", b"NS", b"NI", b"NX")
+    if found.until >= size or found.ends_empty:
+        return False
+    return _part(path, found.until, 2) not in (b"NM", b"NS", b"NI", b"NX")
 
 
 _ENDS: dict[str, Callable[[Path, PicturePackets, int], bool]] = {

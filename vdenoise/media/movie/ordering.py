@@ -19,6 +19,7 @@ from vdenoise.errors import InputError
 from vdenoise.media.inputs import display, open_input, prepare_decoder, video_of
 from vdenoise.media.memory import see_memory
 from vdenoise.media.movie.demuxers import kinds_of
+from vdenoise.media.movie.edit_lists import played_until
 from vdenoise.media.movie.packets import PicturePackets
 
 COMMON_RATES = tuple(
@@ -210,9 +211,10 @@ def _held_rate(rate: Fraction, name: str) -> Fraction:
 
 def _told_end(container: av.container.InputContainer, stream: VideoStream) -> int | None:
     """Where QuickTime files say that the picture ends, in ticks."""
-    if "mov" not in kinds_of(container) or not stream.duration:
+    if "mov" not in kinds_of(container) or not stream.duration or not stream.time_base:
         return None
-    return (stream.start_time or 0) + stream.duration
+    told = (stream.start_time or 0) + stream.duration
+    return round(played_until(container, stream.id, told * stream.time_base) / stream.time_base)
 
 
 def _decoded_pts(path: Path, known: list[int]) -> list[int] | None:

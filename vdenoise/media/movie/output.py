@@ -96,7 +96,7 @@ class Output:
                 return
             self._source = stack.enter_context(open_input(copy_from or info.path))
             video = video_of(self._source, info.path)
-            plan = plan_copies(self._source, video, settings.container)
+            plan = plan_copies(self._source, video, settings.container, m2ts=settings.m2ts)
             options = self._muxer_options(copy_from is not None)
             self._output = open_output(target, settings, **options)
             streams: dict[int, Any] = {}

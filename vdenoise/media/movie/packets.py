@@ -19,6 +19,7 @@ from vdenoise.media.memory import see_memory
 from vdenoise.media.movie.demuxers import joined_in
 from vdenoise.media.movie.headers import PacketWatch
 
+_PGS_BEGINS = b"\x16"  # a composition: the first of the segments of a picture on the screen
 Heard = Callable[[int, int], None]  # is told how many bytes of how many have been read
 
 
@@ -56,6 +57,7 @@ class PicturePackets:
     broken: int = 0
     end: float = 0.0  # seconds, over all streams
     until: int = 0  # byte where the last packet of any stream ends, as far as it is known
+    ends_empty: bool = False  # the last packet has only what stands beside it, however long
     length: int = 0  # bytes of the first packet
     cut: bool = False  # the last packet of any stream is shorter than the file says
     delayed: bool = False  # packets are decoded at another time than they are shown
@@ -165,7 +167,9 @@ def read_packets(
             found.broken += 1
             return found, others
         if not packet.size:
+            found.ends_empty |= packet.pos is not None
             continue
+        found.ends_empty = False
         read += packet.size
         if heard is not None and packet.pos is not None:
             heard(min(read, size) if joined else packet.pos, size)  # places are those in each part
@@ -234,6 +238,10 @@ def _note_other(found: StreamPackets, packet: Any) -> None:
     data = data[adts_header(found.codec, data) :]
     if found.codec == "mov_text" and data == b"\0\0":
         return  # QuickTime fills the time between two subtitles with an empty one
+    found.whole = zlib.crc32(data, found.whole)
+    if found.codec == "hdmv_pgs_subtitle" and data[:1] != _PGS_BEGINS and found.checks:
+        found.checks[-1] = zlib.crc32(data, found.checks[-1])
+        return  # of one picture on the screen: Matroska holds its parts in one packet
     moved = 0
     if found.kind == "audio":
         moved = found.onward.move(packet.dts, packet.duration)
@@ -243,7 +251,6 @@ def _note_other(found: StreamPackets, packet: Any) -> None:
     found.times.append(time + moved if time is not None else 0)
     found.durations.append(packet.duration or 0)
     found.checks.append(zlib.crc32(data))
-    found.whole = zlib.crc32(data, found.whole)
 
 
 def adts_header(codec: str, data: bytes) -> int:

@@ -22,6 +22,7 @@ from vdenoise.media.inputs import display, open_input, video_of
 from vdenoise.media.movie.codecs import CONTAINERS
 from vdenoise.media.movie.compare_streams import lost_cut
 from vdenoise.media.movie.copier import HIDES
+from vdenoise.media.movie.edit_lists import is_joined
 from vdenoise.media.movie.encoder import EncodeSettings
 from vdenoise.media.movie.index import index_of, streams_beside
 from vdenoise.media.movie.pixels import planes_of
@@ -66,7 +67,7 @@ def rehearse(info: ClipInfo, settings: EncodeSettings, first: int, last: int) ->
         UsageError: it cannot.
     """
     even = info.sequence is not None or not index_of(info).variable_rate
-    if even and not _has_more(info, settings.container):  # pictures that are all of one kind
+    if even and not _has_more(info, settings):  # pictures that are all of one kind
         last = min(last, first + _FEW - 1)
     tried = _try_part(info, settings, first, last)
     if tried.fault is None:
@@ -91,11 +92,12 @@ def rehearse(info: ClipInfo, settings: EncodeSettings, first: int, last: int) ->
     )
 
 
-def _has_more(info: ClipInfo, container: str) -> bool:
+def _has_more(info: ClipInfo, settings: EncodeSettings) -> bool:
     if info.sequence is not None:
         return False
     with open_input(info.path) as source:
-        plan = plan_copies(source, video_of(source, info.path), container)
+        video = video_of(source, info.path)
+        plan = plan_copies(source, video, settings.container, m2ts=settings.m2ts)
     return bool(plan.copied or plan.rewritten)
 
 
@@ -164,7 +166,7 @@ def _lost(info: ClipInfo, writer: MovieWriter) -> tuple[str, ...]:
     with open_input(info.path) as source, open_input(written) as copy:
         video, picture = video_of(source, info.path), video_of(copy, written)
         container = writer.settings.container
-        plan = plan_copies(source, video, container)
+        plan = plan_copies(source, video, container, m2ts=writer.settings.m2ts)
         kept = [s for s in source.streams if s.index in (*plan.copied, *plan.rewritten)]
         others = [s for s in copy.streams if s.index != picture.index]
         others = [s for s in others if not made_by_muxers(s, copy)]
@@ -180,6 +182,8 @@ def _lost(info: ClipInfo, writer: MovieWriter) -> tuple[str, ...]:
                 heard: Any = a.codec_context
                 cut = lost_cut(before[a.index], after[b.index], clock, heard.sample_rate)
                 found += [f"{cut} of {stream_name(a)}"] if cut else []
+                if is_joined(a):
+                    found.append(f"joins of the parts of {stream_name(a)} as they are")
                 begun = clock.first or container in HIDES or 0 in after[b.index].cuts
                 if not begun and priming(a) is not None:
                     found.append(f"first moment of {stream_name(a)} as it is: it fades in")

@@ -117,7 +117,8 @@ def choose(
         names = list(FALLBACK[kind])  # to another program: without loss
     else:
         names = list(dict.fromkeys(([own] if own is not None else []) + list(FALLBACK[kind])))
-    profile, copy_notes = _source_facts(info, kind)
+    m2ts = kind == "mpegts" and target.suffix.lower() in M2TS
+    profile, copy_notes = _source_facts(info, kind, m2ts=m2ts)
     reasons = []
     for name in names:
         try:
@@ -136,7 +137,6 @@ def choose(
             )
         if codec is None and name != own and not is_pipe(target):
             notes.append(f"{info.codec} is written as {settings.label}")
-        m2ts = kind == "mpegts" and target.suffix.lower() in M2TS
         return settings.model_copy(update={"notes": (*settings.notes, *notes), "m2ts": m2ts})
     asked = f"{kind} with {codec}" if codec else kind
     raise UsageError(
@@ -146,13 +146,13 @@ def choose(
     )
 
 
-def _source_facts(info: ClipInfo, kind: str) -> tuple[str | None, tuple[str, ...]]:
+def _source_facts(info: ClipInfo, kind: str, *, m2ts: bool) -> tuple[str | None, tuple[str, ...]]:
     """The source's codec profile, and which streams cannot be kept."""
     if info.sequence is not None:
         return None, (*named_losses(info, "movie"), *packed_notes(info, "8-bit samples"))
     with open_input(info.path) as container:
         stream = video_of(container, info.path)
-        plan = plan_copies(container, stream, kind)
+        plan = plan_copies(container, stream, kind, m2ts=m2ts)
         if plan.silent:
             others = ("matroska", "mov", "mpegts", "avi")
             able = [c for c in others if not plan_copies(container, stream, c).silent]

@@ -26,11 +26,12 @@ from vdenoise.media.movie.metadata import stream_metadata
 from vdenoise.media.movie.packets import codec_of, same_codec
 from vdenoise.media.movie.services import is_m2ts, keeps_pids
 from vdenoise.media.movie.sound import sound_for, told_anew
-from vdenoise.media.movie.transport import FILLING
+from vdenoise.media.movie.transport import filling
 
 _TEXT_SUBTITLES = {"mov": "mov_text", "mp4": "mov_text", "matroska": "srt", "webm": "webvtt"}
 _TEXT_CODECS = {"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"}
 _READ_BACK = ("mpegts", "mov", "mp4", "avi", "nut")  # they have places for what has no name there
+_READ = ("audio", "subtitle", "video")  # without a decoder PyAV copies other kinds alone
 _TRIED = 8  # packets
 _OFF = Fraction(1, 100)  # seconds: more is no rounding
 _PICTURE_ONLY = ("yuv4mpegpipe",)
@@ -46,15 +47,26 @@ class CopyPlan:
     silent: str = ""  # what sound there is, where none of it goes over
 
 
-def plan_copies(source: InputContainer, video: VideoStream, container: str) -> CopyPlan:
-    """Decide for each stream beside ``video`` whether the new container can hold it."""
+def plan_copies(
+    source: InputContainer, video: VideoStream, container: str, *, m2ts: bool = False
+) -> CopyPlan:
+    """Decide for each stream beside ``video`` whether the new container can hold it.
+
+    Args:
+        source: the clip.
+        video: its picture.
+        container: FFmpeg muxer.
+        m2ts: whether MPEG-TS is written as M2TS, which has codes of its own for streams.
+    """
     copied, rewritten, notes = [], {}, []
     for stream in source.streams:
         if stream.index == video.index or made_by_muxers(stream, source):
             continue
         if is_encrypted(stream):
             notes.append(f"{stream_name(stream)} is encrypted, and is left out")
-        elif container not in _PICTURE_ONLY and _takes(container, stream):
+        elif stream.type in _READ and stream.codec_context is None:
+            notes.append(f"{stream_name(stream)} is of a kind that is not read, and is left out")
+        elif container not in _PICTURE_ONLY and _takes(container, stream, m2ts=m2ts):
             copied.append(stream.index)
         elif codec_of(stream) in _TEXT_CODECS and container in _TEXT_SUBTITLES:
             rewritten[stream.index] = _TEXT_SUBTITLES[container]
@@ -73,7 +85,9 @@ def plan_copies(source: InputContainer, video: VideoStream, container: str) -> C
 
 def stream_name(stream: Any) -> str:
     """Name a stream for people: ``subtitle stream 3 (hdmv_pgs_subtitle)``."""
-    codec = codec_of(stream) if stream.type != "data" else stream.metadata.get("handler_name")
+    codec = codec_of(stream)
+    if stream.type == "data":
+        codec = stream.metadata.get("handler_name") or (codec if codec != "bin_data" else "")
     return f"{stream.type} stream {stream.index}{f' ({codec})' if codec else ''}"
 
 
@@ -100,7 +114,7 @@ def _is_chapter_text(stream: Any, source: InputContainer) -> bool:
     )
 
 
-def _takes(container: str, stream: Any) -> bool:
+def _takes(container: str, stream: Any, *, m2ts: bool) -> bool:
     """Whether the muxer takes a stream, and what it writes is that stream again.
 
     It is tried with the first packets: some fail only there, and MPEG-TS takes anything, as data
@@ -113,7 +127,8 @@ def _takes(container: str, stream: Any) -> bool:
     memory = MemoryFile()
     tried: list[Any] = []
     try:
-        output = av.open(memory, "w", format=container)
+        options = {"mpegts_m2ts_mode": "1"} if m2ts else {}
+        output = av.open(memory, "w", format=container, container_options=options)
         if container == "mxf":  # its header needs a picture before anything else
             dummy = output.add_stream("mpeg2video", rate=25)
             dummy.width, dummy.height, dummy.pix_fmt = 64, 64, "yuv422p"
@@ -129,7 +144,7 @@ def _takes(container: str, stream: Any) -> bool:
             output.close()  # MP4 writes its header here, and may refuse it
         if container == "mpegts":
             memory.seek(0, 2)
-            memory.write(FILLING)  # as a file of few packets gets it, to be read
+            memory.write(filling(m2ts=m2ts))  # as a file of few packets gets it, to be read
     except (av.FFmpegError, ValueError):
         return False
     if container == "mxf":

@@ -19,7 +19,6 @@ _SIZES = (188, 192, 204)  # alone; behind a time of 4 bytes (M2TS); before a che
 _TOGETHER = 1 << 16  # packets that are looked at together
 _READ = 64  # packets that a file has at least to be read
 _NOTHING = b"\x47\x1f\xff\x10" + b"\xff" * (_PACKET - 4)  # a packet that says that it is none
-FILLING = _NOTHING * _READ
 _ALIGNED = 8  # packets that show where all begin
 
 Bytes = NDArray[np.uint8]
@@ -73,6 +72,15 @@ def continuity(files: Sequence[Path], streams: Collection[int]) -> Continuity:
     if not found.damage and any(state.there < state.told for state in states.values()):
         found.damage = "it ends inside of a packet of sound or picture"
     return found
+
+
+def filling(*, m2ts: bool) -> bytes:
+    """Packets that say that they are nothing: as many as a file has at least to be read.
+
+    Args:
+        m2ts: whether it is M2TS.
+    """
+    return (bytes(4 if m2ts else 0) + _NOTHING) * _READ
 
 
 def fill_up(path: Path) -> None:
