@@ -18,10 +18,12 @@ from torch import Tensor
 SWITCH = "VDENOISE_COMPILED"
 TORCH_PATHS = "VDENOISE_TORCH_PATHS"  # 1: a processor computes what a card would, in torch
 LIBRARY = Path(__file__).with_name("kernels.so")
-_VERSION = 5  # of the functions and their arguments: as vdenoise_version in kernels.c
+_VERSION = 6  # of the functions and their arguments: as vdenoise_version in kernels.c
 
 _POINTER, _LONG, _FLOAT = ctypes.c_void_p, ctypes.c_long, ctypes.c_float
 _FUNCTIONS: dict[str, tuple[type, ...]] = {
+    "cell_means": (_POINTER, *[_LONG] * 4, _POINTER),
+    "looked_up": (_POINTER, _LONG, _POINTER, _LONG, _LONG, _POINTER),
     "pack": (*[_POINTER] * 6, *[_LONG] * 3, _FLOAT, _LONG, _POINTER),
     "unpack": (*[_POINTER] * 3, _LONG, _LONG, _FLOAT, _FLOAT, _POINTER),
     "network": (

@@ -1,4 +1,5 @@
-/* Pictures to what networks of ours take and back: see vdenoise/nets/guided.py. */
+/* Planes to other planes: to another density, levels to sigmas (vdenoise/picture/subsampling.py and
+ * noise_table.py), and to what networks of ours take and back (vdenoise/nets/guided.py). */
 #include "vectors.h"
 
 #include <stdint.h>
@@ -72,4 +73,49 @@ void NAME(unpack)(const float *answer, const float *sigma, const float *residual
                 correction[at] = bound * from[(x / 2) * 12 + x % 2] * unit;
             }
         }
+}
+
+/* A plane (height, width) to means over cells of (down, across) pixels, sides rounded up: where a cell
+ * reaches beyond the last row or column, that is repeated. */
+void NAME(cell_means)(const float *from, long height, long width, long down, long across, float *to) {
+    long whole = width / across;
+    float pixels = (float)(down * across);
+    for (long top = 0; top < height; top += down) {
+        for (long x = 0; x * across < width; x++)
+            to[x] = 0;
+        for (long y = top; y < top + down; y++) {
+            const float *row = from + (y < height ? y : height - 1) * width;
+            if (across == 2)
+                for (long x = 0; x < whole; x++)
+                    to[x] = to[x] + row[2 * x] + row[2 * x + 1];
+            else
+                for (long x = 0; x < whole; x++)
+                    for (long k = 0; k < across; k++)
+                        to[x] += row[x * across + k];
+            for (long k = whole * across; whole * across < width && k < (whole + 1) * across; k++)
+                to[whole] += row[k < width ? k : width - 1];
+        }
+        for (long x = 0; x * across < width; x++)
+            to[x] /= pixels;
+        to += (width + across - 1) / across;
+    }
+}
+
+/* Numbers to those of rows of a table, count_rows of `steps` + 1 numbers each, that are evenly spread
+ * over 0 to 1; those beyond take the first or the last, and what is no number the first. to:
+ * (count_rows, count). */
+void NAME(looked_up)(const float *at, long count, const float *table, long count_rows, long steps,
+                     float *to) {
+    for (long first = 0; first < count; first += 64) {
+        long many = count - first < 64 ? count - first : 64;
+        int place[64];
+        for (long n = 0; n < many; n++) {
+            float level = at[first + n];
+            level = level > 0 ? level : 0;
+            place[n] = (int)((level < 1 ? level : 1) * (float)steps + 0.5f);
+        }
+        for (long row = 0; row < count_rows; row++)
+            for (long n = 0; n < many; n++)
+                to[row * count + first + n] = table[row * (steps + 1) + place[n]];
+    }
 }

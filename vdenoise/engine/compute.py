@@ -63,7 +63,7 @@ def compute_group(
     exact = Picture.join([frame.picture for frame in frames], join_signals)
     given = exact.map(lambda signal: signal.map(Tensor.half)) if step.half else exact
     shares = [f.present for f in frames if f.present is not None]
-    present = torch.cat(shares) if shares else None
+    present = _joined(shares) if shares else None
     block = Block(
         first=frames[0].index,
         core=group.core,
@@ -81,9 +81,9 @@ def compute_group(
         ),
         present=present,
         shot=group.shot,
-        kept_original=_wanted("original", stage, (f.repaired for f in frames), torch.cat),
+        kept_original=_wanted("original", stage, (f.repaired for f in frames), _joined),
         averaged=_wanted("averaged", stage, (f.averaged for f in frames), join_signals),
-        clean=_wanted("clean", stage, (f.clean for f in frames), torch.cat),
+        clean=_wanted("clean", stage, (f.clean for f in frames), _joined),
         residual_factor=_residual_factor(plan),
         seed=plan.seed,
         compute=getattr(torch, step.precision),
@@ -120,6 +120,11 @@ def _wanted(
     """Pictures of consecutive frames as one; None where no frame has any or no stage asks."""
     there = [picture for picture in pictures if picture is not None and need in stage.needs]
     return Picture.join(there, join) if there else None
+
+
+def _joined(frames: Sequence[Tensor]) -> Tensor:
+    """Tensors of frames as one; a single one is not copied."""
+    return frames[0] if len(frames) == 1 else torch.cat(list(frames))
 
 
 def _changed(before: Signal, after: Signal) -> Signal:

@@ -112,7 +112,7 @@ def apply_tiled(
         pool: threads that compute tiles of ``only`` beside this one; none of them may be one that
             waits here.
     """
-    height, width = block.luma.pixels.shape[-2:]
+    height, width = block.luma.size
     only = None if stage.footprint.whole else only
     small = tile is None or (height <= tile and width <= tile)
     if stage.idle or (small and only is None):
@@ -225,7 +225,7 @@ def _smaller_tiles(
     stage: Stage, block: Block, tile: int | None, factors: tuple[int, int]
 ) -> Iterator[int | None]:
     yield tile
-    tile = tile or max(block.luma.pixels.shape[-2:])
+    tile = tile or max(block.luma.size)
     unit = tile_unit(stage, factors)
     while not stage.footprint.whole and tile // 2 >= max(SMALLEST_TILE, unit):
         tile = round_up(tile // 2, unit)
@@ -254,7 +254,7 @@ def _fresh(like: Signal, only: Area | None) -> Signal:
 
 
 def _crop(block: Block, area: Area, factors: tuple[int, int]) -> Block:
-    fine = area.times(factors, (block.luma.pixels.shape[-2], block.luma.pixels.shape[-1]))
+    fine = area.times(factors, block.luma.size)
     corner = ((fine.top, fine.left), (area.top, area.left))
     return replace(block.cut(fine.of, area.of), corner=corner)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal, Protocol
 
 import torch
@@ -38,6 +39,18 @@ class Signal:
     def __getitem__(self, frames: slice) -> Signal:
         return Signal(self.pixels[frames], self.residual[frames])
 
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.pixels.shape[-2], self.pixels.shape[-1]
+
+    def frame(self, t: int) -> Signal:
+        """The signal of one frame: what is looked at so is not joined with others."""
+        return self[t : t + 1]
+
     def map(self, change: Callable[[Tensor], Tensor]) -> Signal:
         """Do the same to pixels and residual, such as to cut a part out."""
         return Signal(change(self.pixels), change(self.residual))
@@ -50,20 +63,42 @@ class Signal:
         return f"Signal({tuple(self.pixels.shape)}, {self.pixels.dtype}, {self.pixels.device})"
 
 
-def join_signals(signals: Sequence[Signal]) -> Signal:
-    """Join signals of consecutive frames.
+class _Joined(Signal):
+    """Signals of consecutive frames, one by one until somebody asks for all of them as one tensor:
+    a stage that never does is spared the copy of its window, in time and in memory."""
 
-    A single one is not copied, nor are the maps of frames that no stage has touched yet, which
-    are one expanded number.
-    """
-    if len(signals) == 1:
-        return signals[0]
-    residual = [signal.residual for signal in signals]
-    untouched = all(map.untyped_storage().nbytes() == map.element_size() for map in residual)
-    return Signal(
-        torch.cat([signal.pixels for signal in signals]),
-        residual[0].expand(len(residual), -1, -1, -1) if untouched else torch.cat(residual),
-    )
+    parts: tuple[Signal, ...]
+
+    def __init__(self, parts: Sequence[Signal]) -> None:
+        object.__setattr__(self, "parts", tuple(parts))  # as everything of a frozen class is set
+
+    def __getitem__(self, frames: slice) -> Signal:
+        return join_signals(self.parts[frames])
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.parts[0].size
+
+    @cached_property
+    def pixels(self) -> Tensor:
+        """All of them, (T, C, H, W)."""
+        return torch.cat([signal.pixels for signal in self.parts])
+
+    @cached_property
+    def residual(self) -> Tensor:
+        """All of them, (T, 1, H, W); maps that no stage has touched are one expanded number."""
+        maps = [signal.residual for signal in self.parts]
+        untouched = all(map.untyped_storage().nbytes() == map.element_size() for map in maps)
+        return maps[0].expand(len(maps), -1, -1, -1) if untouched else torch.cat(maps)
+
+
+def join_signals(signals: Sequence[Signal]) -> Signal:
+    """Signals of consecutive frames as one; none is copied before its tensors are asked for."""
+    return signals[0] if len(signals) == 1 else _Joined(signals)
 
 
 class Motion(Protocol):
@@ -140,7 +175,7 @@ class Block:
 
     def frame(self, t: int) -> Picture[Signal]:
         """Luma and chroma of the frame at position ``t`` of the block, context included."""
-        return self.picture.map(lambda signal: signal[t : t + 1])
+        return self.picture.map(lambda signal: signal.frame(t))
 
     @property
     def original(self) -> Picture[Tensor]:
@@ -172,7 +207,7 @@ class Block:
     @property
     def frames(self) -> int:
         """Number of frames in the block, context included."""
-        return self.luma.pixels.shape[0]
+        return len(self.luma)
 
     @property
     def wanted(self) -> range:

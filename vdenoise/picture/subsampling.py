@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vdenoise import compiled
 from vdenoise.picture.frame import PixelFormat
 
 
@@ -71,6 +72,11 @@ def resize_to(luma: Tensor, like: Tensor) -> Tensor:
     fy, fx = subsampling(luma, like)
     if (fy, fx) == (1, 1):
         return luma
+    if compiled.serves(luma):
+        means = torch.empty(*luma.shape[:-2], height, width)
+        for plane, to in zip(luma.flatten(0, -3), means.flatten(0, -3), strict=True):
+            compiled.call("cell_means", plane.contiguous(), *plane.shape, fy, fx, to)
+        return means
     pad = (0, width * fx - luma.shape[-1], 0, height * fy - luma.shape[-2])
     return functional.avg_pool2d(functional.pad(luma, pad, mode="replicate"), (fy, fx))
 

@@ -179,8 +179,9 @@ class Cnn(Stage):
             ]
         else:
             changes = list(self._corrections(block, net, pictures))
-        change = torch.cat(changes).to(block.luma.pixels)
-        if not bool(change.abs().amax() <= _ABSURD):  # written so that it holds for NaN, too
+        change = (changes[0] if len(changes) == 1 else torch.cat(changes)).to(block.luma.pixels)
+        low, high = torch.aminmax(change)
+        if not bool(torch.maximum(-low, high) <= _ABSURD):  # written so that it holds for NaN, too
             raise DeviceError(
                 f"The network {self.model} answers with what can be no picture.",
                 "Its weights are damaged or of another kind of network: use another --model.",
@@ -188,7 +189,8 @@ class Cnn(Stage):
             )
         if "sigma" not in net.inputs:  # not told how much to remove
             change *= min(self.strength, 1.0)
-        change *= self.weight
+        if self.weight != 1:
+            change *= self.weight
 
         def changed(n: int, signal: Signal, averaged: Signal) -> Signal:
             own = resize_to(change[:, (slice(0, 1), slice(1, 3))[n]], signal.pixels)

@@ -136,10 +136,10 @@ class TemporalMean(Stage):
         for k in (i - block.first for i in seen if i != block.first + t):
             flow, trust = motion.flow(t, k), motion.trust(t, k)
             # A guide lies on luma's pixels: both are fetched from the same places.
-            planes = [motion.guide(k)[0], luma.signals.pixels[k, 0]]
+            planes = [motion.guide(k)[0], luma.pixels_of(k)[0]]
             weight = luma.take(planes, flow, trust, lags=lags)
             if chroma is not None:
-                chroma.take([*chroma.signals.pixels[k]], flow, weight, lags=lags)
+                chroma.take([*chroma.pixels_of(k)], flow, weight, lags=lags)
         rho = block.noise.temporal_correlation
         return averages.map(lambda average: average.signal(rho))
 
@@ -179,14 +179,14 @@ class _Average:
     ) -> None:
         """``allowed``: see `tolerance`. ``guide``: that of the frame (H, W), and the mean square of
         the difference of two whose pictures are alike, in variances of the noise."""
-        self.signals, self.t = signal, t
-        self.pixels = signal.pixels[t]
-        self.factors = subsampling(block.luma.pixels, signal.pixels)
+        self.signals, now, luma = signal, signal.frame(t), block.luma.frame(t).pixels
+        self.pixels, self.left = now.pixels[0], now.residual
+        self.factors = subsampling(luma, self.pixels)
         down, across = self.factors
         cell = (_CELL if down == 1 else 1, _CELL if across == 1 else 1)
-        self.residual = signal.residual[t, :, :: cell[0], :: cell[1]]
+        self.residual = self.left[0, :, :: cell[0], :: cell[1]]
         self.area = max(block.noise.grain_area, 1)
-        level = reduce(resize_to(block.luma.pixels[t : t + 1], signal.pixels)[0], cell)
+        level = reduce(resize_to(luma, self.pixels)[0], cell)
         sigma = noise.sigma_at(level[None])[0] * (self.residual * strength)
         self.variance = sigma.square_().add_(_TINY)  # (C, h, w)
         window = (_WINDOW[cell[0]], _WINDOW[cell[1]])
@@ -245,7 +245,11 @@ class _Average:
         variance = sums.power / sums.weight.square() * ((1 + rho) / (1 - rho))
         share = self._full(variance.clamp_(max=1).sqrt_())
         mean = sums.total.div_(self._full(sums.weight)).add_(self.pixels)
-        return Signal(mean[None], self.signals.residual[self.t][None] * share)
+        return Signal(mean[None], self.left * share)
+
+    def pixels_of(self, k: int) -> Tensor:
+        """Those of another block frame, (C, H, W)."""
+        return self.signals.frame(k).pixels[0]
 
     def _full(self, cells: Tensor) -> Tensor:
         return resize(cells, (self.pixels.shape[-2], self.pixels.shape[-1]))
