@@ -248,7 +248,7 @@ class _Average:
         return Signal(mean[None], self.left * share)
 
     def pixels_of(self, k: int) -> Tensor:
-        """Those of another block frame, (C, H, W)."""
+        """Give the pixels of another block frame, (C, H, W)."""
         return self.signals.frame(k).pixels[0]
 
     def _full(self, cells: Tensor) -> Tensor:
