@@ -22,9 +22,10 @@ from vdenoise.engine.tiles import Area
 from vdenoise.picture.frame import ClipInfo, PixelFormat, SourceFrame
 from vdenoise.review import figures
 from vdenoise.review.gates import GATES, GateName, gates_table
-from vdenoise.review.inspect import Inspection, Inspector
+from vdenoise.review.inspect import Inspector
 from vdenoise.review.judged import Figure, Judged, Pair, blocks, worse
 from vdenoise.review.levels import ChromaSwap
+from vdenoise.review.verdict import Inspection
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "review.md"
 HEIGHT, WIDTH, FRAMES, CUT = 160, 224, 12, 8

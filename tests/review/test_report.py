@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -13,6 +14,7 @@ from tests.helpers.browser import CHROMIUM, Page, browser
 from tests.helpers.clips import Clip, write
 from vdenoise import cli
 from vdenoise.picture.noise import PlaneNoise
+from vdenoise.review.gates import GATES
 from vdenoise.review.report.charts import _levels, _spectrum
 from vdenoise.review.report.html import as_data, render
 from vdenoise.review.report.index import IndexRow
@@ -119,6 +121,27 @@ def test_a_summary_is_read_from_the_page_and_from_nothing_else(
     assert summary_in(other) is None and summary_in(tmp_path / "none.html") is None
 
 
+def test_where_a_gate_fails_is_shown_first_and_framed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the picture that stands for the clip on the page of a batch is of that place."""
+    monkeypatch.setitem(GATES, "structure", replace(GATES["structure"], limit=1.0))
+    source = write(Clip("in.mkv", codec="ffv1", size=(840, 480), frames=3), tmp_path)
+    target = tmp_path / "clean.mkv"
+    strong = ("--sigma", "100", "--guards", "none", "--temporal", "none")
+    assert cli.status(["run", str(source), str(target), *FAST, "--report", *strong]) == 0
+    text = report_path(target).read_text(encoding="utf-8")
+    spots = json.loads(text.split('id="spots">')[1].split("</script>")[0])
+    assert spots[0]["why"].startswith("structure failed: ")
+    assert "at most 1" in spots[0]["why"]
+    assert not any("failed" in spot["why"] for spot in spots[1:])
+    found = summary_in(report_path(target))
+    assert found is not None and found.place in spots[0]["place"]
+    left, top, width, height = spots[0]["mark"]
+    assert (width, height) == (64, 64)
+    assert 0 <= left <= spots[0]["width"] - 64 and 0 <= top <= spots[0]["height"] - 64
+
+
 def test_a_batch_has_an_index_with_the_worst_first(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -130,9 +153,11 @@ def test_a_batch_has_an_index_with_the_worst_first(
     args = ["batch", str(shots), "-o", str(target), *QUICK, "--report"]
     assert cli.status(args) == 0
     page = (target / "vdenoise-batch.html").read_text(encoding="utf-8")
+    assert f"<span>from</span> {shots}</p>" in page and f"{shots}/one" not in page
     assert "<img src=x>" not in page and "two&lt;img src=x&gt;.mkv" in page
     links = re.findall(r'href="([^"]*)"', page)
     assert "one_dn.mkv.html" in links and "two%3Cimg%20src%3Dx%3E_dn.mkv.html" in links
+    assert "Not done" not in page
     worst = [float(v) for v in re.findall(r'data-value="([\d.]+)" class="(?:good|bad)"', page)]
     assert len(worst) == 2 and worst == sorted(worst, reverse=True)
     assert page.count("data:image/webp;base64,") == 2
@@ -142,6 +167,9 @@ def test_a_batch_has_an_index_with_the_worst_first(
     capsys.readouterr()
     assert cli.status(args) == 10
     assert "is no report" in capsys.readouterr().err
+    assert cli.status([*args, "--keep-going"]) == 8
+    page = (target / "vdenoise-batch.html").read_text(encoding="utf-8")
+    assert re.search(r'aria-label="Not done">\s*<ul>\s*<li><b>one.mkv</b> conflict: ', page)
     assert (target / "one_dn.mkv.html").read_text(encoding="utf-8") == "mine"
 
 
@@ -187,7 +215,16 @@ def test_curves_keep_their_peaks_and_their_letters_are_escaped() -> None:
     assert ticks(0, 10.5) == [0, 2.5, 5, 7.5, 10]
     assert all(tick == int(tick) for tick in ticks(3, 6, whole=True))
     assert render(
-        "index.html", styles=(), scripts=(), title="<", words="", troubled=False, rows=[], first=[]
+        "index.html",
+        styles=(),
+        scripts=(),
+        title="<",
+        words="",
+        troubled=False,
+        rows=[],
+        first=[],
+        lost=[],
+        above="",
     )
 
 
@@ -252,6 +289,8 @@ def test_an_index_is_sorted_by_its_heads(page: Page, folder: Path, tmp_path: Pat
         troubled=False,
         rows=rows,
         first=rows[:2],
+        lost=[],
+        above="",
     )
     target.write_text(text, encoding="utf-8")
     before = page.js("location.href")

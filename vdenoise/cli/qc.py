@@ -13,7 +13,7 @@ from vdenoise.cli.options import fps_option, option, progress_option, set_thread
 
 if TYPE_CHECKING:
     from vdenoise.picture.frame import ClipInfo
-    from vdenoise.review.inspect import Inspection
+    from vdenoise.review.verdict import Inspection
     from vdenoise.ui import Reporter
 
 QC = ("off", "warn", "fail")

@@ -29,6 +29,15 @@ class FigureCourse:
             place = tuple(self._areas[4 * n : 4 * n + 4])
             yield frame, Figure(amount, None if place == _NOWHERE else Area(*place))
 
+    @property
+    def latest(self) -> tuple[int, Figure] | None:
+        """The frame that was noted last, and its figure."""
+        if not self._frames:
+            return None
+        place = tuple(self._areas[-4:])
+        area = None if place == _NOWHERE else Area(*place)
+        return self._frames[-1], Figure(self._amounts[-1], area)
+
     def amounts(self, told: Callable[[int], bool]) -> dict[int, float]:
         """The amounts by frame, of the frames that are told of."""
         both = zip(self._frames, self._amounts, strict=True)

@@ -21,6 +21,12 @@ class Gate:
     limit: float  # a figure above it fails
     advice: str  # what to change
 
+    def share(self, amount: float) -> float:
+        """A figure as a share of its limit; where none is allowed, 1 for each and one more."""
+        if self.limit > 0:
+            return amount / self.limit
+        return amount + 1 if amount > 0 else 0.0
+
 
 GATES: dict[GateName, Gate] = {
     gate.name: gate

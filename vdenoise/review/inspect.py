@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -21,59 +20,16 @@ from vdenoise.picture.subsampling import resize_to
 from vdenoise.review import figures
 from vdenoise.review.course import FigureCourse
 from vdenoise.review.detail import structure
-from vdenoise.review.gates import GATES, Gate, GateName
+from vdenoise.review.gates import GATES, GateName
 from vdenoise.review.judged import Figure, Judged, Pair
 from vdenoise.review.levels import ChromaSwap, Levels
 from vdenoise.review.shift import PictureShift, said_of
 from vdenoise.review.timing import TimeShift
+from vdenoise.review.verdict import Inspection, Verdict
 
 WHOLE_PIXELS = 1_200_000  # larger pictures are judged at half their size, but for bands and ends
-_OF_PAIRS: tuple[GateName, ...] = ("structure", "ghosting", "flicker")
+OF_PAIRS: tuple[GateName, ...] = ("structure", "ghosting", "flicker")
 _SMALLEST = 24  # px: smaller pictures have no areas to judge
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a gate found: its worst figure, and where."""
-
-    gate: Gate
-    amount: float
-    frame: int | None = None  # absolute number in the source
-    area: Area | None = None  # luma pixels
-    detail: str = ""  # what else is to be said of it
-
-    @property
-    def ok(self) -> bool:
-        """Whether it is within the limit."""
-        return self.amount <= self.gate.limit
-
-    def text(self, frame: str = "") -> str:
-        """Say it in one line, for people: ``ghosting: 31 %, at most 15 %; frame 37, x 128 y 64,
-        64x64``."""
-        digits = 0 if self.gate.unit == "frames" else 2
-        said = f"{self.gate.name}: {self.amount:.{digits}f} {self.gate.unit}, "
-        said += f"at most {self.gate.limit:g} {self.gate.unit}"
-        place = [frame] if frame else []
-        if self.area is not None:
-            a = self.area
-            place.append(f"x {a.left} y {a.top}, {a.right - a.left}x{a.bottom - a.top}")
-        if self.detail:
-            place.append(self.detail)
-        return f"{said}; {', '.join(place)}" if place else said
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """What all gates found."""
-
-    frames: int
-    verdicts: tuple[Verdict, ...]
-    series: Mapping[GateName, Mapping[int, float]] = field(default_factory=dict)  # by frame
-
-    @property
-    def failed(self) -> tuple[Verdict, ...]:
-        """The gates that did not hold."""
-        return tuple(verdict for verdict in self.verdicts if not verdict.ok)
 
 
 class Inspector:
@@ -147,6 +103,12 @@ class Inspector:
         """`push` for what a run has done (`vdenoise.engine.run.Watch`)."""
         self.push(done.source, done.planes, done.repaired)
 
+    @property
+    def latest(self) -> dict[GateName, Figure]:
+        """The figures of the frame that was seen last."""
+        found = {name: course.latest for name, course in self._found.items()}
+        return {name: one[1] for name, one in found.items() if one and one[0] == self._last}
+
     def finish(
         self, cuts: Sequence[int] | None = None, *, missing: Sequence[int] = ()
     ) -> Inspection:
@@ -188,9 +150,9 @@ class Inspector:
         def told_beside_ghosts(n: int) -> bool:  # which blur a picture, and change its levels
             return told_of_pair(n) and n not in ghosts
 
-        for name in (*_OF_PAIRS, "banding", "clipping"):
+        for name in (*OF_PAIRS, "banding", "clipping"):
             course = self._found.get(name, FigureCourse())
-            which = told_of_pair if name in _OF_PAIRS else told
+            which = told_of_pair if name in OF_PAIRS else told
             which = told_beside_ghosts if name in ("structure", "flicker") else which
             series[name] = course.amounts(which)
             verdicts.append(_verdict(name, course.worst(which)))

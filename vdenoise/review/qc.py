@@ -14,9 +14,10 @@ from vdenoise.media.movie.index import index_of
 from vdenoise.picture.frame import ClipInfo
 from vdenoise.review.alignment import aligned, check_sizes, in_step
 from vdenoise.review.contract import positions_held
-from vdenoise.review.inspect import Inspection, Inspector
+from vdenoise.review.inspect import Inspector
 from vdenoise.review.positions import place_text
 from vdenoise.review.repaired import Repairs
+from vdenoise.review.verdict import Inspection
 from vdenoise.settings.text import counted
 from vdenoise.workflows.reading import Reading
 from vdenoise.workflows.request import FrameRanges

@@ -22,7 +22,7 @@ from vdenoise.masks.ranges import drawn
 from vdenoise.masks.spec import MaskSpec
 from vdenoise.motion.warp import reduce
 
-Kind = Literal["texture", "gradient", "motion", "skin", "cut", "first", "last", "asked"]
+Kind = Literal["texture", "gradient", "motion", "skin", "cut", "first", "last", "asked", "gate"]
 WHY: dict[Kind, str] = {
     "texture": "finest texture",
     "gradient": "darkest gradient",
@@ -32,6 +32,7 @@ WHY: dict[Kind, str] = {
     "first": "first frame",
     "last": "last frame",
     "asked": "asked for",
+    "gate": "a gate of qc",
 }
 Grid = NDArray[np.float32]
 
@@ -121,6 +122,12 @@ class Scout:
         best = self._best.get("texture")
         area = self._middle() if best is None else self._spot("texture", best).area
         return Spot(frame, area, (kind,), reason)
+
+    def around(self, area: Area) -> Area:
+        """The part of the picture that is shown where an area in it is what matters."""
+        (h, w) = self.window
+        top, left = ((area.top + area.bottom - h) // 2, (area.left + area.right - w) // 2)
+        return self._area(max(top, 0), max(left, 0))
 
     def asked(self, frame: int) -> Spot:
         """A frame that somebody asked for, at its own hardest place as far as it was looked at."""

@@ -17,6 +17,7 @@ from vdenoise.settings.text import counted
 from vdenoise.workflows.recipe import load_recipe
 
 INDEX = "vdenoise-batch.html"
+_NOT_DONE = ("failed", "conflict")
 _LOOK_FIRST = 3  # clips at the head of the page, where there are more of them
 
 
@@ -38,8 +39,10 @@ def write_index(folder: Path, outcomes: Sequence[Outcome]) -> Path:
     Raises:
         OutputError: it cannot be written.
     """
-    rows = sorted((_row(outcome, folder) for outcome in outcomes), key=lambda row: -row.rank)
-    failed = sum(row.state in ("failed", "conflict") for row in rows)
+    above = _folder_of([outcome.job.source for outcome in outcomes])
+    rows = [_row(outcome, folder, above) for outcome in outcomes]
+    rows.sort(key=lambda row: -row.rank)
+    failed = sum(row.state in _NOT_DONE for row in rows)
     bad = sum(row.summary is not None and bool(row.summary.failed) for row in rows)
     judged = [row for row in rows if row.summary is not None]
     words = counted(len(rows), "clip")
@@ -50,9 +53,11 @@ def write_index(folder: Path, outcomes: Sequence[Outcome]) -> Path:
         styles=("page.css",),
         scripts=("index.js",),
         title=folder.name or str(folder),
+        above=above,
         words=words,
         troubled=bool(failed or bad),
         rows=rows,
+        lost=[row for row in rows if row.state in _NOT_DONE],
         first=judged[:_LOOK_FIRST] if len(judged) > _LOOK_FIRST else [],
     )
     target = folder / INDEX
@@ -61,7 +66,16 @@ def write_index(folder: Path, outcomes: Sequence[Outcome]) -> Path:
     return target
 
 
-def _row(outcome: Outcome, folder: Path) -> IndexRow:
+def _folder_of(clips: Sequence[Path]) -> str:
+    """The folder that all clips lie in or below; empty where there is none to be said."""
+    try:
+        found = os.path.commonpath([clip.parent for clip in clips])
+    except ValueError:  # some are named from the root, others from here
+        return ""
+    return "" if found in (os.sep, ".") else found
+
+
+def _row(outcome: Outcome, folder: Path, above: str) -> IndexRow:
     page = report_path(outcome.job.output)
     summary, why = summary_in(page), outcome.why
     if outcome.state == "done":
@@ -74,7 +88,7 @@ def _row(outcome: Outcome, folder: Path) -> IndexRow:
         summary = None
     rank = 1e9 if summary is None and outcome.state != "done" else -1.0
     return IndexRow(
-        outcome.job.name,
+        outcome.job.name.removeprefix(above + os.sep) if above else outcome.job.name,
         outcome.state,
         why,
         quote(os.fsencode(os.path.relpath(page, folder))),

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from vdenoise.engine.run import Result
+from vdenoise.engine.tiles import Area
 from vdenoise.errors import OutputError
 from vdenoise.machine.files import write_text
-from vdenoise.review.inspect import Verdict
 from vdenoise.review.positions import place_text
 from vdenoise.review.qc import lines_of
 from vdenoise.review.report.charts import charts
@@ -20,6 +20,8 @@ from vdenoise.review.report.html import as_data, render
 from vdenoise.review.report.pictures import data_uri, noise_uri, thumbnail_uri
 from vdenoise.review.report.summary import mean, mean_left, report_path, summary_of
 from vdenoise.review.report.witness import Findings, Shown
+from vdenoise.review.turning import as_seen
+from vdenoise.review.verdict import Verdict
 from vdenoise.settings.text import counted
 from vdenoise.workflows.prepare import Prepared
 from vdenoise.workflows.recipe import load_recipe
@@ -118,6 +120,7 @@ def _spot(shown: Shown, prepared: Prepared, gain: float) -> dict[str, Any]:
     return {
         "why": why,
         "place": place,
+        "mark": None if shown.mark is None else _mark(shown.mark, spot.area, prepared),
         "where": f"x {spot.area.left} y {spot.area.top}, {width}x{height}",
         "width": width,
         "height": height,
@@ -127,6 +130,13 @@ def _spot(shown: Shown, prepared: Prepared, gain: float) -> dict[str, Any]:
         "noise": noise_uri(shown.noise),
         "thumbnail": thumbnail_uri(shown.source, shown.result, 160),
     }
+
+
+def _mark(mark: Area, spot: Area, prepared: Prepared) -> list[int]:
+    """Left, top, width and height of what a gate found, in the spot's picture as people see it."""
+    inner, outer = (as_seen(area, prepared.plan.info) for area in (mark, spot))
+    size = inner.right - inner.left, inner.bottom - inner.top
+    return [inner.left - outer.left, inner.top - outer.top, *size]
 
 
 def _sentence(verdict: Verdict, prepared: Prepared) -> str:

@@ -15,7 +15,6 @@ from vdenoise.machine.claims import Claims
 from vdenoise.machine.files import fitting
 from vdenoise.media.inputs import is_pipe
 from vdenoise.picture.frame import ClipInfo
-from vdenoise.review.inspect import Verdict
 from vdenoise.review.positions import place_text
 from vdenoise.review.report.pictures import thumbnail_uri
 from vdenoise.review.report.witness import Findings
@@ -71,14 +70,14 @@ class Summary(BaseModel):
 
 def summary_of(findings: Findings, info: ClipInfo, made: str) -> Summary:
     """What an index shows."""
-    worst = max(findings.inspection.verdicts, key=_ratio)
+    worst = max(findings.inspection.verdicts, key=lambda verdict: verdict.share)
     first = findings.spots[0]
     return Summary(
         made=made,
         frames=len(findings.frames),
         noise=mean([f.noise for f in findings.frames]),
         left=None if findings.left is None else mean_left(findings),
-        worst=_ratio(worst),
+        worst=worst.share,
         gate=worst.gate.name,
         place="" if worst.frame is None else place_text(info, worst.frame),
         failed=tuple(v.gate.name for v in findings.inspection.failed),
@@ -95,13 +94,6 @@ def summary_in(page: Path) -> Summary | None:
         return None if found is None else Summary.model_validate_json(found[1])
     except (OSError, ValidationError):
         return None
-
-
-def _ratio(verdict: Verdict) -> float:
-    """A figure as a share of its limit; where none is allowed, 1 for each and one more."""
-    if verdict.gate.limit > 0:
-        return verdict.amount / verdict.gate.limit
-    return verdict.amount + 1 if verdict.amount > 0 else 0.0
 
 
 def mean(values: Sequence[float]) -> float:

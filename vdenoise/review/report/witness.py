@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from vdenoise.engine.correction import Done
 from vdenoise.engine.plan import Plan
+from vdenoise.engine.tiles import Area
 from vdenoise.noise.estimate import Analyzer
 from vdenoise.picture.color import lift, lift_planes
 from vdenoise.picture.frame import ClipInfo
 from vdenoise.picture.noise import NoiseProfile, factor_at
 from vdenoise.review.display import Picture, noise_gain, removed, rgb_float, shown
-from vdenoise.review.inspect import Inspection, Inspector
+from vdenoise.review.inspect import Inspector
+from vdenoise.review.report.worst import WorstPlaces, said_of, told_by
 from vdenoise.review.spots import WHY, Scout, Spot, merged
 from vdenoise.review.survey import joined
 from vdenoise.review.turning import upright
+from vdenoise.review.verdict import Inspection, Verdict
 from vdenoise.workflows.prepare import Prepared
 
 WINDOW = (432, 768)  # height and width of a spot, luma pixels
@@ -35,6 +38,7 @@ class Shown:
     source: Picture
     result: Picture
     noise: Picture
+    mark: Area | None = None  # what a gate found there, in the clip's luma pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ class Witness:
         self.inspector = inspector
         info = plan.info
         self._scout = Scout((info.height, info.width), WINDOW)
+        self._places = WorstPlaces(self._scout)
         numbers = tuple(plan.positions)
         self._first, self._last = numbers[0], numbers[-1]
         self._step = max(1, len(numbers) // _SCOUTED)
@@ -112,19 +117,29 @@ class Witness:
     def finish(self) -> Findings:
         """What was seen, once a run has ended well."""
         assert self._prepared is not None, "a run is prepared before it ends"
-        by_spot = {(kept.spot.frame, kept.spot.area): kept for kept in self._kept.values()}
-        spots = []
-        for spot in merged([kept.spot for kept in self._kept.values()]):
-            kept = by_spot[spot.frame, spot.area]
-            spots.append(Shown(spot, kept.source, kept.result, kept.noise))
+        inspection = self.inspector.finish(self._prepared.cuts)
         profiles = [analyzer.finish().profile for analyzer in self._analyzers]
         return Findings(
-            tuple(spots),
+            tuple(self._spots(told_by(inspection.verdicts))),
             tuple(self._frames),
-            self.inspector.finish(self._prepared.cuts),
+            inspection,
             joined(profiles, self._last + 1) if profiles else None,
             self._gain,
         )
+
+    def _spots(self, verdicts: Sequence[Verdict]) -> list[Shown]:
+        """What was kept, each place once: first where a gate says so, then in time's order."""
+        hard = [kept for kept in self._kept.values() if "gate" not in kept.spot.kinds]
+        judged: list[Shown] = []
+        for verdict in verdicts:
+            kept = self._kept.get(f"gate {verdict.gate.name}")
+            if kept is not None and kept.spot.frame == verdict.frame:
+                spot = replace(kept.spot, reason=said_of(verdict))
+                judged.append(replace(kept, spot=spot, mark=_mark(verdict, spot)))
+        of_place = {(one.spot.frame, one.spot.area): one for one in (*hard, *reversed(judged))}
+        found = merged([one.spot for one in (*judged, *hard)])
+        found.sort(key=lambda spot: "gate" not in spot.kinds)
+        return [replace(of_place[spot.frame, spot.area], spot=spot) for spot in found]
 
     def _look(self, done: Done, luma: Tensor, chroma: Tensor | None) -> None:
         """Keep the picture where it is harder than all that was seen before."""
@@ -143,6 +158,7 @@ class Witness:
             found.append(self._scout.beside(index, "cut", "last frame before a cut"))
         elif index == cut:
             found.append(self._scout.beside(index, "cut", "first frame behind a cut"))
+        found += self._places.push(index, self.inspector.latest, self._prepared.cuts)
         if not found:
             return
         plan = self._prepared.plan
@@ -180,7 +196,16 @@ def _shown(spot: Spot, before: Tensor, after: Tensor, info: ClipInfo, gain: floa
     """A part of a frame, upright."""
     source, result = spot.area.of(before), spot.area.of(after)
     pictures = (shown(source), shown(result), removed(source, result, gain))
-    return Shown(spot, *(upright(each, info) for each in pictures))
+    before_seen, after_seen, noise = (upright(each, info) for each in pictures)
+    return Shown(spot, before_seen, after_seen, noise)
+
+
+def _mark(verdict: Verdict, spot: Spot) -> Area | None:
+    """What a gate found in a spot; None where it is most of it."""
+    area = verdict.area
+    if area is None or area.bottom - area.top > (spot.area.bottom - spot.area.top) * 3 / 4:
+        return None
+    return area
 
 
 def _stretches(first: int, count: int) -> Sequence[range]:

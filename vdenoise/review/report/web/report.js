@@ -6,7 +6,7 @@ function choose(number) {
   const spot = spots[number];
   [...strip.children].forEach((button, n) => button.setAttribute("aria-pressed", n === number));
   const what = `${spot.why}, ${spot.place}`;
-  viewer.show(spot, { width: spot.width, height: spot.height }, {
+  viewer.show(spot, { width: spot.width, height: spot.height, mark: spot.mark }, {
     source: `Before: ${what}`,
     result: `After: ${what}`,
     noise: `What was removed, ${spot.gain} times, around gray: ${what}`,

@@ -6,6 +6,8 @@ class Viewer {
     this.root = root;
     this.stage = root.querySelector(".stage");
     this.handle = root.querySelector(".handle");
+    this.frame = root.querySelector(".mark"); // around what is pointed at, where something is
+    this.mark = null; // left, top, width and height of it, in the picture's pixels
     this.range = root.querySelector("input[type=range]");
     this.panes = [...root.querySelectorAll(".pane")];
     this.images = [...root.querySelectorAll(".pane img")];
@@ -32,6 +34,7 @@ class Viewer {
   show(pictures, size, words) {
     const other = size.width !== this.size.width || size.height !== this.size.height;
     this.size = size;
+    this.mark = size.mark ?? null;
     this.early.splice(0).forEach(({ image }) => image.remove());
     if (other) this.center = { x: 0.5, y: 0.5 };
     for (const image of this.images) {
@@ -90,6 +93,11 @@ class Viewer {
       image.style.transform = `translate(${offset.x}px, ${offset.y}px) scale(${factor})`;
     for (const { image, left, top } of this.early)
       image.style.transform = `translate(${offset.x + left * factor}px, ${offset.y + top * factor}px) scale(${factor})`;
+    this.frame.hidden = this.mark === null;
+    if (this.mark !== null) {
+      const [left, top, width, height] = this.mark.map((side) => side * factor);
+      Object.assign(this.frame.style, { left: `${offset.x + left}px`, top: `${offset.y + top}px`, width: `${width}px`, height: `${height}px` });
+    }
     this.stage.classList.toggle("near", factor >= 2);
     this.stage.classList.toggle("zoomed", this.size.width * factor > pane.width + 1 || this.size.height * factor > pane.height + 1);
     const share = Number(this.range.value);
