@@ -517,6 +517,20 @@ def test_an_output_without_a_recipe_is_not_lost(made: ClipJob) -> None:
     assert state(made, ours=True) == "to do"
 
 
+def test_a_link_in_an_outputs_place_is_no_free_name(made: ClipJob, tmp_path: Path) -> None:
+    """Its disk may not be mounted."""
+    for path in (made.output, made.output.with_name("out.mkv.vdenoise.json")):
+        path.unlink()
+    made.output.symlink_to("/not/mounted/out.mkv")
+    assert state(made) == "conflict"
+
+
+def test_what_is_done_and_locked_is_done(made: ClipJob, tmp_path: Path) -> None:
+    for path in (made.output, made.output.with_name("out.mkv.vdenoise.json")):
+        path.chmod(0o444)
+    assert state(made) == "done"
+
+
 def test_the_output_of_a_sequence_is_checked_frame_by_frame(tmp_path: Path) -> None:
     pattern = images.sequence(tmp_path / "in", "png-8", frames=3)
     job = ClipJob(pattern, tmp_path / "q.####.png", GIVEN)

@@ -21,7 +21,7 @@ from vdenoise.farm import split
 from vdenoise.farm.resumable import PLAN, work_folder
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
-from vdenoise.workflows.recipe import load_recipe
+from vdenoise.workflows.recipe import load_recipe, recipe_path
 
 FAST = ("--speed", "veryfast", "--temporal-radius", "1", "--threads", "1")
 FRAMES = 49
@@ -68,6 +68,10 @@ def test_a_run_in_parts_gives_the_frames_of_a_single_pass_and_leaves_nothing_els
     capsys.readouterr()
     assert call(*words) == 0 and out.stat().st_mtime_ns == before
     assert "already there" in capsys.readouterr().err
+    for path in (out, recipe_path(out)):
+        path.chmod(0o444)  # finished work is locked
+    assert call(*words) == 0 and "already there" in capsys.readouterr().err
+    assert call(*words, "--overwrite") == 4 and "read-only" in capsys.readouterr().err
     assert call(*words, "--luma", "50") == 4  # made otherwise: it is not replaced
     assert call("run", source, "-o", out, *FAST, *codec) == 4
     assert out.stat().st_mtime_ns == before

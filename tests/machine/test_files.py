@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from vdenoise.chain import preset_files
 from vdenoise.machine import files
 from vdenoise.machine.files import (
     frozen,
@@ -54,14 +55,30 @@ def test_unfinished_files_are_known_by_their_process(tmp_path: Path) -> None:
     assert set(leftovers(tmp_path)) == {mine, other}
 
 
-def test_a_link_is_followed(tmp_path: Path) -> None:
-    (tmp_path / "kept").mkdir()
-    kept, link = tmp_path / "kept" / "own.toml", tmp_path / "own.toml"
+def test_a_link_is_replaced_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+    kept, link = tmp_path / "kept.json", tmp_path / "own.json"
+    kept.write_text("of version 1", encoding="utf-8")
+    link.symlink_to(kept)
+    write_text(link, "new")
+    assert not link.is_symlink() and link.read_text(encoding="utf-8") == "new"
+    assert kept.read_text(encoding="utf-8") == "of version 1"
+
+
+def test_what_leads_to_an_opened_file_is_not_replaced(tmp_path: Path) -> None:
+    """As ``/dev/stdout`` does where a shell sent it to a file."""
+    with (tmp_path / "out.csv").open("w") as file:
+        write_text(Path(f"/proc/self/fd/{file.fileno()}"), "a,b\n")
+    assert (tmp_path / "out.csv").read_text(encoding="utf-8") == "a,b\n"
+    assert names(tmp_path) == ["out.csv"]
+
+
+def test_a_preset_that_is_kept_elsewhere_stays_there(tmp_path: Path) -> None:
+    (tmp_path / "dotfiles").mkdir()
+    kept, link = tmp_path / "dotfiles" / "own.toml", tmp_path / "own.toml"
     link.symlink_to(kept)
     for text in ("new", "newer"):  # a link to nothing, then to a file
-        write_text(link, text)
-        assert link.is_symlink()
-        assert kept.read_text(encoding="utf-8") == text
+        preset_files.write(link, text)
+        assert link.is_symlink() and kept.read_text(encoding="utf-8") == text
 
 
 def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path) -> None:

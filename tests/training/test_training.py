@@ -243,6 +243,23 @@ def test_a_folder_without_material_leaves_nothing(pool: Path, tmp_path: Path) ->
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("name", ["config.json", "weights.safetensors", "log.csv"])
+def test_what_is_of_no_training_stays(name: str, data: Path, pool: Path, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("nobody has another copy of this", encoding="utf-8")
+    with pytest.raises(OutputError, match=f"{name} exists"):
+        train(short(data, pool), tmp_path, "cpu", Silent())
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_what_was_stopped_before_its_first_checkpoint_begins_again(
+    data: Path, pool: Path, tmp_path: Path
+) -> None:
+    config = short(data, pool)
+    train(config, tmp_path, "cpu", Silent())
+    (tmp_path / CHECKPOINT).unlink()
+    assert train(config, tmp_path, "cpu", Silent()).step == config.steps
+
+
 def test_what_a_killed_run_left_is_removed(data: Path, pool: Path, tmp_path: Path) -> None:
     (tmp_path / f".{CHECKPOINT}.4194305.abcdef.partial").write_bytes(b"half")
     train(short(data, pool), tmp_path, "cpu", Silent())

@@ -201,6 +201,30 @@ def test_a_replay_of_a_clip_that_is_replaced(
     assert "E1004" in last(capsys) and not list(tmp_path.glob("*y.mkv*"))
 
 
+@pytest.mark.parametrize("which", ["clean.mkv", "noise.mkv"])
+def test_what_is_put_together_again_and_is_replaced_meanwhile(
+    which: str, clip: Path, tmp_path: Path, monkeypatch: Patch, capsys: Capture
+) -> None:
+    words = ("run", clip, "-o", "clean.mkv", *GIVEN, "--noise-out", "noise.mkv")
+    assert call(*words) == 0
+    Path("other").mkdir()
+    assert call("run", clip, "-o", "other/clean.mkv", *GIVEN, "--luma", 50, "--noise-out",
+                "other/noise.mkv") == 0  # fmt: skip
+    from vdenoise.workflows import restore
+
+    add, new = restore.with_noise, Path("other", which)
+
+    def added(*given: Any) -> Any:
+        if new.exists():
+            renamed_over(new, Path(which))
+        return add(*given)
+
+    monkeypatch.setattr(restore, "with_noise", added)
+    assert call("restore", "clean.mkv", "noise.mkv", "-o", "y.mkv") == 10
+    said = last(capsys)
+    assert "E1004" in said and which in said and not list(tmp_path.glob("*y.mkv*"))
+
+
 def planned(source: Path, target: str) -> Path:
     words = ("--to", target, "--segment-frames", 4, *GIVEN)
     assert call("plan", source, "-o", "p.json", *words) == 0

@@ -145,6 +145,33 @@ def test_clean_and_noise_are_the_source_again(tmp_path: Path, form: str) -> None
     assert cli.status(["restore", *files, "-o", str(half), "--progress", "none"]) == 4
 
 
+@pytest.mark.parametrize(
+    ("name", "more"), [("r.####.png", ()), ("r.mov", ("--codec", "prores")), ("r.####.exr", ())]
+)
+def test_what_is_put_together_again_is_written_as_a_run_writes_it(
+    name: str, more: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As images and in other layouts, too: that was a traceback."""
+    monkeypatch.chdir(tmp_path)
+    write(Clip("in.mkv", codec="ffv1", frames=2), tmp_path)
+    args = ["run", "in.mkv", *FAST, "--sigma", "9", "--temporal", "none", "-o"]
+    assert cli.status([*args, "clean.mkv", "--noise-out", "noise.mkv"]) == 0
+    assert cli.status(["restore", "clean.mkv", "noise.mkv", "-o", name, *more]) == 0
+    assert cli.status([*args, f"plain_{name}", *more, "--luma", "0", "--chroma", "0"]) == 0
+    assert all(map(same, planes(Path(name)), planes(Path(f"plain_{name}"))))
+
+
+@pytest.mark.parametrize("form", ["yuv420p", "yuv444p"])
+@pytest.mark.parametrize("name", ["n.####.png", "n.####.exr"])
+def test_noise_is_kept_only_as_what_gives_the_source_again(
+    name: str, form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write(Clip("in.mkv", codec="ffv1", format=form, frames=2), tmp_path)
+    args = ["run", str(source), "-o", str(tmp_path / "clean.mkv"), *FAST, "--sigma", "9"]
+    assert cli.status([*args, "--noise-out", str(tmp_path / name)]) == 2
+    assert "E02229" in capsys.readouterr().err and len(list(tmp_path.iterdir())) == 1
+
+
 @pytest.mark.parametrize("unlike", ["the clean clip", "other frames", "another size"])
 def test_what_is_no_noise_of_the_clip_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], unlike: str

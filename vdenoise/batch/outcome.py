@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +85,8 @@ def state_of(job: ClipJob, wanted: Wanted, *, ours: bool, overwrite: bool) -> Ou
         return Outcome(job, "failed", error.what, error.code, hint=error.hint)
     outputs = {"output": job.output, **wanted.beside}
     if recipe is None:
-        there = [file for path in outputs.values() for file in files_of(path) if file.exists()]
+        files = [file for path in outputs.values() for file in files_of(path)]
+        there = [file for file in files if os.path.lexists(file)]
         if there and not ours and not overwrite:
             return Outcome(job, "conflict", f"{there[0]} exists, and nothing tells what it is")
         return to_do

@@ -75,14 +75,15 @@ def new_path(name: str) -> Path:
 
 
 def write(target: Path, text: str) -> None:
-    """Write a preset of one's own, whole or not at all.
+    """Write a preset of one's own, whole or not at all. A link is followed: settings are often kept
+    elsewhere and linked.
 
     Raises:
         OutputError: it cannot be written.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_text(target, text)
+        write_text(Path(os.path.realpath(target)), text)
     except OSError as error:
         raise OutputError(
             f"The preset {target} cannot be written: {error.strerror}.",

@@ -57,9 +57,9 @@ def as_run(
     try:
         ctx = run.make_context("run", list(job.arguments()))
         share_claims(ctx, claims)
-        claim_typed(ctx, claims, overwrite=True, of=f" of {job.name}")
+        claim_typed(ctx, claims, overwrite=None, of=f" of {job.name}")
         if ctx.params["report"]:
-            claim_report(claims, job.output, overwrite=True, of=f" of {job.name}")
+            claim_report(claims, job.output, overwrite=None, of=f" of {job.name}")
         kept = grain_of_batch(ctx, job.output, references, overwrite=overwrite)
         wanted = wanted_of(ctx)
         return (job, wanted) if kept is None else _with_grain(job, wanted, ctx, kept)

@@ -92,7 +92,7 @@ def assemble(ctx: click.Context, /, progress: Any, **options: Any) -> None:
     from vdenoise import ui
     from vdenoise.farm import assemble as joining
     from vdenoise.farm.collect import check_engines, collect
-    from vdenoise.farm.recipe import is_done, originals_of, save
+    from vdenoise.farm.recipe import is_done, joined, save
 
     with ui.Reporter(progress) as reporter:
         threads = set_threads(options["threads"])
@@ -106,17 +106,14 @@ def assemble(ctx: click.Context, /, progress: Any, **options: Any) -> None:
         reports = collect(job, options["wait"])
         for text in check_engines(reports, allow_mixed=options["allow_mixed"]):
             reporter.warn(f"mixed: {text}")
-        originals = originals_of(job)
-        with originals.explaining():
-            made = joining.assemble(
-                job,
-                reports,
-                reporter,
-                originals.see_unchanged,
-                verify=options["verify"],
-                overwrite=overwrite,
-                threads=threads,
-            )
+        made, originals = joined(
+            job,
+            reports,
+            reporter,
+            verify=options["verify"],
+            overwrite=overwrite,
+            threads=threads,
+        )
         save(job, made, ["vdenoise", *sys.argv[1:]], originals)
         joining.ended(job)
         joining.remove_old_parts(job)

@@ -72,7 +72,8 @@ class FileCommand(HelpfulCommand):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Claim what was typed or set in the environment, then run."""
-        may = bool(ctx.params.get("overwrite") or ctx.params.get("resume"))
+        # What is done already is left by --resume, and only its own work is replaced.
+        may = bool(ctx.params.get("overwrite")) or (None if ctx.params.get("resume") else False)
         try:
             claim_typed(ctx, claims_of(ctx), overwrite=may)
             return super().invoke(ctx)
@@ -98,13 +99,15 @@ def share_claims(ctx: click.Context, claims: Claims) -> None:
     ctx.meta[_CLAIMS] = claims
 
 
-def claim_typed(ctx: click.Context, claims: Claims, *, overwrite: bool, of: str = "") -> None:
+def claim_typed(
+    ctx: click.Context, claims: Claims, *, overwrite: bool | None, of: str = ""
+) -> None:
     """Claim the files that the options and arguments of a command name.
 
     Args:
         ctx: of the command.
         claims: what to add them to.
-        overwrite: what exists may be replaced.
+        overwrite: what exists may be replaced; None where that is seen elsewhere.
         of: what tells one of many commands with the same claims from the others, to people.
 
     Raises:
@@ -116,7 +119,7 @@ def claim_typed(ctx: click.Context, claims: Claims, *, overwrite: bool, of: str 
         role = f"{_called(parameter)}{of}"
         for path in (path for path in _paths(value) if isinstance(kind, Reads | Writes)):
             if isinstance(kind, Writes):
-                claims.write(path, role, overwrite=overwrite or kind.later)
+                claims.write(path, role, overwrite=None if kind.later else overwrite)
             else:
                 claim_clip(claims, path, role)
 

@@ -150,10 +150,10 @@ def claim_segments(claims: Claims, job: Job, numbers: tuple[int, ...]) -> None:
         for file in read:
             claim_clip(claims, file, role)
     for number in numbers:
-        claims.write(report_path(job, number), f"the report of segment {number}", overwrite=True)
+        claims.write(report_path(job, number), f"the report of segment {number}")
         for part in job.file.parts:
             for file in files_of(job, number, part):
-                claims.write(file, _role(part), overwrite=True)
+                claims.write(file, _role(part))
 
 
 def claim_joined(claims: Claims, job: Job, *, overwrite: bool) -> None:

@@ -93,12 +93,13 @@ MOVIE = ".mp4"
 def preview(ctx: click.Context, /, **options: Any) -> None:
     """Show what denoising does to INPUT where it is hardest, without rendering it."""
     from vdenoise import ui
-    from vdenoise.media.access import check_folder
+    from vdenoise.media.access import check_folder, check_no_pipe
     from vdenoise.review import preview as review
     from vdenoise.review.positions import frame_at
 
     target = _target(options)
     check_folder(target)
+    check_no_pipe(target)
     with ui.Reporter(options["progress"]) as reporter:
         requests = _requests(ctx, set_threads(options["threads"]))
         info = requests[0][1].reading.probe(reporter.read, quick=True)

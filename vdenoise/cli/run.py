@@ -117,11 +117,9 @@ def run(ctx: click.Context, /, **options: Any) -> None:
     ):
         if options["report"]:
             claim_report(claims_of(ctx), options["output"], overwrite=options["overwrite"])
-        request = clip_request(
-            ctx,
-            set_threads(options["threads"]),
-            overwrite=options["overwrite"] or options["resume"],  # which sees what is its own
-        )
+        request = clip_request(ctx, set_threads(options["threads"]))
+        if options["resume"] and not options["overwrite"]:
+            request = replace(request, overwrite=None)  # what is its own is seen later
         plan = plan_clip(request, reporter.read, claims=claims_of(ctx))
         for warning in plan.warnings:
             reporter.warn(warning)
@@ -173,11 +171,8 @@ def _resume(request: ClipRequest, plan: Plan, reporter: Reporter, command: Seque
     """Do what is left of a run."""
     from vdenoise.farm.resumable import denoise_resumably
 
-    overwrite = bool(click.get_current_context().params["overwrite"])
     try:
-        done = denoise_resumably(
-            replace(request, overwrite=overwrite), plan, reporter, command, request.device
-        )
+        done = denoise_resumably(request, plan, reporter, command, request.device)
     except Interrupted as stop:
         raise Interrupted(
             "Stopped; what is done stays beside the output.",

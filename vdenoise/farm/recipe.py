@@ -6,10 +6,11 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from vdenoise.engine.run import Result
+from vdenoise.engine.run import Progress, Result
 from vdenoise.errors import TryAgain, UsageError
-from vdenoise.farm.assemble import Assembled
+from vdenoise.farm.assemble import Assembled, assemble
 from vdenoise.farm.job import Job, analysis_of, work_id
+from vdenoise.farm.segments import SegmentReport
 from vdenoise.media.images.reader import changed
 from vdenoise.workflows.originals import Originals
 from vdenoise.workflows.recipe import is_intact, load_recipe, make_recipe, save_recipe
@@ -32,6 +33,46 @@ def originals_of(job: Job) -> Originals:
         if now != planned:
             raise changed(str(job.source), sequence.source(position).name)
     return found
+
+
+def joined(
+    job: Job,
+    reports: Sequence[SegmentReport],
+    progress: Progress,
+    *,
+    verify: bool = False,
+    overwrite: bool = False,
+    threads: int | None = None,
+) -> tuple[Assembled, Originals]:
+    """Join the segments of a job while its source stays what they were made from.
+
+    Args:
+        job: the job.
+        reports: of all segments, as `vdenoise.farm.collect.collect` gives them.
+        progress: told of every frame.
+        verify: decode what was joined and compare every frame.
+        overwrite: replace outputs that exist.
+        threads: decoder threads, None for one per core.
+
+    Returns:
+        What was joined, and the source as it was.
+
+    Raises:
+        ConflictError: the source is another one, or was changed meanwhile.
+        VdenoiseError: as `vdenoise.farm.assemble.assemble`.
+    """
+    originals = originals_of(job)
+    with originals.explaining():
+        made = assemble(
+            job,
+            reports,
+            progress,
+            originals.see_unchanged,
+            verify=verify,
+            overwrite=overwrite,
+            threads=threads,
+        )
+    return made, originals
 
 
 def save(job: Job, made: Assembled, command: Sequence[str], originals: Originals) -> Path:

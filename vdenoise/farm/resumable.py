@@ -22,7 +22,7 @@ from vdenoise.farm.job import ANALYSIS, Job, open_job
 from vdenoise.farm.make_plan import make_plan
 from vdenoise.farm.measure import measure
 from vdenoise.farm.planfile import PlanFile
-from vdenoise.farm.recipe import originals_of
+from vdenoise.farm.recipe import joined
 from vdenoise.farm.record import write_record
 from vdenoise.farm.segments import SEGMENT, run_segment, to_do
 from vdenoise.machine.files import fitting
@@ -82,25 +82,18 @@ def denoise_resumably(
     if own and not request.overwrite and is_intact(told["output"], plan.output):
         _clear(work_folder(plan.output))
         return None
-    if not (was_begun(plan.output) or request.overwrite):  # what is there is not this run's
-        for path in (plan.output, *written_beside(request).values()):
-            check_target(plan.info, path, positions=plan.positions)
+    may = request.overwrite or was_begun(plan.output)  # else what is there is not this run's
+    for path in (plan.output, *written_beside(request).values()):
+        check_target(plan.info, path, positions=plan.positions, overwrite=may)
     there = sum(path.stat().st_size for path in work_folder(plan.output).glob("*"))
     if (short := check_room(plan, parts=True, there=there)) is not None:
         listener.note(short)
     job = _job(file, plan, listener, request)
     _do_what_is_left(job, listener, device, request.reading.threads)
     overwrite = request.overwrite or joining.was_begun(job)
-    originals = originals_of(job)
-    with originals.explaining():
-        made = joining.assemble(
-            job,
-            collect(job),
-            listener,
-            originals.see_unchanged,
-            overwrite=overwrite,
-            threads=request.reading.threads,
-        )
+    made, originals = joined(
+        job, collect(job), listener, overwrite=overwrite, threads=request.reading.threads
+    )
     analysis = job.file.analysis
     assert analysis is not None, "it is in the plan"
     reports = made.reports

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from vdenoise.errors import FileClash, InputError, OutputError
 
+_ANYBODY_WRITES = 0o222
+
 
 class Claims:
     """The files of one command, each claimed before anything is written."""
@@ -44,7 +46,7 @@ class Claims:
             raise _both(self._written[own][0], role)
         self._read.setdefault(own, role)
 
-    def write(self, path: Path, role: str, *, overwrite: bool) -> None:
+    def write(self, path: Path, role: str, *, overwrite: bool | None = None) -> None:
         """Claim a file to write.
 
         Args:
@@ -52,12 +54,12 @@ class Claims:
                 lost.
             role: what writes it, to people: ``--output``, ``the recipe``. Claimed again for the
                 same role it is the same claim.
-            overwrite: a file of this name may be replaced.
+            overwrite: a file of this name may be replaced; None where that is seen elsewhere.
 
         Raises:
             FileClash: it is read, too, or written as something else.
-            OutputError: it exists and may not be replaced, is a folder, or is a pipe that stands
-                where nobody asked for one: it would be waited for.
+            OutputError: its name is not free (`see_free`), it is a folder, or it is a pipe that
+                stands where nobody asked for one: it would be waited for.
         """
         own = identity(path)
         if own is None:
@@ -79,10 +81,30 @@ class Claims:
             raise OutputError(
                 f"{path} ({role}) is a folder.", "Choose another name, or move it.", number=24
             )
-        if not overwrite and path.is_file():
-            raise OutputError(
-                f"{path} exists already.", "Choose another name or add --overwrite.", number=1
-            )
+        if overwrite is not None:
+            see_free(path, overwrite=overwrite)
+
+
+def see_free(path: Path, *, overwrite: bool) -> None:
+    """See that a name is free, or that what has it may be replaced. A link that leads nowhere has
+    its name, too: its disk may not be mounted. What nobody may write is not replaced at all: so
+    finished work is locked.
+
+    Raises:
+        OutputError: it may not be replaced.
+    """
+    if not os.path.lexists(path):
+        return
+    if not overwrite:
+        raise OutputError(
+            f"{path} exists already.", "Choose another name or add --overwrite.", number=1
+        )
+    if path.exists() and not path.stat().st_mode & _ANYBODY_WRITES:
+        raise OutputError(
+            f"{path} is read-only: somebody has locked it.",
+            "Choose another name, or let it be written again (chmod u+w).",
+            number=30,
+        )
 
 
 def identity(path: Path) -> Hashable | None:

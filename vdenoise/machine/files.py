@@ -120,15 +120,24 @@ def write_text(target: Path, text: str) -> None:
     """Write a text file in UTF-8.
 
     Args:
-        target: a link is followed; a device or a pipe cannot be replaced and is written to.
+        target: a link is replaced, and what it leads to stays: nobody has named that. A device or
+            a pipe cannot be replaced and is written to, and so is a stream (``/dev/stdout``),
+            whatever it leads to.
         text: all of it. What UTF-8 cannot hold (in names of files that are not UTF-8) is written
             as JSON escapes it.
     """
-    if target.exists() and not target.is_file():
+    if target.exists() and (not target.is_file() or _is_stream(target)):
         target.write_text(text, encoding="utf-8", errors="backslashreplace")
         return
-    with replacing(target.resolve()) as part:
+    with replacing(target) as part:
         part.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether a name is the system's for what a process has opened: ``/dev/stdout``,
+    ``/dev/fd/1``."""
+    where = os.path.realpath(path.parent)
+    return where == "/dev" or where.startswith("/proc/")
 
 
 def frozen(path: Path) -> Path:

@@ -20,10 +20,10 @@ from vdenoise.errors import (
     UsageError,
     handles_short,
 )
+from vdenoise.machine.claims import see_free
 from vdenoise.media.memory import see_memory
 from vdenoise.media.parts import missing_part
 
-_ANYBODY_WRITES = 0o222
 DISK_FULL = 5  # number of an OutputError
 TOO_LARGE = 32  # the same
 
@@ -68,42 +68,36 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
-def check_free(target: Path, source: Path | None, *, overwrite: bool) -> None:
-    """See that a file may be written: that its name is free, or the file may be replaced. A link
-    that leads nowhere has its name, too: its disk may not be mounted. What nobody may write is
-    not replaced at all: so finished work is locked.
+def check_free(target: Path, source: Path | None, *, overwrite: bool | None) -> None:
+    """See that a clip may be written: that its name is free, or what has it may be replaced.
 
     Args:
         target: the file.
         source: the input's file; None for a pipe.
-        overwrite: it may be replaced.
+        overwrite: it may be replaced; None where that is seen elsewhere.
 
     Raises:
         UsageError: it is the input itself.
         OutputError: it may not be replaced, or is no file.
     """
-    if not os.path.lexists(target):
-        return
-    if target.exists():
-        if source is not None and target.samefile(source):
-            raise UsageError(
-                f"{target} is the input itself.", "Give the output another name.", number=25
-            )
-        if not target.is_file():
-            raise OutputError(
-                f"{target} is a pipe or a device, whose place no file takes.",
-                "Name a file. A pipe is written to by: -o - > PIPE",
-                number=26,
-            )
-    if not overwrite:
-        raise OutputError(
-            f"{target} exists already.", "Choose another name or add --overwrite.", number=1
+    if target.exists() and source is not None and target.samefile(source):
+        raise UsageError(
+            f"{target} is the input itself.", "Give the output another name.", number=25
         )
-    if target.exists() and not target.stat().st_mode & _ANYBODY_WRITES:
+    check_no_pipe(target, "Name a file. A pipe is written to by: -o - > PIPE")
+    if overwrite is not None:
+        see_free(target, overwrite=overwrite)
+
+
+def check_no_pipe(target: Path, way: str = "Name a file.") -> None:
+    """See that no pipe or device lies where a file is to be put into its place.
+
+    Raises:
+        OutputError: one does.
+    """
+    if target.exists() and not target.is_file():
         raise OutputError(
-            f"{target} is read-only: somebody has locked it.",
-            "Choose another name, or let it be written again (chmod u+w).",
-            number=30,
+            f"{target} is a pipe or a device, whose place no file takes.", way, number=26
         )
 
 

@@ -20,7 +20,7 @@ def noise_settings(info: ClipInfo, encode: EncodeSettings, target: Path) -> Enco
     images with 16; floating point with 32.
 
     Raises:
-        UsageError: clean + noise = source cannot hold, or FFV1 does not fit the target.
+        UsageError: clean + noise = source cannot hold, or the target does not hold such samples.
     """
     fmt = info.format
     if (
@@ -34,7 +34,20 @@ def noise_settings(info: ClipInfo, encode: EncodeSettings, target: Path) -> Enco
             "Leave --noise-out away, or keep the source's own samples (--bit-depth, --codec ffv1).",
             number=54,
         )
-    images = is_image(target)
+    found = _deeper(info, target)
+    if replace(found.written, name="", bits=0) != replace(fmt, name="", bits=0):
+        raise UsageError(
+            f"{target} would hold the noise of {fmt.label} as {found.written.label}, and clean + "
+            "noise = source would not hold.",
+            "Name a movie, such as noise.mkv.",
+            number=229,
+        )
+    return found
+
+
+def _deeper(info: ClipInfo, target: Path) -> EncodeSettings:
+    """How samples like a clip's are written without loss, with a bit more than it has."""
+    fmt, images = info.format, is_image(target)
     if fmt.floating:
         return choose(info, target, codec=None if images else "ffv1", bit_depth=32)
     if images:

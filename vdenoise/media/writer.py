@@ -25,7 +25,7 @@ def check_target(
     info: ClipInfo,
     target: Path,
     *,
-    overwrite: bool = False,
+    overwrite: bool | None = False,
     positions: Sequence[int] | None = None,
     folder_later: bool = False,
 ) -> None:
@@ -34,7 +34,7 @@ def check_target(
     Args:
         info: the source.
         target: file, ``-``, or a pattern of images.
-        overwrite: it may exist.
+        overwrite: it may exist; None where that is seen elsewhere.
         positions: absolute numbers of the frames that will be written; None for all.
         folder_later: its folder is made before it is written.
 

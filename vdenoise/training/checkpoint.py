@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from vdenoise.errors import ConflictError
+from vdenoise.errors import ConflictError, OutputError
 from vdenoise.machine.files import leftovers, replacing
 from vdenoise.nets.base import Network
+from vdenoise.training import log
 from vdenoise.training.adversary import Adversary
 
 CHECKPOINT = "checkpoint.pt"
@@ -88,6 +90,25 @@ class Learner:
         if self.adversary is not None and held.get("adversary"):
             self.adversary.load_state_dict(held["adversary"])
         return _state(held, batch_pixels)
+
+
+def check_folder(folder: Path, config: str) -> None:
+    """See that a run writes over nothing but its own: a folder without a checkpoint is that of a
+    run with this configuration which was stopped before the first, or of something else.
+
+    Raises:
+        OutputError: it holds something else under the names of a run's files.
+    """
+    own = folder / CONFIG
+    if (folder / CHECKPOINT).exists() or (own.is_file() and own.read_bytes() == config.encode()):
+        return
+    for name in (CONFIG, WEIGHTS, Path(WEIGHTS).with_suffix(".json"), log.CSV, log.JSON):
+        if os.path.lexists(folder / name):
+            raise OutputError(
+                f"{folder / name} exists, and {folder} holds no training that could go on.",
+                "Name a new folder.",
+                number=33,
+            )
 
 
 def state_in(folder: Path, batch_pixels: int) -> State:

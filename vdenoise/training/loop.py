@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from vdenoise.errors import UsageError
+from vdenoise.machine.files import write_text
 from vdenoise.nets import build, shapes_of
 from vdenoise.nets.base import Network
 from vdenoise.nets.grow import grow
@@ -30,7 +31,7 @@ from vdenoise.picture.color import to_rgb
 from vdenoise.training import log
 from vdenoise.training.adversary import Adversary
 from vdenoise.training.card import machine, make_card, save_card
-from vdenoise.training.checkpoint import CONFIG, WEIGHTS, Learner, State, save_weights
+from vdenoise.training.checkpoint import CONFIG, WEIGHTS, Learner, State, check_folder, save_weights
 from vdenoise.training.config import Config
 from vdenoise.training.losses import LOSSES
 from vdenoise.training.material.batches import Batch
@@ -81,6 +82,7 @@ def train(
 
     Raises:
         UsageError: the network needs what examples do not have, or has stopped to learn.
+        OutputError: the folder holds files of these names that are of no such run.
         InputError: there is nothing to learn from; the folder is not made then.
         ConflictError: the checkpoint is of another network.
     """
@@ -90,9 +92,11 @@ def train(
     learner = _learner(config, where)
     state = learner.restore(folder, where, config.batch_pixels)
     if _ended(state, config) is None:
+        kept = config.model_dump_json(indent=1) + "\n"
+        check_folder(folder, kept)
         examples = pools(config)
         folder.mkdir(parents=True, exist_ok=True)  # there is something to learn from
-        (folder / CONFIG).write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        write_text(folder / CONFIG, kept)
         log.forget_after(folder, state.step)
         if (name := machine(where)) not in state.machines:
             state.machines.append(name)

@@ -71,7 +71,7 @@ def denoise_clip(
             prepared.cuts,
             listener,
             on_bad_frame=request.reading.on_bad_frame,
-            overwrite=request.overwrite,
+            overwrite=bool(request.overwrite),
             threads=request.reading.threads,
             watch=watched,
             tag=None if is_pipe(plan.output) else tag,

@@ -14,7 +14,7 @@ from torch import Tensor
 from vdenoise.engine.run import Progress
 from vdenoise.errors import UsageError
 from vdenoise.machine.files import replacing
-from vdenoise.media.access import check_folder, writing
+from vdenoise.media.access import check_folder, check_no_pipe, writing
 from vdenoise.media.inputs import display
 from vdenoise.motion.flow import SharedMotion
 from vdenoise.noise.estimate import Analysis
@@ -34,9 +34,10 @@ def check_map_name(path: Path, info: ClipInfo) -> None:
 
     Raises:
         UsageError: it is no name of a PNG, or the clip is denoised field by field, or too short.
-        OutputError: its folder is missing or not writable.
+        OutputError: its folder is missing or not writable, or it is the name of a pipe.
     """
     check_folder(path)
+    check_no_pipe(path)
     if path.suffix.lower() != ".png":
         raise UsageError(
             f"A map of hot pixels is a PNG, and {path} has another name.",

@@ -149,7 +149,7 @@ def _claim_outputs(
             folder_later=request.folders_later,
         )
         for file in files_written(info, target, chosen):
-            claims.write(file, name, overwrite=True)  # seen just now
+            claims.write(file, name)  # what is there was seen just now
     claim_recipe(claims, request.output, overwrite=request.overwrite)
 
 

@@ -221,8 +221,9 @@ def make_recipe(
     }
 
 
-def claim_recipe(claims: Claims, output: Path, *, overwrite: bool) -> None:
-    """Claim the recipe beside an output, which may replace an older one and nothing else.
+def claim_recipe(claims: Claims, output: Path, *, overwrite: bool | None) -> None:
+    """Claim the recipe beside an output, which may replace an older one and, unless ``overwrite``,
+    nothing else; None where it is seen elsewhere whether the older one may go.
 
     Raises:
         FileClash: it is read, or written as something else.
@@ -230,7 +231,8 @@ def claim_recipe(claims: Claims, output: Path, *, overwrite: bool) -> None:
     """
     if not is_pipe(output):
         known = load_recipe(output) is not None
-        claims.write(recipe_path(output), "the recipe", overwrite=overwrite or known)
+        may = None if known and overwrite is None else overwrite or known
+        claims.write(recipe_path(output), "the recipe", overwrite=may)
 
 
 def save_recipe(recipe: dict[str, Any], output: Path) -> Path:

@@ -86,7 +86,7 @@ def replay(
     check_target(info, output, overwrite=overwrite, positions=plan.chosen)
     claims = Claims() if claims is None else claims
     for each in files_written(info, output, plan.positions):
-        claims.write(each, "--output", overwrite=True)
+        claims.write(each, "--output")
     claim_recipe(claims, output, overwrite=overwrite)
     here = engine.fingerprint(plan.device)
     others = [name for name, value in recipe.engine.items() if here.get(name) != value]

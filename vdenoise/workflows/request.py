@@ -85,7 +85,7 @@ class ClipRequest:
     seed: int = 0  # of dither and grain
     strict: bool = False  # what cannot be kept is an error
     device: str = "auto"
-    overwrite: bool = False
+    overwrite: bool | None = False  # None where a run in parts sees what is its own
     folders_later: bool = False  # folders of outputs are made by who asks, once all is checked
     noise_out: Path | None = None
     mask_out: Path | None = None

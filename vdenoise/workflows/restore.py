@@ -18,6 +18,8 @@ from vdenoise.media.verify import Report
 from vdenoise.media.writer import check_target, files_written, open_writer
 from vdenoise.noise.removed import restore_planes
 from vdenoise.picture.frame import ClipInfo, PixelFormat
+from vdenoise.picture.samples import apply_correction
+from vdenoise.workflows.originals import Originals
 from vdenoise.workflows.prepare import Listener
 from vdenoise.workflows.reading import Reading
 from vdenoise.workflows.tag import told_plan
@@ -55,6 +57,7 @@ def restore(
 
     Raises:
         UsageError: the two do not belong together.
+        ConflictError: one was changed while it was read.
         InputError: one cannot be read.
         OutputError: the output cannot be written.
     """
@@ -67,13 +70,16 @@ def restore(
     check_target(info, output, overwrite=overwrite)
     claims = Claims() if claims is None else claims
     for file in files_written(info, output, None):
-        claims.write(file, "--output", overwrite=True)
+        claims.write(file, "--output")
     if _was_lossy(clean.path):
         listener.note(
             f"{clean.path} was written with losses: the source comes back as near as it was kept"
         )
     listener.start("restore", len(positions))
+    originals = Originals(info), Originals(removed)
     with (
+        originals[0].explaining(),
+        originals[1].explaining(),
         clean.reader(info, last=positions[-1]) as a,
         noise.reader(removed, last=positions[-1]) as b,
         open_writer(
@@ -81,9 +87,13 @@ def restore(
         ) as writer,
     ):
         for frame, part in zip(a, b, strict=True):
+            for each in originals:
+                each.see_frame(frame.index)
             planes = with_noise(frame.planes, part.planes, info.format, removed.format, grain)
-            writer.write(frame, planes)
+            writer.write(frame, _as_written(planes, info, encode))
             listener.advance({})
+        for each in originals:
+            each.see_unchanged()
     return encode, writer.commit()
 
 
@@ -126,6 +136,23 @@ def with_noise(
         exact = a.to(torch.float64) + share * difference
         found.append(exact.round_().clamp_(0, top).to(torch.int32).to(a.dtype))
     return (*found, *alpha)
+
+
+def _as_written(
+    planes: Sequence[Tensor], info: ClipInfo, encode: EncodeSettings
+) -> tuple[Tensor, ...]:
+    """Planes of a clip in the layout that an encoder takes, as a run without a correction gives
+    them."""
+    return apply_correction(
+        planes,
+        None,
+        None,
+        info.format,
+        info.full_range,
+        out=encode.pixel_format,
+        chroma_location=info.chroma_location,
+        curve=info.curve,
+    )
 
 
 def _check(clean: ClipInfo, noise: ClipInfo) -> None:

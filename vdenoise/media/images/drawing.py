@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vdenoise.errors import OutputError, UsageError
 from vdenoise.machine.files import replacing
-from vdenoise.media.access import writing
+from vdenoise.media.access import check_no_pipe, writing
 
 Canvas = NDArray[np.uint8]  # (H, W, 3), R'G'B'
 Color = tuple[int, int, int]
@@ -32,7 +32,9 @@ def check_picture(target: Path) -> None:
 
     Raises:
         UsageError: it is not.
+        OutputError: it is that of a pipe.
     """
+    check_no_pipe(target)
     if target.suffix.lower() not in PICTURES:
         raise UsageError(
             f"{target} is no name of a picture.",

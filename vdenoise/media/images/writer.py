@@ -38,7 +38,7 @@ def check_images(
     target: Path,
     positions: Sequence[int],
     *,
-    overwrite: bool = False,
+    overwrite: bool | None = False,
     folder_later: bool = False,
 ) -> None:
     """See early that the frames at some positions can be written under a pattern, in a folder that

@@ -37,7 +37,7 @@ from vdenoise.picture.samples import yuv_samples
 
 
 def check_movie(
-    info: ClipInfo, target: Path, *, overwrite: bool = False, folder_later: bool = False
+    info: ClipInfo, target: Path, *, overwrite: bool | None = False, folder_later: bool = False
 ) -> None:
     """See early that a movie can be written where it is wanted, in a folder that may be made later.
 

@@ -31,13 +31,13 @@ def report_path(output: Path) -> Path:
     return output.with_name(fitting(output.name, len(end)) + end)
 
 
-def claim_report(claims: Claims, output: Path, *, overwrite: bool, of: str = "") -> None:
+def claim_report(claims: Claims, output: Path, *, overwrite: bool | None, of: str = "") -> None:
     """Claim the report beside an output.
 
     Args:
         claims: what to add it to.
         output: the clip.
-        overwrite: a report that is there may be replaced.
+        overwrite: a report that is there may be replaced; None where that is seen elsewhere.
         of: what tells it from other reports with the same claims, to people.
 
     Raises:

@@ -1,0 +1,73 @@
+"""Names that something has already, for every kind of file that is written: what is locked, what a
+link leads to and what is no file stays."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from benchmarks.fuzz import GIVEN
+from tests.fuzz.situations import call, last
+
+RUN = ("run", "a.mkv", "-o", "z.mkv", *GIVEN)
+# What writes a file of this name.
+WRITERS = {
+    "x.png": ("preview", "a.mkv", "--at", "0f", *GIVEN, "-o"),
+    "x.mp4": ("preview", "a.mkv", "--seconds", "0.1", *GIVEN, "-o"),
+    "y.png": ("compare", "a.mkv", "a.mkv", "-o"),
+    "x.csv": ("evaluate", "a.mkv", "--model", "none", "--noise", "clean", "--csv"),
+    "x.json": ("profile", "build", "a.mkv", "-o"),
+    "x.txt": (*RUN, "--write-cuts"),
+    "x.mkv": (*RUN, "--noise-out"),
+    "p.json": ("plan", "a.mkv", "--to", "z.mkv", *GIVEN, "-o"),
+    "q.png": ("analyze", "a.mkv", "--hot-map-out"),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_what_is_locked_or_not_mounted_is_not_replaced(
+    name: str, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (*WRITERS[name], name)
+    Path(name).write_bytes(b"locked")
+    Path(name).chmod(0o444)
+    for more, said in ((), "E0401"), (("--overwrite",), "E0430"):
+        assert call(*words, *more) == 4 and said in last(capsys)
+        assert Path(name).read_bytes() == b"locked"
+    Path(name).unlink()
+    Path(name).symlink_to(f"/not/mounted/{name}")
+    assert call(*words) == 4 and "E0401" in last(capsys)
+    assert Path(name).is_symlink() and not Path("z.mkv").exists()
+
+
+@pytest.mark.parametrize("name", ["x.png", "x.mp4", "y.png", "q.png"])
+def test_a_pipe_in_the_place_of_a_picture_stays(
+    name: str, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(name)
+    for more in ((), ("--overwrite",)):
+        assert call(*WRITERS[name], name, *more) == 4
+        assert "E0426" in last(capsys) and Path(name).is_fifo()
+
+
+def test_the_recipe_of_what_a_link_leads_to_stays(clip: Path) -> None:
+    """The clip that the link leads to stays, and so does what tells of it."""
+    Path("v1").mkdir()
+    assert call("run", "a.mkv", "-o", "v1/z.mkv", *GIVEN) == 0
+    ends = ("z.mkv", "z.mkv.vdenoise.json")
+    before = [Path("v1", end).read_bytes() for end in ends]
+    for end in ends:
+        Path(end).symlink_to(Path("v1", end))
+    assert call(*RUN, "--luma", "30", "--overwrite") == 0
+    assert [Path("v1", end).read_bytes() for end in ends] == before
+    assert not any(Path(end).is_symlink() for end in ends)
+
+
+def test_a_run_in_parts_takes_no_strangers_recipe(
+    clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("z.mkv.vdenoise.json").write_text("{}", "utf-8")
+    assert call(*RUN, "--resume") == 4 and "E0401" in last(capsys)
+    assert Path("z.mkv.vdenoise.json").read_text("utf-8") == "{}"
