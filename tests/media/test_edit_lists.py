@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from benchmarks.media_cell import UNCHANGED, verdict
+from tests.helpers.boxes import Box, box, change_tracks
 from tests.helpers.clips import Clip, write
 from tests.media.test_roundtrip import pass_through
 from tests.media.test_words_and_covers import said
 from vdenoise.errors import InputError
-from vdenoise.media.movie.boxes import boxes_in
 from vdenoise.media.movie.index import scan
 from vdenoise.media.probe import probe
 
@@ -25,16 +25,12 @@ _TICKS = 512  # of a frame
 Entry = tuple[int, int, float]  # how many ms are played, from which frame, how fast; -1: nothing
 
 
-def _box(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I4s", 8 + len(body), kind) + body
-
-
-def _edits(entries: list[Entry], ticks: int) -> bytes:
+def _edits(entries: list[Entry], ticks: int) -> Box:
     rows = [
         struct.pack(">Iii", ms, first if first < 0 else first * ticks, round(speed * 65536))
         for ms, first, speed in entries
     ]
-    return _box(b"edts", _box(b"elst", struct.pack(">II", 0, len(rows)) + b"".join(rows)))
+    return b"edts", box(b"elst", struct.pack(">II", 0, len(rows)) + b"".join(rows))
 
 
 def edited(folder: Path, entries: list[Entry], *, sound: bool = False) -> Path:
@@ -43,16 +39,13 @@ def edited(folder: Path, entries: list[Entry], *, sound: bool = False) -> Path:
     path = write(
         Clip("in.mov", frames=24, options=options, audio=("eng",) if sound else ()), folder
     )
-    data = path.read_bytes()
-    kind, header = list(boxes_in(data))[-1]
-    assert kind == b"moov"
-    lists, made = [_edits(entries, _TICKS), _edits(entries, 1920)], b""
-    for name, body in boxes_in(header):
-        if name == b"trak":
-            first, *others = (_box(k, b) for k, b in boxes_in(body) if k != b"edts")
-            body = b"".join([first, lists.pop(0), *others])
-        made += _box(name, body)
-    path.write_bytes(data[: -8 - len(header)] + _box(b"moov", made))
+    lists = [_edits(entries, _TICKS), _edits(entries, 1920)]
+
+    def change(track: int, boxes: list[Box]) -> list[Box]:
+        head, *others = (each for each in boxes if each[0] != b"edts")
+        return [head, lists[track], *others]
+
+    change_tracks(path, change)
     return path
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -113,29 +113,38 @@ def gamma(boxes: dict[bytes, bytes]) -> str:
 
 def matroska_crop(path: Path, track: int) -> str:
     """``left 2, top 2`` of a Matroska track's cropping; empty where there is none."""
-    with path.open("rb") as file:
-        tracks = _tracks(file)
-    for kind, body in _elements(tracks):
-        inside = dict(_elements(body))
+    tracks = next(level_one(path, (_TRACKS, _CLUSTER)), (_CLUSTER, b""))
+    for kind, body in elements(tracks[1]) if tracks[0] == _TRACKS else ():
+        inside = dict(elements(body))
         if kind == _TRACK_ENTRY and int.from_bytes(inside.get(_NUMBER, b""), "big") == track:
-            video = dict(_elements(inside.get(_VIDEO, b"")))
+            video = dict(elements(inside.get(_VIDEO, b"")))
             cut = {word: int.from_bytes(video.get(n, b""), "big") for n, word in _CROP.items()}
             return ", ".join(f"{word} {count}" for word, count in cut.items() if count)
     return ""
 
 
-def _tracks(file: BinaryIO) -> bytes:
-    """The contents of the Tracks element, which stands before the first cluster."""
-    while (found := element(file)) is not None:
-        kind, size = found
-        if kind == _SEGMENT:
-            continue
-        if kind == _CLUSTER or size is None or size > _rest(file):
-            break
-        if kind == _TRACKS:
-            return file.read(size)
-        file.seek(size, 1)
-    return b""
+def level_one(
+    path: Path, wanted: Collection[int], largest: int = _LARGEST_HEADER
+) -> Iterator[tuple[int, bytes]]:
+    """(ID, contents) of the elements of a Matroska file's segment that are of some kinds, up to the
+    first that is damaged.
+
+    Args:
+        path: the file.
+        wanted: IDs.
+        largest: bytes of the longest that is read.
+    """
+    with path.open("rb") as file:
+        while (found := element(file)) is not None:
+            kind, size = found
+            if kind == _SEGMENT:
+                continue
+            if size is None or size > _rest(file):
+                return
+            if kind in wanted and size <= largest:
+                yield kind, file.read(size)
+            else:
+                file.seek(size, 1)
 
 
 def element(file: BinaryIO) -> tuple[int, int | None] | None:
@@ -164,7 +173,7 @@ def _number(file: BinaryIO, *, keep: bool) -> int | None:
     return -1 if value == (1 << 7 * length) - 1 else value
 
 
-def _elements(data: bytes) -> Iterator[tuple[int, bytes]]:
+def elements(data: bytes) -> Iterator[tuple[int, bytes]]:
     """(ID, contents) of the EBML elements that stand one after the other."""
     file = io.BytesIO(data)
     while (found := element(file)) is not None:

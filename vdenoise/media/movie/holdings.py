@@ -14,6 +14,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from vdenoise.media.inputs import video_of
+from vdenoise.media.movie import matroska_items, quicktime_items
 from vdenoise.media.movie.boxes import clean_aperture, gamma, matroska_crop, quicktime_boxes
 from vdenoise.media.movie.clock import starts_anew
 from vdenoise.media.movie.demuxers import first_file, joined_in, kinds_of, open_demuxer
@@ -51,21 +52,25 @@ def held(
     boxes = side_boxes(peek.side_data)
     kinds, file = kinds_of(container), first_file(container)
     if "mov" in kinds:
-        told = quicktime_boxes(file, _number(container, stream))
+        track, size = _number(container, stream), (stream.width, stream.height)
+        told = quicktime_boxes(file, track)
         found |= {
             item: words
             for item, words in (
-                ("clean aperture", clean_aperture(told, (stream.width, stream.height))),
+                ("clean aperture", clean_aperture(told, size)),
                 ("gamma (QuickTime's gama)", gamma(told)),
             )
             if words
         }
+        found |= quicktime_items.passed_over(file, track, size, aspect)
         if "clean aperture" in found:
+            found.pop("track aperture", None)  # which is of that size
             head = struct.pack(">I4s", 8 + len(told[b"clap"]), b"clap")
             boxes["clean aperture"] = head + told[b"clap"]
     elif "matroska" in kinds:
         cut = matroska_crop(file, _number(container, stream))
         found |= {"cropping of Matroska": cut} if cut else {}
+        found |= matroska_items.passed_over(file)
         views = stream.metadata.get("stereo_mode", "")
         found |= {ANAGLYPH: views} if views.startswith("anaglyph") else {}
     found_later = _Changes()

@@ -120,6 +120,7 @@ RULES: dict[str, Rule] = {
         Rule("stereo 3D layout that only frames tell", {}),
         Rule("projection of another kind", {}),
         Rule("clean aperture", _in(*_QUICKTIME, codecs=_BESIDE), how="as a clap box"),
+        Rule("track aperture", {}, how="QuickTime's size of the picture on the screen"),
         Rule("cropping of Matroska", {}),
         Rule("closed captions (CEA-608/708)", {}, _CAPTIONS, "in the codec's own messages"),
         Rule("active format description (AFD)", {}),
@@ -155,6 +156,13 @@ RULES: dict[str, Rule] = {
             how="one picture shape and one set of color tags holds for all of an output",
         ),
         Rule("chapters", _in(*_QUICKTIME, *_MATROSKA, "nut"), how="moved and cut with the part"),
+        Rule("structure of chapters", {}, how="Matroska's editions, and chapters inside of others"),
+        Rule(
+            "order in which chapters are played",
+            {},
+            how="of Matroska's ordered editions, also from other files: a plain player shows all",
+        ),
+        Rule("links to other files", {}, how="to the one before and behind, in Matroska"),
         Rule(
             "timecode",
             _in(*_QUICKTIME, *_MATROSKA, "mxf"),
@@ -163,6 +171,7 @@ RULES: dict[str, Rule] = {
         Rule("further timecodes", {}),
         Rule("timecode that starts anew", {}, how="the first one is counted on"),
         Rule("languages", _in(*_QUICKTIME, *_MATROSKA, "mpegts", "nut"), how="of each stream"),
+        Rule("regions of languages", {}, how="such as pt-BR, beside a language of three letters"),
     )
 }
 
