@@ -191,11 +191,13 @@ def _output(options: dict[str, Any]) -> Path:
 
 
 def _open_browser(address: str) -> bool:
-    """Show the page; False where there is no browser."""
+    """Show the page; False where there is no browser, or only one that would take the terminal for
+    itself and knows no script (lynx, w3m)."""
     import webbrowser
 
     try:
-        return webbrowser.open(address)
+        found = webbrowser.get()
+        return type(found) is not webbrowser.GenericBrowser and found.open(address)
     except webbrowser.Error:
         return False
 

@@ -9,8 +9,10 @@ import os
 import shlex
 import signal
 import socket
+import sys
 import threading
 import time
+import webbrowser
 from pathlib import Path
 from typing import Any
 
@@ -381,6 +383,36 @@ def test_a_port_that_is_taken_is_said(
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     assert cli.status(["tune", str(source), *FAST]) == 5
     assert "pip install 'vdenoise[tune]'" in capsys.readouterr().err
+
+
+class Opened(webbrowser.BaseBrowser):
+    def open(self, url: str, new: int = 0, autoraise: bool = True) -> bool:
+        return url.startswith("http://127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("there", "opened"),
+    [(Opened(), True), (webbrowser.GenericBrowser("lynx"), False), (None, False)],
+    ids=["a browser", "one that takes the terminal", "none"],
+)
+def test_where_no_browser_opens_the_page_is_served_all_the_same(
+    source: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    there: webbrowser.BaseBrowser | None,
+    opened: bool,
+) -> None:
+    def found() -> webbrowser.BaseBrowser:
+        if there is None:
+            raise webbrowser.Error("could not locate runnable browser")
+        return there
+
+    monkeypatch.setattr(webbrowser, "get", found)
+    monkeypatch.setattr(sys.modules["vdenoise.cli.tune"], "_wait", lambda *_: None)
+    assert cli.status(["tune", str(source), *FAST]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("http://127.0.0.1:")
+    assert ("no browser could be opened" in said.err) != opened
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
