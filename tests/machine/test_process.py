@@ -111,3 +111,25 @@ def test_after_a_signal_nothing_can_crash_on_the_way_out() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert ended.returncode == 143 and "[exit 143] Stopped." in ended.stderr
+
+
+def test_at_the_end_threads_are_waited_for_and_nothing_is_looked_through() -> None:
+    """Taking the interpreter down looks through all that was imported: half a second of a run."""
+    script = (
+        "import atexit, sys, threading, time\n"
+        "from vdenoise import cli\n"
+        "class Kept:\n"
+        "    def __del__(self): print('taken down')\n"
+        "kept = Kept()\n"
+        "def late():\n"
+        "    time.sleep(0.2)\n"
+        "    print('thread done')\n"
+        "def worked(args):\n"
+        "    threading.Thread(target=late).start()\n"
+        "    return 7\n"
+        "cli._status = worked\n"
+        "atexit.register(print, 'at exit')\n"
+        "cli.main()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout.split("\n")) == (7, ["thread done", "at exit", ""])

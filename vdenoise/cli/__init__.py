@@ -5,10 +5,12 @@ Torch, av and pydantic are imported inside commands only, so that ``--help`` ans
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import shlex
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -129,15 +131,21 @@ def main() -> NoReturn:
 
 
 def _leave(code: int) -> NoReturn:
-    """End this process with a status."""
-    if code > _SIGNALLED:
-        # All is written and said. A library's thread that the signal found at work may still be
-        # there, and taking the interpreter down under it crashed once in some hundred times.
-        with contextlib.suppress(OSError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
+    """End this process with a status. All is written and said.
+
+    The interpreter is not taken down: it would look through all that was imported, half a second
+    of a run. And a library's thread that a signal found at work may still be there, under which
+    that crashed once in some hundred times.
+    """
+    if code <= _SIGNALLED:
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread() and not thread.daemon:
+                thread.join()
+        atexit._run_exitfuncs()
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
 
 
 def status(args: Sequence[str]) -> int:

@@ -18,8 +18,14 @@ import sys
 from vdenoise.machine import process
 from vdenoise.machine.guard import end_with
 
-# What a run imports in its functions: commands themselves import nothing that is slow.
+# What a run imports in its functions: commands themselves import nothing that is slow; stages and
+# networks by name; and what libraries import when they are first called.
 LOADED = (
+    "numpy.ma",
+    "rich._emoji_codes",
+    "vdenoise.nets.guided",
+    "vdenoise.stages.spatial.wiener",
+    "vdenoise.stages.temporal.mean",
     "vdenoise.ui",
     "vdenoise.review.inspect",
     "vdenoise.review.report.page",

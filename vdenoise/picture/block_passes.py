@@ -135,7 +135,8 @@ def _compiled(
     """`one_pass` in C, plane by plane."""
     planes, height, width = pixels.shape
     pixels, variance = pixels.contiguous(), variance.contiguous()
-    total, residual, weights = (torch.zeros_like(pixels) for _ in range(3))
+    total, weights = torch.zeros_like(pixels), torch.zeros_like(pixels)
+    residual = total.new_zeros(total.shape if want_residual else ()).expand_as(total)
     offsets = torch.tensor(lattice(block, count), dtype=torch.int64)
     # Its blocks lie with columns and rows exchanged, in halves of 8 numbers.
     shape = spectrum.reshape(planes, block // 8, 8, block).transpose(2, 3).contiguous()

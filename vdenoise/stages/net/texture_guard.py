@@ -54,7 +54,7 @@ class TextureGuard(Stage):
         else:
             average = block.averaged.luma[block.core]
         noise = block.noise.luma
-        sigma = noise.sigma_at(average.pixels) * average.residual * self.strength
+        sigma = noise.sigma_at(average.pixels).mul_(average.residual).mul_(self.strength)
         spectrum = spectrum_for(noise.spectrum, _BLOCK).to(now.pixels)
         order = torch.arange(_BLOCK, device=spectrum.device)
         coarse = torch.hypot(order[:, None].float(), order.float()) < _COARSE
@@ -68,7 +68,7 @@ class TextureGuard(Stage):
                 offsets=_OFFSETS,
                 threshold=_THRESHOLD,
             )
-            for removed, variance in zip(average.pixels - now.pixels, sigma.square(), strict=True)
+            for removed, variance in zip(average.pixels - now.pixels, sigma.square_(), strict=True)
         ]
         luma = Signal(now.pixels + torch.stack(found), now.residual)
         return block.with_picture(block.core_picture._replace(luma=luma))

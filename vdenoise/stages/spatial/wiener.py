@@ -70,17 +70,17 @@ class Wiener(SpatialStage):
         coarse = noise.grain_area > COARSE_GRAIN
         block = (16 if coarse else 8) if self.block == "auto" else self.block
         spectrum = spectrum_for(noise.spectrum, block).to(signal.pixels)
-        sigma = noise.sigma_at(luma) * signal.residual * self.strength
+        variance = noise.sigma_at(luma).mul_(signal.residual).mul_(self.strength).square_()
         frames = [
             dct_denoise(
                 pixels,
-                variance,
+                power,
                 spectrum,
                 block=block,
                 offsets=self.offsets,
                 threshold=self.threshold,
             )
-            for pixels, variance in zip(signal.pixels, sigma.square(), strict=True)
+            for pixels, power in zip(signal.pixels, variance, strict=True)
         ]
         pixels = torch.stack([p for p, _ in frames])
         residual = torch.stack([share.mean(0, keepdim=True).sqrt() for _, share in frames])
