@@ -3,9 +3,12 @@ best result there can be, and must fire none; what is planted in it is found, an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -85,6 +88,43 @@ def black(n: int, clip: Clip) -> Planes:
     return (y * 0 + 16, cb * 0 + 128, cr * 0 + 128) if n == 4 else clip[n]
 
 
+def half_a_pixel(n: int, clip: Clip) -> Planes:
+    luma = clip[n][0].numpy().astype(np.float32)
+    by = np.array([[1, 0, 0.5], [0, 1, 0]], np.float32)
+    size = luma.shape[::-1]
+    moved = cv2.warpAffine(luma, by, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return rounded(torch.from_numpy(np.asarray(moved))), *clip[n][1:]
+
+
+def median(n: int, clip: Clip) -> Planes:
+    return torch.from_numpy(np.asarray(cv2.medianBlur(clip[n][0].numpy(), 5))), *clip[n][1:]
+
+
+def cut_off(n: int, clip: Clip) -> Planes:
+    """A brick wall at two fifths of the band, which rings at edges."""
+    spectrum = torch.fft.rfft2(clip[n][0].float())
+    rows, columns = (torch.fft.fftfreq(size).abs() for size in clip[n][0].shape)
+    keep = (rows[:, None] < 0.2) & (columns[None, : spectrum.shape[1]] < 0.2)
+    return rounded(torch.fft.irfft2(spectrum * keep, s=clip[n][0].shape)), *clip[n][1:]
+
+
+def turned_colors(n: int, clip: Clip) -> Planes:
+    cb, cr = (plane.float() - 128 for plane in clip[n][1:])
+    turn = math.radians(8)
+    turned = cb * math.cos(turn) - cr * math.sin(turn), cb * math.sin(turn) + cr * math.cos(turn)
+    return clip[n][0], *(rounded(128 + plane) for plane in turned)
+
+
+def power(n: int, clip: Clip) -> Planes:
+    light = ((clip[n][0].float() - 16) / 219).clamp(0, 1)
+    return rounded(16 + 219 * light**0.95), *clip[n][1:]
+
+
+def crushed(n: int, clip: Clip) -> Planes:
+    y = clip[n][0]
+    return torch.where(y < 40, torch.full_like(y, 16), y), *clip[n][1:]
+
+
 FAULTS: dict[str, tuple[GateName | None, Fault]] = {
     "none": (None, lambda n, clip: clip[n]),
     "ghost trail": ("ghosting", trail),
@@ -111,6 +151,16 @@ FAULTS: dict[str, tuple[GateName | None, Fault]] = {
     "chroma moved up by one of its samples": (
         "shift",
         lambda n, clip: (clip[n][0], *(torch.roll(plane, -1, -2) for plane in clip[n][1:])),
+    ),
+    "moved by half a pixel": ("shift", half_a_pixel),
+    "a median of 5x5": ("structure", median),
+    "fine bands cut off": ("structure", cut_off),
+    "colors turned by 8 degrees": ("color", turned_colors),
+    "another gamma": ("color", power),
+    "crushed blacks": ("clipping", crushed),
+    "one frame darker": (
+        "flicker",
+        lambda n, clip: (rounded(clip[n][0].float() - 1.5 * (n == 4)), *clip[n][1:]),
     ),
     "2 % brighter": ("color", lambda n, clip: (rounded(clip[n][0].float() * 1.02), *clip[n][1:])),
 }

@@ -15,7 +15,7 @@ from vdenoise.noise.estimate import Analyzer
 from vdenoise.picture.color import lift, lift_planes
 from vdenoise.picture.frame import ClipInfo
 from vdenoise.picture.noise import NoiseProfile, factor_at
-from vdenoise.review.display import Picture, noise_gain, removed, rgb_float, shown
+from vdenoise.review.display import Picture, noise_gain, removed, rgb_within, shown
 from vdenoise.review.inspect import Inspector
 from vdenoise.review.report.worst import WorstPlaces, said_of, told_by
 from vdenoise.review.spots import WHY, Scout, Spot, merged
@@ -159,14 +159,9 @@ class Witness:
         elif index == cut:
             found.append(self._scout.beside(index, "cut", "first frame behind a cut"))
         found += self._places.push(index, self.inspector.latest, self._prepared.cuts)
-        if not found:
-            return
-        plan = self._prepared.plan
-        before = rgb_float(done[0].planes, plan.info.format, plan.info)
-        after = rgb_float(done[1], plan.encode.pixel_format, plan.info)
         for spot in found:
             name = f"{spot.kinds[0]} {spot.reason}"
-            self._kept[name] = _shown(spot, before, after, plan.info, self._gain)
+            self._kept[name] = _shown(spot, done, self._prepared.plan, self._gain)
 
 
 def _measured(info: ClipInfo, luma: Tensor, chroma: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -192,9 +187,11 @@ def _figures(
     )
 
 
-def _shown(spot: Spot, before: Tensor, after: Tensor, info: ClipInfo, gain: float) -> Shown:
+def _shown(spot: Spot, done: Done, plan: Plan, gain: float) -> Shown:
     """A part of a frame, upright."""
-    source, result = spot.area.of(before), spot.area.of(after)
+    info = plan.info
+    source = rgb_within(done.source.planes, info.format, info, spot.area)
+    result = rgb_within(done.planes, plan.encode.pixel_format, info, spot.area)
     pictures = (shown(source), shown(result), removed(source, result, gain))
     before_seen, after_seen, noise = (upright(each, info) for each in pictures)
     return Shown(spot, before_seen, after_seen, noise)
