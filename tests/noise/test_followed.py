@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vdenoise.noise.bands import BANDS
+from vdenoise.noise.bands import BANDS, band_members
 from vdenoise.noise.blocks import positions
 from vdenoise.noise.estimate import Analyzer
-from vdenoise.noise.followed import LOST, dependence
+from vdenoise.noise.fit import more_than_single_frames_hold
+from vdenoise.noise.followed import LOST, Dependence, dependence
 from vdenoise.noise.pairs import PlaneBlocks
-from vdenoise.picture.noise import ShotNoise
+from vdenoise.picture.noise import PlaneNoise, ShotNoise
 
 SIZE, FRAMES, CODE = (144, 192), 8, 1 / 255
 
@@ -69,6 +70,29 @@ def test_white_noise_in_the_finest_bands_does_not_hide_that_motion_was_lost():
     shot = read(grainy(foliage(rng), 10, 0, rng))
     assert shot.y.codes < 1.5 * 10
     assert any("nothing could follow" in reason for reason in shot.reasons)
+
+
+@pytest.mark.parametrize(
+    ("finest", "times", "together", "lost"),
+    [
+        (1.0, 1.6, Dependence(0.5, 0.1, 0.6), True),  # white noise, texture in a middle band
+        (1.0, 1.3, Dependence(0.5, 0.1, 0.6), False),
+        (0.1, 1.6, Dependence(0.5, 0.1, 0.6), False),  # coarse noise, of which one frame holds less
+        (0.1, 1.6, Dependence(0.3, 0.6, 0.6), True),  # lost in the middle bands
+        (0.1, 1.6, Dependence(0.6, 0.6, 0.8), False),  # in all: then twice as much is asked for
+        (0.1, 2.1, Dependence(0.6, 0.6, 0.8), True),
+    ],
+)
+def test_pairs_cannot_hold_more_than_single_frames(finest, times, together, lost):
+    coarse = torch.full((16, 16), 1.0)
+    coarse[band_members()[-1]] = finest
+    spectrum = tuple(tuple(row) for row in (coarse / coarse.mean()).tolist())
+    alone = PlaneNoise.white(0.04)
+    pairs = alone.model_copy(
+        update={"sigma": tuple(times * s for s in alone.sigma), "spectrum": spectrum}
+    )
+    pairs = pairs.model_copy(update={"mean_sigma": times * alone.mean_sigma})
+    assert more_than_single_frames_hold(pairs, alone, together) == lost
 
 
 @pytest.mark.parametrize("radius", [0, 2])

@@ -9,11 +9,11 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from vdenoise.noise.bands import BANDS, band_members, band_sizes
+from vdenoise.noise.bands import BANDS, band_members, band_sizes, by_band
 from vdenoise.noise.bars import Bars
 from vdenoise.noise.cells import beside
 from vdenoise.noise.evidence import LeftOut, evidence
-from vdenoise.noise.followed import LOST, dependence
+from vdenoise.noise.followed import LOST, Dependence, dependence
 from vdenoise.noise.levels import look_up, variance_by_level
 from vdenoise.noise.pairs import PlaneBlocks
 from vdenoise.noise.places import Seen, Strength, strength
@@ -34,6 +34,7 @@ _FLATTEST = (0.05, 0.25)  # quantiles of the sums' energies ...
 _ALIKE = 1.6  # ... and the largest ratio of the two for noise: texture differs more
 _FAR_MORE = 2.0  # times what single frames can hold: where motion was lost, that is texture ...
 _MORE = 1.4  # ... and where white noise hides that in the finest bands, which both read alike
+_WHITE = 0.55  # sigma of the finest band against all from which noise is nearly white
 _QUIET = 2.0  # times the noise's energy: below it a block's band tells the noise's spectrum
 
 
@@ -84,31 +85,49 @@ def fit_shot(
     pairs = [s for s in pairs if s.planes[0] is not None]
     if not pairs:
         why = "no two different frames to compare: read from flat areas of single frames"
-        return _put_together(first, last, stills, repeats, bars, Strength(None, None), why)
+        return _put_together(first, last, stills, [], repeats, bars, Strength(None, None), why)
     here = _strength(pairs, roughness)
-    found = _put_together(first, last, pairs, repeats, bars, here, None)
+    changes = [s.change for s in pairs if s.change is not None]
+    found = _put_together(first, last, pairs, changes, repeats, bars, here, None)
     luma = [b for s in pairs if (b := s.planes[0])]
     noisy = [here.tells(b.place, pairs[0].size) for b in luma]
     together = dependence(luma, noisy, pairs[0].size)
-    if found is None or max(together) < LOST:
+    if found is None or together.most < LOST:
         return found
     why = "motion that nothing could follow: read from flat areas of single frames"
-    alone = _put_together(first, last, stills, repeats, bars, Strength(None, None), why)
-    far = _FAR_MORE if together.fine >= LOST else _MORE
-    return alone if alone and found.y.codes > far * alone.y.codes else found
+    # Places are told apart by the finest bands: where those are lost, too, so are the places
+    there = Strength(None, None) if together.fine >= LOST else here
+    alone = _put_together(first, last, stills, changes, repeats, bars, there, why)
+    return alone if alone and more_than_single_frames_hold(found.y, alone.y, together) else found
+
+
+def more_than_single_frames_hold(
+    pairs: PlaneNoise, alone: PlaneNoise, together: Dependence
+) -> bool:
+    """Whether luma's noise as pairs of frames read it is more than single frames can hold.
+
+    Single frames are read as nearly white noise, so of coarse noise they hold less than there is;
+    of noise that is nearly white, never less.
+    """
+    ratio = pairs.codes / max(alone.codes, _TINY)
+    if together.fine >= LOST:
+        return ratio > _FAR_MORE
+    white = by_band(torch.tensor(pairs.spectrum)[None])[0, -1] > _WHITE**2
+    return ratio > _MORE and (together.middle >= LOST or bool(white))
 
 
 def _put_together(
     first: int,
     last: int,
     samples: Sequence[Sample],
+    changes: Sequence[CellChange],
     repeats: int,
     bars: Bars,
     here: Strength,
     alone: str | None,
 ) -> ShotNoise | None:
     """`fit_shot`, from pairs whose noise is as strong as ``here`` says; from single frames where
-    ``alone`` says why."""
+    ``alone`` says why. ``changes`` from frame to frame tell what stands still."""
     if not samples:
         return None
     fits = []
@@ -124,7 +143,6 @@ def _put_together(
     # A chroma plane smaller than a block: nothing is known of it, nothing is taken away.
     zero = PlaneNoise.white(0.0)
     planes = [zero if f is None else f.noise for f in fits]
-    changes = [s.change for s in samples if s.change is not None]
     still = still_areas(changes, torch.tensor(luma.noise.sigma).square(), bars)
     cells = here.cells if still is None else beside(here.cells, still)
     told = evidence([s.left_out for s in samples])

@@ -30,10 +30,9 @@ class Dependence(NamedTuple):
     Each is the median over the cells of `grid_of` of the correlation of the two log energies.
     """
 
-    fine: (
-        float  # in the band of the three finest where it is least: noise may outlast texture there
-    )
+    fine: float  # in the band of the three finest where it is least: noise outlasts texture there
     middle: float  # where white noise does not, if it does in the finest
+    most: float  # in the band, of those, where it is most
 
 
 def dependence(
@@ -56,7 +55,7 @@ def dependence(
             differences.append(_around_mean(pair.odd[where]))
             cells.append(cells_at(pair.place[where], size))
     if not cells:
-        return Dependence(0.0, 0.0)
+        return Dependence(0.0, 0.0, 0.0)
     member = functional.one_hot(torch.cat(cells)).double()  # (n, cells)
     count = member.sum(0).clamp(min=1)[:, None]
     even, odd = (
@@ -66,9 +65,12 @@ def dependence(
     correlation = both / (own * other).sqrt().clamp(min=_TINY)
     telling = member.sum(0) >= _FEWEST
     if not telling.any():
-        return Dependence(0.0, 0.0)
+        return Dependence(0.0, 0.0, 0.0)
     there = correlation[telling]
-    return Dependence(float(there[:, _FINE].amin(1).median()), float(there[:, _MIDDLE].median()))
+    middle = there[:, _MIDDLE:].median(0).values
+    return Dependence(
+        float(there[:, _FINE].amin(1).median()), float(middle[0]), float(middle.max())
+    )
 
 
 def _around_mean(energy: Tensor) -> Tensor:
