@@ -285,8 +285,17 @@ def test_scratches_go() -> None:
     truth = block_of(clean).luma.pixels
     before = block_of(bad).luma.pixels - truth
     after = result(VerticalScratches(), bad) - truth
-    assert rms(after, where) < 0.45 * rms(before, where)
+    assert rms(after, where) < 0.3 * rms(before, where)
     assert rms(result(VerticalScratches(), clean) - truth) < 0.2
+
+
+def test_a_thin_post_that_goes_slowly_with_the_picture_is_no_scratch() -> None:
+    """At a quarter of a pixel a frame: the frames around show it at nearly the same place."""
+    clean = panned(9, 0.25)
+    for t, frame in enumerate(clean):
+        frame[:, 80 - round(t * 0.25) : 82 - round(t * 0.25)] = 0.95
+    truth = block_of(clean).luma.pixels
+    assert torch.equal(result(VerticalScratches(), clean), truth)
 
 
 @pytest.mark.parametrize("stage", [DustSpots(), Deflicker(radius=2), VerticalScratches()])

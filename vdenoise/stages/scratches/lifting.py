@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 Plane = NDArray[np.float32]
 Columns = tuple[int, int]  # first and one past the last
 
-_LONG = 48  # rows over which what a line does is even: the picture under it is kept
+_LONG = 32  # rows over which what a line does is even: the picture under it is kept
 _SHORT = 15  # rows and
 _SIDE = 6  # columns on each side by which another frame is compared with this one
 _THROUGH = 0.4  # least share of the picture that is taken to shine through a line
-_ALIKE = (1.5, 3.0)  # times as far from another frame as noise explains: all of it, and none
+_ALIKE = (3.0, 7.0)  # times as far from another frame as noise explains: all of it, and none
 
 
 def lifted(
@@ -39,9 +39,8 @@ def lifted(
     seen = plane[:, start:stop]
     across = _across(plane, columns)
     guess, _ = _elsewhere(plane, columns, others, sigma, across)
-    varies = guess - guess.mean(0)
-    slope = (varies * seen).mean(0) / ((varies**2).mean(0) + 1e-6)
-    through = np.clip(slope, _THROUGH, 1)
+    # By how much both vary: a guess that is wrong in places would be said to shine through less
+    through = np.clip(np.sqrt(_varies(seen) / (_varies(guess) + 1e-6)), _THROUGH, 1)
     texture = (seen - _even(seen - through * guess)) / through - guess
     # What varies more than beside the line was not even along it: then the guess counts more
     one = plane[:, max(0, start - 2) : start] if start else plane[:, stop : stop + 2]
@@ -67,14 +66,14 @@ def _elsewhere(
     sigma: float,
     across: Plane,
 ) -> tuple[Plane, Plane]:
-    """What other frames show in the columns of a line, else what lies across; and how far it is
-    theirs, 0 to 1."""
+    """What other frames show in the columns of a line, by how well each fits beside it, else what
+    lies across; and how far it is theirs, 0 to 1."""
     start, stop = columns
     left, right = max(0, start - _SIDE), min(plane.shape[1], stop + _SIDE)
     beside = np.ones(right - left, np.bool_)
     beside[start - left : stop - left] = False
     total = np.zeros_like(across)
-    weight = np.full_like(across, 1e-6)
+    weight, sure = np.full_like(across, 1e-6), np.zeros_like(across)
     for other, clear in others:
         off = (other - plane)[:, left:right][:, beside]
         there = clear[:, left:right][:, beside]
@@ -84,13 +83,17 @@ def _elsewhere(
         low, high = (a * (2**0.5 * sigma + 1 / 255) for a in _ALIKE)
         alike = np.clip((high - error) / (high - low), 0, 1) * (known.reshape(-1, 1) > 0.3)
         share = alike * clear[:, start:stop]
+        sure = np.maximum(sure, share)
+        share = share / np.maximum(error, 1 / 255) ** 2
         total += share * other[:, start:stop]
         weight += share
-    sure = np.clip(weight, 0, 1)
-    return (
-        np.asarray(across + sure * (total / weight - across), np.float32),
-        np.asarray(sure, np.float32),
-    )
+    found = across + sure * (total / weight - across)
+    return np.asarray(found, np.float32), np.asarray(sure, np.float32)
+
+
+def _varies(part: Plane) -> Plane:
+    """Variance of each column along the line, of all that is finer than what a line does."""
+    return np.asarray(((part - _even(part)) ** 2).mean(0), np.float32)
 
 
 def _even(part: Plane) -> Plane:

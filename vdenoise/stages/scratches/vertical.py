@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import ClassVar
 
 import cv2
@@ -29,6 +30,8 @@ _FEW = 0.06  # of the columns; where more stand out it is stripes in the picture
 _STEADY = 0.8  # of the frames around must show it
 _WANDERS = 2  # px that a line may lie beside where it is in the mean of the frames around
 _FOOT = 0.2  # of its contrast: what has less is beside it
+_SWAYS = (-0.5, 0.0, 0.5)  # px that a scratch may lie elsewhere in another frame
+_GOES = 0.4  # times as unlike where the picture went as where it is now: a thing of the picture
 _HOLDS = 8  # px on each side of a line where motion may be held by it
 
 
@@ -52,7 +55,7 @@ class VerticalScratches(Stage):
     )
 
     radius: int = param(
-        2, "Frames looked at on each side: a scratch stays while the picture moves.", low=0, high=8
+        4, "Frames looked at on each side: a scratch stays while the picture moves.", low=0, high=8
     )
 
     @property
@@ -86,11 +89,27 @@ class VerticalScratches(Stage):
             around = {n - block.first: profiles[n - block.first] for n in seen}
             grain = float(sigma.mean()) * max(block.noise.grain_area, 1) ** 0.5
             error = grain / max(1.0, luma.pixels.shape[-2] / _PARTS) ** 0.5
-            lines = self._lines(t, around, error)
+            lines = self._worn(block, t, self._lines(t, around, error), around)
             done.append(
                 block.frame(t).map(Signal.copy) if not lines[t] else self._frame(block, t, lines)
             )
         return block.with_picture(Picture.join(done, join_signals))
+
+    def _worn(
+        self, block: Block, t: int, lines: dict[int, Lines], around: Mapping[int, Plane]
+    ) -> dict[int, Lines]:
+        """Those lines that do not go with the picture beside them: what does is a thing in it."""
+        assert block.motion is not None, "the planner gives motion to a stage that needs it"
+        flows = {k: block.motion.flow(t, k).float().cpu().numpy() for k in lines if k != t}
+        width = block.luma.pixels.shape[-1]
+        worn = []
+        for line in lines[t]:
+            goes = stays = 0.0
+            for k, flow in flows.items():
+                goes += _unlike(around[t], around[k], line, _ways_beside(flow, line, width))
+                stays += _unlike(around[t], around[k], line, _SWAYS)
+            worn.append(goes >= _GOES * stays)
+        return {k: list(compress(found, worn)) for k, found in lines.items()}
 
     def _frame(self, block: Block, t: int, lines: dict[int, Lines]) -> Picture[Signal]:
         """A frame without its lines; ``lines`` are those of all frames around, too."""
@@ -147,7 +166,8 @@ class VerticalScratches(Stage):
             for run in np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1):
                 if 0 < len(run) <= self.width + 4:
                     runs.append((sign, int(run[0]), int(run[-1])))
-        found = {k: sorted(_here(there, *run, bar) for run in runs) for k, there in around.items()}
+        runs.sort(key=lambda run: run[1])
+        found = {k: [_here(there, *run, bar) for run in runs] for k, there in around.items()}
         wide = sum(last - first + 1 for first, last in found[t])
         return found if wide <= _FEW * own.shape[1] else {k: [] for k in around}
 
@@ -203,3 +223,23 @@ def _past(flow: Tensor, lines: Lines, width: int) -> Tensor:
         one, two = found[..., start : start + 1], found[..., stop : stop + 1]
         found[..., start : stop + 1] = one + (two - one) * way
     return torch.from_numpy(found)
+
+
+def _unlike(own: Plane, other: Plane, line: tuple[int, int], ways: Sequence[float]) -> float:
+    """How far a line looks different in another frame, where it is most alike of the places that
+    lie so many pixels farther to the right."""
+    start, stop = max(0, line[0] - 2), min(own.shape[1], line[1] + 3)
+    columns = np.arange(own.shape[1])
+    there = [
+        [np.interp(columns[start:stop] + way, columns, part) for part in other] for way in ways
+    ]
+    off: float = ((np.array(there) - own[:, start:stop]) ** 2).mean((1, 2)).min()
+    return off
+
+
+def _ways_beside(flow: Plane, line: tuple[int, int], width: int) -> list[float]:
+    """How far the picture moves across on both sides of a line, luma pixels."""
+    columns = flow.shape[-1]
+    places = (line[0] - _HOLDS, line[1] + _HOLDS)
+    inside = [x * columns // width for x in places if 0 <= x < width]
+    return [float(np.median(flow[0, :, x])) for x in inside]
