@@ -40,7 +40,8 @@ def lifted(
     across = _across(plane, columns)
     guess, _ = _elsewhere(plane, columns, others, sigma, across)
     # By how much both vary: a guess that is wrong in places would be said to shine through less
-    through = np.clip(np.sqrt(_varies(seen) / (_varies(guess) + 1e-6)), _THROUGH, 1)
+    ratio = np.sqrt(_varies(seen) / (_varies(guess) + 1e-6))
+    through = np.asarray(np.clip(ratio, _THROUGH, 1), np.float32)
     texture = (seen - _even(seen - through * guess)) / through - guess
     # What varies more than beside the line was not even along it: then the guess counts more
     one = plane[:, max(0, start - 2) : start] if start else plane[:, stop : stop + 2]
