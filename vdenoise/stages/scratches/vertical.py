@@ -98,7 +98,7 @@ class VerticalScratches(Stage):
     def _worn(
         self, block: Block, t: int, lines: dict[int, Lines], around: Mapping[int, Plane]
     ) -> dict[int, Lines]:
-        """Those lines that do not go with the picture beside them: what does is a thing in it."""
+        """Lines that do not go with the picture beside them: what does is a thing in it."""
         assert block.motion is not None, "the planner gives motion to a stage that needs it"
         flows = {k: block.motion.flow(t, k).float().cpu().numpy() for k in lines if k != t}
         width = block.luma.pixels.shape[-1]
