@@ -204,3 +204,46 @@ def test_grain_that_a_decoder_draws_is_not_drawn_and_named(tmp_path: Path) -> No
                 longer.is_keyframe, longer.stream = packet.is_keyframe, stream
                 output.mux(longer)
     assert list(probe(path).holds) == ["film grain of the decoder"]
+
+
+def test_av1_that_says_it_has_grain(tmp_path: Path) -> None:
+    """In which of its frames only a decoder knows: all of them are named."""
+    clip = Clip(
+        "in.mkv", codec="libsvtav1", frames=4,
+        options={"preset": "12", "svtav1-params": "film-grain=20:film-grain-denoise=0"},
+    )  # fmt: skip
+    source = write(clip, tmp_path)
+    assert told_by("av1", first_packet(source), 0)
+    assert within(probe(source), 2, 3).holds == {"film grain of the decoder": ""}
+    plain = write(
+        Clip("plain.mkv", codec="libsvtav1", frames=4, options={"preset": "12"}), tmp_path
+    )
+    assert probe(plain).holds == {}
+
+
+def first_packet(path: Path) -> bytes:
+    with av.open(str(path)) as container:
+        return bytes(next(packet for packet in container.demux(video=0) if packet.size))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_exif_in_later_frames_of_mjpeg(order: str, tmp_path: Path) -> None:
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8)
+    turned = struct.pack(order + "HHHIHHI", 1, 0x112, 3, 1, 6, 0, 0)
+    segment = b"Exif\0\0" + head + turned
+    segment = b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment
+    plain = write(Clip("plain.mov", codec="mjpeg", format="yuvj420p", frames=5), tmp_path)
+    path, number = tmp_path / "in.mov", 0
+    with av.open(str(plain)) as source, av.open(str(path), "w") as output:
+        copy = output.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.size:
+                data = bytes(packet)
+                longer = av.Packet(data[:2] + segment * (number > 2) + data[2:])
+                longer.pts, longer.dts, longer.time_base = packet.pts, packet.dts, packet.time_base
+                longer.duration, longer.is_keyframe, longer.stream = packet.duration, True, copy
+                output.mux(longer)
+                number += 1
+    info = probe(path)
+    assert info.holds == {CHANGE: "frame 3 has another display matrix", "Exif": ""}
+    assert within(info, 0, 2).holds == {}

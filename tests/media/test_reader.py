@@ -13,6 +13,7 @@ from typing import Any
 import av
 import pytest
 import torch
+from av.bitstream import BitStreamFilterContext
 
 from tests.helpers.clips import MATRIX, Clip, picture, write
 from vdenoise.media import inputs as source_module
@@ -212,3 +213,25 @@ def test_what_a_shell_makes_of_a_command_is_read(tmp_path: Path) -> None:
     frames = read(pipe)
     feed.join()
     assert len(frames) == len(read(source))
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_what_is_cropped_at_the_left_is_not_shown(codec: str, tmp_path: Path) -> None:
+    """FFmpeg shows it unless it is told that frames may begin anywhere in memory."""
+    name = {"libx264": "h264", "libx265": "hevc"}[codec]
+    quiet = {"preset": "ultrafast"} | ({"x265-params": "log-level=none"} if name == "hevc" else {})
+    clip = Clip(f"plain.{name}", codec=codec, frames=8, size=(128, 96), options=quiet)
+    path, found = tmp_path / f"in.{name}", b""
+    with av.open(str(write(clip, tmp_path))) as source:
+        stream = source.streams.video[0]
+        crop = BitStreamFilterContext(f"{name}_metadata=crop_left=6:crop_top=2", stream)
+        for packet in source.demux(stream):
+            if packet.size:
+                found += b"".join(map(bytes, crop.filter(packet)))
+    path.write_bytes(found)
+    whole, cropped = probe(tmp_path / clip.name), probe(path)
+    assert (cropped.width, cropped.height) == (122, 94)
+    with Reader(whole) as before, Reader(cropped) as after:
+        for a, b in zip(before, after, strict=True):
+            assert torch.equal(a.planes[0][2:, 6:], b.planes[0])
+            assert torch.equal(a.planes[1][1:, 3:], b.planes[1])

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import av
-from av.codec.context import ThreadType
+from av.codec.context import Flags, ThreadType
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
@@ -245,6 +245,7 @@ def prepare_decoder(stream: VideoStream, threads: int | None = None) -> VideoCod
         context = made
         context.width, context.height = stream.codec_context.width, stream.codec_context.height
     context.thread_type = ThreadType.AUTO
+    context.flags |= Flags.unaligned  # or it shows what is cropped at the left, up to a few pixels
     if threads is not None:
         context.thread_count = threads
     if context.name in ("av1", "libdav1d", "h264", "hevc"):

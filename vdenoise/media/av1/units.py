@@ -20,6 +20,10 @@ class UnreadableHeader(Exception):
     """A header that is not as SVT-AV1 writes them (a clause without a full stop)."""
 
 
+class OwnGrain(UnreadableHeader):
+    """A sequence header of which all is read, and that says that frames may tell film grain."""
+
+
 @dataclass(frozen=True)
 class Obu:
     """An open bitstream unit."""
@@ -127,6 +131,7 @@ def read_sequence(payload: bytes) -> StreamHeader:
 
     Raises:
         UnreadableHeader: it is not as SVT-AV1 writes it.
+        OwnGrain: it is, and frames may tell film grain.
     """
     b = Bits(payload)
     if b.u(3):  # seq_profile
@@ -163,7 +168,7 @@ def read_sequence(payload: bytes) -> StreamHeader:
     separate_uv = _color(b)
     grain_at = b.at
     if b.flag():
-        raise UnreadableHeader("film grain of the encoder's own")
+        raise OwnGrain("film grain of the encoder's own")
     return StreamHeader(
         grain_at, width_bits, height_bits, size, big_blocks, warped_motion, motion_fields,
         screen_content, integer_mv, hint_bits, superres, cdef, restoration, separate_uv,

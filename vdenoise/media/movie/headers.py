@@ -10,7 +10,7 @@ import av
 from av.bitstream import BitStreamFilterContext
 from av.video.stream import VideoStream
 
-from vdenoise.media.movie.messages import CAPTIONS, LAYERS, length_bytes, told_by
+from vdenoise.media.movie.messages import CAPTIONS, GRAIN, LAYERS, length_bytes, told_by
 
 _EXTRACTED = {"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1", "av1"}
 _FRONT = {"prores": slice(8, 26), "vp9": slice(0, 8)}  # of keyframes: size, shape, color
@@ -41,6 +41,7 @@ class PacketWatch:
         self._filter: BitStreamFilterContext | None = None
         extradata = bytes(stream.codec_context.extradata or b"")
         self._lengths = length_bytes(self._codec, extradata)
+        self._always: set[str] = set()
         self._header: bytes | None = None
         self._beside = dict(_BESIDE)
         told = {key.lower(): value for key, value in stream.metadata.items()}
@@ -55,8 +56,11 @@ class PacketWatch:
         """Whether frames may look otherwise from this packet on than any before: by a header, or by
         a message on how they are shown."""
         items = {self._beside.get(data.data_type, "") for data in packet.iter_sidedata()}
+        items |= self._always
         for told in told_by(self._codec, bytes(packet), self._lengths):
             items.add(told.item)
+            if told.item == GRAIN and self._codec == "av1":
+                self._always.add(GRAIN)  # by the sequence's header, of all frames behind it
             if told.lasting is not None:
                 kind, body = told.lasting
                 self._lasting[kind] = body

@@ -8,12 +8,14 @@ Messages (SEI) of H.264 and HEVC (ITU-T H.264 and H.265, annex D), user data of 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+from vdenoise.media.av1.units import SEQUENCE_HEADER, OwnGrain, UnreadableHeader, read_sequence
 from vdenoise.media.movie.frame_data import ENCODERS
 
 CAPTIONS = "closed captions (CEA-608/708)"
 LAYERS = "further layers"
+GRAIN = "film grain of the decoder"
 _OTHER_DATA = "user data of another kind"
 _REGISTERED, _UNREGISTERED, _TIMING, _TIMECODE = 4, 5, 1, 136  # kinds of messages
 _GRAIN, _DEPTH, _COLORS = 19, (23, 142, 149), (45, 47, 137, 144, 147, 148, 150, 151, 154)
@@ -26,12 +28,13 @@ _OWNERS = (
     (b"\xb5\x00\x3b", "Dolby Vision metadata"),
     (b"\x26\x00\x04\x00\x05", "HDR Vivid metadata"),
     (b"\xb4\x00\x50", LAYERS),  # LCEVC
-    (b"\xb5\x58\x90\x00\x01", "film grain of the decoder"),
+    (b"\xb5\x58\x90\x00\x01", GRAIN),
 )
 _ATSC = b"\xb5\x00\x31GA94\x03"
 _START = b"\0\0\1"
 _USER_DATA = {"mpeg1video": 0xB2, "mpeg2video": 0xB2, "vc1": 0x1D}
 _DVD, _SCTE20 = b"CC\1\xf8", b"\x03\x81"
+_SCAN, _APP1, _EXIF, _TURNED = 0xDA, 0xE1, b"Exif\0\0", 0x0112  # of a JPEG
 _MOST = 1 << 16  # bytes: no message is longer
 
 
@@ -55,6 +58,8 @@ def told_by(codec: str, data: bytes, lengths: int) -> Iterator[Statement]:
         yield from _by_messages(codec == "hevc", data, lengths)
     elif codec == "av1":
         yield from _by_metadata(data)
+    elif codec == "mjpeg":
+        yield from _by_segments(data)
     elif codec in _USER_DATA:
         yield from _by_user_data(data, _USER_DATA[codec])
 
@@ -132,7 +137,7 @@ def _by_message(kind: int, said: bytes) -> Iterator[Statement]:
             yield Statement("timecodes of single frames")
     elif kind == _GRAIN:
         if said and not said[0] & 0x80:  # film_grain_characteristics_cancel_flag
-            yield Statement("film grain of the decoder")
+            yield Statement(GRAIN)
     elif kind in _DEPTH:
         if said and not said[0] & 0x80:
             yield Statement("hints on how colors are shown")
@@ -177,10 +182,34 @@ def _by_user_data(data: bytes, code: int) -> Iterator[Statement]:
         at = data.find(mark, at + 4)
 
 
+def _by_segments(data: bytes) -> Iterator[Statement]:
+    """What the segments of a JPEG in front of its picture tell: Exif, and how it is turned."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != _SCAN:
+        size = int.from_bytes(data[at + 2 : at + 4], "big")
+        said = data[at + 4 : at + 2 + size]
+        if data[at + 1] == _APP1 and said.startswith(_EXIF):
+            yield Statement("Exif", (_APP1, _orientation(said[len(_EXIF) :])))
+        at += 2 + size
+
+
+def _orientation(exif: bytes) -> bytes:
+    """How a picture is turned, by the first directory of Exif's TIFF; empty where it tells none."""
+    order: Literal["little", "big"] = "little" if exif[:2] == b"II" else "big"
+    begin = int.from_bytes(exif[4:8], order)
+    count = int.from_bytes(exif[begin : begin + 2], order)
+    for at in range(begin + 2, min(begin + 2 + 12 * count, len(exif) - 11), 12):
+        if int.from_bytes(exif[at : at + 2], order) == _TURNED:
+            return exif[at + 8 : at + 10]
+    return b""
+
+
 def _by_metadata(data: bytes) -> Iterator[Statement]:
     for kind, layered, body in _obus(data):
         if layered:
             yield Statement(LAYERS)
+        elif kind == SEQUENCE_HEADER and _grainy(body):
+            yield Statement(GRAIN)
         elif kind == 5 and body:  # OBU_METADATA
             what, said = body[0], body[1:].rstrip(b"\0")[:-1]  # a bit of its own ends it
             if what == 4 and (item := _by_owner(said)):
@@ -189,6 +218,18 @@ def _by_metadata(data: bytes) -> Iterator[Statement]:
                 yield Statement("timecodes of single frames")
             elif what in (1, 2):
                 yield Statement("", (what, said))
+
+
+def _grainy(sequence: bytes) -> bool:
+    """Whether a sequence header of AV1 says that frames may tell film grain: which of them do, only
+    a decoder knows."""
+    try:
+        read_sequence(sequence)
+    except OwnGrain:
+        return True
+    except UnreadableHeader:
+        return False
+    return False
 
 
 def _obus(data: bytes) -> Iterator[tuple[int, bool, bytes]]:
