@@ -24,6 +24,11 @@ LOSSLESS = {
 }
 
 
+def places(frames: int) -> list[int]:
+    """The first, middle and last of so many frames: what a sequence is judged by."""
+    return sorted({0, round((frames - 1) / 2), frames - 1})
+
+
 def read_planes(path: Path, expected: Layout | None = None) -> tuple[Layout, tuple[Tensor, ...]]:
     """Decode the planes that are denoised, and alpha.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -15,9 +16,10 @@ from vdenoise.media.access import reading
 from vdenoise.media.h273 import UNKNOWN
 from vdenoise.media.images import sequence, turn
 from vdenoise.media.images.belongings import Belongings, belongings
-from vdenoise.media.images.files import read_planes
+from vdenoise.media.images.files import places, read_planes
 from vdenoise.media.images.layout import ImageHeader, Layout, other_pictures, read_header
 from vdenoise.media.images.linear import fit_curve
+from vdenoise.media.movie.clock import advanced_timecode
 from vdenoise.media.movie.encoder import IMAGES
 from vdenoise.media.movie.index import index_of
 from vdenoise.media.movie.ordering import COMMON_RATES
@@ -25,7 +27,6 @@ from vdenoise.picture.frame import ClipInfo, Curve, ImageSequence, SourceFrame
 from vdenoise.settings.choices import OnMissing
 
 DEFAULT_RATE = Fraction(24)
-FIT_FRAMES = 3  # that the curve of scene-linear samples is fitted to
 _DISPLAY = (
     "srgb",
     "rec709",
@@ -57,7 +58,25 @@ def probe_images(
     """
     found = sequence.find(path, on_missing)
     info = describe(path, found, rate=rate)
+    if _starts_anew(info):
+        info = replace(info, holds={"timecode that starts anew": ""})
     return replace(info, curve=_curve(found)) if _is_linear(info) else info
+
+
+def _starts_anew(info: ClipInfo) -> bool:
+    """Whether the timecode in the middle or at the end is not the first one, counted on."""
+    assert info.sequence is not None
+    numbers = info.sequence.numbers
+    for place in places(len(numbers))[1:]:
+        if info.timecode is None or numbers[place] in info.sequence.held:
+            continue
+        with contextlib.suppress(InputError):  # whether a damaged frame matters is the reader's
+            now = read_header(info.sequence.source(place)).timecode
+            passed = (place, numbers[place] - numbers[0])  # others where images are held for two
+            counted = [advanced_timecode(info.timecode, frames, info.rate) for frames in passed]
+            if now is not None and now not in counted:
+                return True
+    return False
 
 
 def describe(path: Path, found: ImageSequence, *, rate: Fraction | None = None) -> ClipInfo:
@@ -240,11 +259,9 @@ def _common(rate: float | None) -> Fraction | None:
 
 def _curve(found: ImageSequence) -> Curve | None:
     layout = read_header(found.source(0)).layout
-    last = len(found.numbers) - 1
-    places = sorted({round(last * n / (FIT_FRAMES - 1)) for n in range(FIT_FRAMES)})
     frames = []
     with torch.inference_mode():
-        for place in places:
+        for place in places(len(found.numbers)):
             try:
                 planes = read_planes(found.source(place), layout)[1]
             except InputError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vdenoise.errors import UsageError
+from vdenoise.errors import InputError, UsageError
 from vdenoise.media.access import reading
 from vdenoise.media.images import alpha, carry, files, sequence, turn
 from vdenoise.media.images.belongings import belongings, lost
@@ -119,10 +119,22 @@ def named_losses(info: ClipInfo, kind: str) -> tuple[str, ...]:
     """
     assert info.sequence is not None
     first = info.sequence.source(0)
+    others = (info.sequence.source(n) for n in files.places(len(info.sequence.numbers))[1:])
+    looked_at = [first, *(path for path in others if _is_sound(path))]
     with reading(str(first)):
-        left = (*lost(belongings(first, info.codec), kind), *lost_words(first, kind))
+        owned = (lost(belongings(path, info.codec), kind) for path in looked_at)
+        left = (*dict.fromkeys(what for one in owned for what in one), *lost_words(looked_at, kind))
         said = alpha.misread(first, info.codec, kind) if info.format.alpha else ()
     return (*(f"{what} cannot be kept in {kind}" for what in left), *said)
+
+
+def _is_sound(path: Path) -> bool:
+    """Whether an image's header can be read: whether it must be is decided by the reader."""
+    try:
+        read_header(path)
+    except InputError:
+        return False
+    return True
 
 
 def _losses_of_movie(info: ClipInfo, kind: str) -> tuple[str, ...]:

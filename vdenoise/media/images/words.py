@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +32,25 @@ _OF_DPX = re.compile(
 _NAMED = 6
 
 
-def lost_words(path: Path, kind: str) -> tuple[str, ...]:
-    """What the header of an image says that cannot go into a file of another kind, for people.
+def lost_words(paths: Iterable[Path], kind: str) -> tuple[str, ...]:
+    """What the headers of images say that cannot go into files of another kind, for people.
 
     Args:
-        path: the image.
+        paths: the images, of one kind.
         kind: "tiff", "png", "exr", "dpx" or "movie".
 
     Raises:
-        InputError: it cannot be read.
+        InputError: one cannot be read.
     """
+    found = [_lost(path, kind) for path in paths]
+    gone = sorted({name for names, _ in found for name in names})
+    more = [f"{len(gone) - _NAMED} more"] if len(gone) > _NAMED else []
+    said = (f"the attributes {', '.join([*gone[:_NAMED], *more])}",) if gone else ()
+    return (*said, *dict.fromkeys(window for _, windows in found for window in windows))
+
+
+def _lost(path: Path, kind: str) -> tuple[list[str], tuple[str, ...]]:
+    """Names of what one image says, and its window."""
     file = opened(path)
     try:
         own = kind_of(file.format_name())
@@ -49,11 +59,8 @@ def lost_words(path: Path, kind: str) -> tuple[str, ...]:
         told = [a for a in spec.extra_attribs if not pixels.match(a.name)]
     finally:
         file.close()
-    words = sorted(a.name for a in told if _is_word(a, own))
-    gone = [name for name in words if not _holds(kind, name, own)]
-    more = [f"{len(gone) - _NAMED} more"] if len(gone) > _NAMED else []
-    said = (f"the attributes {', '.join([*gone[:_NAMED], *more])}",) if gone else ()
-    return (*said, *_window(spec))
+    words = (a.name for a in told if _is_word(a, own))
+    return [name for name in words if not _holds(kind, name, own)], _window(spec)
 
 
 def _window(spec: Any) -> tuple[str, ...]:
