@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -79,3 +80,19 @@ def test_where_a_mask_protects_dust_stays(
     right = where.copy()
     right[..., :56] = False
     assert np.abs(before - after)[right].mean() > 20
+
+
+def test_where_a_mask_protects_the_picture_is_not_steadied(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    blobs = cv2.GaussianBlur(rng.normal(0, 1, (96, 128)).astype(np.float32), (0, 0), 2.0)
+    picture = 0.5 + 0.15 * blobs / blobs.std()
+    clean = np.repeat(picture[None, ..., None], 12, 0).repeat(3, -1).astype(np.float32)
+    bad, _ = damage.weave(clean, 2)
+    source, target = written(tmp_path / "in.mkv", bad), tmp_path / "out.mkv"
+    words = ["--stabilise", "--luma", "0", "--chroma", "0"]
+    mask = ["--mask", "left=rect:0,0,48,96,mode=protect"]
+    assert cli.status(["run", str(source), "-o", str(target), *FAST, *words, *mask]) == 0
+    before, after = read(source), read(target)
+    assert np.array_equal(before[..., :40], after[..., :40])
+    sways = [x[:, 8:-8, 64:-8].std(0).mean() for x in (before, after)]
+    assert sways[1] < 0.3 * sways[0]

@@ -10,6 +10,7 @@ import pytest
 
 from vdenoise import cli
 from vdenoise.media.probe import probe
+from vdenoise.media.reader import Reader
 from vdenoise.workflows.reading import with_evidence
 
 PAL = ("testsrc2=s=720x576:r=50:d=0.28,noise=alls=8:allf=t", "interlace=scan=")
@@ -59,3 +60,31 @@ def test_order_and_flags_are_those_of_the_pictures(
     assert with_evidence(written).warnings == written.warnings
     if source.suffix in (".mov", ".mxf"):
         assert written.timecode == CODE
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "order", "layout", "coded"),
+    [
+        ("hdv.ts", "1440x1080", "tff", "yuv420p", TOP),
+        ("xdcam.mxf", "1920x1080", "tff", "yuv422p", TOP),
+        ("a25.dv", "720x576", "bff", "yuv420p", DV),
+        ("mbaff.mp4", "720x576", "tff", "yuv420p", ("-c:v", "libx264", *TOP[2:4])),
+    ],
+)
+def test_strength_0_gives_every_sample_back(
+    name: str, size: str, order: str, layout: str, coded: tuple[str, ...], tmp_path: Path
+) -> None:
+    source, out = tmp_path / name, tmp_path / "out.mkv"
+    words = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"testsrc2=s={size}:r=50:d=0.24"]
+    words += ["-vf", f"interlace=scan={order},format={layout}", *coded]
+    subprocess.run([*words, str(source)], check=True)
+    info = probe(source)
+    assert info.by_field and info.field_order[-1] == order[0]
+    assert with_evidence(info).warnings == info.warnings
+    argv = ["run", str(source), "-o", str(out), "--luma", "0", "--chroma", "0", "--sigma", "2"]
+    assert not cli.status([*argv, "--codec", "ffv1", "--speed", "veryfast", "--threads", "1"])
+    written = probe(out)
+    assert (written.field_order, written.frames) == (info.field_order, info.frames)
+    with Reader(info) as before, Reader(written) as after:
+        for own, other in zip(before, after, strict=True):
+            assert all(a.equal(b) for a, b in zip(own.planes, other.planes, strict=True))
