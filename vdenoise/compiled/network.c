@@ -29,7 +29,7 @@ typedef struct {
 } Plane;
 
 typedef struct Layer {
-    long kind, channels, leaky, height, width;
+    long kind, channels, used, leaky, height, width; /* of channels: behind the used ones are zeros */
     struct Layer *from, *added; /* what it reads, and what is added to its answer */
     const float *weights, *bias;
     long first_row, first_column; /* of the first cell: 0, or before the picture */
@@ -298,7 +298,7 @@ static void convolved(Network *net, Layer *layer) {
                     float *to = net->answered + point * answered_apart + n * out + c;
                     started(total, CELLS, net->zeros);
                     product(total, CELLS, net->seen + point * seen_apart + n * in, in,
-                            layer->weights + (point * out + c) * in, in);
+                            layer->weights + (point * out + c) * in, from->used);
 #pragma GCC unroll 12
                     for (int k = 0; k < CELLS; k++)
                         store_outputs(to + k * out, total[k]);
@@ -447,6 +447,7 @@ long NAME(network)(const long *layers, long count, const long *planes, long heig
         const long *given = layers + 8 * n;
         Layer *layer = net.layers + n;
         *layer = (Layer){.kind = given[0], .channels = given[3], .leaky = given[4]};
+        layer->used = layer->kind == PACK ? 4 * FULL + MAPS + count_bands : layer->channels;
         layer->from = given[1] < 0 ? 0 : net.layers + given[1];
         layer->added = given[2] < 0 ? 0 : net.layers + given[2];
         layer->height = net.padded_height >> given[5];
