@@ -129,16 +129,16 @@ def _rows(clips: tuple[Measures, ...]) -> list[tuple[str, list[float | None], in
         ("SSIM", [m.ssim for m in clips], 4),
         ("LPIPS", [m.lpips for m in clips], 4),
         ("VMAF", [m.vmaf for m in clips], 2),
-        ("flicker", [m.flicker for m in clips], 2),
-        ("noise removed", [m.removed for m in clips], 2),
+        ("flicker, codes", [m.flicker for m in clips], 2),
+        ("noise removed, codes", [m.removed for m in clips], 2),
     ]
     for plane in planes:
-        found.append((f"noise left in {plane}", [m.noise.get(plane) for m in clips], 2))
+        found.append((f"noise left in {plane}, codes", [m.noise.get(plane) for m in clips], 2))
         for level in clips[0].noise_at.get(plane, {}):
             at = [m.noise_at.get(plane, {}).get(level) for m in clips]
             found.append((f"  where it is {level}", at, 2))
-    found.append(("sharpness", [m.sharpness for m in clips], 2))
-    found.append(("banding", [m.banding for m in clips], 2))
+    found.append(("sharpness, codes a pixel", [m.sharpness for m in clips], 2))
+    found.append(("banding, per mille", [m.banding for m in clips], 2))
     return found
 
 

@@ -106,8 +106,7 @@ def test_stages_are_switched(page: Page) -> None:
 def test_two_settings_stand_against_each_other_at_one_zoom(page: Page) -> None:
     a = result(page)
     page.js("document.querySelector('input[value=b]').click()")
-    page.js("document.getElementById('preset').value = 'high-iso'")
-    page.js("document.getElementById('preset').dispatchEvent(new Event('change'))")
+    page.js("preset.value = 'high-iso'; preset.dispatchEvent(new Event('change'))")
     page.js("document.getElementById('versus').click()")
     changed(page)
     assert page.js("document.querySelector('.pane .source').src") == a and result(page) != a
