@@ -188,6 +188,19 @@ def test_what_is_there_stays(name: str, tmp_path: Path, capsys: pytest.CaptureFi
         assert there.read_bytes() == PRECIOUS
 
 
+@pytest.mark.parametrize("name", sorted(WRITING))
+def test_only_a_clip_goes_to_standard_output(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Elsewhere ``-`` was the name of a file, replaced without a word."""
+    monkeypatch.chdir(tmp_path)
+    Path("-").write_bytes(PRECIOUS)
+    for parameter in (p for p in WRITING[name] if not p.type.stdout):  # type: ignore[attr-defined]
+        assert call(*typed(name, {parameter: Path("-")}, tmp_path)) == 2, flag(parameter)
+        assert "E02230" in capsys.readouterr().err
+    assert Path("-").read_bytes() == PRECIOUS
+
+
 def test_variables_are_options_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = tmp_path / "a.mov"
     clip.write_bytes(PRECIOUS)

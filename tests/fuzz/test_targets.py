@@ -71,3 +71,8 @@ def test_a_run_in_parts_takes_no_strangers_recipe(
     Path("z.mkv.vdenoise.json").write_text("{}", "utf-8")
     assert call(*RUN, "--resume") == 4 and "E0401" in last(capsys)
     assert Path("z.mkv.vdenoise.json").read_text("utf-8") == "{}"
+
+
+def test_a_clip_has_no_name_before_what_is_beside_it(clip: Path) -> None:
+    assert call(*RUN, "--grain-table", "/dev/full") == 4
+    assert not list(Path().glob("*z.mkv*"))

@@ -50,11 +50,29 @@ class Writes(click.Path):
 
     Args:
         later: another command writes it, and sees then whether it may replace what is there.
+        stdout: ``-`` is standard output.
     """
 
-    def __init__(self, *, later: bool = False) -> None:
+    def __init__(self, *, later: bool = False, stdout: bool = False) -> None:
         super().__init__(path_type=Path, allow_dash=True)
-        self.later = later
+        self.later, self.stdout = later, stdout
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Make a path of it.
+
+        Raises:
+            UsageError: it is ``-`` where nothing is written to standard output: a file of that
+                name is hard to get rid of.
+        """
+        found = super().convert(value, param, ctx)
+        if str(found) == "-" and not self.stdout:
+            raise UsageError(
+                f"{_called(param) if param else 'This'} takes no -: only a clean clip goes to "
+                "standard output.",
+                "Name a file.",
+                number=230,
+            )
+        return found
 
 
 class Folder(click.Path):
@@ -64,7 +82,13 @@ class Folder(click.Path):
         super().__init__(path_type=Path, file_okay=False)
 
 
-READS, WRITES, WRITES_LATER, FOLDER = Reads(), Writes(), Writes(later=True), Folder()
+READS, WRITES, WRITES_CLIP, WRITES_LATER, FOLDER = (
+    Reads(),
+    Writes(),
+    Writes(stdout=True),
+    Writes(later=True),
+    Folder(),
+)
 
 
 class FileCommand(HelpfulCommand):

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from vdenoise.cli.files import READS, WRITES, FileCommand, claims_of
+from vdenoise.cli.files import READS, WRITES_CLIP, FileCommand, claims_of
 from vdenoise.cli.options import fps_option, option, progress_option, set_threads, threads_option
 from vdenoise.settings.text import counted
 
@@ -19,7 +19,7 @@ from vdenoise.settings.text import counted
     "it is written (exit 9); nothing is left where one differs.",
 )
 @click.argument("recipe", type=READS)
-@option("-o", "--output", type=WRITES, required=True, help="Where the clip goes.")
+@option("-o", "--output", type=WRITES_CLIP, required=True, help="Where the clip goes.")
 @option("--input", "source", type=READS, metavar="CLIP", help="Where the clip lies now.")
 @option("--any-version", is_flag=True, help="Go on with another version of vdenoise.")
 @option("--overwrite", is_flag=True, help="Replace the output if it exists.")
@@ -56,7 +56,7 @@ def replay(ctx: click.Context, /, **options: Any) -> None:
 )
 @click.argument("clean", type=READS)
 @click.argument("noise", type=READS)
-@option("-o", "--output", type=WRITES, required=True, help="Where the source goes.")
+@option("-o", "--output", type=WRITES_CLIP, required=True, help="Where the source goes.")
 @option(
     "--grain",
     type=click.FloatRange(0, 100),

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from vdenoise.cli.chain import chain_options, warn_of_idle
 from vdenoise.cli.clip import beside_options, clip_options, reading_options
-from vdenoise.cli.files import READS, WRITES, FileCommand, claims_of
+from vdenoise.cli.files import READS, WRITES, WRITES_CLIP, FileCommand, claims_of
 from vdenoise.cli.grain import grain_to_match
 from vdenoise.cli.options import device_option, option, progress_option, set_threads
 from vdenoise.cli.planned import frame_number, show_plan
@@ -50,8 +50,8 @@ class _Run(FileCommand):
     "measuring and denoising each read it) and writes standard output.",
 )
 @click.argument("input", type=READS, required=False, metavar="INPUT")
-@click.argument("target", type=WRITES, required=False, metavar="[OUTPUT]")
-@option("-o", "--output", type=WRITES, help="Where the clean clip goes.")
+@click.argument("target", type=WRITES_CLIP, required=False, metavar="[OUTPUT]")
+@option("-o", "--output", type=WRITES_CLIP, help="Where the clean clip goes.")
 @chain_options
 @clip_options
 @beside_options

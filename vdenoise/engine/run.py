@@ -257,18 +257,18 @@ class _Outputs:
         beside = [writer for _, writer in self._views]
         if self._removed is not None:
             beside.append(self._removed[0])
-        writers = [*beside, self._clean]
         try:
             if settled is not None:
                 settled()
-            report = [writer.commit(check=check) for writer in writers][-1]
+            for writer in beside:
+                writer.commit(check=check)
+            if self._table is not None and self._grain_path is not None:
+                self._table.save(self._grain_path)
+            return self._clean.commit(check=check)
         except BaseException:
-            for writer in writers:
+            for writer in self._writers:
                 writer.abort()
             raise
-        if self._table is not None and self._grain_path is not None:
-            self._table.save(self._grain_path)
-        return report
 
 
 def _gray_codes(view: Tensor | None) -> Tensor:
