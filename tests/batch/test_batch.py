@@ -914,3 +914,21 @@ def test_where_a_disk_knows_no_locks_that_is_said(
     monkeypatch.setattr(fcntl, "fcntl", refuse)
     assert call("batch", "in/a.mkv", "-o", "out", *GIVEN) == 0
     assert "batches do not see each other in out: run one at a time" in capsys.readouterr().err
+
+
+def test_what_a_run_makes_while_a_batch_is_at_the_same_clip_stays(
+    clips: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was replaced by a batch that had found the name free."""
+    written = Journal.write
+
+    def then(self: Journal, event: str, job: ClipJob, **values: Any) -> None:
+        written(self, event, job, **values)
+        if event == "start":  # the job's process begins
+            job.output.write_bytes(b"another's")
+
+    monkeypatch.setattr(Journal, "write", then)
+    words = ("batch", "in/a.mkv", "-o", "out", "--template", "{stem}.mkv", *GIVEN)
+    assert call(*words) == 8
+    assert "E0401" in capsys.readouterr().err
+    assert Path("out/a.mkv").read_bytes() == b"another's"

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -134,6 +135,22 @@ def test_a_hint_can_be_typed(
 ) -> None:
     """Blanks in names, and a work folder that is not the plan's own."""
     place = ("--plan", plan.rename(tmp_path / "p l.json"), "--work", tmp_path / "w #1")
+    assert call("farm", "status", *place) == 75
+    hint = capsys.readouterr().err.splitlines()[-2]
+    assert call(*shlex.split(hint.partition("vdenoise ")[2])) == 0
+    assert call("farm", "status", *place) == 0
+
+
+def test_a_hint_can_be_typed_where_folders_are_elsewhere(
+    tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The plan was found by it and its clip was not."""
+    (there := tmp_path / "there").mkdir()
+    shutil.copy(clip, there / "a.mkv")
+    words = ("--to", there / "z.mkv", "--segment-frames", 8, *FAST)
+    assert call("plan", there / "a.mkv", "-o", there / "p.json", *words) == 0
+    here = there.rename(tmp_path / "vol b")
+    place = ("--plan", there / "p.json", "--map", f"{there}={here}")
     assert call("farm", "status", *place) == 75
     hint = capsys.readouterr().err.splitlines()[-2]
     assert call(*shlex.split(hint.partition("vdenoise ")[2])) == 0

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks.fuzz import GIVEN
 from tests.fuzz.situations import call, last
+from vdenoise.workflows.contents import FrameChecks
 
 RUN = ("run", "a.mkv", "-o", "z.mkv", *GIVEN)
 # What writes a file of this name.
@@ -76,3 +78,21 @@ def test_a_run_in_parts_takes_no_strangers_recipe(
 def test_a_clip_has_no_name_before_what_is_beside_it(clip: Path) -> None:
     assert call(*RUN, "--grain-table", "/dev/full") == 4
     assert not list(Path().glob("*z.mkv*"))
+
+
+@pytest.mark.parametrize("name", ["z.mkv", "z.####.png"])
+def test_what_another_run_has_made_meanwhile_stays(
+    name: str, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Images of two runs were mixed, each with exit 0."""
+    watch, made = FrameChecks.watch, Path(name.replace("####", "0001"))
+
+    def watched(self: FrameChecks, done: Any) -> None:
+        if done[0].index == 1:
+            made.write_bytes(b"another's")
+        watch(self, done)
+
+    monkeypatch.setattr(FrameChecks, "watch", watched)
+    assert call("run", "a.mkv", "-o", name, *GIVEN) == 4
+    assert f"E0401 [exit 4] {made} exists already" in last(capsys)
+    assert made.read_bytes() == b"another's" and not list(Path().glob("*.json"))

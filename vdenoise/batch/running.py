@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import selectors
@@ -20,6 +21,7 @@ from vdenoise.batch.workers import Worker, Workers
 from vdenoise.machine.files import write_text
 from vdenoise.machine.guard import fault_of
 from vdenoise.media.access import make_folder, writing
+from vdenoise.media.images.sequence import files_of
 from vdenoise.settings.text import counted
 
 GRACE_SECONDS = 20.0  # for jobs to drop their work after a signal
@@ -148,8 +150,9 @@ def _start(outcome: Outcome, journal: Journal, threads: int, workers: Workers) -
     for file, text in job.prepared:
         with writing(file):
             write_text(file, text)
-    # Whether this output may be replaced was decided before.
-    ours = ("--overwrite", "--progress", "json", "--threads", str(threads))
+    # Whether what is there may be replaced was decided before; what comes meanwhile may not.
+    may = ("--overwrite",) if _is_something_there(outcome) else ()
+    ours = (*may, "--progress", "json", "--threads", str(threads))
     ours_end, theirs = os.pipe()
     try:
         process = workers.start(("run", *job.arguments(*ours)), theirs)
@@ -160,6 +163,15 @@ def _start(outcome: Outcome, journal: Journal, threads: int, workers: Workers) -
         os.close(theirs)
     journal.write("start", job, pid=process.pid)
     return _Running(process, os.fdopen(ours_end, "rb", 0), outcome, time.monotonic())
+
+
+def _is_something_there(outcome: Outcome) -> bool:
+    """Whether anything has the name of an output, or one that begins so, as its recipe's does."""
+    output = outcome.job.output
+    assert outcome.wanted is not None, "it was to do"
+    beside = [file for path in outcome.wanted.beside.values() for file in files_of(path)]
+    named = output.parent.glob(f"{glob.escape(output.name)}.*")
+    return any(map(os.path.lexists, (*files_of(output), *beside, *named)))
 
 
 def _read(one: _Running, tell: Tell) -> bool:

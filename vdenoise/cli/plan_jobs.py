@@ -101,7 +101,17 @@ def open_from(options: dict[str, Any], output: Path | None = None) -> Job:
         work=here(options["work"]),
         output=here(output),
         path_map=typed + session,
+        mapped=_mapping_words(options),
         allow_version_skew=options["allow_version_skew"],
+    )
+
+
+def _mapping_words(options: dict[str, Any]) -> tuple[str, ...]:
+    """The mappings as they were typed."""
+    rules = options["map_rules"]
+    return (
+        *(word for text in options["path_map"] for word in ("--map", text)),
+        *(() if rules is None else ("--map-rules", str(rules))),
     )
 
 

@@ -167,14 +167,11 @@ def _on_devices(
     from vdenoise.farm.devices import run_on
 
     flags = [flag for flag in ("resume", "overwrite", "allow_version_skew") if options[flag]]
-    maps = [f"--map={text}" for text in options["path_map"]]
-    if options["map_rules"] is not None:
-        maps.append(f"--map-rules={options['map_rules']}")
     run_on(
         options["devices"].split(","),
         job,
         numbers,
-        [*(f"--{flag.replace('_', '-')}" for flag in flags), *maps],
+        [*(f"--{flag.replace('_', '-')}" for flag in flags), *job.mapped],
         threads=options["threads"],
     )
     reporter.finish(f"{counted(len(numbers), 'segment')} in {job.work}")

@@ -45,6 +45,7 @@ class Job:
     moved: Mapping[PartName, Path] = field(default_factory=dict)  # parts that go elsewhere, by name
     places: Places = AS_NAMED
     elsewhere: bool = False  # whether the clip is where neither the plan nor a mapping has it
+    mapped: tuple[str, ...] = ()  # what was typed to say where folders are on this machine
 
     @property
     def source(self) -> Path:
@@ -57,7 +58,9 @@ class Job:
         typed = ["--plan", str(self.plan_path)]
         if self.work != default_work(self.plan_path):
             typed += ["--work", str(self.work)]
-        return shlex.join([*typed, *(["--source", str(self.source)] if self.elsewhere else [])])
+        if self.elsewhere:
+            typed += ["--source", str(self.source)]
+        return shlex.join([*typed, *self.mapped])
 
     def output(self, part: OutputPart) -> Path:
         """Where a finished clip goes.
@@ -108,6 +111,7 @@ def open_job(
     work: Path | None = None,
     output: Path | None = None,
     path_map: PathMap = UNMAPPED,
+    mapped: tuple[str, ...] = (),
     allow_version_skew: bool = False,
 ) -> Job:
     """Open a plan and see that this machine may work on it.
@@ -118,6 +122,7 @@ def open_job(
         work: folder of the segments, by default beside the plan.
         output: the clean clip, where it goes elsewhere than the plan says.
         path_map: of folders that are mounted elsewhere than where the plan was made.
+        mapped: what was typed to say so, for what is to be typed next.
         allow_version_skew: take another version of vdenoise for the same.
 
     Raises:
@@ -146,7 +151,7 @@ def open_job(
     work = work or default_work(path)
     places = Places(path_map, file.inputs, work)
     elsewhere = source is not None and not _same_place(source, planned)
-    return Job(file, path, work, info, moved, places, elsewhere)
+    return Job(file, path, work, info, moved, places, elsewhere, mapped)
 
 
 def default_work(plan: Path) -> Path:

@@ -255,7 +255,7 @@ class MovieWriter:
                 report = self._verified(self._temporary)
             with writing(self.target):
                 sync(self._temporary)
-                if not self._overwrite and self.target.exists():
+                if not self._overwrite:  # another run may have made the same meanwhile
                     check_movie(self.info, self.target)
                 self._temporary.replace(self.target)
                 self._temporary = None
