@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.boxes import in_tracks
+from tests.helpers.boxes import box, in_tracks
 from tests.helpers.clips import Clip, write
 from tests.helpers.matroska import element, in_segment, in_track, number, text
 from tests.media.test_roundtrip import pass_through
@@ -77,3 +77,15 @@ def test_regions_of_languages_in_quicktime(tmp_path: Path) -> None:
     source = write(Clip("in.mov", options=_QUICK, frames=6, audio=("por",)), tmp_path)
     in_tracks(source, (b"elng", bytes(4) + b"pt-BR\0"), inside=(b"mdia",))
     assert probe(source).holds == {"regions of languages": "pt-BR"}
+
+
+@pytest.mark.parametrize("version", [b"", bytes(4)])
+def test_words_of_a_quicktime_track(version: bytes, tmp_path: Path) -> None:
+    """QuickTime's box of metadata has no version, MP4's has."""
+    source = write(Clip("in.mov", options=_QUICK, frames=6), tmp_path)
+    names = [f"com.apple.quicktime.camera.{word}" for word in ("lens", "focus", "iso", "shutter")]
+    rows = b"".join(box(b"mdta", name.encode()) for name in names)
+    keys = box(b"keys", struct.pack(">II", 0, len(names)) + rows)
+    in_tracks(source, (b"meta", version + box(b"hdlr", bytes(25)) + keys))
+    words = "camera.lens, camera.focus, camera.iso, 1 more"
+    assert probe(source).holds == {"words of tracks": words}

@@ -120,6 +120,7 @@ RULES: dict[str, Rule] = {
         Rule("stereo 3D layout that only frames tell", {}),
         Rule("projection of another kind", {}),
         Rule("clean aperture", _in(*_QUICKTIME, codecs=_BESIDE), how="as a clap box"),
+        Rule("words of tracks", {}, how="Apple's metadata of a track, such as a camera's lens"),
         Rule("track aperture", {}, how="QuickTime's size of the picture on the screen"),
         Rule("cropping of Matroska", {}),
         Rule("closed captions (CEA-608/708)", {}, _CAPTIONS, "in the codec's own messages"),

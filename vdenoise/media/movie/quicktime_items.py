@@ -8,6 +8,8 @@ from pathlib import Path
 
 from vdenoise.media.movie.boxes import boxes_in, header_of, tracks_of
 
+_APPLE = "com.apple.quicktime."
+_NAMED = 3  # words; of more only how many is said
 _OFF = 1  # pixels that a size may be rounded by
 
 
@@ -25,6 +27,10 @@ def passed_over(path: Path, track: int, size: tuple[int, int], aspect: Fraction)
     regions = [tag for inside in tracks.values() if "-" in (tag := _language(inside))]
     if regions:
         items["regions of languages"] = ", ".join(dict.fromkeys(regions))
+    words = [key for inside in tracks.values() for key in _keys(inside.get(b"meta", b""))]
+    if words:
+        more = [f"{len(words) - _NAMED} more"] if len(words) > _NAMED else []
+        items["words of tracks"] = ", ".join([*words[:_NAMED], *more])
     shown = _shown(tracks.get(track, {}))
     wanted = float(size[0] * aspect), float(size[1])
     if shown and any(abs(a - b) > _OFF for a, b in zip(shown, wanted, strict=True)):
@@ -36,6 +42,13 @@ def _language(track: dict[bytes, bytes]) -> str:
     """The extended language of a track (ISO/IEC 14496-12, 8.4.6); empty where it has none."""
     told = dict(boxes_in(track.get(b"mdia", b""))).get(b"elng", b"")
     return told[4:].rstrip(b"\0").decode(errors="replace")
+
+
+def _keys(meta: bytes) -> list[str]:
+    """The names of Apple's metadata of a track, such as what a camera says of its lens."""
+    inside = {**dict(boxes_in(meta[4:])), **dict(boxes_in(meta))}  # MP4's has a version before it
+    rows = boxes_in(inside.get(b"keys", b"")[8:])
+    return [key.decode(errors="replace").removeprefix(_APPLE) for _, key in rows]
 
 
 def _shown(track: dict[bytes, bytes]) -> tuple[float, float] | None:
