@@ -313,6 +313,23 @@ def test_an_index_is_sorted_by_its_heads(page: Page, folder: Path, tmp_path: Pat
     page.open(before)
 
 
+def test_what_a_gate_found_is_framed_at_its_place_at_each_zoom(page: Page) -> None:
+    page.js("viewer.mark = [24, 16, 32, 20]")
+    box = (
+        "(r => [r.x, r.y, r.width, r.height])(document.querySelector('{}').getBoundingClientRect())"
+    )
+    for zoom in ("fit", "2", "4"):
+        page.js(f"viewer.scale('{zoom}')")
+        left, top, width, height = page.js(box.format(".pane .source"))
+        x, y, across, down = page.js(box.format(".mark"))
+        factor = width / 96
+        assert (across, down) == pytest.approx((32 * factor, 20 * factor), abs=4.5)
+        assert (x - left, y - top) == pytest.approx((24 * factor, 16 * factor), abs=1.5)
+        assert height / 64 == pytest.approx(factor)
+    page.js("choose(0); viewer.scale('fit')")
+    assert page.js("document.querySelector('.mark').hidden")  # nothing was framed in this report
+
+
 def test_zoom_and_pan_stay_in_step(page: Page) -> None:
     placed = "[...document.querySelectorAll('.pane img')].map(i => i.style.transform)"
     page.js("stage.focus()")
