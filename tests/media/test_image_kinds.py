@@ -226,6 +226,18 @@ CHUNKS = {
 }
 
 
+def test_a_jpeg_of_12_bits_is_not_called_damaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = files.jpeg(tmp_path / "a.jpg")
+    data = bytearray(source.read_bytes())
+    frame = data.index(b"\xff\xc0")
+    data[frame + 1], data[frame + 4] = 0xC1, 12  # the extended process, and its precision
+    source.write_bytes(data)
+    assert call("run", source, "-o", tmp_path / "b.png", *GIVEN) == 3
+    assert "is of a kind that is not read" in capsys.readouterr().err
+
+
 def test_a_png_that_lost_a_part_on_its_way_is_not_whole(tmp_path: Path) -> None:
     """OpenImageIO says nothing where a disk refuses one of its writes."""
     path = files.png(tmp_path / "a.png")

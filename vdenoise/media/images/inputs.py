@@ -79,8 +79,10 @@ def reason_of(source: Any) -> str:
 
 
 def damaged(path: Path, reason: str) -> InputError:
-    """The error for an image that cannot be decoded to its end."""
+    """The error for an image that cannot be decoded to its end; a JPEG of 12 bits is not read."""
     words = _words(path, reason)
+    if "data precision" in words:
+        return unsupported(path, f"is of a kind that is not read ({words})")
     return InputError(
         f"{path} is damaged or cut short{f': {words}' if words else ''}.",
         "Copy or render it again, or put the frame before in its place with --on-bad-frame repeat.",
