@@ -96,3 +96,9 @@ def test_what_another_run_has_made_meanwhile_stays(
     assert call("run", "a.mkv", "-o", name, *GIVEN) == 4
     assert f"E0401 [exit 4] {made} exists already" in last(capsys)
     assert made.read_bytes() == b"another's" and not list(Path().glob("*.json"))
+
+
+def test_maps_are_movies(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The hint was to leave options away that nobody had typed."""
+    assert call(*RUN, "--matte-out", "m.####.png") == 2
+    assert "E02231" in last(capsys) and not Path("z.mkv").exists()

@@ -65,8 +65,14 @@ def view_settings(info: ClipInfo, target: Path) -> EncodeSettings:
     """How a map is written: 16-bit gray without loss, black for none and white for all.
 
     Raises:
-        UsageError: FFV1 does not fit the target.
+        UsageError: the target is images, or FFV1 does not fit it.
     """
+    if is_image(target):
+        raise UsageError(
+            f"{target} is a name of images, and a map is written as a movie.",
+            "Name one, such as matte.mkv.",
+            number=231,
+        )
     return choose(gray(info), target, codec="ffv1", bit_depth=16)
 
 
