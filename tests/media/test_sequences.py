@@ -590,7 +590,8 @@ def test_the_curve_can_be_undone() -> None:
     for curve in (Curve(2e-4, 2e-3, 4.0), Curve(0.0, 1e-3, 1.0), Curve(1e-2, 1e-5, 16.0)):
         v = apply_curve(x.sort().values, curve)
         assert bool((v.diff() > 0).all())
-        assert torch.allclose(undo_curve(v, curve), x.sort().values, rtol=2e-5, atol=1e-9)
+        noise = curve.read  # next to black; what is lost there is some millionths of it
+        assert torch.allclose(undo_curve(v, curve), x.sort().values, rtol=2e-5, atol=2e-6 * noise)
         white = apply_curve(torch.tensor([curve.white]), curve)
         assert white.item() == pytest.approx(1, abs=1e-5)
 
