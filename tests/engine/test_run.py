@@ -18,15 +18,17 @@ from vdenoise.engine import plan, run, tiles
 from vdenoise.engine.denoise import denoise
 from vdenoise.engine.planning import plan_denoising
 from vdenoise.engine.streams import Shots
-from vdenoise.errors import InputError, Interrupted, OutputError
+from vdenoise.errors import InputError, Interrupted, OutputError, VerifyError
+from vdenoise.media.movie import writer as movie_writer
 from vdenoise.media.movie.settings import choose
 from vdenoise.media.movie.writer import MovieWriter
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
 from vdenoise.media.side_outputs import noise_settings
+from vdenoise.media.verify import Report
 from vdenoise.nets import build
 from vdenoise.noise.removed import removed_noise, restore_planes
-from vdenoise.picture.frame import PixelFormat, SourceFrame
+from vdenoise.picture.frame import ClipInfo, PixelFormat, SourceFrame
 from vdenoise.picture.noise import NoiseProfile
 from vdenoise.stages.plugins import fingerprint
 
@@ -235,6 +237,24 @@ def test_the_largest_differences_do_not_clip() -> None:
         noise = removed_noise([a], [b], fmt, out)
         assert same(restore_planes([b], noise, fmt, out), [a])
         assert int(noise[0][0, 2]) == 1 << (deeper - 1)
+
+
+def test_a_clip_that_is_not_kept_leaves_no_noise(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All files are checked before one has its name: noise without its clip restores nothing."""
+    sound = movie_writer.verify
+    clean = tmp_path / "out.mkv"
+
+    def verify(info: ClipInfo, written: Path, **more: Any) -> Report:
+        report: Report = sound(info, written, **more)
+        return replace(report, findings=("the frames",)) if clean.stem in written.name else report
+
+    monkeypatch.setattr(movie_writer, "verify", verify)
+    made = planned(source, clean, chain(), noise_out=tmp_path / "noise.mkv")
+    with pytest.raises(VerifyError, match="would not keep"):
+        run.run(made, NOISE, (), Quiet())
+    assert [p.name for p in tmp_path.iterdir() if p != source] == []
 
 
 def running() -> list[str]:

@@ -253,13 +253,17 @@ class _Outputs:
             writer.write(source, (_gray_codes(found.picture(kind)),))
 
     def commit(self, settled: Callable[[], None] | None, *, check: bool) -> Report:
-        """Check every file and give it its name, the clip last; after an error none of the rest."""
+        """Check every file, then give each its name, the clip last; after an error none of the
+        rest."""
         beside = [writer for _, writer in self._views]
         if self._removed is not None:
             beside.append(self._removed[0])
         try:
             if settled is not None:
                 settled()
+            if check:
+                for writer in self._writers:
+                    writer.check()
             for writer in beside:
                 writer.commit(check=check)
             if self._table is not None and self._grain_path is not None:

@@ -83,8 +83,12 @@ class ClipWriter(Protocol):
         """Write one frame."""
         ...
 
+    def check(self) -> Report:
+        """Check what was written, before it is final."""
+        ...
+
     def commit(self, *, check: bool = True) -> Report:
-        """Check what was written and make it final."""
+        """Check what was written, if that was not done, and make it final."""
         ...
 
     def abort(self) -> None:

@@ -172,9 +172,13 @@ class ImageWriter:
         )
 
     def commit(self, *, check: bool = True) -> Report:
-        """Say what was checked: each frame was, before it got its name."""
+        """See to it that the names last, too, and say what was checked."""
         with writing(self.target):
             sync(self.target.parent)
+        return self.check()
+
+    def check(self) -> Report:
+        """Say what was checked: each frame was, before it got its name."""
         notes: tuple[str, ...] = ()
         orientation, kind = turn.orientation_of(self.info), self.settings.codec
         if orientation != 1 and self.info.codec != kind and not turn.is_held(kind):

@@ -111,6 +111,7 @@ class MovieWriter:
         self._temporary: Path | None = None
         self._output: Output | None = None
         self._finished = False
+        self._report: Report | None = None
 
     @property
     def temporary(self) -> Path | None:
@@ -132,11 +133,8 @@ class MovieWriter:
         if error is not None:
             self.abort()
             return
-        try:
+        with self._or_nothing():
             self.finish()
-        except BaseException:
-            self.abort()
-            raise
 
     def abort(self) -> None:
         """Stop and leave nothing behind."""
@@ -239,31 +237,45 @@ class MovieWriter:
             self._output.close()
         self._finished = True
 
-    def commit(self, *, check: bool = True) -> Report:
-        """Check the finished file against its source and give it its name.
+    def check(self) -> Report:
+        """Compare the finished file with its source, before it has its name.
 
         Raises:
             VerifyError: it does not keep what it must keep; it is removed.
+        """
+        assert self._finished, "a check follows a clean exit"
+        if self._temporary is None:
+            return self._report or Report((), (), ("standard output is not checked",))
+        with self._or_nothing():
+            self._report = self._report or self._verified(self._temporary)
+            return self._report
+
+    def commit(self, *, check: bool = True) -> Report:
+        """Check the finished file, if that was not done, and give it its name.
+
+        Raises:
+            VerifyError: as `check`.
             OutputError: it cannot be renamed.
         """
-        assert self._finished, "commit follows a clean exit"
+        report = self.check() if check else Report((), (), ("not checked",))
         if self._temporary is None:
-            return Report(checked=(), findings=(), notes=("standard output is not checked",))
-        report = Report(checked=(), findings=(), notes=("not checked",))
+            return report
+        with self._or_nothing(), writing(self.target):
+            sync(self._temporary)
+            if not self._overwrite:  # another run may have made the same meanwhile
+                check_movie(self.info, self.target)
+            self._temporary.replace(self.target)
+            self._temporary = None
+            sync(self.target.parent)
+        return report
+
+    @contextlib.contextmanager
+    def _or_nothing(self) -> Iterator[None]:
         try:
-            if check:
-                report = self._verified(self._temporary)
-            with writing(self.target):
-                sync(self._temporary)
-                if not self._overwrite:  # another run may have made the same meanwhile
-                    check_movie(self.info, self.target)
-                self._temporary.replace(self.target)
-                self._temporary = None
-                sync(self.target.parent)
+            yield
         except BaseException:
             self.abort()
             raise
-        return report
 
     def _verified(self, written: Path) -> Report:
         hint = "Write it in another container (.mkv, .mov) or with another --codec."
