@@ -32,7 +32,7 @@ from typing import Any
 
 from benchmarks.forked import Ended, Failing, attempt, jumping, with_faults, within, written_down
 from benchmarks.fuzz import GIVEN
-from benchmarks.results import known, save
+from benchmarks.results import known, machine, save
 from tests.helpers.clips import Clip, write
 from vdenoise.media.images.sequence import is_image
 from vdenoise.media.movie.codecs import CONTAINERS
@@ -445,7 +445,10 @@ def main() -> None:
                         print("   ", kind, line, flush=True)
                 rows[fault, name] = asdict(row) | {"sound": row.sound}
                 if options.output is not None:
-                    save(options.output, {"schema": 1, "rows": list(rows.values())})
+                    save(
+                        options.output,
+                        {"schema": 1, "machine": machine(), "rows": list(rows.values())},
+                    )
     raise SystemExit(not all(row["sound"] for row in rows.values()))
 
 

@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from benchmarks.results import save
+from benchmarks.results import machine, save
 from vdenoise.batch.journal import JOURNAL
 from vdenoise.batch.outcome import REPORT
 from vdenoise.media.images.sequence import is_image
@@ -207,7 +207,9 @@ def main() -> None:
         rows = check(given.data, Path(folder), wanted, given.options, given.seed)
     print(json.dumps([asdict(row) for row in rows], indent=1))
     if given.output is not None:
-        save(given.output, {"schema": 1, "rows": [asdict(row) for row in rows]})
+        save(
+            given.output, {"schema": 1, "machine": machine(), "rows": [asdict(row) for row in rows]}
+        )
     sys.exit(0 if all(row.sound for row in rows) else 1)
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from benchmarks.media_cell import try_cell
 from benchmarks.media_sources import SOURCES, make
 from benchmarks.media_view import view
-from benchmarks.results import FOLDER, Row, load, save
+from benchmarks.results import FOLDER, Row, load, machine, save
 
 RESULTS = FOLDER / "media_matrix.json"
 PAGE = Path(__file__).parents[1] / "docs" / "media_matrix.md"
@@ -121,7 +121,7 @@ def main() -> None:
     for name in () if given.page else given.sources or SOURCES:
         rows = [row for row in rows if row["source"] != name] + list(try_source(name))
         rows.sort(key=lambda row: order[row["source"]])
-        save(RESULTS, {"schema": 2, "rows": rows})
+        save(RESULTS, {"schema": 2, "machine": machine(), "rows": rows})
     PAGE.write_text(page(rows))
 
 

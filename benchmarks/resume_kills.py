@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.kills import frames_of
-from benchmarks.results import save
+from benchmarks.results import machine, save
 from benchmarks.segment_kills import FAST, _clip, _run
 from vdenoise.farm.resumable import PLAN, work_folder
 
@@ -94,7 +94,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         row = disturb(Path(folder), options.kills, options.seed)
     if options.output is not None:
-        save(options.output, {"schema": 1, "frames": FRAMES, "seed": options.seed} | row)
+        save(
+            options.output,
+            {"schema": 1, "machine": machine(), "frames": FRAMES, "seed": options.seed} | row,
+        )
     print(json.dumps(row, indent=1))
     assert row["killed"] == options.kills and row["status"] == 0, row
     assert row["same_frames"] and not row["parts_lost"], row

@@ -29,7 +29,7 @@ from typing import Any
 import av
 import numpy as np
 
-from benchmarks.results import save
+from benchmarks.results import machine, save
 
 VDENOISE = (sys.executable, "-m", "vdenoise")
 FAST = ("--speed", "veryfast", "--spatial", "gaussian")
@@ -194,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 rows.append({"output": name} | disturb(killing, number, count))
     print(json.dumps(rows, indent=1))
     if options.output is not None:
-        save(options.output, {"schema": 1, "rows": rows})
+        save(options.output, {"schema": 1, "machine": machine(), "rows": rows})
     sys.exit(
         0 if all(row["same"] and not (row["broken"] or row["strangers"]) for row in rows) else 1
     )

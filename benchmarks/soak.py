@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.results import known, save
+from benchmarks.results import known, machine, save
 from tests.helpers.clips import Clip, write
 from vdenoise.media.movie.codecs import CONTAINERS
 
@@ -146,7 +146,7 @@ def main() -> None:
             print(row, flush=True)
             rows[row["what"],] = row
     if options.output is not None:
-        save(options.output, {"schema": 1, "rows": list(rows.values())})
+        save(options.output, {"schema": 1, "machine": machine(), "rows": list(rows.values())})
     raise SystemExit(not all(row[kind]["sound"] for row in rows.values() for kind in MOST))
 
 
