@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import subprocess
@@ -162,6 +163,8 @@ def test_a_farm_may_want_other_exit_codes(
     for unwanted in ("fill_closed_streams", "end_with_parent", "prepare"):
         monkeypatch.setattr(process, unwanted, lambda: None)
     monkeypatch.setattr("vdenoise.machine.messages.keep_talking", lambda: None)
+    monkeypatch.setattr(atexit, "_run_exitfuncs", lambda: None)
+    monkeypatch.setattr(os, "_exit", sys.exit)
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == code

@@ -16,7 +16,7 @@ from tests.helpers import images
 from tests.helpers.clips import Clip, write
 from vdenoise import cli
 from vdenoise.errors import Interrupted
-from vdenoise.farm import assemble as joining
+from vdenoise.farm import recipe as joining
 from vdenoise.farm import split
 from vdenoise.farm.resumable import PLAN, work_folder
 from vdenoise.media.probe import probe
