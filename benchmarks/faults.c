@@ -1,9 +1,9 @@
 /* Calls of the system that fail, wait or are written down, in a process that loads this first.
 
    A process arms it for itself (`arm`); until then nothing is changed. Which calls it is about is
-   said by letters: o open, r read, w write, s sync, n rename, u unlink, t stat, c connect to another
-   machine; which files by a part of their path. Streams of the C library are met at fread and fwrite, whose own calls of
-   read and write cannot be seen from outside. */
+   said by letters: o open, r read, w write, s sync, n rename and link, u unlink, t stat, c connect to
+   another machine; which files by a part of their path. Streams of the C library are met at fread and
+   fwrite, whose own calls of read and write cannot be seen from outside. */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -183,12 +183,15 @@ int fdatasync(int descriptor)
     return real(descriptor);
 }
 
-int rename(const char *from, const char *to)
-{
-    REAL(rename);
-    if (fails('n', from, to)) return -1;
-    return real(from, to);
-}
+#define NAMED(name) \
+    int name(const char *from, const char *to) \
+    { \
+        REAL(name); \
+        if (fails('n', from, to)) return -1; \
+        return real(from, to); \
+    }
+NAMED(rename)
+NAMED(link)
 
 int unlink(const char *path)
 {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import tracemalloc
@@ -13,6 +14,7 @@ from vdenoise.chain import preset_files
 from vdenoise.machine import files
 from vdenoise.machine.files import (
     frozen,
+    give_name,
     leftovers,
     partial_path,
     read_text,
@@ -124,3 +126,60 @@ def test_a_short_text_takes_no_room_for_a_long_one(tmp_path: Path) -> None:
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_new_file_takes_nobodys_name(
+    links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a disk knows no second names of a file, as FAT and some network mounts."""
+    if not links:
+
+        def refused(_part: Path, _target: Path) -> None:
+            raise OSError(errno.EPERM, "Operation not permitted")
+
+        monkeypatch.setattr(os, "link", refused)
+    part, target = tmp_path / "new", tmp_path / "a.mkv"
+    part.write_text("new", "utf-8")
+    for taken in (lambda: target.write_text("old", "utf-8"), lambda: target.symlink_to("gone")):
+        taken()
+        with pytest.raises(FileExistsError):
+            give_name(part, target, overwrite=False)
+        assert part.read_text("utf-8") == "new"
+        kept = target.readlink() if target.is_symlink() else target.read_text("utf-8")
+        assert str(kept) in ("old", "gone")
+        target.unlink()
+    give_name(part, target, overwrite=False)
+    assert target.read_text("utf-8") == "new" and names(tmp_path) == ["a.mkv"]
+
+
+def test_a_name_that_was_given_is_ours_though_the_answer_was_lost(tmp_path: Path) -> None:
+    """A network mount asks again then, and is told that the name is there."""
+    part, target = tmp_path / "new", tmp_path / "a.mkv"
+    part.write_text("new", "utf-8")
+    os.link(part, target)
+    give_name(part, target, overwrite=False)
+    assert names(tmp_path) == ["a.mkv"]
+
+
+def test_of_many_who_give_one_name_at_once_one_has_it(tmp_path: Path) -> None:
+    """Each had seen that it was free; the last one's file was there in the end, with exit 0 for
+    all."""
+    target, ready, had = tmp_path / "a.mkv", threading.Barrier(8), []
+
+    def give(number: int) -> None:
+        part = tmp_path / f"part{number}"
+        part.write_text(str(number), "utf-8")
+        ready.wait()
+        try:
+            give_name(part, target, overwrite=False)
+        except FileExistsError:
+            return
+        had.append(str(number))
+
+    threads = [threading.Thread(target=give, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert had == [target.read_text("utf-8")]

@@ -96,15 +96,20 @@ def see_free(path: Path, *, overwrite: bool) -> None:
     if not os.path.lexists(path):
         return
     if not overwrite:
-        raise OutputError(
-            f"{path} exists already.", "Choose another name or add --overwrite.", number=1
-        )
+        raise taken(path)
     if path.exists() and not path.stat().st_mode & _ANYBODY_WRITES:
         raise OutputError(
             f"{path} is read-only: somebody has locked it.",
             "Choose another name, or let it be written again (chmod u+w).",
             number=30,
         )
+
+
+def taken(path: Path) -> OutputError:
+    """What to raise where a name is not free."""
+    return OutputError(
+        f"{path} exists already.", "Choose another name or add --overwrite.", number=1
+    )
 
 
 def identity(path: Path) -> Hashable | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from vdenoise.machine.owner import is_orphaned, mark
 _PARTIAL = ".partial"
 _LONGEST_NAME = 255  # bytes
 _BLOCK_BYTES = 1 << 16
+# What disks answer that know no second names of a file: FAT, some network mounts
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 MOST_TEXT_BYTES = 512 << 20  # of a list, a preset, a plan: of a week of frames it has less
 
 
@@ -48,6 +51,42 @@ def remove_orphans(folder: Path, pid: int | None = None) -> None:
         for path in leftovers(folder, pid):
             if is_orphaned(".".join(path.name.removesuffix(_PARTIAL).split(".")[-2:])):
                 path.unlink(missing_ok=True)
+
+
+def give_name(part: Path, target: Path, *, overwrite: bool) -> None:
+    """Give a finished file its name, in one step of the system's.
+
+    Args:
+        part: the file, in the folder of ``target``.
+        target: its name.
+        overwrite: what has the name is replaced. Else nothing is, also not what has come since
+            anybody looked: renaming would, a second name of the same file does not. Where a disk
+            knows no such names it is looked at once more just before.
+
+    Raises:
+        FileExistsError: something has the name.
+    """
+    if overwrite:
+        part.replace(target)
+        return
+    try:
+        os.link(part, target)
+    except OSError as error:
+        if error.errno in _NO_LINKS:
+            if os.path.lexists(target):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from error
+            part.replace(target)
+            return
+        # A network mount whose answer was lost asks again, and meets its own file.
+        if not isinstance(error, FileExistsError) or not _is_same(part, target):
+            raise
+    with contextlib.suppress(OSError):  # an orphan, and the file is there
+        part.unlink()
+
+
+def _is_same(part: Path, target: Path) -> bool:
+    own, found = part.lstat(), target.lstat()
+    return (own.st_dev, own.st_ino) == (found.st_dev, found.st_ino)
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from vdenoise.errors import (
     UsageError,
     handles_short,
 )
-from vdenoise.machine.claims import see_free
+from vdenoise.machine.claims import see_free, taken
 from vdenoise.media.memory import see_memory
 from vdenoise.media.parts import missing_part
 
@@ -142,6 +142,8 @@ def writing(target: Path) -> Iterator[None]:
         code = getattr(error, "errno", None)
         if code in NO_HANDLES:
             raise handles_short() from error
+        if code == errno.EEXIST:  # another run has made the same meanwhile
+            raise taken(target) from error
         if code == errno.EFBIG:
             raise OutputError(
                 f"{target} would be larger than a file may be there.",

@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 
 from vdenoise.errors import InputError, UsageError, VerifyError
-from vdenoise.machine.claims import see_free
-from vdenoise.machine.files import partial_path, remove_orphans, sync
+from vdenoise.machine.files import give_name, partial_path, remove_orphans, sync
 from vdenoise.media.access import check_folder, check_free, reading, writing
 from vdenoise.media.images import carry, dpx, turn, write
 from vdenoise.media.images import files as image_files
@@ -159,9 +158,7 @@ class ImageWriter:
         self._check(path, made, source if copied else None)
         with writing(path):
             sync(self.temporary)
-            if not self._overwrite:  # another run may be writing the same images
-                see_free(path, overwrite=False)
-            self.temporary.replace(path)
+            give_name(self.temporary, path, overwrite=self._overwrite)
         self.temporary = None
         self._written += 1
 

@@ -17,7 +17,7 @@ import av
 from torch import Tensor
 
 from vdenoise.errors import InputError, OutputError, VerifyError
-from vdenoise.machine.files import partial_path, remove_orphans, sync
+from vdenoise.machine.files import give_name, partial_path, remove_orphans, sync
 from vdenoise.media.access import check_folder, check_free, writing
 from vdenoise.media.av1.grain import GrainAdder, GrainBits
 from vdenoise.media.h273 import MATRICES, PRIMARIES, TRANSFERS, code_point
@@ -262,9 +262,7 @@ class MovieWriter:
             return report
         with self._or_nothing(), writing(self.target):
             sync(self._temporary)
-            if not self._overwrite:  # another run may have made the same meanwhile
-                check_movie(self.info, self.target)
-            self._temporary.replace(self.target)
+            give_name(self._temporary, self.target, overwrite=self._overwrite)
             self._temporary = None
             sync(self.target.parent)
         return report
