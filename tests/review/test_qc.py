@@ -19,6 +19,7 @@ from benchmarks import gates
 from vdenoise import cli
 from vdenoise.chain.preset_files import shipped
 from vdenoise.engine.tiles import Area
+from vdenoise.picture.color import lift_planes
 from vdenoise.picture.frame import ClipInfo, PixelFormat, SourceFrame
 from vdenoise.review import figures
 from vdenoise.review.gates import GATES, GateName, gates_table
@@ -217,6 +218,17 @@ def test_blacks_that_were_crushed_are_clipped() -> None:
     drawn = torch.from_numpy(np.random.default_rng(8).normal(20, 6, (1, 96, 96)) / 255).float()
     found = figures.clipping(Judged(0, drawn, torch.zeros_like(drawn)))
     assert found.amount > 900
+
+
+def test_whites_at_the_end_of_the_video_range_are_clipped() -> None:
+    """235 is a rounding below 1 as a float: blown whites passed for unclipped."""
+    drawn = torch.from_numpy(np.random.default_rng(8).normal(215, 6, (96, 96))).round()
+    blown, gray = torch.full((96, 96), 235.0).byte(), torch.full((48, 48), 128.0).byte()
+    before, after = (
+        lift_planes((y, gray, gray), FMT, False, None)[0] for y in (drawn.byte(), blown)
+    )
+    assert figures.clipping(Judged(0, before, after)).amount > 900
+    assert figures.clipping(Judged(0, after, after)).amount == 0
 
 
 def test_strong_noise_passes_for_no_ghost() -> None:

@@ -35,6 +35,7 @@ _TRAILS = 8 * CODE  # ... and least trail of it that a ghost can be a share of
 _NEAR = 17  # px: so near to what moves an area is not calm
 _MOVING = 0.04  # share of an area's pixels that move
 _AT_END = 2.0  # codes: so near to an end of the range a source is at it
+_ROUNDING = CODE / 64  # so near to an end of the range a sample is that end
 _OFF_END = 2.0  # ... and so many times the noise, on average
 _CRUSHED = 0.15  # share of the pixels around at the end of the range, from which on all are
 _ALIKE = 0.05  # share of a trail that must be unlike a blur to tell them apart
@@ -136,8 +137,8 @@ def clipping(now: Judged) -> Figure:
     """
     least = _AT_END * CODE + _OFF_END * now.noise
     new = torch.zeros_like(now.result)
-    for at_end, way in ((now.result >= 1, 1 - now.source), (now.result <= 0, now.source)):
-        came = (at_end & (way > _AT_END * CODE) & ~_around(way <= 0)).float()
+    for left, way in ((1 - now.result, 1 - now.source), (now.result, now.source)):
+        came = ((left < _ROUNDING) & (way > _AT_END * CODE) & ~_around(way < _ROUNDING)).float()
         mean = box(came * way, SMOOTH) / box(came, SMOOTH).clamp(min=TINY)
         new += came * (mean > least)
     return Figure(1000 * float(new.mean()))
@@ -150,7 +151,7 @@ def _around(at_end: Tensor) -> Tensor:
 
 def repeats(before: Judged, now: Judged) -> bool:
     """Whether the result shows the frame before again, and the source does not."""
-    same = (now.result - before.result).abs() < CODE / 64
+    same = (now.result - before.result).abs() < _ROUNDING
     if float(same.float().mean()) < 0.999:
         return False
     own, last = (float(v.smooth_removed.abs().mean()) for v in (now, before))
