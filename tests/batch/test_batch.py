@@ -273,11 +273,12 @@ def test_a_name_that_no_file_can_have_fails_one_job(
     jobs.write_text(
         '[[job]]\ninput = "x\\u0000.mov"\n[[job]]\ninput = "a.mov"\noutput = "y\\u0000.mov"\n'
         '[[job]]\ninput = "a.mov"\nprofile = "z\\u0000"\n[[job]]\ninput = "a.mov"\n'
+        '[[job]]\ninput = "a.mov"\nnoise-out = "n\\u0000.mkv"\n'
     )
     command = ("batch", jobs, "-o", tmp_path / "out", "--dry-run")
     assert call(*command, "--keep-going") == 0
     said = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in said] == ["failed", "failed", "failed", "to"]
+    assert [line.split()[0] for line in said] == ["failed", "failed", "failed", "to", "failed"]
     assert call(*command) == 3
 
 
@@ -932,3 +933,23 @@ def test_what_a_run_makes_while_a_batch_is_at_the_same_clip_stays(
     assert call(*words) == 8
     assert "E0401" in capsys.readouterr().err
     assert Path("out/a.mkv").read_bytes() == b"another's"
+
+
+@pytest.mark.parametrize("read", ["input", "profile"])
+@pytest.mark.parametrize("writer_first", [True, False])
+def test_no_job_writes_over_what_another_one_reads(
+    writer_first: bool, read: str, clips: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was said of the job that comes later alone: the other one was done, and the file lost."""
+    name = "b.mkv" if read == "input" else "p.json"
+    assert call("profile", "build", clips / "c.mkv", "-o", clips / "p.json") == 0
+    kept = (clips / name).read_bytes()
+    tables = [
+        f'[[job]]\ninput = "a.mkv"\nwrite-cuts = "{name}"\n',
+        '[[job]]\ninput = "b.mkv"\n'
+        + (f'profile = "{clips}/{name}"\n' if read == "profile" else ""),
+    ]
+    (clips / "jobs.toml").write_text("".join(tables if writer_first else tables[::-1]), "utf-8")
+    words = ("batch", clips / "jobs.toml", "-o", clips, "--overwrite", *FAST)
+    assert call(*words, "--keep-going") == 8
+    assert (clips / name).read_bytes() == kept and "E0225" in capsys.readouterr().err

@@ -216,14 +216,14 @@ def _listed(
     """
     for number, values in enumerate(tables(file, options, parameters), 1):
         text, output = str(file.parent / values.pop("input")), values.pop("output", None)
-        for name in (name for name in values if name.replace("_", "-") in OUTPUTS):
-            values[name] = str(name_in_list(str(values[name]), folder, trust_paths))
-        typed = (*as_typed(values), *options)
-        if "\0" in "".join((text, str(output), *typed)):
+        if "\0" in "".join((text, str(output), *as_typed(values), *options)):
             shown = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
             why = f"The job of {shown} names what no file or option can be called"
             yield ClipJob(Path(shown), folder / f"job {number}", listed=True, fault=why)
             continue
+        for name in (name for name in values if name.replace("_", "-") in OUTPUTS):
+            values[name] = str(name_in_list(str(values[name]), folder, trust_paths))
+        typed = (*as_typed(values), *options)
         path = Path(text)
         many = path.is_dir() or (glob.has_magic(text) and not path.exists())
         clips = list(_clips(text, folder)) if many else [(path.parent, path)]

@@ -201,6 +201,12 @@ def _outcomes(
                     overwrite=options["overwrite"] or again,
                 )
             )
+    for outcome in (one for one in found if one.state == "to do"):
+        of = f" of {outcome.job.name}"
+        clash = next((c for role, c in claims.refused.items() if role.endswith(of)), None)
+        if clash is not None:  # it would write what a later job reads
+            outcome.state, outcome.why, outcome.code = "conflict", clash.what, clash.code
+            outcome.hint = clash.hint
     return found
 
 

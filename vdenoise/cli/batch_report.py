@@ -37,9 +37,11 @@ def check(outcomes: Sequence[Outcome], *, keep_going: bool) -> None:
             f"{missing[0].hint} Or say --keep-going to do the others.",
             number=number,
         )
+    way = "Say --overwrite to make it again, --keep-going to leave it, or choose another folder."
     raise ConflictError(
-        f"{conflicts[0].why}{more}.",
-        "Say --overwrite to make it again, --keep-going to leave it, or choose another folder.",
+        f"{conflicts[0].why.removesuffix('.')}{more}.",
+        # Of names that clash there is nothing that --overwrite would make again.
+        conflicts[0].hint if conflicts[0].code.startswith("E02") else way,
         number=11,
     )
 

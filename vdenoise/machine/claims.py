@@ -17,9 +17,15 @@ _ANYBODY_WRITES = 0o222
 
 
 class Claims:
-    """The files of one command, each claimed before anything is written."""
+    """The files of one command, each claimed before anything is written.
+
+    Attributes:
+        refused: what was claimed to be written in a role, and is read by who came later; of
+            commands side by side the one with that role must not write it either.
+    """
 
     def __init__(self) -> None:
+        self.refused: dict[str, FileClash] = {}
         self._read: dict[Hashable, str] = {}
         self._written: dict[Hashable, tuple[Path, str]] = {}
 
@@ -42,8 +48,9 @@ class Claims:
         own = identity(path)
         if own is None:
             return
-        if own in self._written and self._written[own][1] != role:
-            raise _both(self._written[own][0], role)
+        path, writer = self._written.get(own, (path, role))
+        if writer != role:
+            raise self.refused.setdefault(writer, _both(path, role))
         self._read.setdefault(own, role)
 
     def write(self, path: Path, role: str, *, overwrite: bool | None = None) -> None:
