@@ -10,8 +10,12 @@ from torch.nn import functional
 from vdenoise.noise.bands import BANDS, band_members
 from vdenoise.noise.blocks import positions
 from vdenoise.noise.estimate import Analyzer
-from vdenoise.noise.fit import more_than_single_frames_hold
-from vdenoise.noise.followed import LOST, Dependence, dependence
+from vdenoise.noise.followed import (
+    LOST,
+    Dependence,
+    dependence,
+    read_better_alone,
+)
 from vdenoise.noise.pairs import PlaneBlocks
 from vdenoise.picture.noise import PlaneNoise, ShotNoise
 
@@ -73,26 +77,23 @@ def test_white_noise_in_the_finest_bands_does_not_hide_that_motion_was_lost():
 
 
 @pytest.mark.parametrize(
-    ("finest", "times", "together", "lost"),
+    ("finest", "codes", "times", "together", "alone"),
     [
-        (1.0, 1.6, Dependence(0.5, 0.1, 0.6), True),  # white noise, texture in a middle band
-        (1.0, 1.3, Dependence(0.5, 0.1, 0.6), False),
-        (0.1, 1.6, Dependence(0.5, 0.1, 0.6), False),  # coarse noise, of which one frame holds less
-        (0.1, 1.6, Dependence(0.3, 0.6, 0.6), True),  # lost in the middle bands
-        (0.1, 1.6, Dependence(0.6, 0.6, 0.8), False),  # in all: then twice as much is asked for
-        (0.1, 2.1, Dependence(0.6, 0.6, 0.8), True),
+        (1.0, 10, 1.6, Dependence(0.5, 0.1, 0.6), "yes"),  # white, texture in a middle band
+        (1.0, 10, 1.3, Dependence(0.5, 0.1, 0.6), "no"),
+        (0.1, 10, 1.6, Dependence(0.5, 0.1, 0.6), "no"),  # coarse: one frame holds less
+        (0.1, 10, 1.9, Dependence(0.6, 0.6, 0.8), "no"),
+        (0.1, 10, 2.1, Dependence(0.6, 0.6, 0.8), "perhaps"),  # lost, or coarse noise
+        (0.1, 10, 2.1, Dependence(0.6, 0.5, 0.8), "no"),  # lost only in the finest
+        (0.1, 20, 2.1, Dependence(0.6, 0.6, 0.8), "yes"),  # so much noise would show as noise
     ],
 )
-def test_pairs_cannot_hold_more_than_single_frames(finest, times, together, lost):
+def test_when_single_frames_tell_more_than_pairs(finest, codes, times, together, alone):
     coarse = torch.full((16, 16), 1.0)
     coarse[band_members()[-1]] = finest
     spectrum = tuple(tuple(row) for row in (coarse / coarse.mean()).tolist())
-    alone = PlaneNoise.white(0.04)
-    pairs = alone.model_copy(
-        update={"sigma": tuple(times * s for s in alone.sigma), "spectrum": spectrum}
-    )
-    pairs = pairs.model_copy(update={"mean_sigma": times * alone.mean_sigma})
-    assert more_than_single_frames_hold(pairs, alone, together) == lost
+    pairs = PlaneNoise.white(codes * CODE).model_copy(update={"spectrum": spectrum})
+    assert read_better_alone(pairs, PlaneNoise.white(codes * CODE / times), together) == alone
 
 
 @pytest.mark.parametrize("radius", [0, 2])

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from vdenoise.noise.bands import BANDS, band_members, band_sizes, by_band
+from vdenoise.noise.bands import BANDS, band_members, band_sizes
 from vdenoise.noise.bars import Bars
+from vdenoise.noise.between import between
 from vdenoise.noise.cells import beside
 from vdenoise.noise.evidence import LeftOut, evidence
-from vdenoise.noise.followed import LOST, Dependence, dependence
+from vdenoise.noise.followed import DOUBTFUL, LOST, dependence, read_better_alone
 from vdenoise.noise.levels import look_up, variance_by_level
 from vdenoise.noise.pairs import PlaneBlocks
 from vdenoise.noise.places import Seen, Strength, strength
+from vdenoise.noise.quietest import variance_of_quietest
 from vdenoise.noise.still import CellChange, still_areas
 from vdenoise.picture.areas import to_text
 from vdenoise.picture.noise import PlaneNoise, ShotNoise
@@ -32,10 +35,12 @@ _MANY = 300  # blocks that it takes to tell standing noise from texture
 _STANDING = 1.3  # sum / difference in flat blocks above which noise may stand still
 _FLATTEST = (0.05, 0.25)  # quantiles of the sums' energies ...
 _ALIKE = 1.6  # ... and the largest ratio of the two for noise: texture differs more
-_FAR_MORE = 2.0  # times what single frames can hold: where motion was lost, that is texture ...
-_MORE = 1.4  # ... and where white noise hides that in the finest bands, which both read alike
-_WHITE = 0.55  # sigma of the finest band against all from which noise is nearly white
 _QUIET = 2.0  # times the noise's energy: below it a block's band tells the noise's spectrum
+
+
+# What tells of the noise: most differences of pairs of frames, the quietest of them, or flat areas
+# of single frames
+Reading = Literal["pairs", "quietest", "single"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,35 +90,34 @@ def fit_shot(
     pairs = [s for s in pairs if s.planes[0] is not None]
     if not pairs:
         why = "no two different frames to compare: read from flat areas of single frames"
-        return _put_together(first, last, stills, [], repeats, bars, Strength(None, None), why)
+        return _put_together(
+            first, last, stills, [], repeats, bars, Strength(None, None), "single", why
+        )
     here = _strength(pairs, roughness)
     changes = [s.change for s in pairs if s.change is not None]
-    found = _put_together(first, last, pairs, changes, repeats, bars, here, None)
+
+    def read(samples: Sequence[Sample], at: Strength, how: Reading, why: str) -> ShotNoise | None:
+        return _put_together(first, last, samples, changes, repeats, bars, at, how, why)
+
+    found = read(pairs, here, "pairs", "")
     luma = [b for s in pairs if (b := s.planes[0])]
     noisy = [here.tells(b.place, pairs[0].size) for b in luma]
     together = dependence(luma, noisy, pairs[0].size)
     if found is None or together.most < LOST:
         return found
-    why = "motion that nothing could follow: read from flat areas of single frames"
     # Places are told apart by the finest bands: where those are lost, too, so are the places
     there = Strength(None, None) if together.fine >= LOST else here
-    alone = _put_together(first, last, stills, changes, repeats, bars, there, why)
-    return alone if alone and more_than_single_frames_hold(found.y, alone.y, together) else found
-
-
-def more_than_single_frames_hold(
-    pairs: PlaneNoise, alone: PlaneNoise, together: Dependence
-) -> bool:
-    """Whether luma's noise as pairs of frames read it is more than single frames can hold.
-
-    Single frames are read as nearly white noise, so of coarse noise they hold less than there is;
-    of noise that is nearly white, never less.
-    """
-    ratio = pairs.codes / max(alone.codes, _TINY)
-    if together.fine >= LOST:
-        return ratio > _FAR_MORE
-    white = by_band(torch.tensor(pairs.spectrum)[None])[0, -1] > _WHITE**2
-    return ratio > _MORE and (together.middle >= LOST or bool(white))
+    if together.fine >= DOUBTFUL:
+        why = "motion that was lost nearly everywhere: read from the quietest of the picture"
+        quietest = read(pairs, there, "quietest", why)
+        if quietest and quietest.y.codes < found.y.codes:
+            found = quietest
+    why = "motion that nothing could follow: read from flat areas of single frames"
+    alone = read(stills, there, "single", why)
+    better = "no" if alone is None else read_better_alone(found.y, alone.y, together)
+    if alone is None or better == "no":
+        return found
+    return alone if better == "yes" else between(found, alone)
 
 
 def _put_together(
@@ -124,10 +128,11 @@ def _put_together(
     repeats: int,
     bars: Bars,
     here: Strength,
-    alone: str | None,
+    reading: Reading,
+    why: str,
 ) -> ShotNoise | None:
-    """`fit_shot`, from pairs whose noise is as strong as ``here`` says; from single frames where
-    ``alone`` says why. ``changes`` from frame to frame tell what stands still."""
+    """`fit_shot`, of noise that is as strong as ``here`` says; ``why`` it is not read from pairs.
+    ``changes`` from frame to frame tell what stands still."""
     if not samples:
         return None
     fits = []
@@ -136,7 +141,7 @@ def _put_together(
         relative = [here.at(b.place, s.size, s.index) for b, s in seen]
         telling = [here.tells(b.place, s.size) for b, s in seen]
         blocks = [b for b, _ in seen]
-        fits.append(_fit(blocks, relative, telling, single=alone is not None) if seen else None)
+        fits.append(_fit(blocks, relative, telling, reading) if seen else None)
     luma = fits[0]
     if luma is None:
         return None
@@ -148,8 +153,8 @@ def _put_together(
     told = evidence([s.left_out for s in samples])
     impulses = torch.cat([b.impulses[b.chosen] for s in samples if (b := s.planes[0]) is not None])
     reasons = list(luma.reasons)
-    if alone is not None:
-        reasons.append(alone)
+    if why:
+        reasons.append(why)
     if luma.blocks < _FEW:
         reasons.append(f"only {luma.blocks:.0f} blocks could be used")
     confidence = min(1.0, luma.blocks / _FEW) * 0.7 ** len(reasons)
@@ -190,8 +195,7 @@ def _fit(
     blocks: Sequence[PlaneBlocks],
     relative: Sequence[Tensor],
     telling: Sequence[Tensor],
-    *,
-    single: bool,
+    reading: Reading,
 ) -> PlaneFit:
     """A plane's noise, from blocks whose sigma is ``relative`` to that of the noisiest.
 
@@ -208,10 +212,13 @@ def _fit(
     share = share[noisy]
     level = torch.cat([b.level for b in blocks])[noisy]
     even = torch.cat([b.even for b in blocks])[noisy] / share[:, None]
-    odd = even
+    single, odd = reading == "single", even
     if not single:
         odd = torch.cat([b.odd for b in blocks if b.odd is not None])[noisy] / share[:, None]
-    curve, bands, used = variance_by_level(level, even, odd, single=single)
+    if reading == "quietest":
+        curve, bands, used = variance_of_quietest(level, odd)
+    else:
+        curve, bands, used = variance_by_level(level, even, odd, single=single)
     if single:
         bands = _plausible(bands)
 

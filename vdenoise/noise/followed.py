@@ -8,20 +8,30 @@ rise and fall together: foliage before a fast camera, then, reads as so much noi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vdenoise.noise.bands import by_band
 from vdenoise.noise.cells import cells_at
 from vdenoise.noise.pairs import PlaneBlocks
+from vdenoise.picture.noise import PlaneNoise
 
-LOST = 0.57  # dependence above which a shot's differences say little of its noise
+LOST = 0.57  # dependence above which a shot's differences say little of its noise ...
+DOUBTFUL = 0.47  # ... and above which, in its finest bands, most of them do
 _FINE = slice(3, 6)  # bands in which noise outlasts texture, if in any
 _MIDDLE = 2  # the coarsest that has coefficients enough to tell
 _FEWEST = 12  # blocks of a place that tell
 _TINY = 1e-9
+_FAR_MORE = 2.0  # times what single frames hold: where motion was lost, that may be texture ...
+_STRONG = 18.0  # ... and is, with so many codes
+_MORE = 1.4  # times what they hold of noise that is nearly white: texture
+_WHITE = 0.55  # sigma of the finest band against all from which noise is nearly white
+
+
+Alone = Literal["yes", "perhaps", "no"]
 
 
 class Dependence(NamedTuple):
@@ -71,6 +81,23 @@ def dependence(
     return Dependence(
         float(there[:, _FINE].amin(1).median()), float(middle[0]), float(middle.max())
     )
+
+
+def read_better_alone(pairs: PlaneNoise, alone: PlaneNoise, together: Dependence) -> Alone:
+    """Whether single frames tell more of luma's noise than pairs whose motion was lost.
+
+    Single frames are read as nearly white noise, so of coarse noise they hold less than there is;
+    of noise that is nearly white, never less. Noise that is strong indeed would make sums and
+    differences independent; of less, where pairs hold far more than single frames, either may be
+    right, as lost texture and coarse noise look alike.
+    """
+    ratio = pairs.codes / max(alone.codes, _TINY)
+    white = by_band(torch.tensor(pairs.spectrum)[None])[0, -1] > _WHITE**2
+    if together.fine < LOST and bool(white):
+        return "yes" if ratio > _MORE else "no"
+    if together.middle < LOST or ratio <= _FAR_MORE:
+        return "no"
+    return "yes" if pairs.codes > _STRONG else "perhaps"
 
 
 def _around_mean(energy: Tensor) -> Tensor:

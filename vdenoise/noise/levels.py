@@ -166,20 +166,23 @@ def _curve(level: Tensor, noise: Tensor, used: Tensor) -> Tensor:
                 reading[i, band] = here.quantile(_QUANTILE).clamp(min=_NOTHING).log()
                 # A block's band has size / 2 degrees of freedom, and blocks overlap by half.
                 weight[i, band] = 1 / (_SURE**2 + 8 / (len(here) * size))
-    return _factorize(reading, weight)
+    return levels_and_bands(reading, weight, _ABOVE)
 
 
-def _factorize(reading: Tensor, weight: Tensor) -> Tensor:
+def levels_and_bands(reading: Tensor, weight: Tensor, above: float) -> Tensor:
     """The curve (17,), smooth over levels, in exp(reading) = curve * bands.
 
-    Readings above the fit count less: too high is what picture does, too low nothing does.
+    Args:
+        reading: (17, BANDS) log variance.
+        weight: (17, BANDS) 1 / variance of its error; 0 where there is none.
+        above: weight of readings above the fit: picture makes them too high, nothing too low.
     """
     bands = (reading * weight).sum(0) / weight.sum(0).clamp(min=_TINY)
     curve = torch.zeros(LEVELS, dtype=torch.float64)
     stiff = smoothness() + 1e-6 * torch.eye(LEVELS)  # no readings: no slope
     for _ in range(_ROUNDS):
         off = reading - curve[:, None] - bands
-        trusted = weight * torch.where(off > 0.02, _ABOVE, 1.0)
+        trusted = weight * torch.where(off > 0.02, above, 1.0)
         bands = ((reading - curve[:, None]) * trusted).sum(0) / trusted.sum(0).clamp(min=_TINY)
         right = ((reading - bands) * trusted).sum(1)
         curve = torch.linalg.solve(torch.diag(trusted.sum(1)) + stiff, right)
