@@ -169,6 +169,8 @@ def _matched(
                 lost.append(f"{name} is not there")
         elif any(re.search(rf"stream {number}\b", note) for note in notes):
             streams[name] = "left out"
+        elif stream["type"] == "audio" and stream.get("sample_rate", "0") == "0":
+            continue  # nothing is in it
         elif stream["type"] != "data":  # timecode, which is made anew
             lost.append(f"{name} is lost without a word")
     return streams, pairs, lost

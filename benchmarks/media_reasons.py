@@ -15,6 +15,7 @@ _NO_END = (
     "nut",
     "webm",
     "mkv",
+    "matroska",
     "mpegts",
     "mpeg",
     "flv",
@@ -70,8 +71,9 @@ def _written_anew(found: Difference, before: View, target: str, notes: list[str]
 
 def _default(found: Difference, _before: View, target: str, _notes: list[str]) -> str:
     usual = _DEFAULTS[found.field]
-    if found.field == "sample_aspect_ratio" and target in ("mkv", "avi", "nut"):
-        return "told by the codec's frames" if found.after is None else ""
+    silent = found.field == "sample_aspect_ratio" and found.after is None
+    if silent and target in ("mkv", "avi", "nut"):
+        return "told by the codec's frames"
     if {found.before, found.after} == {usual, None}:
         return f"{usual} is what is meant where nothing is told"
     return ""
@@ -107,7 +109,7 @@ _TICKS_LONG = "ffprobe 5.1 takes each packet for one tick long; newer libraries,
 def _ticks_long(before: View) -> bool:
     """Whether there is a hole behind every frame but the last."""
     picture = before["streams"][0]
-    return len(picture["gaps"]) == picture["count"] - 1 > 0
+    return len(picture.get("gaps", [])) == picture["count"] - 1 > 0
 
 
 def _sound_moment(found: Difference, before: View, target: str) -> str:
@@ -204,7 +206,7 @@ def _rate(found: Difference, before: View, _target: str, _notes: list[str]) -> s
     for told in (found.before, found.after):
         over, _, under = str(told or "0/1").partition("/")
         rates.append(int(over) / max(int(under), 1))
-    if before["streams"][0]["gaps"] and rates[1] < rates[0]:  # times are compared themselves
+    if before["streams"][0].get("gaps") and rates[1] < rates[0]:  # times are compared themselves
         return "counted with the source's holes"
     close = abs(rates[0] - rates[1]) <= 0.01 * max(rates)
     return "counted from rounded times" if close and min(rates) > 0 else ""
@@ -286,6 +288,8 @@ def _field_order(found: Difference, before: View, target: str, notes: list[str])
         return "how fields are coded; they are shown in the same order"
     if any("holds whole frames; its frames say fields" in note for note in notes):
         return "named before the start"
+    if target in ("mov", "mp4", "ts") and (one, before["container"]) == ("progressive", "matroska"):
+        return "Matroska's own word, which is kept there; the others have the frames'"
     if target in ("avi", "nut") and not other and one != "progressive":
         return "told by the codec's frames"
     return _default(found, before, target, notes)

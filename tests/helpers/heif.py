@@ -13,7 +13,14 @@ from tests.helpers import image_files as files
 SIZE = (64, 48)
 
 
-def still(path: Path, numbers: tuple[int, ...], *, grid: bool = False, primary: int = 1) -> Path:
+def still(
+    path: Path,
+    numbers: tuple[int, ...],
+    *,
+    grid: bool = False,
+    primary: int = 1,
+    beside: str = "",
+) -> Path:
     """Pictures of `codes` in HEVC, as items of their own or as the tiles of one above another.
 
     Args:
@@ -21,6 +28,7 @@ def still(path: Path, numbers: tuple[int, ...], *, grid: bool = False, primary: 
         numbers: of the pictures.
         grid: whether there is an item 1 that they are the tiles of.
         primary: number of the item that the file is about, from 1.
+        beside: what kind item 2 is of, as an auxiliary picture of item 1; a plain one where empty.
     """
     made = [_coded(number) for number in numbers]
     width, height = SIZE
@@ -38,7 +46,10 @@ def still(path: Path, numbers: tuple[int, ...], *, grid: bool = False, primary: 
         told = [_full(b"infe", struct.pack(">HH4sB", n, 0, kind, 0), 2) for n, kind in every]
         sizes = [(width, height), (width, height * len(made))]
         shown = [_full(b"ispe", struct.pack(">II", *size)) for size in sizes]
+        shown += [_full(b"auxC", beside.encode() + b"\0")] * bool(beside)
         uses = [(1, b"\3")] * grid + [(n, b"\x81\2") for n, _ in items]
+        if beside:
+            uses[1] = (2, b"\x81\2\x84")
         parts = [
             _full(b"hdlr", struct.pack(">I4s13x", 0, b"pict")),
             _full(b"pitm", struct.pack(">H", primary)),
@@ -57,6 +68,8 @@ def still(path: Path, numbers: tuple[int, ...], *, grid: bool = False, primary: 
         if grid:
             tiles = struct.pack(f">HH{len(items)}H", 1, len(items), *(n for n, _ in items))
             parts += [_full(b"iref", _box(b"dimg", tiles)), _box(b"idat", places)]
+        if beside:
+            parts.append(_full(b"iref", _box(b"auxl", struct.pack(">3H", 2, 1, 1))))
         return _full(b"meta", b"".join(parts))
 
     header = brand + meta(len(brand) + len(meta(0)) + 8)

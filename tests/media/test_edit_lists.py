@@ -17,6 +17,7 @@ from tests.helpers.clips import Clip, write
 from tests.media.test_roundtrip import pass_through
 from tests.media.test_words_and_covers import said
 from vdenoise.errors import InputError
+from vdenoise.media.movie.boxes import boxes_in
 from vdenoise.media.movie.index import scan
 from vdenoise.media.probe import probe
 
@@ -111,3 +112,19 @@ def test_joins_of_sound_are_named(suffix: str, tmp_path: Path) -> None:
     line = ["run", str(source), "-o", str(tmp_path / f"out.{suffix}"), *UNCHANGED]
     assert verdict(line)[0] == "kept"
     assert verdict([*line, "--strict"])[0] == "E0410"
+
+
+@pytest.mark.parametrize("ticks", [0, 8, 256, 511])
+def test_an_edit_list_that_begins_inside_of_a_frame_is_named(ticks: int, tmp_path: Path) -> None:
+    """QuickTime shows what is left of that frame; FFmpeg begins with the next one."""
+    path = write(Clip("in.mov", frames=24, options={"preset": "ultrafast", "bf": "2"}), tmp_path)
+
+    def change(_: int, boxes: list[Box]) -> list[Box]:
+        listed = dict(boxes_in(dict(boxes)[b"edts"]))[b"elst"]
+        begin = struct.unpack_from(">i", listed, 12)[0] + 3 * _TICKS + ticks
+        row = struct.pack(">IIIiI", 0, 1, 600, begin, 1 << 16)
+        return [(k, box(b"elst", row)) if k == b"edts" else (k, b) for k, b in boxes]
+
+    change_tracks(path, change)
+    told = probe(path).holds.get("start of an edit list inside of a frame")
+    assert told == (f"{ticks / 12.8:.3g} ms" if ticks > 12 else None)

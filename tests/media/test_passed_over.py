@@ -12,6 +12,7 @@ from tests.helpers.boxes import box, in_tracks
 from tests.helpers.clips import Clip, write
 from tests.helpers.matroska import element, in_segment, in_track, number, text
 from tests.media.test_roundtrip import pass_through
+from vdenoise.media.movie.settings import choose
 from vdenoise.media.probe import probe
 
 _QUICK = {"preset": "ultrafast", "bf": "0"}
@@ -46,6 +47,46 @@ def test_chapters_of_matroska(editions: list[bytes], items: dict[str, str], tmp_
     assert probe(source).holds == {"chapters": "", **items}
     out = pass_through(source, tmp_path / "out.mkv")
     assert list(out.holds) == ["chapters"] or _STRUCTURE in items
+
+
+def tag(*inside: bytes, targets: bytes = b"") -> bytes:
+    return element(0x7373, element(0x63C0, targets), *inside)
+
+
+def word(name: str, value: str = "x", *inside: bytes) -> bytes:
+    return element(0x67C8, text(0x45A3, name), text(0x4487, value), *inside)
+
+
+_GERMAN = text(0x447A, "ger")
+_TAGS = "structure of tags"
+
+
+@pytest.mark.parametrize(
+    ("tags", "items"),
+    [
+        ([tag(word("ARTIST"), word("TITLE"))], {}),
+        ([tag(word("TITLE"), word("TITLE", "y", _GERMAN))], {}),
+        ([tag(word("ARTIST", "x", word("INSTRUMENT")))], {_TAGS: "some inside of ARTIST"}),
+        ([tag(word("ARTIST"), word("ARTIST", "y"))], {_TAGS: "several of ARTIST"}),
+        ([tag(word("TITLE"), targets=number(0x68CA, 70))], {_TAGS: "what they are about"}),
+        ([tag(word("TITLE"), targets=text(0x63CA, "SEASON"))], {_TAGS: "what they are about"}),
+        ([tag(word("TITLE"), targets=number(0x68CA, 50))], {}),
+        ([tag(word("TITLE"), targets=number(0x63C9, 1))], {_TAGS: "those of an edition"}),
+        ([tag(word("BPS", "1"), word("BPS", "1"), targets=text(0x63CA, "MOVIE"))], {}),
+        (
+            [tag(element(0x67C8, text(0x45A3, "LOGO"), element(0x4485, b"\1\2")))],
+            {"tags that are no words": "LOGO"},
+        ),
+    ],
+)
+def test_tags_of_matroska(tags: list[bytes], items: dict[str, str], tmp_path: Path) -> None:
+    source = write(Clip("in.mkv", options=_QUICK, frames=6), tmp_path)
+    in_segment(source, element(0x1254C367, *tags))
+    info = probe(source)
+    assert info.holds == items
+    for target in ("out.mkv", "out.mp4"):
+        notes = " ".join(choose(info, tmp_path / target).notes)
+        assert all(f"cannot keep the {item} ({told})" in notes for item, told in items.items())
 
 
 def test_other_files_and_regions_of_languages_in_matroska(tmp_path: Path) -> None:

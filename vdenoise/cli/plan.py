@@ -105,6 +105,8 @@ def plan(ctx: click.Context, /, **options: Any) -> None:
         check_target(made.info, target, overwrite=True, folder_later=True)
         for warning in made.warnings:
             reporter.warn(warning)
+        for text in made.translated:
+            reporter.note(text)
         warn_of_idle(ctx, made.chain, reporter)
         file = make_plan(
             made,

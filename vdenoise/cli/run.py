@@ -123,6 +123,8 @@ def run(ctx: click.Context, /, **options: Any) -> None:
         plan = plan_clip(request, reporter.read, claims=claims_of(ctx))
         for warning in plan.warnings:
             reporter.warn(warning)
+        for text in plan.translated:
+            reporter.note(text)
         warn_of_idle(ctx, plan.chain, reporter)
         if options["dry_run"]:
             show_plan(plan, as_json=options["progress"] == "json")

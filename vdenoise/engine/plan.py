@@ -48,6 +48,7 @@ class Plan:
     noise_encode: EncodeSettings | None = None
     views: tuple[View, ...] = ()
     warnings: tuple[str, ...] = ()
+    translated: tuple[str, ...] = ()  # what is written in another form, with nothing lost
     chosen: tuple[int, ...] | None = None  # the frames to write, if not all of first..last
     dither: Dither = "auto"
     grain_table: Path | None = None  # where the film grain of what was removed goes
@@ -149,4 +150,5 @@ class Plan:
             "dither": self.dither,
             "grain_table": None if self.grain_table is None else str(self.grain_table),
             "warnings": list(self.warnings),
+            "translated": list(self.translated),
         }

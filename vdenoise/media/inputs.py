@@ -201,6 +201,11 @@ def readable(packets: Iterable[Packet]) -> Iterator[Packet]:
 _STILLS = ("heic", "heix", "heim", "heis", "avif", "mif1", "mif2")
 
 
+def is_still(container: InputContainer) -> bool:
+    """Whether an open file is a still of HEIF's family."""
+    return container.metadata.get("major_brand") in _STILLS
+
+
 def video_of(container: InputContainer, path: Path) -> VideoStream:
     """The first video stream that is no cover art; of a still, the one that its file is about.
 
@@ -210,7 +215,7 @@ def video_of(container: InputContainer, path: Path) -> VideoStream:
     found = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if any(stream.disposition & Disposition.dependent for stream in found):
         raise unsupported(path, "is a picture in tiles (a HEIF grid)")
-    if container.metadata.get("major_brand") in _STILLS:  # smaller copies may stand before it
+    if is_still(container):  # smaller copies may stand before it
         found.sort(key=lambda stream: not stream.disposition & Disposition.default)
     for stream in found[:1]:
         if stream.codec_context is None:

@@ -15,7 +15,7 @@ from vdenoise.media.h273 import MATRICES, PRIMARIES, TRANSFERS, UNKNOWN, usual_m
 from vdenoise.media.images.pictures import gif_frames, is_animated_png, is_animated_webp
 from vdenoise.media.images.reader import probe_images
 from vdenoise.media.images.sequence import is_image
-from vdenoise.media.inputs import display, local, open_input, video_of
+from vdenoise.media.inputs import display, is_still, local, open_input, video_of
 from vdenoise.media.movie import hdr
 from vdenoise.media.movie.covers import is_cover
 from vdenoise.media.movie.demuxers import joined_in, kinds_of
@@ -241,6 +241,6 @@ def _warnings(
             f"timestamps are missing or out of order; frames are shown at {float(index.rate):g} fps"
         )
     others = [s for s in container.streams.video if s.index != stream.index and not is_cover(s)]
-    if others:
+    if others and not is_still(container):  # of which the ledger names them
         warnings.append(f"{counted(len(others), 'further video stream')} will not be denoised")
     return warnings

@@ -23,6 +23,7 @@ from vdenoise.media.movie.encoder import IMAGES
 from vdenoise.media.movie.holdings import within
 from vdenoise.media.movie.rehearsal import rehearse
 from vdenoise.media.movie.settings import choose
+from vdenoise.media.movie.streams import translated
 from vdenoise.media.reader import refuse_cut_short
 from vdenoise.media.side_outputs import noise_settings, view_settings
 from vdenoise.media.writer import check_target, files_written
@@ -122,7 +123,8 @@ def plan_clip(
     check_film_grain(made)
     if encode.container != IMAGES:
         lost = rehearse(source, encode, made.first, made.last)
-        made = replace(made, warnings=tuple(dict.fromkeys((*made.warnings, *lost))))
+        warnings = tuple(dict.fromkeys((*made.warnings, *lost)))
+        made = replace(made, warnings=warnings, translated=translated(source, encode))
     if request.strict and made.warnings:
         raise OutputError(
             f"Not everything can be kept: {made.warnings[0]}.",

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 ENTRY = 86  # bytes of a visual sample entry before its extension boxes, with the box header
-_LARGEST_HEADER = 1 << 28  # a larger "moov" is no header of a clip
+_LARGEST_HEADER = 1 << 28  # a larger "moov" or "meta" is no header of a clip
 _TRACK_ENTRY, _NUMBER, _VIDEO = 0xAE, 0xD7, 0xE0
 _SEGMENT, _TRACKS, _CLUSTER = 0x18538067, 0x1654AE6B, 0x1F43B675
 _CROP = {0x54CC: "left", 0x54DD: "right", 0x54BB: "top", 0x54AA: "bottom"}
@@ -36,8 +36,19 @@ def quicktime_boxes(path: Path, track: int) -> dict[bytes, bytes]:
 
 def header_of(path: Path) -> bytes:
     """The contents of the "moov" box of a QuickTime or MP4 file; empty where it has none."""
+    return top_box(path, b"moov")
+
+
+def top_box(path: Path, wanted: bytes) -> bytes:
+    """The contents of a box that stands at the top of a file of QuickTime's family; empty where
+    there is none, or a larger one than any such box is.
+
+    Args:
+        path: the file.
+        wanted: its kind.
+    """
     with path.open("rb") as file:
-        return _moov(file)
+        return _top_box(file, wanted)
 
 
 def tracks_of(header: bytes) -> dict[int, dict[bytes, bytes]]:
@@ -52,14 +63,13 @@ def tracks_of(header: bytes) -> dict[int, dict[bytes, bytes]]:
     return found
 
 
-def _moov(file: BinaryIO) -> bytes:
-    """The contents of the header, wherever it stands."""
+def _top_box(file: BinaryIO, wanted: bytes) -> bytes:
     while len(head := file.read(8)) == 8:
         size, kind = struct.unpack(">I4s", head)
         length = size - 8
         if size == 1:
             length = int.from_bytes(file.read(8), "big") - 16
-        if kind == b"moov" and 0 < length < _LARGEST_HEADER:
+        if kind == wanted and 0 < length < _LARGEST_HEADER:
             return file.read(length)
         if size == 0 or length < 0 or length > _rest(file):
             break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterator, Mapping
 from fractions import Fraction
 from typing import Any
@@ -14,6 +15,7 @@ from vdenoise.media.movie.clock import CONSTANT_RATE_CONTAINERS, Clock
 from vdenoise.media.movie.demuxers import joined_in
 from vdenoise.media.movie.filling import Filler, filled_kind, filler
 from vdenoise.media.movie.packets import Onward
+from vdenoise.media.movie.rising import STRICT, Rising
 from vdenoise.media.movie.sound import SoundCoder
 
 HIDES = ("mov", "mp4")  # they have edit lists: what is hidden there stays hidden
@@ -53,6 +55,8 @@ class StreamCopier:
             for s in source.streams
             if s.index in streams and filled_kind(container, streams[s.index])
         }
+        self._rising: dict[int, Rising] = {}
+        self._held: dict[int, Any] = {}  # packets of sound that do not say how long they last
         self.firsts: dict[int, Fraction] = {}  # AVI: when each stream begins, the picture at 0
         for stream in source.streams:
             if stream.index not in streams:
@@ -74,6 +78,7 @@ class StreamCopier:
             self._write(packet)
             self._next = next(self._source, None)
         if until is None:
+            self._write_held()
             for number in self._coders:
                 self._code(None, number)
             for number, filled in self._fillers.items():
@@ -140,6 +145,38 @@ class StreamCopier:
         if packet.stream_index in self._fillers:
             self._fill(packet.stream_index, packet)
             return
+        if self._container in HIDES and target.type == "audio":
+            self._write_lasting(packet)
+        else:
+            self._mux(packet)
+
+    def _write_lasting(self, packet: Any) -> None:
+        """Sound whose packets do not say how long they last is written when the next is known: MP4
+        forgets a last one that lasts no time."""
+        number = packet.stream_index
+        held = self._held.pop(number, None)
+        if held is not None:
+            held.duration = max((packet.dts or 0) - (held.dts or 0), 0)
+            self._mux(held)
+        if packet.duration:
+            self._mux(packet)
+        else:
+            self._held[number] = packet
+
+    def _write_held(self) -> None:
+        """The last packets of such sound, as long as what they decode to."""
+        for held in self._held.values():
+            with contextlib.suppress(av.FFmpegError):
+                frames: list[Any] = [*held.decode(), *held.stream.decode(None)]
+                samples = sum(Fraction(frame.samples, frame.sample_rate) for frame in frames)
+                held.duration = round(samples / held.time_base)
+            self._mux(held)
+        self._held.clear()
+
+    def _mux(self, packet: Any) -> None:
+        target = self._streams[packet.stream_index]
+        if self._container in STRICT and target.type == "audio":
+            self._rising.setdefault(packet.stream_index, Rising()).move(packet, target)
         packet.stream = target
         self._output.mux(packet)
 

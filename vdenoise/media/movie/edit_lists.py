@@ -8,7 +8,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from av.container import InputContainer
+from numpy.typing import NDArray
 
 from vdenoise.errors import InputError
 from vdenoise.media.inputs import display, local
@@ -17,6 +19,8 @@ from vdenoise.media.movie.demuxers import first_file, joined_in, kinds_of
 
 _PLAYED = ("video", "audio", "subtitle")
 _PAUSE = -1
+_LEAST_MS = 1  # less is a rounding of the movie's ticks
+_MOST_FRAMES = 1 << 25  # in four days there are no more: such a table is damaged
 
 
 class Edit(NamedTuple):
@@ -57,6 +61,49 @@ def edits_of(path: Path) -> dict[int, EditList]:
         listed = dict(boxes_in(inside.get(b"edts", b""))).get(b"elst", b"")
         found[track] = EditList(tuple(_entries(listed, scale)), Fraction(1, scale))
     return found
+
+
+def begins_inside(path: Path, track: int) -> str:
+    """How far inside of a frame an edit list begins, for people: ``20 ms``; empty where it begins
+    with a frame. FFmpeg begins with the next one, as if that were the beginning.
+
+    Args:
+        path: a QuickTime or MP4 file.
+        track: ID of the picture's track.
+    """
+    listed = edits_of(path).get(track)
+    begin = next((edit.begin for edit in listed.edits if edit.begin != _PAUSE), 0) if listed else 0
+    media = dict(boxes_in(tracks_of(header_of(path)).get(track, {}).get(b"mdia", b"")))
+    head = media.get(b"mdhd", b"")
+    place = 20 if head[:1] == b"\1" else 12
+    scale = int.from_bytes(head[place : place + 4], "big")
+    table = dict(boxes_in(dict(boxes_in(media.get(b"minf", b""))).get(b"stbl", b"")))
+    shown = _shown_at(table.get(b"stts", b""), table.get(b"ctts", b""))
+    before = shown[shown <= begin]
+    if not scale or not before.size or before.size == shown.size:
+        return ""
+    inside = (begin - int(before.max())) * 1000 / scale
+    return f"{inside:.3g} ms" if inside >= _LEAST_MS else ""
+
+
+def _shown_at(lasting: bytes, later: bytes) -> NDArray[np.int64]:
+    """When each frame is shown, in ticks of its track ("stts" and "ctts")."""
+    runs = _runs(lasting)
+    decoded = np.cumsum(np.repeat(runs[:, 1], runs[:, 0]))
+    decoded = np.concatenate([np.zeros(1, np.int64), decoded])[:-1]
+    offsets = _runs(later)
+    moved = np.repeat(offsets[:, 1].astype(np.uint32).astype(np.int32), offsets[:, 0])
+    moved = moved[: decoded.size]
+    decoded[: moved.size] += moved
+    return decoded
+
+
+def _runs(box: bytes) -> NDArray[np.int64]:
+    """(count, value) of a table's entries; counts as far as a clip can have them."""
+    count = min(int.from_bytes(box[4:8], "big"), max(len(box) - 8, 0) // 8)
+    found = np.frombuffer(box, ">u4", 2 * count, 8 if count else 0).astype(np.int64)
+    runs = found.reshape(-1, 2)
+    return runs if runs[:, 0].sum() <= _MOST_FRAMES else runs[:0]
 
 
 def _entries(box: bytes, scale: int) -> Iterator[Edit]:

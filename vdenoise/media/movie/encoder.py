@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 from pydantic import BaseModel, ConfigDict
 
 from vdenoise.media.movie import hdr
+from vdenoise.media.movie.added import MP4_STRICT
 from vdenoise.media.movie.clock import CONSTANT_RATE_CONTAINERS
 from vdenoise.media.movie.hdr_template import template
 from vdenoise.media.movie.ledger import BOXED, keeps
@@ -98,7 +99,7 @@ def open_output(target: Any, settings: EncodeSettings, **options: str) -> Output
         # AVI has no timestamps: moving all by the audio's priming would round each frame away.
         options["avoid_negative_ts"] = "disabled"
     if settings.container == "mp4":
-        options["strict"] = "unofficial"  # st3d and sv3d are nobody's standard, and all write them
+        options["strict"] = MP4_STRICT
     return av.open(
         target,
         "w",

@@ -131,7 +131,8 @@ def kept(container: str, encoder: str, hdr: dict[str, Any]) -> bool:
 
 def beside(container: str, encoder: str) -> bool:
     """Whether the container tells it for this encoder, whose bitstream cannot."""
-    return container in ("mov", "mp4", "matroska") and encoder in ("prores_ks", "dnxhd", "ffv1")
+    known = ("prores_ks", "dnxhd", "ffv1", "libvpx-vp9")
+    return container in ("mov", "mp4", "matroska", "webm") and encoder in known
 
 
 def comparable(hdr: dict[str, Any]) -> dict[str, Any]:

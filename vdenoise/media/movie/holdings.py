@@ -14,15 +14,16 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from vdenoise.media.inputs import video_of
-from vdenoise.media.movie import matroska_items, quicktime_items
+from vdenoise.media.movie import heif_items, matroska_items, quicktime_items
 from vdenoise.media.movie.boxes import clean_aperture, gamma, matroska_crop, quicktime_boxes
 from vdenoise.media.movie.clock import starts_anew
 from vdenoise.media.movie.demuxers import first_file, joined_in, kinds_of, open_demuxer
+from vdenoise.media.movie.edit_lists import begins_inside
 from vdenoise.media.movie.first_frames import Peek, look_at
 from vdenoise.media.movie.frame_data import side_boxes, told_by_frames
 from vdenoise.media.movie.index import Turn, scanned
 from vdenoise.media.movie.joined import timecode_of
-from vdenoise.media.movie.ledger import ANAGLYPH
+from vdenoise.media.movie.ledger import ANAGLYPH, BEGINS_INSIDE
 from vdenoise.media.movie.matrix import items, matrix_in
 from vdenoise.media.movie.ordering import FrameIndex
 from vdenoise.media.movie.packets import StreamPackets
@@ -59,6 +60,8 @@ def held(
             for item, words in (
                 ("clean aperture", clean_aperture(told, size)),
                 ("gamma (QuickTime's gama)", gamma(told)),
+                (BEGINS_INSIDE, begins_inside(file, track)),
+                ("pictures and data beside a still", heif_items.beside_picture(file)),
             )
             if words
         }

@@ -20,12 +20,13 @@ _BITSTREAM_TAGS = frozenset(name for name, codec in CODECS.items() if codec.carr
 _CAPTIONS = frozenset({"x264", "x265"})
 _BESIDE = frozenset({"x264", "x265", "svt-av1", "vp9", "prores", "dnxhr", "ffv1"})
 _HDR = frozenset({"x264", "x265", "svt-av1"})
-_HDR_BESIDE = _HDR | {"prores", "dnxhr", "ffv1"}
+_HDR_BESIDE = _HDR | {"prores", "dnxhr", "ffv1", "vp9"}
 WRITTEN = (
     "mov", "mp4", "matroska", "webm", "mxf", "avi", "mpegts", "nut", "yuv4mpegpipe",
 )  # fmt: skip
 BOXED = ("mov", "mp4", "matroska", "webm")  # what they tell beside a codec starts from boxes
 ANAGLYPH = "stereo 3D layout by colors (anaglyph)"
+BEGINS_INSIDE = "start of an edit list inside of a frame"
 RIGHT_FIRST = "stereo 3D layout with the right view first"
 
 
@@ -82,7 +83,7 @@ RULES: dict[str, Rule] = {
         Rule("ICC profile", _in(*_QUICKTIME, codecs=_BESIDE), how="as a colr box"),
         Rule(
             "HDR10 metadata",
-            _in(*_QUICKTIME, "matroska", codecs=_HDR_BESIDE),
+            _in(*_QUICKTIME, *_MATROSKA, codecs=_HDR_BESIDE),
             _HDR,
             "in the codec's own messages, else beside it (mdcv and clli, Matroska's Colour)",
         ),
@@ -121,8 +122,14 @@ RULES: dict[str, Rule] = {
         Rule("projection of another kind", {}),
         Rule("clean aperture", _in(*_QUICKTIME, codecs=_BESIDE), how="as a clap box"),
         Rule("words of tracks", {}, how="Apple's metadata of a track, such as a camera's lens"),
+        Rule(
+            BEGINS_INSIDE,
+            {},
+            how="the rest of that frame is left out, and the clip begins with the next",
+        ),
         Rule("track aperture", {}, how="QuickTime's size of the picture on the screen"),
         Rule("cropping of Matroska", {}),
+        Rule("pictures and data beside a still", {}, how="of HEIF: alpha, depth, XMP and the like"),
         Rule("closed captions (CEA-608/708)", {}, _CAPTIONS, "in the codec's own messages"),
         Rule("active format description (AFD)", {}),
         Rule("bar data", {}),
@@ -164,6 +171,13 @@ RULES: dict[str, Rule] = {
             how="of Matroska's ordered editions, also from other files: a plain player shows all",
         ),
         Rule("links to other files", {}, how="to the one before and behind, in Matroska"),
+        Rule(
+            "structure of tags",
+            {},
+            how="Matroska's that stand inside of others, tell several values, or are about more "
+            "than the clip: each name has one word",
+        ),
+        Rule("tags that are no words", {}, how="such as Matroska's of bytes"),
         Rule(
             "timecode",
             _in(*_QUICKTIME, *_MATROSKA, "mxf"),

@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 from vdenoise.media.av1.grain import GrainAdder, announced
 from vdenoise.media.images import turn
 from vdenoise.media.inputs import open_input, video_of
+from vdenoise.media.movie.added import add_copy, add_text
 from vdenoise.media.movie.avi_starts import set_starts
 from vdenoise.media.movie.chapters import chapters_between
 from vdenoise.media.movie.clock import Clock, advanced_timecode
@@ -27,7 +28,7 @@ from vdenoise.media.movie.encoder import (
     told_beside,
 )
 from vdenoise.media.movie.first_frames import side_data_of
-from vdenoise.media.movie.ledger import keeps, stereo_mode
+from vdenoise.media.movie.ledger import BOXED, keeps, stereo_mode
 from vdenoise.media.movie.matrix import SHAPED, matrix_in, written
 from vdenoise.media.movie.metadata import (
     QUICKTIME_KEYS,
@@ -39,12 +40,13 @@ from vdenoise.media.movie.opening import open_encoder
 from vdenoise.media.movie.priming import delayed, priming
 from vdenoise.media.movie.services import keeps_pids, muxer_options
 from vdenoise.media.movie.sound import add_sound
-from vdenoise.media.movie.streams import add_copy, add_text, plan_copies
+from vdenoise.media.movie.streams import plan_copies
 from vdenoise.media.movie.tag import RecipeTag, put
 from vdenoise.media.movie.transport import fill_up
 from vdenoise.picture.frame import ClipInfo
 
 _X265_DELAY = 2  # frames from which on x265 knows decoding times
+_WHOLE = 1  # FFmpeg's number of frames that are no fields
 _QUICKTIME_BYTES = 30000  # of a word there, whose length is told with 16 bits
 
 
@@ -226,13 +228,12 @@ class Output:
             stream, encoder = add_video_with_beside(
                 output, info, settings, like, self._clock.time_base
             )
-            _tell_whole_frames(stream, video, info)
         else:
             stream = add_video(output, info, settings, tags=like)
             encoder = stream.codec_context
             encoder.time_base = self._clock.time_base
-            _tell_whole_frames(stream, video, info)
             open_encoder(encoder)
+        _tell_whole_frames(stream, video, info, settings.container)
         if self._grain is not None and encoder.extradata:
             stream.codec_context.extradata = announced(encoder.extradata)
         stream.time_base = self._clock.time_base
@@ -266,7 +267,11 @@ class Output:
         return stream, encoder
 
 
-def _tell_whole_frames(stream: VideoStream, source: VideoStream | None, info: ClipInfo) -> None:
-    """Say that frames are no fields, where the source says how its fields stand."""
-    if source is not None and int(source.codec_context.field_order) and not info.interlaced:
-        stream.codec_context.field_order = 1
+def _tell_whole_frames(
+    stream: VideoStream, source: VideoStream | None, info: ClipInfo, container: str
+) -> None:
+    """Say that frames are no fields, where the source says how its fields stand; and where it only
+    says so, as files with fields made by some programs, what is made of it says the same."""
+    told = 0 if source is None else int(source.codec_context.field_order)
+    if told and (not info.interlaced or (told == _WHOLE and container in BOXED)):
+        stream.codec_context.field_order = _WHOLE

@@ -19,6 +19,7 @@ from vdenoise.media.memory import see_memory
 from vdenoise.media.movie.demuxers import joined_in
 from vdenoise.media.movie.headers import PacketWatch
 
+TEXTS = frozenset(("subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"))  # subtitles
 _PGS_BEGINS = b"\x16"  # a composition: the first of the segments of a picture on the screen
 Heard = Callable[[int, int], None]  # is told how many bytes of how many have been read
 
@@ -126,6 +127,15 @@ def same_codec(one: str, other: str) -> bool:
     """Whether two names of `codec_of` are those of one codec: MPEG-TS has one name for MP2 and
     MP3."""
     return one == other or {one, other} == {"mp2", "mp3"}
+
+
+def is_empty_core(stream: Any) -> bool:
+    """Whether FFmpeg shows a stream of AC-3 in a transport stream only because Blu-ray's TrueHD may
+    come with one under the same PID: here it does not."""
+    if stream.type != "audio" or codec_of(stream) != "ac3" or stream.codec_context.sample_rate:
+        return False
+    beside = (s for s in stream.container.streams if s.index != stream.index)
+    return any(s.id == stream.id and codec_of(s) == "truehd" for s in beside)
 
 
 def read_packets(
