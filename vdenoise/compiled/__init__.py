@@ -18,7 +18,7 @@ from torch import Tensor
 SWITCH = "VDENOISE_COMPILED"
 TORCH_PATHS = "VDENOISE_TORCH_PATHS"  # 1: a processor computes what a card would, in torch
 LIBRARY = Path(__file__).with_name("kernels.so")
-_VERSION = 6  # of the functions and their arguments: as vdenoise_version in kernels.c
+_VERSION = 7  # of the functions and their arguments: as vdenoise_version in kernels.c
 
 _POINTER, _LONG, _FLOAT = ctypes.c_void_p, ctypes.c_long, ctypes.c_float
 _FUNCTIONS: dict[str, tuple[type, ...]] = {
@@ -31,12 +31,15 @@ _FUNCTIONS: dict[str, tuple[type, ...]] = {
         *(*[_FLOAT] * 4, _POINTER, _POINTER),
     ),
     "neighbor": (*[_POINTER] * 6, _FLOAT, *[_POINTER] * 3),
+    "scales_room": (_LONG,) * 4,
+    "scales": (_POINTER, *[_LONG] * 4, _POINTER),
+    "flow": (_POINTER, _POINTER, *[_LONG] * 5, _POINTER),
     "agreement": (_POINTER, _POINTER, _LONG, _LONG, _FLOAT, _POINTER),
     "dct_pass": (*[_POINTER] * 4, *[_LONG] * 3, _POINTER, _LONG, _LONG, _FLOAT, *[_POINTER] * 3),
 }
 
 _WIDE_ONLY = ("network",)  # where there is no AVX2 and FMA, torch's convolutions are as good
-_ANSWERING = ("network", "neighbor")  # with a number
+_ANSWERING = ("network", "neighbor", "scales_room", "scales", "flow")  # with a number
 
 
 @cache

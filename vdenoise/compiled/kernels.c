@@ -7,12 +7,13 @@
 #else
 #define NAME(name) vdenoise_##name
 /* Of the functions and their arguments: as _VERSION in __init__.py. */
-int vdenoise_version(void) { return 6; }
+int vdenoise_version(void) { return 7; }
 #endif
 
 #include "dct.c"
 #include "planes.c"
 #include "temporal.c"
+#include "flow.c"
 #ifdef AVX2 /* elsewhere torch's convolutions are as good */
 #include "network.c"
 #endif

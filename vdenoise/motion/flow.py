@@ -1,8 +1,8 @@
 """Optical flow between neighbouring frames: estimated once per pair, checked both ways, shared.
 
-On the CPU it is OpenCV's DIS (Kroeger et al., "Fast Optical Flow using Dense Inverse Search",
-2016) on a *guide*: the luma with most of its noise taken out, which matters more to accuracy
-than any setting of the estimator. On CUDA it is `vdenoise.motion.search`.
+On the CPU it is dense inverse search (`vdenoise.motion.inverse_search`) on a *guide*: the luma
+with most of its noise taken out, which matters more to accuracy than any setting of the estimator.
+On CUDA it is `vdenoise.motion.search`.
 """
 
 from __future__ import annotations
@@ -13,17 +13,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import cv2
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from vdenoise import compiled
 from vdenoise.compiled import on_processor
-from vdenoise.motion.opencv import keep_on_one_thread
+from vdenoise.motion.inverse_search import Scales, between, prepared
 from vdenoise.motion.warp import cpu_maps, reduce, remap
 from vdenoise.picture.block import Accuracy
 from vdenoise.picture.dct import dct_denoise, spectrum_for
@@ -34,9 +32,7 @@ from vdenoise.picture.noise_table import COARSE_GRAIN, NoiseTable
 FULL_SIZE_PIXELS: dict[Accuracy, int] = {"fast": 300_000, "better": 1_000_000, "best": 1_000_000}
 
 _GUIDE_BLUR = 1.2  # px: sigma of the Gaussian that makes the fast guide
-# px: where two scales of DIS's patches have no room it chooses others, by the width alone, and on a
-# low and wide picture it then reads what is not its own.
-_SMALLEST = 48
+Picture = Scales | Tensor  # what is matched: on a processor its scales, on a card (1, h, w)
 
 
 def working_scale(height: int, width: int, accuracy: Accuracy) -> int:
@@ -90,36 +86,23 @@ def estimate(a: Tensor, b: Tensor, scale: int, accuracy: Accuracy) -> Tensor:
     Returns:
         (2, h, w) float32: displacement in full-size luma pixels, on the reduced grid.
     """
-    return _between(_picture(a, scale), _picture(b, scale), scale, accuracy)
+    return _between(_picture(a, scale, accuracy), _picture(b, scale, accuracy), scale, accuracy)
 
 
-def _picture(guide: Tensor, scale: int) -> Tensor:
-    """What is matched: (1, h, w) at reduced size; on the CPU in 8 bits, DIS takes no others."""
+def _picture(guide: Tensor, scale: int, accuracy: Accuracy) -> Picture:
+    """What is matched, at reduced size."""
     small = reduce(guide, (scale, scale))
-    if not on_processor(guide):
-        return small
-    return (small * 255).round_().clamp_(0, 255).to(torch.uint8)
+    return prepared(small, accuracy) if on_processor(guide) else small
 
 
-def _between(a: Tensor, b: Tensor, scale: int, accuracy: Accuracy) -> Tensor:
+def _between(a: Picture, b: Picture, scale: int, accuracy: Accuracy) -> Tensor:
     """Flow from picture ``a`` to picture ``b``, as `estimate`."""
-    if not on_processor(a):
-        from vdenoise.motion.search import search
+    if isinstance(a, Scales) and isinstance(b, Scales):
+        return between(a, b, accuracy).mul_(scale)
+    assert isinstance(a, Tensor) and isinstance(b, Tensor), "both were prepared alike"
+    from vdenoise.motion.search import search
 
-        return search(a, b) * scale
-    keep_on_one_thread()
-    start: Any = None  # OpenCV's stubs do not know that no initial flow is fine
-    height, width = a.shape[-2:]
-    wide = max(height, _SMALLEST), max(width, _SMALLEST)
-    flow = _dis(accuracy, wide).calc(_filled(a, wide), _filled(b, wide), start)[:height, :width]
-    return torch.from_numpy(np.ascontiguousarray(flow.transpose(2, 0, 1))) * scale
-
-
-def _filled(picture: Tensor, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """(1, h, w) to ``size`` (height, width), its last row and column repeated."""
-    plane: NDArray[np.uint8] = picture[0].numpy()
-    (height, width), (high, wide) = plane.shape, size
-    return np.pad(plane, ((0, high - height), (0, wide - width)), mode="edge")
+    return search(a, b) * scale
 
 
 def agreement(forward: Tensor, backward: Tensor, scale: int) -> Tensor:
@@ -149,31 +132,6 @@ def agreement(forward: Tensor, backward: Tensor, scale: int) -> Tensor:
     error = (forward + back).square().sum(0)
     tolerance = 1 + 0.05 * (forward.square() + back.square()).sum(0)
     return 1 / (1 + (error / tolerance).square())
-
-
-_local = threading.local()
-
-
-def _dis(accuracy: Accuracy, size: tuple[int, int]) -> cv2.DISOpticalFlow:
-    """An estimator of this thread for pictures of this size.
-
-    DIS objects keep buffers and cannot be shared; and one that has seen a small picture goes on
-    with fewer scales on large ones.
-    """
-    found: dict[tuple[Accuracy, tuple[int, int]], cv2.DISOpticalFlow] = _local.__dict__.setdefault(
-        "dis", {}
-    )
-    if (accuracy, size) not in found:
-        dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        # To every second pixel, or to every one: that gains up to 0.4 dB on sharp clips
-        # (benchmarks/motion.py), and takes three times as long as all before it.
-        dis.setFinestScale(0 if accuracy == "best" else 1)
-        dis.setPatchSize(8)
-        dis.setPatchStride(4)
-        dis.setGradientDescentIterations(5)  # more fit what noise is left
-        dis.setVariationalRefinementIterations(0 if accuracy == "fast" else 5)
-        found[accuracy, size] = dis
-    return found[accuracy, size]
 
 
 K = TypeVar("K")
@@ -253,8 +211,10 @@ class BlockMotion:
     def _flow(self, a: int, b: int) -> Tensor:
         return _between(self._picture(a), self._picture(b), self.scale, self.shared.accuracy)
 
-    def _picture(self, a: int) -> Tensor:
-        return self.shared.pictures.get(self.first + a, lambda: _picture(self.guide(a), self.scale))
+    def _picture(self, a: int) -> Picture:
+        return self.shared.pictures.get(
+            self.first + a, lambda: _picture(self.guide(a), self.scale, self.shared.accuracy)
+        )
 
 
 class SharedMotion:
@@ -269,7 +229,7 @@ class SharedMotion:
         self.accuracy = accuracy
         self.keep = keep
         self.guides: Once[int, Tensor] = Once()
-        self.pictures: Once[int, Tensor] = Once()
+        self.pictures: Once[int, Picture] = Once()
         self.flows: Once[tuple[int, int], Tensor] = Once()
 
     def block(
