@@ -25,6 +25,7 @@ from vdenoise.stages.dust.spots import DustSpots
 from vdenoise.stages.flicker.levels import Deflicker
 from vdenoise.stages.hot.fixed import HotPixels
 from vdenoise.stages.lines.offsets import LineOffsets
+from vdenoise.stages.lines.rows import rolling
 from vdenoise.stages.scratches.vertical import VerticalScratches
 
 Frames = NDArray[np.float32]
@@ -238,6 +239,19 @@ def test_a_bar_of_hum_falls() -> None:
     truth = block_of(clean).luma.pixels
     before = block_of(bad).luma.pixels - truth
     assert rms(result(LineOffsets(), bad) - truth) < 0.2 * rms(before)
+
+
+def test_a_frame_that_says_little_does_not_bend_the_wave_of_the_others() -> None:
+    rows, times = torch.arange(64.0), (-3, -2, -1, 1, 2, 3)
+    bar = [2 * torch.sin(rows / 10 + 1.1 * t) / 255 for t in (0, *times)]
+    steps = torch.stack([bar[0] - other for other in bar[1:]])
+    steps[0] += torch.sin(rows / 5) * 4 / 255  # a frame whose motion is wrong
+    says = torch.ones(6, 64)
+    says[0] = 1e-3
+    hum, share = rolling(steps, says, times)
+    assert share == 1.0
+    off = hum.own - bar[0]
+    assert float((off - off.mean()).abs().max()) * 255 < 0.2
 
 
 def test_flicker_goes_and_nothing_drifts() -> None:

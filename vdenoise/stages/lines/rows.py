@@ -19,7 +19,7 @@ _PITCHES = 64  # frequencies that hum is looked for at
 _HUM = (0.6, 0.85)  # share of wide offsets that one frequency explains, for none and for all of it
 _ASTRAY = 0.5  # px that motion may be wrong by: what is steep says less
 _PARTS = 12  # of a row: how they differ says how far its mean can be wrong
-_EVEN = 0.3  # of the usual error: no frame is surer than that
+_EVEN = 0.2  # of the usual error: no frame is surer than that
 _NEAR = 4  # rows on each side that one of a mean picture is compared with
 _FLAT = 1.5  # times as many of them must be like it
 _PICTURE = 0.5 / 255  # by which the picture itself differs from row to row
@@ -53,12 +53,13 @@ class Aligned:
         """
         alike = self._alike(self._first(), _OFF[2])
         steps, errors = self._steps(alike)
-        hum, share = rolling(steps, (errors < math.inf).to(steps), self.times)
         says = 1 / (errors + _EVEN * errors.median()).clamp(min=1e-12)
+        hum, share = rolling(steps, says, self.times)
+        wave = hum.own * share
         rest = ((steps - hum.steps * share) * says).sum(0) / says.sum(0).clamp(min=1e-12)
-        found = hum.own * share + rest - rest.median()
+        found = rest - _level(rest)
         mean = ((self.others + steps[..., None]) * alike).sum(0) + self.own
-        mean = mean / (alike.sum(0) + 1) - found[:, None]
+        mean = mean / (alike.sum(0) + 1) - (wave + found)[:, None]
         count = len(self.times)
         spread = _variance(rest) ** 0.5 / count**0.5
         found = found + left_over(mean, spread, self.sigma / count**0.5)
@@ -66,7 +67,7 @@ class Aligned:
         off = ((self.own - self.others) * alike).sum(0) / weight.clamp(min=1e-6)
         _, error = _means(off, (weight > _MATCH * count).to(off))
         real = max(0.0, _variance(found) - float(error.median()))
-        return (found * real / (real + error).clamp(min=1e-12))[:, None]
+        return (wave + found * real / (real + error).clamp(min=1e-12))[:, None]
 
     def _alike(self, change: Tensor, off: float) -> Tensor:
         """(N, H, W): where, and how far, another frame shows the same."""
@@ -94,8 +95,8 @@ class Aligned:
         weight = alike * self._flatness(alike)
         steps, errors = _means(self.own - self.others, weight)
         known = weight.sum(-1) >= _ENOUGH[1] / 2 * self.own.shape[-1]
-        level = torch.where(known, steps, torch.nan).nanmedian(-1, keepdim=True).values
-        steps = torch.where(known, steps - level.nan_to_num(0.0), 0.0)
+        level = torch.stack([_level(one[there]) for one, there in zip(steps, known, strict=True)])
+        steps = torch.where(known, steps - level[:, None], 0.0)
         return steps, torch.where(known, errors, math.inf)
 
     def _flatness(self, alike: Tensor) -> Tensor:
@@ -118,31 +119,34 @@ class Hum:
     steps: Tensor  # (N, H) in this frame, less in the others
 
 
-def rolling(steps: Tensor, known: Tensor, times: tuple[int, ...]) -> tuple[Hum, float]:
+def rolling(steps: Tensor, says: Tensor, times: tuple[int, ...]) -> tuple[Hum, float]:
     """Fit one wave over time to all rows: of what a bar does to a row the frames around show only
     how it differs among them, but its frequency is common to all rows and says the rest.
 
     Args:
         steps: (N, H) what rows are off by against each other frame.
-        known: (N, H) 1 where that is so.
+        says: (N, H) how much each of that says: 1 / its variance, 0 where it is unknown.
         times: of the other frames.
 
     Returns:
         The best wave, and how far it is to be believed, 0 to 1.
     """
     side = 2 * (steps.shape[1] // (2 * _BAR)) + 1
+    known = (says > 0).to(steps)
     wide = _evened(steps * known, side) / _evened(known, side).clamp(min=0.2)
+    sure = says.median(-1).values.sqrt()[:, None]
+    sure = sure / sure.max().clamp(min=1e-12)
     k = torch.tensor(times, dtype=wide.dtype, device=wide.device)
     best, least = Hum(torch.zeros_like(wide[0]), torch.zeros_like(wide)), math.inf
     for pitch in torch.linspace(1 / (len(times) + 1), 0.5, _PITCHES).tolist():
         turn = 2 * math.pi * pitch * k
         waves = torch.stack([1 - turn.cos(), -turn.sin()], 1)
-        parts = torch.linalg.pinv(waves) @ wide
+        parts = torch.linalg.pinv(waves * sure) @ (wide * sure)
         fit = waves @ parts
-        error = float((wide - fit).square().sum())
+        error = float(((wide - fit) * sure).square().sum())
         if error < least:
-            best, least = Hum(parts[0] - parts[0].median(), fit), error
-    explained = 1 - least / max(float(wide.square().sum()), 1e-12)
+            best, least = Hum(parts[0] - _level(parts[0]), fit), error
+    explained = 1 - least / max(float((wide * sure).square().sum()), 1e-12)
     low, high = _HUM
     return best, min(max((explained - low) / (high - low), 0.0), 1.0)
 
@@ -225,6 +229,14 @@ def _means(values: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     parts = (counts > 0).sum(-1).clamp(min=2)
     off = (sums - counts * means[..., None]).square().sum(-1)
     return means, off / count.square() * parts / (parts - 1)
+
+
+def _level(rows: Tensor) -> Tensor:
+    """The mean of some rows without the few that are far from most; 0 of none."""
+    if not len(rows):
+        return rows.new_zeros(())
+    middle = rows.median()
+    return middle + (rows - middle).clamp(*(w * 3 * _variance(rows) ** 0.5 for w in (-1, 1))).mean()
 
 
 def _variance(rows: Tensor) -> float:
