@@ -3,39 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from vdenoise.noise.bands import BANDS, band_members, band_sizes
+from vdenoise.noise.bands import band_sizes
 from vdenoise.noise.bars import Bars
 from vdenoise.noise.between import between
 from vdenoise.noise.cells import beside
+from vdenoise.noise.colored import chroma_is_noisy_everywhere
 from vdenoise.noise.evidence import LeftOut, evidence
 from vdenoise.noise.followed import DOUBTFUL, LOST, dependence, read_better_alone
 from vdenoise.noise.levels import look_up, variance_by_level
 from vdenoise.noise.pairs import PlaneBlocks
 from vdenoise.noise.places import Seen, Strength, strength
 from vdenoise.noise.quietest import variance_of_quietest
+from vdenoise.noise.spectrum import as_rows, plausible, spectrum_of
 from vdenoise.noise.still import CellChange, still_areas
 from vdenoise.picture.areas import to_text
 from vdenoise.picture.noise import PlaneNoise, ShotNoise
-from vdenoise.picture.noise_table import SPECTRUM
 
 _FEW = 100  # blocks: with fewer the reading is uncertain by 5 % or more
 _TINY = 1e-14
 _HARDLY = 0.15**2  # of the noisiest place's energy: less is no evidence of noise
 _SPEAKING = 0.15  # share of the blocks where there is noise, which may speak for all of them
 _VISIBLE = 0.6 / 255  # standing noise below this is rounding
-_STEEPEST = 1.3  # growth of a single frame's noise from one band to the next coarser
 _MANY = 300  # blocks that it takes to tell standing noise from texture
 _STANDING = 1.3  # sum / difference in flat blocks above which noise may stand still
 _FLATTEST = (0.05, 0.25)  # quantiles of the sums' energies ...
 _ALIKE = 1.6  # ... and the largest ratio of the two for noise: texture differs more
-_QUIET = 2.0  # times the noise's energy: below it a block's band tells the noise's spectrum
 
 
 # What tells of the noise: most differences of pairs of frames, the quietest of them, or flat areas
@@ -179,12 +178,17 @@ def _put_together(
 
 
 def _strength(pairs: Sequence[Sample], roughness: Mapping[int, float]) -> Strength:
-    seen = [
-        Seen(s.index, b, s.left_out.drawn)
-        for s in pairs
-        if (b := s.planes[0]) and b.odd is not None
-    ]
-    return strength(seen, pairs[0].size, roughness)
+    """As luma says; alike everywhere if both chroma planes speak against its places."""
+    luma, *chroma = (
+        [(b, s.size, s.index) for s in pairs if (b := s.planes[plane]) and b.odd is not None]
+        for plane in range(len(pairs[0].planes))
+    )
+    drawn = {s.index: s.left_out.drawn for s in pairs}
+    seen = [Seen(index, blocks, drawn[index]) for blocks, _, index in luma]
+    found = strength(seen, pairs[0].size, roughness)
+    if chroma and all(chroma_is_noisy_everywhere(found, plane) for plane in chroma):
+        return replace(found, cells=None)
+    return found
 
 
 def _rounded(cells: Tensor) -> tuple[tuple[float, ...], ...]:
@@ -220,7 +224,7 @@ def _fit(
     else:
         curve, bands, used = variance_by_level(level, even, odd, single=single)
     if single:
-        bands = _plausible(bands)
+        bands = plausible(bands)
 
     starts = [0, *accumulate(len(b.level) for b in blocks)]
     chosen = torch.cat([b.chosen + start for b, start in zip(blocks, starts, strict=False)])
@@ -229,7 +233,7 @@ def _fit(
     chosen = (noisy.cumsum(0) - 1)[chosen[noisy[chosen]]]
     squares = squares / share[chosen][:, None, None]
     here = look_up(curve, level[chosen]).clamp(min=_TINY)
-    spectrum = _spectrum(squares / here[:, None, None], odd[chosen] / here[:, None], bands)
+    spectrum = spectrum_of(squares / here[:, None, None], odd[chosen] / here[:, None], bands)
 
     variance = curve * spectrum.mean()
     reasons: list[str] = []
@@ -240,17 +244,9 @@ def _fit(
     noise = PlaneNoise(
         sigma=tuple(variance.clamp(min=0).sqrt().tolist()),
         mean_sigma=(look_up(variance, levels) * shares).mean().clamp(min=0).sqrt().item(),
-        spectrum=_rows(spectrum),
+        spectrum=as_rows(spectrum),
     )
     return PlaneFit(noise, correlation, used.float().mean().item() * len(level), tuple(reasons))
-
-
-def _plausible(bands: Tensor) -> Tensor:
-    """Bands of a single frame without what can only be texture: noise hardly grows so fast."""
-    bands = bands.clone()
-    for band in reversed(range(BANDS - 1)):
-        bands[band] = torch.minimum(bands[band], _STEEPEST * bands[band + 1])
-    return bands
 
 
 def _standing(even: Tensor, odd: Tensor) -> float:
@@ -270,29 +266,3 @@ def _standing(even: Tensor, odd: Tensor) -> float:
     standing, changing = even[chosen].mean(0), odd[chosen].mean(0).clamp(min=_TINY)
     ratio = (standing / changing)[1:].min().item()
     return (ratio - 1) / (ratio + 1) if ratio > _STANDING else 0.0
-
-
-def _spectrum(squares: Tensor, odd: Tensor, bands: Tensor) -> Tensor:
-    """(16, 16) of mean about that of ``bands``: their energies, and inside each its own shape.
-
-    Args:
-        squares: (m, 16, 16) squared coefficients relative to the level's variance.
-        odd: (m, BANDS) energies of the same blocks, relative as well.
-        bands: (BANDS,) the noise's.
-    """
-    spectrum = torch.zeros(SPECTRUM, SPECTRUM)
-    for band, members in zip(range(BANDS), band_members(), strict=True):
-        quiet = odd[:, band] < _QUIET * bands[band]
-        shape = squares[quiet][:, members].mean(0) if quiet.sum() >= _FEW else torch.ones(1)
-        spectrum[members] = bands[band] * shape / shape.mean().clamp(min=_TINY)
-    # DC holds flicker as well: noise has about as much of it as of the next coefficients.
-    spectrum[0, 0] = (spectrum[0, 1] + spectrum[1, 0]) / 2
-    return spectrum
-
-
-def _rows(spectrum: Tensor) -> tuple[tuple[float, ...], ...]:
-    """Mean 1; white where there is no noise at all."""
-    mean = spectrum.mean()
-    if mean <= _TINY:
-        return PlaneNoise.white(0.0).spectrum
-    return tuple(tuple(row) for row in (spectrum / mean).tolist())
