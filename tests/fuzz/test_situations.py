@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,36 @@ def test_a_journal_that_is_a_folder_is_said_before_the_work(
     (tmp_path / "out" / "vdenoise-batch.jsonl").mkdir(parents=True)
     assert call("batch", clip, "-o", "out", *GIVEN) == 4
     assert "E0424" in last(capsys)
+
+
+@pytest.mark.parametrize("way", [os.link, os.symlink])
+def test_no_lines_are_added_to_somebodys_file(
+    way: Callable[[Path, Path], None],
+    clip: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The journal was appended to a clip that has its name, or that a link of its name leads to."""
+    kept, other = clip.read_bytes(), tmp_path / "other.mkv"
+    other.write_bytes(kept)
+    (tmp_path / "out").mkdir()
+    way(other, tmp_path / "out" / "vdenoise-batch.jsonl")
+    assert call("batch", clip, "-o", "out", *GIVEN) == 4
+    assert "E0471" in last(capsys) and other.read_bytes() == kept
+    assert len(list((tmp_path / "out").iterdir())) == 1
+
+
+def test_a_report_replaces_reports_alone(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "out" / "vdenoise-batch.json"
+    report.parent.mkdir()
+    report.write_text('{"mine": 1}', "utf-8")
+    assert call("batch", clip, "-o", "out", *GIVEN) == 4 and "E0472" in last(capsys)
+    assert report.read_text("utf-8") == '{"mine": 1}' and len(list(report.parent.iterdir())) == 1
+    report.write_text('{"kind": "vdenoise-batch"}', "utf-8")
+    assert call("batch", clip, "-o", "out", *GIVEN) == 0
+    assert "done" in report.read_text("utf-8")
 
 
 @pytest.mark.parametrize("missing", ["refuse", "hold"])

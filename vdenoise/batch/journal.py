@@ -11,9 +11,12 @@ from typing import Any
 
 from vdenoise.batch.jobs import ClipJob
 from vdenoise.batch.turns import unwritable
+from vdenoise.errors import OutputError
 from vdenoise.machine.files import remove_orphans
 
 JOURNAL = "vdenoise-batch.jsonl"
+_HEAD_BYTES = 4096
+_NO_TEXT = {*range(1, 32)} - {*b"\t\n\r"}  # zeros are there where power was lost
 
 
 @dataclass
@@ -32,6 +35,27 @@ class Journal:
         found = cls(folder / JOURNAL)
         found.read_on()
         return found
+
+    def see_own(self) -> None:
+        """See that what has the journal's name is a text of this folder, to which lines may be
+        added: no link to somebody's file, and no clip that was called so.
+
+        Raises:
+            OutputError: it is not.
+        """
+        if self.path.is_symlink():
+            what = "a link"
+        elif self.path.is_file() and not self._is_text():
+            what = "no journal of a batch"
+        else:
+            return
+        raise OutputError(
+            f"{self.path} is {what}.", "Move it away, or choose another folder.", number=71
+        )
+
+    def _is_text(self) -> bool:
+        with self.path.open("rb") as file:
+            return _NO_TEXT.isdisjoint(file.read(_HEAD_BYTES))
 
     def read_on(self) -> None:
         """Read what was written since, by this or another batch; a line that was cut short is

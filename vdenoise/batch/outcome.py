@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vdenoise.batch.jobs import ClipJob
-from vdenoise.errors import InputError, UsageError
+from vdenoise.errors import InputError, OutputError, UsageError
 from vdenoise.machine.files import write_text
 from vdenoise.media.access import reading, writing
 from vdenoise.media.images.sequence import files_of, find, is_image
@@ -21,6 +21,7 @@ from vdenoise.workflows.recipe import is_intact, is_whole, load_recipe
 State = Literal["to do", "done", "conflict", "failed", "waiting"]
 
 REPORT = "vdenoise-batch.json"
+_KIND, _HEAD_BYTES = "vdenoise-batch", 256
 FROM_ANOTHER_INPUT = "from another input"
 
 
@@ -147,6 +148,25 @@ def _differs(recipe: Mapping[str, Any], job: ClipJob, wanted: Wanted) -> str:
     return "" if same else FROM_ANOTHER_INPUT
 
 
+def see_report(folder: Path) -> None:
+    """See that what a batch's report will replace is a report.
+
+    Raises:
+        OutputError: it is another file.
+    """
+    target = folder / REPORT
+    if not target.is_file() or target.is_symlink():  # of a link nothing but itself is replaced
+        return
+    with target.open("rb") as file:
+        if _KIND.encode() in file.read(_HEAD_BYTES):
+            return
+    raise OutputError(
+        f"{target} exists, and is no report of a batch.",
+        "Move it away, or choose another folder.",
+        number=72,
+    )
+
+
 def save_report(folder: Path, outcomes: Sequence[Outcome], seconds: float) -> Path:
     """Write the report of a batch beside its outputs, whole or not at all.
 
@@ -155,7 +175,7 @@ def save_report(folder: Path, outcomes: Sequence[Outcome], seconds: float) -> Pa
     """
     states = [outcome.state for outcome in outcomes]
     report = {
-        "kind": "vdenoise-batch",
+        "kind": _KIND,
         "schema": 1,
         "seconds": round(seconds, 2),
         "counts": {state: states.count(state) for state in sorted(set(states))},

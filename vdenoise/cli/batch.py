@@ -96,7 +96,7 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
     from vdenoise import ui
     from vdenoise.batch.jobs import linked_folders
     from vdenoise.batch.journal import JOURNAL, Journal
-    from vdenoise.batch.outcome import REPORT, save_report
+    from vdenoise.batch.outcome import REPORT, save_report, see_report
     from vdenoise.batch.running import carry_out
     from vdenoise.batch.watch import Looks
     from vdenoise.media.access import make_folder
@@ -122,6 +122,8 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
             return
         while True:
             journal = Journal.open(folder)
+            journal.see_own()
+            see_report(folder)
             for file in (JOURNAL, REPORT, *((INDEX,) if options["report"] else ())):
                 claims_of(ctx).write(folder / file, f"the batch's own {file}", overwrite=True)
             outcomes = _outcomes(options, typed, journal, claims_of(ctx), references, tried, looks)
