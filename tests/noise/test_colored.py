@@ -19,7 +19,7 @@ CODE = 1 / 255
 def plane(left: float, right: float) -> PlaneBlocks:
     """Blocks of a plane whose sigma, in codes, is this on the left and that on the right."""
     rng = torch.Generator().manual_seed(1)
-    place = torch.rand(400, 2, generator=rng) * torch.tensor(SIZE)
+    place = (torch.rand(400, 2, generator=rng) * torch.tensor(SIZE)).long()
     sigma = torch.where(place[:, 1] < SIZE[1] / 2, left, right) * CODE
     odd = sigma.square()[:, None] * (0.8 + 0.4 * torch.rand(400, BANDS, generator=rng))
     none: Tensor = torch.zeros(400)
