@@ -89,6 +89,11 @@ class Followed:
         """(H, W) pixels that each place moved."""
         return self._back.square().sum(dim=0).sqrt()
 
+    @property
+    def middle(self) -> Tensor:
+        """(2,) pixels down and right by which the middle one of all places moved."""
+        return -self._back.flatten(1).median(dim=1).values.flip(0)
+
     def moved(self, before: Tensor) -> Tensor:
         """(C, H, W) of the frame before, where the motion takes it."""
         return _warp(before, self._back)[0]

@@ -32,6 +32,7 @@ from vdenoise.review.judged import (
 
 _MOVES = 12 * CODE  # least change of a smoothed pixel where something moves
 _TRAILS = 8 * CODE  # ... and least trail of it that a ghost can be a share of
+_LEVELS, _FEWEST_STILL = 32, 500  # levels of a curve, and pixels that tell one of them
 _NEAR = 17  # px: so near to what moves an area is not calm
 _MOVING = 0.04  # share of an area's pixels that move
 _AT_END = 2.0  # codes: so near to an end of the range a source is at it
@@ -47,15 +48,17 @@ def ghosting(before: Judged, now: Judged) -> Figure:
     """Percent of the frame before that is in this one where something moves; beyond chance.
 
     The result is the source plus a share of what the frame before had there; what a blur leaves
-    looks a little like it and is taken off (least squares of two regressors). What moved is told
+    looks a little like it and is taken off (least squares of two regressors), as is before what
+    another curve of levels changes where nothing moves. What moved is told
     from the results: the noise of the source, which is in what was removed as well, would pass for
     a ghost. Chance is three standard errors: what removed noise leaves beside such a fit, with as
     many samples as the smoothing leaves independent.
     """
     old, new = before.smooth_result, now.smooth_result
-    trail, change = old - new, -now.smooth_removed
+    trail = old - new
     detail = new - smoothed(new)
     moves = (trail.abs() > _TRAILS).float()
+    change = _of_levels(now.smooth_removed, new, 1 - moves) - now.smooth_removed
     x, d, y = trail * moves, detail * moves, change * moves
     products = ((x, x), (d, d), (x, d), (x, y), (d, y), (y, y))
     xx, dd, xd, xy, dy, yy = (blocks(a * b) for a, b in products)
@@ -73,6 +76,16 @@ def ghosting(before: Judged, now: Judged) -> Figure:
     share = share / (1 + share)  # a ghost takes from the change that it is a share of
     sure = (moving > _MOVING) & (samples > 2)
     return worse(Figure(0.0), 100 * torch.where(sure, share, torch.zeros_like(share)), now)
+
+
+def _of_levels(removed: Tensor, level: Tensor, still: Tensor) -> Tensor:
+    """What a curve of levels takes from each pixel, as it does where nothing moves."""
+    place = (level * _LEVELS).long().clamp(0, _LEVELS - 1).flatten()
+    count = torch.bincount(place, still.flatten(), _LEVELS)
+    total = torch.bincount(place, (removed * still).flatten(), _LEVELS)
+    known = count > _FEWEST_STILL
+    curve = torch.where(known, total / count.clamp(min=1), torch.zeros_like(total))
+    return curve[place].view_as(level)
 
 
 def flicker(pair: Pair) -> Figure:

@@ -41,7 +41,7 @@ GATES: dict[GateName, Gate] = {
         ),
         Gate(
             "ghosting",
-            "share of an earlier frame that is left behind what moves",
+            "share of the frame before, or of the next, that shows around what moves",
             "%",
             15.0,
             "let fewer neighbors match: --motion-threshold 30, or --guards ghost",

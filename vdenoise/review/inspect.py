@@ -23,7 +23,8 @@ from vdenoise.review.detail import structure
 from vdenoise.review.gates import GATES, GateName
 from vdenoise.review.judged import Figure, Judged, Pair
 from vdenoise.review.levels import ChromaSwap, Levels
-from vdenoise.review.shift import PictureShift, said_of
+from vdenoise.review.mixed import MixedMotion
+from vdenoise.review.shift import PictureShift, said_of, slid
 from vdenoise.review.timing import TimeShift
 from vdenoise.review.verdict import Inspection, Verdict
 
@@ -57,6 +58,7 @@ class Inspector:
         self._bleeding = FigureCourse()  # by the first frame behind the cut there may be
         self._repeated: dict[int, str] = {}  # frames that show the one before again
         self._timing = TimeShift()
+        self._mixed = MixedMotion()
         self._cuts = CutFinder()
         self._before: Judged | None = None
         self._last: int | None = None
@@ -93,8 +95,9 @@ class Inspector:
                 return
             factors = (self.scale, self.scale)
             now = Judged(source.index, reduce(before, factors), reduce(after, factors))
-            self._shifts["the picture"].push(now.source, now.result)
-            self._timing.push(now.index, now.source, now.result)
+            by = self._shifts["the picture"].push(now.source, now.result)
+            moved = None if by is None else slid(now.source, by)
+            self._timing.push(now.index, now.source, now.result, moved)
             if self._before is not None:
                 self._pair(self._before, now)
             self._before = now
@@ -129,7 +132,8 @@ class Inspector:
             displaced = min(wrong)
         bleeding = {n: f for n, f in self._bleeding if n in firsts and n not in wrong}
         bled = {n for n, f in bleeding.items() if f.amount > GATES["cuts"].limit}
-        moved = self._shift(wrong)
+        mixed = None if wrong else self._mixture()
+        moved = self._shift(sound=not wrong and mixed is None)
         if not moved.ok:  # it makes every figure wrong, and hides what else there is
             self._found, bleeding = {}, {}
         sound = displaced is None and not wrong and moved.ok
@@ -143,9 +147,9 @@ class Inspector:
         def told_of_pair(n: int) -> bool:
             return told(n) and n not in firsts
 
-        ghosts = {
-            n for n, f in self._found.get("ghosting", ()) if f.amount > GATES["ghosting"].limit
-        }
+        limit = GATES["ghosting"].limit
+        everywhere = mixed is not None and mixed.amount > limit
+        ghosts = {n for n, f in self._found.get("ghosting", ()) if everywhere or f.amount > limit}
 
         def told_beside_ghosts(n: int) -> bool:  # which blur a picture, and change its levels
             return told_of_pair(n) and n not in ghosts
@@ -155,7 +159,10 @@ class Inspector:
             which = told_of_pair if name in OF_PAIRS else told
             which = told_beside_ghosts if name in ("structure", "flicker") else which
             series[name] = course.amounts(which)
-            verdicts.append(_verdict(name, course.worst(which)))
+            found = _verdict(name, course.worst(which))
+            if name == "ghosting" and mixed is not None and mixed.amount > found.amount:
+                found = mixed
+            verdicts.append(found)
         most = max(bleeding.items(), key=lambda one: one[1].amount, default=None)
         verdicts.append(_verdict("cuts", most))
         verdicts.append(self._color(sound))
@@ -187,9 +194,15 @@ class Inspector:
         pair = Pair(before, now)
         self._note("structure", structure(pair), now.index)
         self._note("flicker", figures.flicker(pair), now.index)
-        self._note("ghosting", figures.ghosting(before, now), now.index)
-        ahead, back = figures.bleeding(now, before), figures.bleeding(before, now)
-        self._bleeding.append(now.index, max(ahead, back, key=lambda figure: figure.amount))
+        self._mixed.push(pair)
+        # What another frame leaves may be of the one before or of the next
+        ways = ((before, now), (now, before))
+        ghosting, bleeding = (
+            max((figure(*way) for way in ways), key=lambda found: found.amount)
+            for figure in (figures.ghosting, figures.bleeding)
+        )
+        self._note("ghosting", ghosting, now.index)
+        self._bleeding.append(now.index, bleeding)
 
     def _note(self, name: GateName, figure: Figure, index: int | None = None) -> None:
         place = self._last if index is None else index
@@ -215,12 +228,21 @@ class Inspector:
         first = min(n for n in wrong if wrong[n] == why)
         return Verdict(GATES["frames"], float(len(wrong)), first, None, why)
 
-    def _shift(self, wrong: Mapping[int, str]) -> Verdict:
+    def _mixture(self) -> Verdict | None:
+        """The ghost that a picture which seems moved is one of, where the camera pans."""
+        seems = self._shifts["the picture"].shift()
+        share = None if seems is None else self._mixed.share(*seems)
+        if share is None:
+            return None
+        said = "in all of the picture, which the camera moves"
+        return Verdict(GATES["ghosting"], 100 * share, None, None, said)
+
+    def _shift(self, *, sound: bool) -> Verdict:
         """How far the picture is moved, or its chroma alone; of frames of another time nothing."""
         grids = {"the picture": (self.scale, self.scale), "chroma": self.info.format.subsampling}
         moved: dict[str, tuple[float, float]] = {}
         for what, shift in self._shifts.items():
-            if not wrong and (found := shift.shift()) is not None:
+            if sound and (found := shift.shift()) is not None:
                 moved[what] = found[0] * grids[what][0], found[1] * grids[what][1]
         far = {what: math.hypot(*by) for what, by in moved.items()}
         if not far:

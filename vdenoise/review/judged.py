@@ -79,6 +79,7 @@ class Pair:
         self.before, self.now = before, now
         self.source, self.result = moved[:1], moved[1:]
         self.steady = followed.steady[None].float()  # where the motion could be followed
+        self.motion = followed.middle  # px down and right, of most of the picture
         self.followed = blocks(self.steady).clamp(min=TINY)  # its share of each area
 
 

@@ -17,6 +17,7 @@ _MOVES = 4 / 255  # least change of a cell that shows that something moves
 _ABOUT = 0.5 / 255  # mean error below which nobody can tell two frames of a clip apart
 _FITS = 0.5  # share of its own frame's error with which another frame fits far better
 _FITS_IN_ALL = 0.8  # ... and of the squares of all frames
+_SLID = 1.15  # so many times the error of its own picture, moved a little, may another's be
 _SURE = 4.0  # standard errors that a difference over the clip must have
 _CONTRAST = 4 / 255  # standard deviation of cells of a picture that can be told from another
 _SAME = 0.3  # least correlation of a picture with its own source
@@ -29,22 +30,26 @@ class _Seen:
     index: int
     source: Tensor  # means of cells (1, h, w)
     result: Tensor
+    moved: Tensor  # of the source's own picture, moved to where the result's seems to lie
 
 
 @dataclass
 class _Tally:
-    """Mean squares of errors against frames' own pictures and against those of another time."""
+    """Mean squares of errors against frames' own pictures, those of another time, and their own
+    ones where they seem to have been moved to."""
 
     count: int = 0
     own: float = 0.0
     other: float = 0.0
+    moved: float = 0.0
     squares: float = 0.0  # of their differences
 
-    def add(self, own: float, other: float) -> None:
+    def add(self, own: float, other: float, moved: float) -> None:
         """Count a frame."""
         self.count += 1
         self.own += own
         self.other += other
+        self.moved += moved
         self.squares += (own - other) ** 2
 
     def sure(self) -> bool:
@@ -71,12 +76,22 @@ class TimeShift:
         self._tallies: dict[int, _Tally] = {}  # by shift
         self._seen: deque[_Seen] = deque(maxlen=FARTHEST)
 
-    def push(self, index: int, source: Tensor, result: Tensor) -> None:
-        """Look at the next frame: luma (1, H, W) of source and result."""
+    def push(self, index: int, source: Tensor, result: Tensor, moved: Tensor | None = None) -> None:
+        """Look at the next frame.
+
+        Args:
+            index: its number.
+            source, result: luma (1, H, W).
+            moved: of the source, moved to where the result's picture seems to lie: where that fits
+                as well as another time, it is no other time. None where it seems not to be moved.
+        """
         if self._seen and index != self._seen[-1].index + 1:
             self._seen.clear()
         sides = [min(_CELL, n) for n in source.shape[-2:]]
-        cells = (functional.avg_pool2d(x[None], sides)[0] for x in (source, result))
+        cells = (
+            functional.avg_pool2d(x[None], sides)[0]
+            for x in (source, result, source if moved is None else moved)
+        )
         now = _Seen(index, *cells)
         if not _alike(now.source, now.result):
             self.strange[index] = "it does not show the source's picture"
@@ -96,7 +111,8 @@ class TimeShift:
         found: list[tuple[float, int]] = []
         for shift, tally in self._tallies.items():
             share = tally.other / tally.own if tally.own > 0 else 1.0
-            if tally.count >= _FEWEST and share < _FITS_IN_ALL and tally.sure():
+            no_shift = tally.other < _SLID**2 * tally.moved
+            if tally.count >= _FEWEST and share < _FITS_IN_ALL and no_shift and tally.sure():
                 found.append((share, shift))
         return _said(min(found)[1]) if found else None
 
@@ -104,14 +120,14 @@ class TimeShift:
         """Whether a frame of the result shows another frame's picture rather than its own."""
         if not bool(moves.any()):
             return
-        own, there = ((shown.result - x)[moves] for x in (shown.source, other.source))
+        errors = [(shown.result - x)[moves] for x in (shown.source, other.source, shown.moved)]
         shift = other.index - shown.index
-        squares = float(own.square().mean()), float(there.square().mean())
         if tallied:
+            squares = (float(x.square().mean()) for x in errors)
             self._tallies.setdefault(shift, _Tally()).add(*squares)
-        error = float(there.abs().mean())
-        mean = float(own.abs().mean())
-        if mean > _ABOUT and error < min(_FITS * mean, self._best.get(shown.index, mean)):
+        mean, error, moved = (float(x.abs().mean()) for x in errors)
+        most = min(_FITS * mean, _SLID * moved, self._best.get(shown.index, mean))
+        if mean > _ABOUT and error < most:
             self._best[shown.index] = error
             self.wrong[shown.index] = _said(shift)
 
