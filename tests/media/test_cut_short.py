@@ -14,6 +14,7 @@ from tests.helpers.clips import Clip, frame_of, write
 from tests.media.test_copied_streams import transport_stream
 from vdenoise import cli
 from vdenoise.errors import InputError
+from vdenoise.media.movie.index import scan
 from vdenoise.media.movie.transport import continuity
 from vdenoise.media.probe import probe
 from vdenoise.media.reader import Reader
@@ -166,6 +167,18 @@ def test_a_clip_that_was_cut_ends_in_an_error(kind: str, tmp_path: Path) -> None
     path.write_bytes(data[: len(data) * 3 // 5])
     with pytest.raises(InputError), Reader(probe(path)) as reader:
         list(reader)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 0.99])
+def test_a_nut_that_was_cut_anywhere_is_known_to_be(share: float, tmp_path: Path) -> None:
+    """FFmpeg reads half a packet as if it were whole; what it writes ends with an index."""
+    path = written("nut", tmp_path)
+    data = path.read_bytes()
+    assert not scan(path).truncated
+    path.write_bytes(data[: int(len(data) * share)])
+    assert scan(path).truncated == "its end is missing"
+    path.write_bytes(data[:-1])
+    assert scan(path).truncated == "its end is missing"
 
 
 @pytest.mark.parametrize("known", [True, False])

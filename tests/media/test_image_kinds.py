@@ -501,12 +501,23 @@ def test_12_bits_in_words_of_16_stay_so(
     assert (after[:36], after[136:]) == (bytes(head)[:36], bytes(head)[136:] + rows)
 
 
-def test_a_dpx_whose_channels_are_reversed_keeps_its_samples(tmp_path: Path) -> None:
-    """OpenImageIO reads ABGR and writes RGBA: the header has to say so."""
+def test_a_dpx_whose_channels_are_reversed_stays_so(tmp_path: Path) -> None:
+    """OpenImageIO reads ABGR and writes RGBA."""
     source = files.dpx(tmp_path / "a.dpx", "abgr")
-    assert call("run", source, "-o", tmp_path / "b.dpx", *ZERO) == 0
-    before, after = (images.read(path)[1] for path in (source, tmp_path / "b.dpx"))
-    assert np.array_equal(before, after) and before.shape[2] == 4
+    assert call("run", source, "-o", tmp_path / "b.dpx", "--strict", *ZERO) == 0
+    before, after = (path.read_bytes() for path in (source, tmp_path / "b.dpx"))
+    assert (after[:36], after[136:]) == (before[:36], before[136:])
+
+
+@pytest.mark.parametrize("number", [8, 32946])
+def test_both_numbers_of_deflate_in_tiff_stay(number: int, tmp_path: Path) -> None:
+    pixels = files.codes()
+    packed = zlib.compress(pixels.tobytes())
+    tags = {259: (3, (number,)), 279: (4, (len(packed),))}
+    source = files.tiff(tmp_path / "a.tif", pixels, tags=tags, data=packed)
+    assert call("run", source, "-o", tmp_path / "b.tif", "--strict", *ZERO) == 0
+    assert struct.unpack("<H", files.tiff_tags(tmp_path / "b.tif")[259][1][:2])[0] == number
+    assert np.array_equal(images.read(tmp_path / "b.tif")[1], pixels)
 
 
 def _decoded(data: bytes) -> images.Array:

@@ -77,6 +77,8 @@ def carry(target: Path, source: Path, kind: str, *, copied: bool = True) -> None
         storage = {tiff.EXTRA_SAMPLES: own.tags.get(tiff.EXTRA_SAMPLES)}
         if own.number(tiff.PHOTOMETRIC) in tiff.GRAYS:
             storage[tiff.PHOTOMETRIC] = own.tags[tiff.PHOTOMETRIC]
+        if own.number(tiff.COMPRESSION) == tiff.OLD_DEFLATE:  # the same under another number
+            storage[tiff.COMPRESSION] = own.tags[tiff.COMPRESSION]
         tiff.set_tags(target, tags, order=tiff.byte_order(source), storage=storage)
 
 

@@ -20,7 +20,9 @@ _FILE_SIZE, _NAME, _ELEMENTS, _ELEMENT = 16, slice(36, 136), 780, 72
 _STORED = ((20, 1), (24, 4), (28, 4), (32, 8))
 _PLACE, _DEPTH, _PACKING = 28, 23, slice(_ELEMENTS + 24, _ELEMENTS + 26)
 _SHIFTS = {1: 4, 2: 0}  # packings that give 12 bits a word of 16: filled below, or above
+_ORDER, _RGBA, _ABGR = _ELEMENTS + 20, 51, 52  # descriptors
 _SAMPLES = {6: 1, 50: 3, 51: 4, 52: 4}  # of a pixel, by the element's descriptor
+_WHOLE = {8: "u1", 16: "u2"}  # samples that stand alone, by their bits
 _OF_DEPTH = ((4, 16), (_DEPTH, 1))  # the ends of the codes, and the bits of a sample
 _FILM, _TELEVISION = 1664, 1920  # where these headers begin
 _UNDEFINED = 0xFFFFFFFF
@@ -68,6 +70,10 @@ def carry_header(target: Path, source: Path) -> None:
     if header[depth] == made[depth] == 12 and packing in _SHIFTS:
         pixels = _filled(pixels, made, order, _SHIFTS[packing])
         new[_PACKING] = header[_PACKING]
+    kind = _WHOLE.get(made[depth]) if header[depth] == made[depth] else None
+    if kind is not None and (header[_ORDER], made[_ORDER]) == (_ABGR, _RGBA):
+        pixels = np.frombuffer(pixels, kind).reshape(-1, 4)[:, ::-1].tobytes()
+        new[_ORDER] = _ABGR  # OpenImageIO writes alpha at the end only
     struct.pack_into(f"{order}I", new, _ELEMENTS + _PLACE, len(header))
     if struct.unpack_from(f"{order}I", new, _FILE_SIZE)[0] != _UNDEFINED:
         struct.pack_into(f"{order}I", new, _FILE_SIZE, len(new) + len(pixels))

@@ -21,11 +21,12 @@ _HALVES = (5, 10)  # rationals: two numbers of four bytes
 EXIF, GPS, INTEROPERABILITY = 34665, 34853, 40965
 _DIRECTORIES = (EXIF, GPS, INTEROPERABILITY)
 ORIENTATION, ICC_PROFILE, XMP, PHOTOMETRIC, BITS, PREDICTOR = 274, 34675, 700, 262, 258, 317
+COMPRESSION, OLD_DEFLATE = 259, 32946
 EXTRA_SAMPLES = 338  # of each sample behind the colors: 0 unspecified, 1 and 2 alpha
 GRAYS, RGB, PALETTE, YCBCR = (0, 1), 2, 3, 6  # photometric interpretations; of 0, 0 is white
 # How pixels are stored: each file has its own.
 _STORAGE = frozenset(
-    (256, 257, BITS, 259, PHOTOMETRIC, 273, 277, 278, 279, 284, PREDICTOR, 322, 323)
+    (256, 257, BITS, COMPRESSION, PHOTOMETRIC, 273, 277, 278, 279, 284, PREDICTOR, 322, 323)
 )
 _STORAGE |= frozenset((324, 325, EXTRA_SAMPLES, 339))
 # Further ways of storing pixels, which the file that is written does not use: order of bits, free

@@ -166,10 +166,24 @@ def _ogg_is_short(path: Path, _found: PicturePackets, size: int) -> bool:
 
 def _nut_is_short(path: Path, found: PicturePackets, size: int) -> bool:
     """See that behind the last packet there is nothing, or headers and an index; "NK" begins what
-    is before a frame."""
+    is before a frame. FFmpeg reads half a packet as if it were whole; what it writes itself ends
+    with an index."""
+    if _nut_has_index(path, size):
+        return False
+    if b"Lavf" in _part(path, 0, _NUT_HEADERS):
+        return True
     if found.until >= size or found.ends_empty:
         return False
     return _part(path, found.until, 2) not in (b"NM", b"NS", b"NI", b"NX")
+
+
+_NUT_HEADERS = 1 << 16  # bytes that NUT's first headers stand in
+
+
+def _nut_has_index(path: Path, size: int) -> bool:
+    """Whether a NUT ends with an index, whose length stands before its checksum."""
+    length = int.from_bytes(_part(path, size - 12, 8), "big")
+    return 12 < length <= size and _part(path, size - length, 2) == b"NX"
 
 
 _ENDS: dict[str, Callable[[Path, PicturePackets, int], bool]] = {
