@@ -18,7 +18,7 @@ from torch import Tensor
 SWITCH = "VDENOISE_COMPILED"
 TORCH_PATHS = "VDENOISE_TORCH_PATHS"  # 1: a processor computes what a card would, in torch
 LIBRARY = Path(__file__).with_name("kernels.so")
-_VERSION = 7  # of the functions and their arguments: as vdenoise_version in kernels.c
+_VERSION = 8  # of the functions and their arguments: as vdenoise_version in kernels.c
 
 _POINTER, _LONG, _FLOAT = ctypes.c_void_p, ctypes.c_long, ctypes.c_float
 _FUNCTIONS: dict[str, tuple[type, ...]] = {

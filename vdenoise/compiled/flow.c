@@ -295,17 +295,23 @@ static void spread_out(const Scale *a, const Scale *b, const float *found, float
 
 #include "refine.c"
 
-/* A plane to about twice its size, and the numbers in it doubled, between pixels. */
+/* A plane to about twice its size, and the numbers in it doubled, between pixels; `row` has room around
+ * half a row of them. */
 static void enlarge(const float *from, long height, long width, long from_stride, float *to, long high, long wide,
-                    long stride) {
+                    long stride, float *row) {
     for (long y = 0; y < high; y++) {
         const float *near = from + y / 2 * from_stride;
         const float *other = from + nearest(y % 2 ? y / 2 + 1 : y / 2 - 1, height) * from_stride;
-        for (long x = 0; x < wide; x++) {
-            long beside = nearest(x % 2 ? x / 2 + 1 : x / 2 - 1, width);
-            float upper = near[x / 2] * 1.5f + near[beside] * 0.5f, lower = other[x / 2] * 1.5f + other[beside] * 0.5f;
-            to[y * stride + x] = upper * 0.75f + lower * 0.25f;
+        for (long x = 0; x < width; x++)
+            row[x] = near[x] * 1.5f + other[x] * 0.5f;
+        row[-1] = row[0], row[width] = row[width - 1];
+        float *into = to + y * stride;
+        for (long x = 0; x < wide / 2; x++) {
+            into[2 * x] = row[x] * 0.75f + row[x - 1] * 0.25f;
+            into[2 * x + 1] = row[x] * 0.75f + row[x + 1] * 0.25f;
         }
+        if (wide % 2)
+            into[wide - 1] = row[wide / 2] * 0.75f + row[wide / 2 - 1] * 0.25f;
     }
 }
 
@@ -326,7 +332,8 @@ long NAME(flow)(float *first, float *second, long height, long width, long fines
     for (long n = coarsest; n >= finest; n--) {
         if (n < coarsest)
             for (int k = 0; k < 2; k++) {
-                enlarge(now[k], a[n + 1].height, a[n + 1].width, stride, next[k], a[n].height, a[n].width, stride);
+                enlarge(now[k], a[n + 1].height, a[n + 1].width, stride, next[k], a[n].height, a[n].width, stride,
+                        weight + ROOM);
                 float *swap = now[k];
                 now[k] = next[k], next[k] = swap;
             }
@@ -341,7 +348,7 @@ long NAME(flow)(float *first, float *second, long height, long width, long fines
             for (long y = 0; y < height; y++)
                 memcpy(to + y * width, now[k] + y * stride, width * sizeof(float));
         else
-            enlarge(now[k], fine->height, fine->width, stride, to, height, width, width);
+            enlarge(now[k], fine->height, fine->width, stride, to, height, width, width, weight + ROOM);
     }
     free(room);
     return 1;

@@ -7,7 +7,7 @@
 #else
 #define NAME(name) vdenoise_##name
 /* Of the functions and their arguments: as _VERSION in __init__.py. */
-int vdenoise_version(void) { return 7; }
+int vdenoise_version(void) { return 8; }
 #endif
 
 #include "dct.c"

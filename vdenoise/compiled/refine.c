@@ -118,13 +118,14 @@ static void set_row(const Refined *r, long y) {
 static void split_row(const Refined *r, const float *row, int plane, long y) {
     float *even = in_plane(r, plane, y, 0), *odd = in_plane(r, plane, y, 1);
     long width = r->a->width;
-    for (long n = 0; n < r->half + ROOM; n++) {
-        even[n] = row[2 * n < width ? 2 * n : width - 1];
-        if (n < r->half)
-            odd[n] = row[2 * n + 1 < width ? 2 * n + 1 : width - 1];
-    }
-    for (long n = 0; n < ROOM; n++)
-        odd[r->half + n] = row[width - 1];
+    for (long n = 0; n < width / 2; n++)
+        even[n] = row[2 * n], odd[n] = row[2 * n + 1];
+    if (width % 2)
+        even[width / 2] = row[width - 1];
+    for (long n = (width + 1) / 2; n < r->half + ROOM; n++)
+        even[n] = row[width - 1];
+    for (long n = width / 2; n < r->half + ROOM; n++)
+        odd[n] = row[width - 1];
 }
 
 /* A row's equations, with weights by how well what was added so far fits and how smooth it is. */
@@ -153,36 +154,43 @@ static void set_equations(const Refined *r, long y) {
         for (long n = (last + 1 - odd) / 2; n < r->half; n++)
             right[n] = 0;
     }
+    long over = nearest(y - 1, r->a->height);
     for (int odd = 0; odd < 2; odd++) {
-        const float *p[9];
+        const float *p[9], *base[2], *next[2], *under[2], *on_top[2];
         for (int k = 0; k < 9; k++)
             p[k] = in_plane(r, k, y, odd);
+        for (int k = 0; k < 2; k++) {
+            base[k] = in_plane(r, BASE_U + k, y, odd), next[k] = in_plane(r, BASE_U + k, y, !odd);
+            under[k] = in_plane(r, BASE_U + k, below, odd), on_top[k] = in_plane(r, BASE_U + k, over, odd);
+        }
         const float *more_u = in_plane(r, MORE_U, y, odd), *more_v = in_plane(r, MORE_V, y, odd);
         const float *right = in_ring(r, TO_RIGHT, y, odd), *left = in_ring(r, TO_RIGHT, y, !odd) - !odd;
         const float *down = in_ring(r, BELOW, y, odd), *up = in_ring(r, BELOW, y - 1, odd);
-        long over = nearest(y - 1, r->a->height);
+        float *a12 = in_ring(r, A12, y, odd), *by_u = in_ring(r, BY_U, y, odd), *by_v = in_ring(r, BY_V, y, odd);
+        float *free[2] = {in_ring(r, B1, y, odd), in_ring(r, B2, y, odd)};
         for (long n = 0; n < r->half; n += 8) {
             v8 u = load(more_u + n), v = load(more_v + n);
             v8 bz = load(p[BZ] + n), bx = load(p[BX] + n), by = load(p[BY] + n);
             v8 cz = load(p[CZ] + n), cx = load(p[CX] + n), cy = load(p[CY] + n);
             v8 dz = load(p[DZ] + n), dx = load(p[DX] + n), dy = load(p[DY] + n);
             v8 b = bz + bx * u + by * v, c = cz + cx * u + cy * v, d = dz + dx * u + dy * v;
-            v8 like = all(2.5f) / root(b * b + all(1e-6f)), alike = all(5) / root(c * c + d * d + all(1e-6f));
+            v8 off = root(b * b + all(1e-6f)), off_slopes = root(c * c + d * d + all(1e-6f));
+            v8 once = all(1) / (off * off_slopes); /* a division takes as long as some ten products */
+            v8 like = all(2.5f) * off_slopes * once, alike = all(5) * off * once;
             v8 to_right = load(right + n), to_left = load(left + n), below_ = load(down + n), above = load(up + n);
             v8 around = (to_right + to_left) + (below_ + above) + all(0.01f);
             v8 a11 = like * (bx * bx) + alike * (cx * cx + dx * dx) + around;
             v8 a22 = like * (by * by) + alike * (cy * cy + dy * dy) + around;
-            store(in_ring(r, A12, y, odd) + n, like * (bx * by) + alike * (cx * cy + dx * dy));
-            store(in_ring(r, BY_U, y, odd) + n, all(1) / a11);
-            store(in_ring(r, BY_V, y, odd) + n, all(1) / a22);
             v8 pull[2] = {like * (bx * bz) + alike * (cx * cz + dx * dz), like * (by * bz) + alike * (cy * cz + dy * dz)};
+            store(a12 + n, like * (bx * by) + alike * (cx * cy + dx * dy));
+            once = all(1) / (a11 * a22);
+            store(by_u + n, a22 * once), store(by_v + n, a11 * once);
+#pragma GCC unroll 2
             for (int k = 0; k < 2; k++) {
-                v8 here = load(in_plane(r, BASE_U + k, y, odd) + n);
-                v8 beside = to_right * (load(in_plane(r, BASE_U + k, y, !odd) + odd + n) - here) +
-                            to_left * (load(in_plane(r, BASE_U + k, y, !odd) - !odd + n) - here);
-                v8 along = below_ * (load(in_plane(r, BASE_U + k, below, odd) + n) - here) +
-                           above * (load(in_plane(r, BASE_U + k, over, odd) + n) - here);
-                store(in_ring(r, B1 + k, y, odd) + n, beside + along - pull[k]);
+                v8 here = load(base[k] + n);
+                v8 beside = to_right * (load(next[k] + odd + n) - here) + to_left * (load(next[k] - !odd + n) - here);
+                v8 along = below_ * (load(under[k] + n) - here) + above * (load(on_top[k] + n) - here);
+                store(free[k] + n, beside + along - pull[k]);
             }
         }
     }
@@ -217,15 +225,17 @@ static int refine(const Scale *a, const Scale *b, float *u, float *v, long strid
     Refined r = {a, b, (a->width + 15) / 16 * 8};
     r.split = 2 * r.half + 3 * ROOM, r.wide = 2 * r.half + 3 * ROOM;
     long whole = a->height * r.split + ROOM, ring = ROWS * r.split + ROOM;
-    float *room = calloc(WHOLE * whole + PART * ring + r.split + 2 * 8 * r.wide + ROOM, sizeof(float)), *free_room = room;
+    long zeros = 2 * whole + PART * ring + r.split + 2 * 8 * r.wide + ROOM;
+    float *room = malloc((zeros + (WHOLE - 2) * whole) * sizeof(float)), *next = room;
     if (!room)
         return 0;
-    for (int n = 0; n < WHOLE; n++)
-        r.plane[n] = free_room, free_room += whole;
+    memset(room, 0, zeros * sizeof(float));
     for (int n = 0; n < PART; n++)
-        r.ring[n] = free_room, free_room += ring;
-    r.none = free_room, free_room += r.split;
-    r.mean = free_room, free_room += 8 * r.wide, r.change = free_room;
+        r.ring[n] = next, next += ring;
+    r.none = next, next += r.split;
+    r.mean = next, next += 8 * r.wide, r.change = next, next += 8 * r.wide + ROOM;
+    for (int n = WHOLE - 1; n >= 0; n--) /* what is added is the last and begins with nothing */
+        r.plane[n] = next, next += whole;
     for (long y = 0; y < a->height + 2; y++) {
         if (y < a->height) {
             fetch_row(&r, u + y * stride, v + y * stride, y);
@@ -246,9 +256,11 @@ static int refine(const Scale *a, const Scale *b, float *u, float *v, long strid
             }
         }
     for (long y = 0; y < a->height; y++)
-        for (long x = 0; x < a->width; x++) {
-            u[y * stride + x] += in_plane(&r, MORE_U, y, x % 2)[x / 2];
-            v[y * stride + x] += in_plane(&r, MORE_V, y, x % 2)[x / 2];
+        for (int k = 0; k < 2; k++) {
+            const float *even = in_plane(&r, MORE_U + k, y, 0), *odd = in_plane(&r, MORE_U + k, y, 1);
+            float *to = (k ? v : u) + y * stride;
+            for (long x = 0; x < (a->width + 1) / 2; x++)
+                to[2 * x] += even[x], to[2 * x + 1] += odd[x];
         }
     free(room);
     return 1;
