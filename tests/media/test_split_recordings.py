@@ -315,6 +315,47 @@ def test_a_list_of_parts_is_refused_with_the_way_there(
     assert "list of files" in str(caught.value)
 
 
+def test_a_text_that_was_typed_lists_the_parts(two: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "lists").mkdir()
+    listed = tmp_path / "lists" / "parts.txt"
+    lines = ["\ufeff# two reels", "", f"../{two[0].name}", str(two[1])]
+    listed.write_text("\r\n".join(lines), encoding="utf-8")
+    by_list, by_name = tmp_path / "list.mkv", tmp_path / "name.mkv"
+    assert not cli.status(["run", f"@{listed}", "-o", str(by_list), *OFF])
+    assert not cli.status(["run", str(joined(two)), "-o", str(by_name), *OFF])
+    found, truth = pictures(by_list), pictures(by_name)
+    assert len(found) == 12
+    assert all(np.array_equal(a, b) for a, b in zip(found, truth, strict=True))
+    assert "parts.txt" not in by_list.with_name("list.mkv.vdenoise.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (None, "The list {} does not exist"),
+        (b"# only a remark\n\n", "The list {} names no parts"),
+        (b"\xff\xfe\0a", "The list {} names no parts"),
+        (b"nothing.mov\n", "nothing.mov does not exist"),
+    ],
+)
+def test_a_list_that_lists_nothing_is_refused(
+    data: bytes | None, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed = tmp_path / "parts.txt"
+    if data is not None:
+        listed.write_bytes(data)
+    assert cli.status(["run", f"@{listed}", "-o", str(tmp_path / "x.mkv")]) == 3
+    assert says.format(listed) in capsys.readouterr().err
+    assert not (tmp_path / "x.mkv").exists()
+
+
+def test_parts_are_told_apart_where_there_are_thousands(tmp_path: Path) -> None:
+    names = [tmp_path / f"{n}.mov" for n in range(3)] + [tmp_path / "a+b.mov"]
+    for name in names:
+        name.write_bytes(b"")
+    assert parts_of(joined(names * 300)) == tuple(names * 300)
+
+
 def test_a_part_that_is_missing_is_named(two: list[Path]) -> None:
     with pytest.raises(InputError) as caught:
         probe(Path(f"{two[0]}+nothing.mkv"))

@@ -19,6 +19,7 @@ from vdenoise.machine import process
 from vdenoise.machine.claims import Claims
 
 _CLAIMS = "vdenoise.claims"
+_LIST = "@"  # of parts of a clip: `vdenoise.media.parts`
 
 
 class Reads(click.Path):
@@ -33,8 +34,16 @@ class Reads(click.Path):
         self.words = words
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Make a path of it; a word stays a text."""
-        return value if value in self.words else super().convert(value, param, ctx)
+        """Make a path of it; a word stays a text, and of a list of parts comes what it lists.
+
+        Raises:
+            InputError: the list is not there, or lists nothing.
+        """
+        if value in self.words:
+            return value
+        if isinstance(value, str) and value.startswith(_LIST):
+            value = _parts_in(value)
+        return super().convert(value, param, ctx)
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
@@ -43,6 +52,25 @@ class Reads(click.Path):
         words = [word for word in self.words if incomplete and word.startswith(incomplete)]
         found = [CompletionItem(word) for word in words]
         return found or super().shell_complete(ctx, param, incomplete)
+
+
+def _parts_in(typed: str) -> str:
+    """The parts that a list names as one; what was typed where it is no list."""
+    from vdenoise.media.access import reading
+    from vdenoise.media.parts import is_list, listed
+
+    if not is_list(typed):
+        return typed
+    name = typed.removeprefix(_LIST)
+    try:
+        with reading(f"The list {name}"):
+            return listed(Path(name))
+    except ValueError as error:
+        raise InputError(
+            f"The list {name} names no parts.",
+            "Write the name of one part on each line, as docs/long.md shows.",
+            number=89,
+        ) from error
 
 
 class Writes(click.Path):

@@ -153,7 +153,8 @@ def _text(name: str, kind: str) -> InputError | None:
         return what if kind else None
     return InputError(
         f"{name} is {kind}, not a clip: it names other files, which are not opened.",
-        "Name the files themselves, with + between them, as docs/long.md shows.",
+        "Name the files themselves, with + between them, or a text of their names as @parts.txt "
+        "(docs/long.md).",
         number=18,
     )
 
