@@ -443,11 +443,13 @@ def main() -> None:
                 for kind in ("half", "unsaid", "differs", "left"):
                     for line in getattr(row, kind):
                         print("   ", kind, line, flush=True)
-                rows[fault, name] = asdict(row) | {"sound": row.sound}
+                where = machine()
+                commit = where.pop("commit")  # of this row: others stay as they are on file
+                rows[fault, name] = asdict(row) | {"sound": row.sound, "commit": commit}
                 if options.output is not None:
                     save(
                         options.output,
-                        {"schema": 1, "machine": machine(), "rows": list(rows.values())},
+                        {"schema": 1, "machine": where, "rows": list(rows.values())},
                     )
     raise SystemExit(not all(row["sound"] for row in rows.values()))
 

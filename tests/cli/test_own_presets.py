@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,16 @@ def test_a_broken_preset_is_left_out_with_a_word(
         assert "mine" in said.out and "high-iso" in said.out
     assert "broken" in said.out + said.err or "luma = 999" in said.out
     assert cli.status(["presets", "show", "broken"]) == 2
+
+
+def test_a_preset_that_is_a_pipe_is_left_out(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It was waited for; and what a preset inherits from was named without the preset."""
+    os.mkfifo(own / "pipe.toml")
+    (own / "lost.toml").write_text(ABOUT + 'inherit = "nothing-like-it"\n')
+    assert cli.status(["presets"]) == 0
+    said = capsys.readouterr().err
+    assert "pipe.toml: It is a pipe. It is left out" in said
+    assert "lost.toml: There is no preset 'nothing-like-it'" in said
 
 
 def test_what_a_preset_inherits_from_lies_beside_it(

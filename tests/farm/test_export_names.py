@@ -212,6 +212,14 @@ def test_a_program_is_no_option() -> None:
         files_of("slurm", replace(job_of("a"), executable="-c"))
 
 
+@pytest.mark.parametrize("program", ["", " ", "vdenoise run"])
+def test_a_program_is_one_word(program: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without any, the scripts began with an option."""
+    words = ("farm", "export", "--plan", "p.json", "-o", "x", "--engine", "slurm")
+    assert cli.status([*words, "--executable", program]) == 2
+    assert "E02139" in capsys.readouterr().err
+
+
 def test_what_a_farm_has_no_place_for_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     job = ("farm", "export", "--plan", "p.json", "-o", "x")
     for engine in ("flamenco", "deadline10"):

@@ -98,6 +98,16 @@ def test_what_another_run_has_made_meanwhile_stays(
     assert made.read_bytes() == b"another's" and not list(Path().glob("*.json"))
 
 
+def test_a_pipe_where_a_recipe_may_lie_is_none(clip: Path) -> None:
+    """It was waited for, though nobody had named it."""
+    assert call(*RUN) == 0
+    Path("z.mkv.vdenoise.json").unlink()
+    os.mkfifo("z.mkv.vdenoise.json")
+    os.mkfifo("other.mkv.vdenoise.json")
+    assert call("verify", "a.mkv", "z.mkv") == 0
+    assert call("qc", "a.mkv", "z.mkv") == 0
+
+
 def test_maps_are_movies(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The hint was to leave options away that nobody had typed."""
     assert call(*RUN, "--matte-out", "m.####.png") == 2

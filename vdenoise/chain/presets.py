@@ -7,6 +7,7 @@ accepted in a slot's table is declared once, on the stage's model.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -60,7 +61,8 @@ def usable() -> tuple[dict[str, Preset], dict[str, str]]:
         except UsageError as error:
             if name in preset_files.shipped():
                 raise
-            broken[name] = error.what
+            own = f"{name}.toml"  # it may be what that inherits from that is broken
+            broken[name] = error.what if own in error.what else f"{own}: {error.what}"
     return found, broken
 
 
@@ -92,6 +94,8 @@ def _read(name: str, children: tuple[str, ...]) -> Preset:
             number=10,
         )
     try:
+        if path.is_fifo():  # it would be waited for
+            raise OSError(errno.EINVAL, "It is a pipe")
         data = load_toml(path)
     except OSError as error:
         raise UsageError(

@@ -185,9 +185,9 @@ def export(
     from vdenoise.machine.files import write_text
 
     program = options["executable"]
-    if len(program.split()) > 1 and not Path(program).exists():
+    if len(program.split()) != 1 and not (program and Path(program).exists()):
         raise UsageError(
-            f"--executable is one program, not a command line: {program}.",
+            f"--executable is one program, not a command line: {program!r}.",
             f'Write a script that ends in: exec {program} "$@"  - and name that.',
             number=139,
         )

@@ -88,12 +88,13 @@ def _images_of(told: Mapping[str, Any], output: Path) -> ImageSequence | None:
 
 def load_recipe(output: Path) -> dict[str, Any] | None:
     """The recipe beside an output; None where there is none that can be read and is whole."""
-    file = recipe_path(output)
-    return read_recipe(file) if file.is_file() else None  # a pipe would be waited for
+    return read_recipe(recipe_path(output))
 
 
 def read_recipe(file: Path) -> dict[str, Any] | None:
     """A recipe by its own name; None where it is none, cannot be read or is not whole."""
+    if not file.is_file():  # a pipe would be waited for
+        return None
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
         _Told.model_validate(found)

@@ -122,6 +122,8 @@ _TAG = re.compile(rb'"tag"\s*:\s*"([^"]*)"')
 
 def _told_by(recipe: Path) -> str | None:
     """Which recipe a file says it is; None of one from before there were tags, or of no recipe."""
+    if recipe.is_fifo():  # it would be waited for
+        return None
     with reading(str(recipe)):
         told = _TAG.search(recipe.read_bytes())
     tag = None if told is None else RecipeTag.read(told[1].decode("utf-8", "replace"))
