@@ -164,6 +164,15 @@ def test_what_cannot_be_compared_is_refused_with_both_numbers(
     assert all(text in said for text in wanted[unlike])
 
 
+def test_a_clip_of_twice_the_rate_is_compared_where_times_meet(
+    clips: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    double = movie(tmp_path / "b.mkv", lambda n: scene(n // 2), frames=2 * FRAMES, rate=50)
+    found = compared(capsys, double, "--reference", clips["truth"])
+    assert found["frames"] == FRAMES
+    assert found["clips"][0]["psnr"] > 90
+
+
 def test_a_slope_in_steps_is_banding_and_one_with_dither_is_not() -> None:
     slope = torch.linspace(40, 52, 160).expand(64, -1)
     bands = slope.round() / 255

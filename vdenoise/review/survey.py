@@ -39,6 +39,7 @@ class Survey:
         whole: every frame was looked at (or noise and cuts were given): what a run would know.
         proposed: what ``auto`` does differently for this noise.
         notes: what was found, for people.
+        another: the preset that is made for such noise; None where that is ``auto``.
     """
 
     profile: NoiseProfile
@@ -47,6 +48,7 @@ class Survey:
     whole: bool
     proposed: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    another: str | None = None
 
     def chain(self, asked: ChainRequest) -> Chain:
         """The chain as it is once the noise is known."""
@@ -95,6 +97,7 @@ def survey(
         may_be_cuts = tuple(sorted({cut for one in found for cut in one.cuts}))
     proposed: Mapping[str, str] = {}
     notes: tuple[str, ...] = ()
+    another: str | None = None
     if profile is None:
         profile = joined([one.profile for one in found], count)
         proposal = propose(profile, info)
@@ -102,12 +105,13 @@ def survey(
         notes = (*dict.fromkeys(n for one in found for n in one.notes),)
         notes += (f"measured: {'; '.join(proposal.reasons)}",)
         if proposal.preset != DEFAULT:
-            notes += (f"another choice for such footage: --preset {proposal.preset}",)
+            another = proposal.preset
+            notes += (f"another choice for such footage: --preset {another}",)
     looked = tuple(scout.spots(count, may_be_cuts)) if spots else ()
     asked = tuple(scout.asked(frame) for frame in wanted)
     if cuts is None and whole:
         cuts = may_be_cuts
-    return Survey(profile, cuts, (*asked, *looked), whole or given, proposed, notes)
+    return Survey(profile, cuts, (*asked, *looked), whole or given, proposed, notes, another)
 
 
 def _stretches(info: ClipInfo, wanted: Sequence[int], *, sampled: bool) -> list[range]:

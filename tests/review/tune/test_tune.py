@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import webbrowser
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,9 @@ from vdenoise.review.display import rgb_float, shown
 from vdenoise.review.near_cuts import NearCuts
 from vdenoise.review.tune.controls import controls
 from vdenoise.review.tune.newest import Newest, Superseded
+from vdenoise.review.tune.page import tune_page
 from vdenoise.review.tune.server import Server
+from vdenoise.review.tune.session import Session
 from vdenoise.review.tune.settings import Settings
 from vdenoise.review.turning import as_held, as_seen, upright
 
@@ -305,6 +308,15 @@ def test_a_change_says_at_once_what_it_comes_to(asked: Asked) -> None:
     assert "temporal" in plain["on"] and "temporal" not in told["on"] and "temporal" in told["base"]
     assert told["values"]["output.luma"] == "100" and "--temporal none" in told["command"]
     assert told["notes"] == ["temporal.radius = 2 does nothing: temporal is off"]
+
+
+@pytest.mark.parametrize(("another", "said"), [("high-iso", True), (None, False)])
+def test_the_page_names_a_preset_that_is_made_for_such_noise(
+    server: Server, monkeypatch: pytest.MonkeyPatch, another: str | None, said: bool
+) -> None:
+    found = replace(server.session.survey, another=another)
+    monkeypatch.setattr(Session, "survey", property(lambda _: found))
+    assert ("Another preset for such footage: high-iso." in tune_page(server.session)) == said
 
 
 # -- who may ask ---------------------------------------------------------------------------------

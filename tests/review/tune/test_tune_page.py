@@ -146,9 +146,22 @@ def test_what_is_found_is_saved(
     assert "radius = 1" in (tmp_path / "by-eye.toml").read_text()
 
 
+def test_the_stage_is_no_taller_than_its_picture(page: Page) -> None:
+    page.window(1000, 1400)
+    width, height = page.js(
+        "(r => [r.width, r.height])(document.getElementById('stage').getBoundingClientRect())"
+    )
+    assert height == pytest.approx(min(width * 64 / 96, 620), abs=1)
+    page.window(1440, 1000)
+
+
 def test_it_fits_a_phone(page: Page) -> None:
     page.window(390, 844, dark=True)
     assert page.js("document.documentElement.scrollWidth") == 390
+    rows = (
+        "new Set([...document.querySelectorAll('[name=view]')].map(v => v.offsetParent.offsetTop))"
+    )
+    assert page.js(f"{rows}.size") == 1  # all views stand in one row
     heights = "[...document.querySelectorAll('.pair label')].map(l => l.offsetHeight)"
     assert max(page.js(heights)) < 30  # a line each
     page.js("document.getElementById('command').scrollIntoView()")

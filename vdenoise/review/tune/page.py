@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from vdenoise.chain import preset_files
+from vdenoise.chain.preset_files import DEFAULT
 from vdenoise.chain.presets import FACTORS, SPEEDS, usable
 from vdenoise.review.report.html import as_data, render
 from vdenoise.review.report.pictures import webp_uri
@@ -63,7 +64,11 @@ def _facts(session: Session) -> str:
     text += f" at {float(info.rate):.6g} per second. Noise: {noise.luma_codes:.1f} in luma"
     if info.format.color_planes == 3:
         text += f", {noise.chroma_codes:.1f} in chroma"
-    return f"{text} (8-bit codes)."
+    text += " (8-bit codes)."
+    another = session.survey.another
+    if another is not None and session.base.preset == DEFAULT:
+        text += f" Another preset for such footage: {another}."
+    return text
 
 
 def _hardest(spots: Sequence[Spot]) -> int:

@@ -134,6 +134,8 @@ function paint() {
 function choose(next) {
   spot = { ...next };
   [...find("strip").children].forEach((button) => button.setAttribute("aria-pressed", Number(button.dataset.frame) === next.frame && button.dataset.why === next.why));
+  const strip = find("strip"), chosen = strip.querySelector('[aria-pressed="true"]');
+  if (chosen) strip.scrollLeft = chosen.offsetLeft - (strip.clientWidth - chosen.offsetWidth) / 2;
   overview.show(next.overview, `The whole frame: ${next.why}, ${next.place}`, next.box);
   refresh();
 }

@@ -34,6 +34,7 @@ class Viewer {
   show(pictures, size, words) {
     const other = size.width !== this.size.width || size.height !== this.size.height;
     this.size = size;
+    this.stage.style.setProperty("--shape", size.width / size.height);
     this.mark = size.mark ?? null;
     this.early.splice(0).forEach(({ image }) => image.remove());
     if (other) this.center = { x: 0.5, y: 0.5 };
