@@ -16,7 +16,7 @@ from vdenoise.noise.between import between
 from vdenoise.noise.cells import beside
 from vdenoise.noise.colored import chroma_is_noisy_everywhere
 from vdenoise.noise.evidence import LeftOut, evidence
-from vdenoise.noise.followed import DOUBTFUL, LOST, dependence, read_better_alone
+from vdenoise.noise.followed import DOUBTFUL, LOST, MOSTLY, dependence, read_better_alone
 from vdenoise.noise.levels import look_up, variance_by_level
 from vdenoise.noise.pairs import PlaneBlocks
 from vdenoise.noise.places import Seen, Strength, strength
@@ -105,12 +105,12 @@ def fit_shot(
     if found is None or together.most < LOST:
         return found
     # Places are told apart by the finest bands: where those are lost, too, so are the places
-    there = Strength(None, None) if together.fine >= LOST else here
-    if together.fine >= DOUBTFUL:
-        why = "motion that was lost nearly everywhere: read from the quietest of the picture"
+    there = replace(here, cells=None) if together.fine >= LOST else here
+    if together.fine >= DOUBTFUL and there.moments is None:  # else they may be a moment's own
+        why = "motion that was lost in much of the picture: read from the quietest of it"
         quietest = read(pairs, there, "quietest", why)
         if quietest and quietest.y.codes < found.y.codes:
-            found = quietest
+            found = quietest if together.fine >= MOSTLY else between(quietest, found)
     why = "motion that nothing could follow: read from flat areas of single frames"
     alone = read(stills, there, "single", why)
     better = "no" if alone is None else read_better_alone(found.y, alone.y, together)

@@ -20,7 +20,8 @@ from vdenoise.noise.pairs import PlaneBlocks
 from vdenoise.picture.noise import PlaneNoise
 
 LOST = 0.57  # dependence above which a shot's differences say little of its noise ...
-DOUBTFUL = 0.47  # ... and above which, in its finest bands, most of them do
+DOUBTFUL = 0.36  # ... and above which, in its finest bands, many ...
+MOSTLY = 0.47  # ... or most of them say little
 _FINE = slice(3, 6)  # bands in which noise outlasts texture, if in any
 _MIDDLE = 2  # the coarsest that has coefficients enough to tell
 _FEWEST = 12  # blocks of a place that tell
