@@ -13,6 +13,7 @@ Only blocks where something clearly moves are asked, and a cut is one frame amon
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -78,29 +79,54 @@ def look_for_fields(info: ClipInfo) -> FieldVotes:
     count = info.readable
     length = min(LENGTH, count)
     starts = {round(n * (count - length) / max(PLACES - 1, 1)) for n in range(PLACES)}
-    if count > LONG:  # where in a long clip does not matter
+    try:
         index = index_of(info)
+    except InputError:  # the run will say so
+        return FieldVotes()
+    if count > LONG:  # where in a long clip does not matter
         starts = {index.soonest(start, length) for start in starts}
+    together = _read_together(sorted(starts), length, index.keys)
     cores = torch.get_num_threads()
-    threads = min(cores, len(starts))
+    threads = min(cores, len(together))
     see_room_for_threads(threads)
     try:
         with ThreadPoolExecutor(threads, "fields") as pool:
-            found = pool.map(lambda start: _balances(info, start, length), sorted(starts))
-            return votes([balance for stretch in found for balance in stretch])
+            found = pool.map(lambda group: _balances(info, group, length), together)
+            return votes([balance for stretches in found for balance in stretches])
     finally:
         torch.set_num_threads(cores)  # threads that begin later are given what was set last
 
 
-def _balances(info: ClipInfo, start: int, length: int) -> list[float]:
-    """What the frames of a stretch say that have one on either side."""
+def _read_together(starts: Sequence[int], length: int, keys: Sequence[int]) -> list[list[int]]:
+    """Stretches by reader: one that is decoded from a frame on that the one before it reads goes on
+    from there. Decoding starts one keyframe before the one that it needs."""
+    groups: list[list[int]] = []
+    for start in starts:
+        place = bisect_right(keys, start)
+        begins = keys[max(place - 2, 0)] if keys else 0
+        if groups and begins < groups[-1][-1] + length:
+            groups[-1].append(start)
+        else:
+            groups.append([start])
+    return groups
+
+
+def _balances(info: ClipInfo, starts: Sequence[int], length: int) -> list[float]:
+    """What the frames of stretches say that have one on either side; they are read in one go."""
     torch.set_num_threads(1)  # of this thread: stretches are shared out
+    wanted = [range(start, start + length) for start in starts]
+    lumas: list[list[Tensor]] = [[] for _ in wanted]
     try:
-        with Reader(info, first=start, last=start + length - 1) as reader:
-            lumas = [_luma(frame.planes[0], info) for frame in reader]
-    except InputError:  # the run will say so
-        return []
-    found = map(_balance, lumas, lumas[1:], lumas[2:])
+        with Reader(info, first=starts[0], last=wanted[-1][-1]) as reader:
+            for frame in reader:
+                for stretch, here in zip(wanted, lumas, strict=True):
+                    if frame.index in stretch:
+                        here.append(_luma(frame.planes[0], info))
+    except InputError:  # the run will say so; what lies between stretches is nobody's loss here
+        if len(starts) == 1:
+            return []
+        return [b for start in starts for b in _balances(info, [start], length)]
+    found = [b for here in lumas for b in map(_balance, here, here[1:], here[2:])]
     return [balance for balance in found if balance is not None]
 
 
