@@ -85,6 +85,7 @@ def test_a_dropped_frame_is_told_with_both_numbers(
     said = capsys.readouterr()
     assert "differs: frames: 8 became 7" in said.out
     assert "E0960 [exit 9]" in said.err.splitlines()[-1]
+    assert "--frames A-B" in said.err and "container" not in said.err
 
 
 def test_the_frames_of_a_part_are_those_of_its_recipe(

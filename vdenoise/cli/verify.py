@@ -61,9 +61,12 @@ def verify(
     if report.findings:
         more = len(report.findings) - 1
         rest = f", and {counted(more, 'thing')} more" if more else ""
+        lost = report.findings[0].startswith("frames:")  # no container's doing
         raise VerifyError(
             f"{result} does not keep what {source} holds: {report.findings[0]}{rest}.",
-            "Write it anew, in a container that can keep it: see docs/media.md.",
+            "Write it anew; of a part, say which with --frames A-B."
+            if lost
+            else "Write it anew, in a container that can keep it: see docs/media.md.",
             number=60,
         )
 
