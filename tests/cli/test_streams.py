@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -151,3 +152,17 @@ def test_shots_that_follow_each_other_are_a_profile(tmp_path: Path) -> None:
     _shots((0, 9), (10, 20), (25, 30))(data)
     (tmp_path / "noise.json").write_text(json.dumps(data))
     assert len(NoiseProfile.load(tmp_path / "noise.json").shots) == 3
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    """``vdenoise stages | head -1`` ended with 1, the status of a bug, and without a word."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    done = subprocess.run(
+        [sys.executable, "-m", "vdenoise", "stages"],
+        stdout=writes,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writes)
+    assert (done.returncode, done.stderr) == (0, b"")

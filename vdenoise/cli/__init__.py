@@ -237,7 +237,12 @@ def _tell_of_strangers(args: Sequence[str]) -> None:
 def _status(args: Sequence[str]) -> int:
     _tell_of_strangers(args)
     # Without standalone mode click returns the code of `ctx.exit()`, such as --help's 0.
-    code = cli.main(args=with_strengths(args), prog_name="vdenoise", standalone_mode=False)
+    try:
+        code = cli.main(args=with_strengths(args), prog_name="vdenoise", standalone_mode=False)
+    except SystemExit as left:  # so click ends where nobody reads any more, with 1, a bug's status
+        if isinstance(left.__context__, BrokenPipeError):
+            raise left.__context__ from None
+        raise
     sys.stdout.flush()  # while it can still be said that this fails
     return code if isinstance(code, int) else 0
 
