@@ -76,23 +76,30 @@ def make_guide(
     return dct_denoise(luma, sigma.square(), spectrum, block=block, offsets=(4, 4))[0].contiguous()
 
 
-def estimate(a: Tensor, b: Tensor, scale: int, accuracy: Accuracy) -> Tensor:
+def estimate(
+    a: Tensor, b: Tensor, scale: int, accuracy: Accuracy, *, by_opencv: bool = False
+) -> Tensor:
     """Flow from guide ``a`` to guide ``b``.
 
     Args:
         a, b: (1, H, W) luma, nominally [0, 1].
         scale: reduction from `working_scale`.
+        accuracy: of the search.
+        by_opencv: on a processor, even where there are compiled functions.
 
     Returns:
         (2, h, w) float32: displacement in full-size luma pixels, on the reduced grid.
     """
-    return _between(_picture(a, scale, accuracy), _picture(b, scale, accuracy), scale, accuracy)
+    first, second = (_picture(x, scale, accuracy, by_opencv=by_opencv) for x in (a, b))
+    return _between(first, second, scale, accuracy)
 
 
-def _picture(guide: Tensor, scale: int, accuracy: Accuracy) -> Picture:
+def _picture(guide: Tensor, scale: int, accuracy: Accuracy, *, by_opencv: bool = False) -> Picture:
     """What is matched, at reduced size."""
     small = reduce(guide, (scale, scale))
-    return prepared(small, accuracy) if on_processor(guide) else small
+    if not on_processor(guide):
+        return small
+    return prepared(small, accuracy, by_opencv=by_opencv)
 
 
 def _between(a: Picture, b: Picture, scale: int, accuracy: Accuracy) -> Tensor:

@@ -46,14 +46,20 @@ class Scales:
     numbers: Tensor  # as compiled/flow.c lays them out, or (high, wide) in 8 bits: OpenCV's
 
 
-def prepared(picture: Tensor, accuracy: Accuracy) -> Scales:
-    """What `between` takes of a picture (1, h, w), nominally in [0, 1]."""
+def prepared(picture: Tensor, accuracy: Accuracy, *, by_opencv: bool = False) -> Scales:
+    """What `between` takes of a picture (1, h, w), nominally in [0, 1].
+
+    Args:
+        picture: what is matched.
+        accuracy: of the search.
+        by_opencv: even where there are compiled functions.
+    """
     height, width = picture.shape[-2:]
     high, wide = max(height, _SMALLEST), max(width, _SMALLEST)
     if (high, wide) != (height, width):
         edges = (0, wide - width, 0, high - height)
         picture = functional.pad(picture[None], edges, mode="replicate")[0]
-    if not compiled.serves(picture):
+    if by_opencv or not compiled.serves(picture):
         codes = (picture[0] * 255).round_().clamp_(0, 255).to(torch.uint8)
         return Scales(height, width, high, wide, codes)
     layout = high, wide, _FINEST[accuracy], _coarsest(high, wide)
