@@ -82,9 +82,11 @@ def _default(found: Difference, _before: View, target: str, _notes: list[str]) -
 def _moment(found: Difference, before: View, target: str, _notes: list[str]) -> str:
     if target == "mxf" and found.place.startswith("audio"):
         return "silence fills sound there, from the picture's first frame to its last"
-    if target in ("mov", "mp4") and found.place.startswith("subtitle") and found.after == 0:
+    if target in ("mov", "mp4") and found.place.startswith("subtitle") and (found.after or 0) <= 0:
         return "QuickTime fills the time before with an empty one"
     off = abs((found.after or 0.0) - (found.before or 0.0))
+    if found.before is None and found.place == "picture":
+        return "no times are told there: frames are counted"
     if None in (found.before, found.after):
         return ""
     coarse = max(_TICKS.get(target, _EXACT), _tick_of(before))
@@ -163,7 +165,8 @@ def _holes(found: Difference, before: View, target: str, _notes: list[str]) -> s
         return _TICKS_LONG
     if found.place.startswith("subtitle") and before["container"] == "mov" and not found.before:
         return _EMPTY_ONES
-    if target == "avi" and not found.after and all(lasts <= _SMALL for _, lasts in found.before):
+    short = found.before or []
+    if target == "avi" and not found.after and all(lasts <= _SMALL for _, lasts in short):
         return "AVI has no holes; longer ones are refused"
     if found.before is None or found.after is None or len(found.before) != len(found.after):
         return ""
