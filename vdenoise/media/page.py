@@ -27,7 +27,9 @@ Afterwards the output is read again and compared with its source, and only then 
 Sound, subtitles, attachments, data and further pictures are copied packet by packet. The muxer of
 the output is asked for each, with its own parameters and first packets; what it does not take, or
 what nobody could read again from it, is named. Text subtitles for which a container has another
-format are rewritten in that. The check compares the contents of every packet, and when it is shown
+format are rewritten in that, and sound as PCM of the same samples where it is not taken: with
+nothing lost that is said, and is no warning. Styles and places of ASS and WebVTT do not go along
+into other text, by name. The check compares the contents of every packet, and when it is shown
 or heard beside the picture: to a tick of the containers, in AVI to half a frame of sound.
 
 Before the start all of it is written once with a small gray picture and checked the same way (of a
