@@ -93,7 +93,15 @@ def test_when_single_frames_tell_more_than_pairs(finest, codes, times, together,
     coarse[band_members()[-1]] = finest
     spectrum = tuple(tuple(row) for row in (coarse / coarse.mean()).tolist())
     pairs = PlaneNoise.white(codes * CODE).model_copy(update={"spectrum": spectrum})
-    assert read_better_alone(pairs, PlaneNoise.white(codes * CODE / times), together) == alone
+    single = PlaneNoise.white(codes * CODE / times)
+    assert read_better_alone(pairs, pairs, single, together) == alone
+
+
+def test_of_nearly_white_noise_the_quietest_may_say_less_than_single_frames():
+    together = Dependence(0.5, 0.1, 0.6)
+    pairs, alone = PlaneNoise.white(16 * CODE), PlaneNoise.white(10 * CODE)
+    assert read_better_alone(pairs, PlaneNoise.white(9 * CODE), alone, together) == "no"
+    assert read_better_alone(pairs, PlaneNoise.white(12 * CODE), alone, together) == "yes"
 
 
 @pytest.mark.parametrize("radius", [0, 2])

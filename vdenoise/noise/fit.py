@@ -104,6 +104,7 @@ def fit_shot(
     together = dependence(luma, noisy, pairs[0].size)
     if found is None or together.most < LOST:
         return found
+    most = found.y
     # Places are told apart by the finest bands: where those are lost, too, so are the places
     there = replace(here, cells=None) if together.fine >= LOST else here
     if together.fine >= DOUBTFUL and there.moments is None:  # else they may be a moment's own
@@ -113,7 +114,7 @@ def fit_shot(
             found = quietest if together.fine >= MOSTLY else between(quietest, found)
     why = "motion that nothing could follow: read from flat areas of single frames"
     alone = read(stills, there, "single", why)
-    better = "no" if alone is None else read_better_alone(found.y, alone.y, together)
+    better = "no" if alone is None else read_better_alone(most, found.y, alone.y, together)
     if alone is None or better == "no":
         return found
     return alone if better == "yes" else between(found, alone)

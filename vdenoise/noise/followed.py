@@ -84,21 +84,29 @@ def dependence(
     )
 
 
-def read_better_alone(pairs: PlaneNoise, alone: PlaneNoise, together: Dependence) -> Alone:
+def read_better_alone(
+    pairs: PlaneNoise, quietest: PlaneNoise, alone: PlaneNoise, together: Dependence
+) -> Alone:
     """Whether single frames tell more of luma's noise than pairs whose motion was lost.
 
     Single frames are read as nearly white noise, so of coarse noise they hold less than there is;
     of noise that is nearly white, never less. Noise that is strong indeed would make sums and
     differences independent; of less, where pairs hold far more than single frames, either may be
     right, as lost texture and coarse noise look alike.
+
+    Args:
+        pairs: luma's noise as most differences of pairs say.
+        quietest: as they say or the quietest of them, whichever is less.
+        alone: as single frames say.
+        together: how far sums and differences rise and fall together.
     """
-    ratio = pairs.codes / max(alone.codes, _TINY)
     white = by_band(torch.tensor(pairs.spectrum)[None])[0, -1] > _WHITE**2
     if together.fine < LOST and bool(white):
-        return "yes" if ratio > _MORE else "no"
-    if together.middle < LOST or ratio <= _FAR_MORE:
+        lost = pairs.codes > _MORE * alone.codes
+        return "yes" if lost and quietest.codes > alone.codes else "no"
+    if together.middle < LOST or quietest.codes <= _FAR_MORE * alone.codes:
         return "no"
-    return "yes" if pairs.codes > _STRONG else "perhaps"
+    return "yes" if quietest.codes > _STRONG else "perhaps"
 
 
 def _around_mean(energy: Tensor) -> Tensor:
