@@ -179,7 +179,7 @@ def _put_together(
 
 
 def _strength(pairs: Sequence[Sample], roughness: Mapping[int, float]) -> Strength:
-    """How strong noise is where and when, by luma; alike everywhere if both chroma planes say so."""
+    """How strong noise is where and when, by luma; everywhere alike if both chroma planes are."""
     luma, *chroma = (
         [(b, s.size, s.index) for s in pairs if (b := s.planes[plane]) and b.odd is not None]
         for plane in range(len(pairs[0].planes))
