@@ -151,7 +151,8 @@ def test_the_stage_is_no_taller_than_its_picture(page: Page) -> None:
     width, height = page.js(
         "(r => [r.width, r.height])(document.getElementById('stage').getBoundingClientRect())"
     )
-    assert height == pytest.approx(min(width * 64 / 96, 620), abs=1)
+    shape = page.js("viewer.size.height / viewer.size.width")
+    assert height == pytest.approx(min(width * shape, 620), abs=1)
     page.window(1440, 1000)
 
 

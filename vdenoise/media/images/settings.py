@@ -12,7 +12,7 @@ from vdenoise.media.images.layout import read_header
 from vdenoise.media.images.packed import packed
 from vdenoise.media.images.sequence import KINDS
 from vdenoise.media.images.words import lost_words
-from vdenoise.media.inputs import open_input, video_of
+from vdenoise.media.inputs import is_still, open_input, video_of
 from vdenoise.media.movie.encoder import IMAGES, EncodeSettings
 from vdenoise.media.movie.ledger import contents
 from vdenoise.media.movie.matrix import MIRRORED
@@ -143,6 +143,8 @@ def _losses_of_movie(info: ClipInfo, kind: str) -> tuple[str, ...]:
     with open_input(info.path) as source:
         picture = video_of(source, info.path)
         for stream in source.streams:
+            if stream.type == "video" and is_still(source):  # the ledger names what it is for
+                continue
             if stream.index != picture.index and not made_by_muxers(stream, source):
                 found.append(f"{kind} cannot hold {stream_name(stream)}, which is left out")
         words = list({**stream_metadata(picture, kind), **container_metadata(source)})
